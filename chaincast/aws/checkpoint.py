@@ -1,0 +1,162 @@
+"""A network's place in State: lease, checkpoint and `queued` mark in one item, because one listener writes them all.
+
+The item is conditioned on the lease's *fence*, a number that every take-over raises: whatever a listener writes after
+it lost the lease fails, however long it was paused.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError as AwsError
+
+from chaincast.errors import CursorTaken, LeaseLost
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+_SORT = "checkpoint"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a network is done: `seq` appended, `queued` queued, `block` the newest block that is in both."""
+
+    seq: int = 0
+    queued: int = 0
+    block: int | None = None
+    block_hash: str | None = None
+
+
+class Lease:
+    """The right to write one network. Every method but `acquire` raises `LeaseLost` once another holds it."""
+
+    def __init__(self, client: DynamoDBClient, table: str, network: str, owner: str, seconds: float) -> None:
+        self._client = client
+        self._table = table
+        self._network = network
+        self._owner = owner
+        self._seconds = seconds
+        self._fence = 0
+        self._key: dict[str, AttributeValueTypeDef] = {"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}
+
+    def acquire(self) -> Checkpoint | None:
+        """Take the lease if it is free, expired, or this owner's from an earlier life; `None` if another holds it."""
+        now = time.time()
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=self._key,
+                UpdateExpression="SET #o = :o, lease_until = :u ADD fence :one",
+                ConditionExpression="attribute_not_exists(lease_until) OR lease_until < :now OR #o = :o",
+                ExpressionAttributeNames={"#o": "owner"},
+                ExpressionAttributeValues={
+                    ":o": {"S": self._owner},
+                    ":u": self._until(now),
+                    ":now": {"N": f"{now:.3f}"},
+                    ":one": {"N": "1"},
+                },
+                ReturnValues="ALL_NEW",
+            )
+        except AwsError as error:
+            if _code(error) == "ConditionalCheckFailedException":
+                return None
+            raise
+        item = answer["Attributes"]
+        self._fence = int(item["fence"]["N"])
+        if "block" not in item:
+            return Checkpoint()
+        return Checkpoint(
+            seq=int(item["seq"]["N"]),
+            queued=int(item["queued"]["N"]),
+            block=int(item["block"]["N"]),
+            block_hash=item["block_hash"]["S"],
+        )
+
+    def append(self, writes: Sequence[TransactWriteItemTypeDef], checkpoint: Checkpoint) -> None:
+        """Append Log items and move the checkpoint, both or neither. Raises `CursorTaken` too."""
+        update: TransactWriteItemTypeDef = {
+            "Update": {
+                "TableName": self._table,
+                "Key": self._key,
+                "UpdateExpression": _UPDATE,
+                "ConditionExpression": "fence = :f",
+                "ExpressionAttributeNames": _NAMES,
+                "ExpressionAttributeValues": self._values(checkpoint),
+            }
+        }
+        try:
+            self._client.transact_write_items(TransactItems=[update, *writes])
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = [r.get("Code") for r in error.response.get("CancellationReasons", [])]
+            if reasons and reasons[0] == "ConditionalCheckFailed":
+                raise self._lost() from None
+            if "ConditionalCheckFailed" in reasons:
+                raise CursorTaken(f"{self._network}: the Log already has number {checkpoint.seq}") from None
+            raise
+
+    def move(self, checkpoint: Checkpoint) -> None:
+        """Move the checkpoint over blocks that brought nothing, or the `queued` mark; renews the lease as well."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=self._key,
+                UpdateExpression=_UPDATE,
+                ConditionExpression="fence = :f",
+                ExpressionAttributeNames=_NAMES,
+                ExpressionAttributeValues=self._values(checkpoint),
+            )
+        except AwsError as error:
+            if _code(error) == "ConditionalCheckFailedException":
+                raise self._lost() from None
+            raise
+
+    def renew(self) -> None:
+        """Hold the lease for another term."""
+        self._set_until(self._until(time.time()))
+
+    def release(self) -> None:
+        """Give the lease back, so that the next listener need not wait for it to expire."""
+        self._set_until({"N": "0"})
+
+    def _set_until(self, until: AttributeValueTypeDef) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=self._key,
+                UpdateExpression="SET lease_until = :u",
+                ConditionExpression="fence = :f",
+                ExpressionAttributeValues={":u": until, ":f": {"N": str(self._fence)}},
+            )
+        except AwsError as error:
+            if _code(error) == "ConditionalCheckFailedException":
+                raise self._lost() from None
+            raise
+
+    def _values(self, checkpoint: Checkpoint) -> dict[str, AttributeValueTypeDef]:
+        return {
+            ":f": {"N": str(self._fence)},
+            ":u": self._until(time.time()),
+            ":seq": {"N": str(checkpoint.seq)},
+            ":queued": {"N": str(checkpoint.queued)},
+            ":block": {"N": str(checkpoint.block)},
+            ":hash": {"S": checkpoint.block_hash or ""},
+        }
+
+    def _until(self, now: float) -> AttributeValueTypeDef:
+        return {"N": f"{now + self._seconds:.3f}"}
+
+    def _lost(self) -> LeaseLost:
+        return LeaseLost(f"{self._network}: another listener took the lease over (fence {self._fence} is old)")
+
+
+_UPDATE = "SET lease_until = :u, seq = :seq, queued = :queued, #b = :block, block_hash = :hash"
+_NAMES = {"#b": "block"}
+
+
+def _code(error: AwsError) -> str:
+    return error.response["Error"]["Code"]

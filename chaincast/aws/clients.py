@@ -1,0 +1,41 @@
+"""boto3 clients, made once per process and on first use: a cold start pays only for those it needs."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+_CONFIG = Config(
+    retries={"mode": "standard", "max_attempts": 6},
+    connect_timeout=3,
+    read_timeout=10,
+    tcp_keepalive=True,
+    # The tables' own names are no secret, but endpoint discovery and checksums of bodies are work without use here.
+    request_checksum_calculation="when_required",
+)
+
+
+@cache
+def dynamodb() -> DynamoDBClient:
+    """The process's DynamoDB client."""
+    return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def sqs() -> SQSClient:
+    """The process's SQS client."""
+    return boto3.client("sqs", config=_CONFIG)
+
+
+@cache
+def management(endpoint: str) -> ApiGatewayManagementApiClient:
+    """The client of one API's `@connections`; `endpoint` is https://{api}.execute-api.{region}.amazonaws.com/{stage}."""
+    return boto3.client("apigatewaymanagementapi", endpoint_url=endpoint, config=_CONFIG)

@@ -1,0 +1,122 @@
+"""The Connections table: one record per open WebSocket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+from botocore.exceptions import ClientError as AwsError
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MAX_SECONDS = 2 * 3600
+"""API Gateway closes a WebSocket after two hours, whatever happens on it."""
+
+SLOT_SECONDS = 300
+"""Resolution of `seen`: the index by it is written at most once per slot and connection, not once per message."""
+
+BUCKETS = 16
+"""Partitions of that index per dialect: one would cap a dialect at 1,000 writes a second."""
+
+_GRACE_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """What is known of a connection. `connected_at` in ms."""
+
+    connection_id: str
+    dialect: str
+    source_ip: str
+    origin: str
+    connected_at: int
+
+
+def slot(now_ms: int) -> int:
+    """The number of the time slot at `now_ms`."""
+    return now_ms // 1000 // SLOT_SECONDS
+
+
+def beat(dialect: str, bucket: int) -> str:
+    """A partition of the index by which the heartbeat finds connections."""
+    return f"{dialect}#{bucket:02d}"
+
+
+class Connections:
+    """The table's operations, each one request."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def put(self, connection: Connection) -> None:
+        """Record a connection that is being opened."""
+        now = connection.connected_at
+        bucket = crc32(connection.connection_id.encode()) % BUCKETS
+        self._client.put_item(
+            TableName=self._table,
+            Item={
+                "connection_id": {"S": connection.connection_id},
+                "dialect": {"S": connection.dialect},
+                "source_ip": {"S": connection.source_ip},
+                "origin": {"S": connection.origin},
+                "connected_at": {"N": str(now)},
+                "beat": {"S": beat(connection.dialect, bucket)},
+                "seen": {"N": str(slot(now))},
+                "expires_at": {"N": str(now // 1000 + MAX_SECONDS + _GRACE_SECONDS)},
+            },
+        )
+
+    def touch(self, connection_id: str, now_ms: int) -> Connection | None:
+        """Note that a message came, and return the record; `None` if there is none (closed meanwhile)."""
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"connection_id": {"S": connection_id}},
+                UpdateExpression="SET seen = :s",
+                ConditionExpression="attribute_exists(connection_id)",
+                ExpressionAttributeValues={":s": {"N": str(slot(now_ms))}},
+                ReturnValues="ALL_NEW",
+            )
+        except AwsError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return None
+            raise
+        item = answer["Attributes"]
+        return Connection(
+            connection_id=connection_id,
+            dialect=item["dialect"]["S"],
+            source_ip=item["source_ip"]["S"],
+            origin=item["origin"]["S"],
+            connected_at=int(item["connected_at"]["N"]),
+        )
+
+    def exists(self, connection_id: str) -> bool:
+        """Whether the connection is on record, read consistently."""
+        answer = self._client.get_item(
+            TableName=self._table,
+            Key={"connection_id": {"S": connection_id}},
+            ProjectionExpression="connection_id",
+            ConsistentRead=True,
+        )
+        return "Item" in answer
+
+    def delete(self, connection_id: str) -> None:
+        self._client.delete_item(TableName=self._table, Key={"connection_id": {"S": connection_id}})
+
+    def quiet(self, dialect: str, before_slot: int) -> Iterator[str]:
+        """The connections of a dialect that sent nothing since `before_slot`; the index lags a little behind."""
+        for bucket in range(BUCKETS):
+            pages = self._client.get_paginator("query").paginate(
+                TableName=self._table,
+                IndexName="by_beat",
+                KeyConditionExpression="beat = :b AND seen < :s",
+                ExpressionAttributeValues={":b": {"S": beat(dialect, bucket)}, ":s": {"N": str(before_slot)}},
+                ProjectionExpression="connection_id",
+            )
+            for page in pages:
+                for item in page["Items"]:
+                    yield item["connection_id"]["S"]

@@ -1,0 +1,43 @@
+"""The History table: events under the few topics that have a history, by their position on the chain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import orjson
+
+from chaincast.aws.writes import write_all
+from chaincast.batches import Batch
+from chaincast.topics import history_topic
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+
+
+class History:
+    """Writes what a batch adds. Repeating it changes nothing: contents and expiry follow from the block alone."""
+
+    def __init__(self, client: DynamoDBClient, table: str, retention_seconds: int) -> None:
+        self._client = client
+        self._table = table
+        self._retention = retention_seconds
+
+    def add(self, batch: Batch) -> None:
+        """Put the batch's events under their history topics. Raises `WritesUnprocessed`."""
+        expires_at = str(batch.timestamp // 1000 + self._retention)
+        requests: list[WriteRequestTypeDef] = []
+        for event in batch.events:
+            topic = history_topic(event.kind, event.topics)
+            if topic is None:
+                continue
+            item = {
+                "topic": {"S": topic},
+                "position": {"S": event.position},
+                "cursor": {"S": batch.cursor},
+                "event": {"B": orjson.dumps(asdict(event))},
+                "expires_at": {"N": expires_at},
+            }
+            requests.append({"PutRequest": {"Item": item}})
+        write_all(self._client, self._table, requests)

@@ -1,0 +1,26 @@
+"""The names of what the stack made, as its functions and listeners find them in their environment.
+
+infra sets these variables (and checks against this list in a test, since it imports nothing of the core).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+CONNECTIONS: Final = "CHAINCAST_CONNECTIONS_TABLE"
+SUBSCRIPTIONS: Final = "CHAINCAST_SUBSCRIPTIONS_TABLE"
+LOG: Final = "CHAINCAST_LOG_TABLE"
+HISTORY: Final = "CHAINCAST_HISTORY_TABLE"
+STATE: Final = "CHAINCAST_STATE_TABLE"
+FANOUT_QUEUE: Final = "CHAINCAST_FANOUT_QUEUE_URL"
+LIFECYCLE_QUEUE: Final = "CHAINCAST_LIFECYCLE_QUEUE_URL"
+MANAGEMENT_ENDPOINT: Final = "CHAINCAST_MANAGEMENT_ENDPOINT"
+
+
+def name_of(variable: str) -> str:
+    """The value of one of the variables above. Raises `KeyError` with a hint where it is not set."""
+    try:
+        return os.environ[variable]
+    except KeyError:
+        raise KeyError(f"{variable} is not set: the stack gives it to every function and listener that needs it") from None

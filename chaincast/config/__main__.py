@@ -1,0 +1,37 @@
+"""`python -m chaincast.config FILE [--local]`: the validated configuration as JSON, or what is wrong with it.
+
+This is how infra, which imports nothing of the core, gets it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from chaincast.config import load
+from chaincast.errors import ConfigError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m chaincast.config", description=__doc__)
+    parser.add_argument("file", type=Path, nargs="?", default=Path("chaincast.toml"))
+    parser.add_argument("--local", action="store_true", help="as the local stack sees it")
+    options = parser.parse_args(arguments)
+    try:
+        config = load(options.file)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    networks = config.deployed_networks(local=options.local)
+    document = config.model_dump(mode="json") | {
+        "networks": {name: n.model_dump(mode="json") for name, n in networks.items()},
+        "settings": config.settings(local=options.local).to_json(),
+    }
+    print(json.dumps(document))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

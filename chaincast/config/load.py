@@ -1,0 +1,100 @@
+"""Reading `chaincast.toml`: TOML, then the model; what is wrong is said with file, line, value and what is allowed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from chaincast.config.model import Config
+from chaincast.errors import ConfigError
+
+_HEADER = re.compile(r"\s*(\[\[?)\s*([^\]#]+?)\s*\]\]?\s*(#.*)?$")
+_KEY = re.compile(r"""\s*([A-Za-z0-9_.\-"']+)\s*=""")
+
+
+def load(path: Path) -> Config:
+    """The configuration in the file. Raises `ConfigError` if it is missing or anything in it is not allowed."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; the configuration is chaincast.toml at the top of the project") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return parse(text, str(path))
+
+
+def parse(text: str, name: str = "chaincast.toml") -> Config:
+    """The configuration in `text`; `name` is what errors call it. Raises `ConfigError`."""
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{name}: not TOML: {error}") from None
+    try:
+        return Config.model_validate(document)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_described(text, name, e) for e in error.errors(include_url=False))) from None
+
+
+def _described(text: str, name: str, error: object) -> str:
+    assert isinstance(error, dict)
+    # Steps that pydantic adds for the member of a union stand in no file.
+    path = [p for p in error["loc"] if isinstance(p, int) or not re.match(r"(literal|constrained|function)", p)]
+    where = ".".join(str(p) for p in path) or "file"
+    line = line_of(text, path)
+    if error["type"] == "extra_forbidden":
+        return f"{name}:{line}: {where}: unknown key; allowed: {', '.join(_allowed(path[:-1]))}"
+    value = "" if error["type"] == "missing" or isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{name}:{line}: {where}{value}: {error['msg']}"
+
+
+def _allowed(path: Sequence[str | int]) -> list[str]:
+    """The keys that the model allows in the table at `path`."""
+    from pydantic import BaseModel
+
+    def fields(model: type[BaseModel], rest: Sequence[str | int]) -> list[str]:
+        if not rest:
+            return list(model.model_fields)
+        found = _nested_model(model.model_fields[str(rest[0])].annotation)
+        # One more step for the name of a network or the place in an array.
+        skip = 2 if len(rest) > 1 and str(rest[0]) in ("networks", "contracts") else 1
+        return fields(found, rest[skip:]) if found else []
+
+    return fields(Config, path)
+
+
+def _nested_model(annotation: object) -> type | None:
+    from pydantic import BaseModel
+
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if (found := _nested_model(argument)) is not None:
+            return found
+    return None
+
+
+def line_of(text: str, path: Sequence[str | int]) -> int:
+    """The 1-based line where the key at `path` stands, else that of the nearest table around it, else 1."""
+    best, best_depth = 1, 0
+    table: list[str | int] = []
+    counts: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            bracket, dotted = header.group(1), header.group(2)
+            table = [p.strip("\"' ") for p in dotted.split(".")]
+            if bracket == "[[":
+                counts[dotted] = counts.get(dotted, -1) + 1
+                table.append(counts[dotted])
+            here = table
+        elif key := _KEY.match(line):
+            here = [*table, *(p.strip("\"' ") for p in key.group(1).split("."))]
+        else:
+            continue
+        depth = len(here)
+        if list(path[:depth]) == here and depth > best_depth:
+            best, best_depth = number, depth
+    return best

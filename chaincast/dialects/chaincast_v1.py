@@ -1,0 +1,71 @@
+"""`chaincast.v1`: our own protocol, JSON objects with a `type`. docs/protocol.md describes it for its users."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from chaincast.commands import Command, Connected, Outcome, Pong, RequestId, Subscribed, Unsubscribed
+from chaincast.errors import ClientError
+from chaincast.events import Event
+
+
+class ChaincastV1:
+    """The codec. See `chaincast.dialects.base.Dialect` for what each method promises."""
+
+    name = "chaincast.v1"
+    overhead = 256
+    separator = 1
+
+    def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
+        from chaincast.dialects.chaincast_v1_messages import decode  # pydantic: not for those that only encode
+
+        return decode(body, max_bytes, max_topics)
+
+    def outcome(self, outcome: Outcome) -> bytes:
+        match outcome:
+            case Connected(connection_id, networks):
+                message: dict[str, object] = {"type": "connected", "connection_id": connection_id}
+                message |= {"dialect": self.name, "networks": networks}
+            case Subscribed(topics, request_id):
+                message = _answer("subscribed", request_id) | {"topics": [str(t) for t in topics]}
+            case Unsubscribed(topics, request_id):
+                message = _answer("unsubscribed", request_id) | {"topics": [str(t) for t in topics]}
+            case Pong(timestamp, request_id):
+                message = _answer("pong", request_id) | {"timestamp": timestamp}
+            case ClientError():
+                message = _answer("error", outcome.request_id)
+                message |= {"code": outcome.code.value, "message": outcome.message}
+        return orjson.dumps(message)
+
+    def event(self, event: Event) -> bytes:
+        message: dict[str, object] = {
+            "id": event.id,
+            "kind": event.kind,
+            "timestamp": event.timestamp,
+            "topics": event.topics,
+            "data": event.data,
+        }
+        for name in ("block", "tx_hash", "log_index", "contract", "token"):
+            if (value := getattr(event, name)) is not None:
+                message[name] = value
+        return orjson.dumps(message)
+
+    def events(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
+        return _envelope("events", source, cursor, "events", fragments)
+
+    def retraction(self, event_id: str) -> bytes:
+        return orjson.dumps(event_id)
+
+    def retracted(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
+        return _envelope("retracted", source, cursor, "ids", fragments)
+
+
+def _answer(type_: str, request_id: RequestId) -> dict[str, object]:
+    return {"type": type_} if request_id is None else {"type": type_, "id": request_id}
+
+
+def _envelope(type_: str, source: str, cursor: str, field: str, fragments: Sequence[bytes]) -> bytes:
+    head = f'{{"type":"{type_}","source":"{source}","cursor":"{cursor}","{field}":['.encode()
+    return b"%b%b]}" % (head, b",".join(fragments))

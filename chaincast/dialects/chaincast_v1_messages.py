@@ -1,0 +1,133 @@
+"""What a `chaincast.v1` client may send: its messages as models, and bytes decoded to commands.
+
+Apart from the encoder, because only functions that read clients' messages should pay for importing pydantic.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias, Union
+
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
+
+from chaincast.commands import Command, Ping, RequestId, Subscribe, Unsubscribe
+from chaincast.cursors import CURSOR_DIGITS
+from chaincast.dialects.wire import parse_object
+from chaincast.errors import ClientError, Code
+from chaincast.topics import Topic
+
+WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
+WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]
+
+
+class _Message(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    id: WireId = None
+
+
+class SubscribeMessage(_Message):
+    """Listen to topics; with `since`, also to what came after that cursor (of one source, or per source)."""
+
+    type: Literal["subscribe"]
+    topics: WireTopics
+    since: Union[StrictStr, dict[StrictStr, StrictStr], None] = None
+
+
+class UnsubscribeMessage(_Message):
+    """Stop listening to topics."""
+
+    type: Literal["unsubscribe"]
+    topics: WireTopics
+
+
+class PingMessage(_Message):
+    """Answered by `pong`; also keeps the connection open (API Gateway closes it after ten idle minutes)."""
+
+    type: Literal["ping"]
+
+
+ClientMessage: TypeAlias = Annotated[
+    Union[SubscribeMessage, UnsubscribeMessage, PingMessage], Field(discriminator="type")
+]
+_client_message: TypeAdapter[SubscribeMessage | UnsubscribeMessage | PingMessage] = TypeAdapter(ClientMessage)
+_TYPES = ("subscribe", "unsubscribe", "ping")
+
+
+def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
+    """The client's command. Raises `ClientError`, and nothing else, whatever the bytes are."""
+    document = parse_object(body, max_bytes)
+    request_id = _request_id(document)
+    try:
+        return _command(document, max_topics, request_id)
+    except ClientError as error:
+        raise error.with_request_id(request_id) from None
+
+
+def _request_id(document: dict[str, object]) -> RequestId:
+    """The message's `id` where it is usable, so that even the error about a bad message can be matched to it."""
+    value = document.get("id")
+    if isinstance(value, str) and len(value) <= 128:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**53) < value < 2**53:
+        return value
+    if value is None:
+        return None
+    raise ClientError(Code.BAD_MESSAGE, f"id {_shown(value)} must be a string of at most 128 characters or an integer")
+
+
+def _command(document: dict[str, object], max_topics: int, request_id: RequestId) -> Command:
+    message = _validated(document)
+    match message:
+        case PingMessage():
+            return Ping(request_id)
+        case UnsubscribeMessage(topics=topics):
+            return Unsubscribe(_topics(topics, max_topics), request_id)
+        case SubscribeMessage(topics=topics, since=since):
+            parsed = _topics(topics, max_topics)
+            return Subscribe(parsed, None if since is None else _since(since, parsed), request_id)
+
+
+def _validated(document: dict[str, object]) -> SubscribeMessage | UnsubscribeMessage | PingMessage:
+    type_ = document.get("type")
+    if not isinstance(type_, str):
+        raise ClientError(Code.BAD_MESSAGE, f"type {_shown(type_)} must be one of {', '.join(_TYPES)}")
+    if type_ not in _TYPES:
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {_shown(type_)}; known: {', '.join(_TYPES)}")
+    try:
+        return _client_message.validate_python(document)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(p) for p in first["loc"][1:])
+        raise ClientError(
+            Code.BAD_MESSAGE, f"{type_}: {where} is {_shown(first['input'])}: {first['msg']}"
+        ) from None
+
+
+def _topics(texts: list[str], max_topics: int) -> tuple[Topic, ...]:
+    if len(texts) > max_topics:
+        raise ClientError(Code.TOO_MANY_TOPICS, f"{len(texts)} topics in one message; at most {max_topics}")
+    return tuple(dict.fromkeys(Topic.parse(text) for text in texts))
+
+
+def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, str]:
+    """Cursors per source. A bare cursor is that of the one network the topics are about."""
+    if isinstance(since, str):
+        networks = {topic.network for topic in topics}
+        network = networks.pop() if len(networks) == 1 else None
+        if network is None:
+            raise ClientError(
+                Code.BAD_CURSOR, f"since {_shown(since)} is one cursor, but the topics are not of one network; "
+                'write {"network": "cursor", …}'
+            )
+        since = {network: since}
+    for source, cursor in since.items():
+        if len(cursor) != CURSOR_DIGITS or not (cursor.isascii() and cursor.isdigit()):
+            raise ClientError(
+                Code.BAD_CURSOR, f"since {_shown(cursor)} of {_shown(source)} is no cursor; "
+                f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it"
+            )
+    return since
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "…"

@@ -1,0 +1,58 @@
+"""From a client's bytes to JSON: the checks that every JSON dialect makes first."""
+
+from __future__ import annotations
+
+import orjson
+
+from chaincast.errors import ClientError, Code
+
+MAX_DEPTH = 32
+"""Levels of nesting a message may have; the deepest documented message has five."""
+
+_OPEN, _CLOSE, _QUOTE, _BACKSLASH = b"[{", b"]}", 0x22, 0x5C
+
+
+def parse_object(body: bytes, max_bytes: int) -> dict[str, object]:
+    """The JSON object in `body`. Raises `ClientError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE."""
+    if len(body) > max_bytes:
+        raise ClientError(Code.TOO_LARGE, f"message has {len(body)} bytes; at most {max_bytes}")
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as error:
+        raise ClientError(
+            Code.BAD_UTF8, f"message is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}; send text frames"
+        ) from None
+    if depth_exceeds(body, MAX_DEPTH):
+        raise ClientError(Code.TOO_DEEP, f"message is nested deeper than {MAX_DEPTH} levels")
+    try:
+        message = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise ClientError(Code.BAD_JSON, f"message is not JSON: {error}; it begins {text[:40]!r}") from None
+    if not isinstance(message, dict):
+        raise ClientError(Code.BAD_MESSAGE, f"message must be a JSON object, not {text[:40]!r}")
+    return message
+
+
+def depth_exceeds(body: bytes, limit: int) -> bool:
+    """Whether brackets outside strings nest deeper than `limit`. Linear, and free for bodies with few brackets."""
+    if body.count(b"[") + body.count(b"{") <= limit:
+        return False
+    depth = 0
+    in_string = escaped = False
+    for byte in body:
+        if in_string:
+            if escaped:
+                escaped = False
+            elif byte == _BACKSLASH:
+                escaped = True
+            elif byte == _QUOTE:
+                in_string = False
+        elif byte == _QUOTE:
+            in_string = True
+        elif byte in _OPEN:
+            depth += 1
+            if depth > limit:
+                return True
+        elif byte in _CLOSE:
+            depth -= 1
+    return False

@@ -1,0 +1,80 @@
+"""The one exception tree. Each class says how it arises; each has a code that never changes.
+
+Codes go over the wire, into logs and into metrics. A dialect maps them to its own words in one place.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable error codes of everything a client can be told."""
+
+    BAD_UTF8 = "BAD_UTF8"
+    BAD_JSON = "BAD_JSON"
+    BAD_MESSAGE = "BAD_MESSAGE"
+    UNKNOWN_TYPE = "UNKNOWN_TYPE"
+    BAD_TOPIC = "BAD_TOPIC"
+    UNKNOWN_TOPIC = "UNKNOWN_TOPIC"
+    UNKNOWN_NETWORK = "UNKNOWN_NETWORK"
+    UNKNOWN_DIALECT = "UNKNOWN_DIALECT"
+    BAD_CURSOR = "BAD_CURSOR"
+    TOO_MANY_TOPICS = "TOO_MANY_TOPICS"
+    TOO_LARGE = "TOO_LARGE"
+    TOO_DEEP = "TOO_DEEP"
+    MAX_SUBSCRIPTIONS = "MAX_SUBSCRIPTIONS"
+    RESUME_UNAVAILABLE = "RESUME_UNAVAILABLE"
+    PRIVATE_TOPIC = "PRIVATE_TOPIC"
+    NOT_CONNECTED = "NOT_CONNECTED"
+    INTERNAL = "INTERNAL"
+
+
+class ChaincastError(Exception):
+    """Base of all errors that Chaincast raises on purpose."""
+
+
+class ClientError(ChaincastError):
+    """A client's message cannot be served; the dialect answers it, nothing is logged as a fault.
+
+    `code` is stable, `message` says what was wrong, with which value, and what would be right; `request_id` is the
+    `id` the client gave its message, if one could be read.
+    """
+
+    def __init__(self, code: Code, message: str, request_id: str | int | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+
+    def with_request_id(self, request_id: str | int | None) -> ClientError:
+        """The same error, answered to the message that carried `request_id`."""
+        return ClientError(self.code, self.message, request_id)
+
+
+class ConfigError(ChaincastError):
+    """`chaincast.toml` cannot be used: the message names file, line, what is there and what is allowed."""
+
+
+class CodecError(ChaincastError):
+    """Stored or queued bytes are not what this version writes (damage, or a newer version's format)."""
+
+
+class LeaseLost(ChaincastError):
+    """Another listener holds the network's lease: this one must stop writing at once."""
+
+
+class CursorTaken(ChaincastError):
+    """The Log already has an item of that number: somebody else appended first."""
+
+
+class SourceError(ChaincastError):
+    """A node answered with an error or with something inconsistent; trying again may help."""
+
+
+class WrongChain(ChaincastError):
+    """A node serves another chain than the configuration says; trying again will not help."""
+
+
+class ForkDetected(ChaincastError):
+    """The chain under the checkpoint was replaced by another branch."""

@@ -1,0 +1,62 @@
+"""Events: one fact each. Frozen, so that a batch can be shared between encoders."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, Union
+
+from chaincast.cursors import format_position
+
+Json: TypeAlias = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+
+
+class Kind:
+    """The kinds of event that Chaincast itself makes. A team may add its own: a kind is any dotted name."""
+
+    TOKEN_CREATED: Final = "token.created"
+    TRADE: Final = "trade"
+    TOKEN_GRADUATED: Final = "token.graduated"
+    LIQUIDITY_ADDED: Final = "liquidity.added"
+    CONTRACT_EVENT: Final = "contract.event"
+    ALERT: Final = "alert"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One fact, as it is stored, queued and (by a dialect) told.
+
+    `timestamp` is the block's, in ms. `topics` are the exact topics it is filed under, without their `*` forms.
+    `data` holds only JSON values; amounts that do not fit a JSON number exactly are decimal strings.
+    The fields from `block` on are `None` for events that no chain brought. Which source and cursor an event has,
+    its batch says.
+    """
+
+    id: str
+    kind: str
+    timestamp: int
+    topics: tuple[str, ...]
+    data: Mapping[str, Json]
+    block: int | None = None
+    tx_hash: str | None = None
+    log_index: int | None = None
+    contract: str | None = None
+    token: str | None = None
+    n: int = field(default=0)
+    """Number among the events derived from one log."""
+
+    @property
+    def position(self) -> str:
+        """Where on the chain it happened; the sort key of History. Only for on-chain events."""
+        if self.block is None or self.log_index is None:
+            raise ValueError(f"event {self.id} has no place on a chain")
+        return format_position(self.block, self.log_index, self.n)
+
+
+def event_id(source: str, block: int, block_hash: str, log_index: int, n: int = 0) -> str:
+    """Deterministic, unique per branch: the same log of the same block always has it, after a reorg another.
+
+    `block_hash` is the 0x-prefixed hex hash; its first 8 digits tell branches of one height apart.
+    """
+    base = f"{source}:{block}:{block_hash.removeprefix('0x')[:8]}:{log_index}"
+    return f"{base}:{n}" if n else base

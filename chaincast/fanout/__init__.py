@@ -1,0 +1,1 @@
+"""Fan-out, the part that decides: which connection gets which bytes."""

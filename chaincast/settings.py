@@ -1,0 +1,39 @@
+"""What a function must know of the configuration: plain numbers, small enough for an environment variable.
+
+`chaincast.toml` is read and validated once, by `chaincast.config`, when the stack is synthesized; a function gets the
+result as JSON and need not import a validator.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+
+import orjson
+
+VARIABLE = "CHAINCAST_SETTINGS"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The part of the configuration that functions need. Sizes in bytes."""
+
+    networks: tuple[str, ...]
+    shards: int
+    delivery_bytes: int
+    message_bytes: int
+    topics_per_message: int
+    subscriptions_per_connection: int
+
+    def to_json(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
+    @classmethod
+    def from_json(cls, text: str) -> Settings:
+        document = orjson.loads(text)
+        return cls(**{**document, "networks": tuple(document["networks"])})
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """The settings that the stack gave this function. Raises KeyError outside of one."""
+        return cls.from_json(os.environ[VARIABLE])

@@ -1,0 +1,140 @@
+"""Topics: what clients subscribe to and what events are filed under (DESIGN 4)."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from chaincast.errors import ClientError, Code
+from chaincast.events import Kind
+
+ANY = "*"
+MAX_TOPIC_LENGTH = 256
+
+_SEGMENT = re.compile(r"[^\s:#*\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How the topics of one family are written: `family:scope` or `family:scope:key`."""
+
+    name: str
+    scope: str
+    key: str | None = None
+    folds_case: bool = True
+    """Addresses and networks are compared without case, symbols and users with case."""
+    private: bool = False
+    """Only the authenticated user named by the scope may listen."""
+    by_network: bool = False
+
+    @property
+    def shape(self) -> str:
+        parts = [self.name, f"{{{self.scope}}}"] if self.scope else [self.name]
+        return ":".join([*parts, f"{{{self.key}}}"] if self.key else parts)
+
+
+FAMILIES: dict[str, Family] = {
+    f.name: f
+    for f in (
+        Family("tokens", "network", by_network=True),
+        Family("trades", "network", "token", by_network=True),
+        Family("prices", "network", "token", by_network=True),
+        Family("token", "network", "token", by_network=True),
+        Family("network", "network", by_network=True),
+        Family("contract", "network", "address", by_network=True),
+        Family("alerts", "type"),
+        Family("price", "symbol", folds_case=False),
+        Family("orderbook", "symbol", folds_case=False),
+        Family("trade", "symbol", folds_case=False),
+        Family("user", "id", folds_case=False, private=True),
+        Family("orders", "id", folds_case=False, private=True),
+        Family("portfolio", "id", folds_case=False, private=True),
+        Family("system", ""),
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic in canonical form: two topics are the same if and only if their strings are equal."""
+
+    family: str
+    scope: str = ""
+    key: str = ""
+
+    def __str__(self) -> str:
+        return ":".join(p for p in (self.family, self.scope, self.key) if p)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The topic a client wrote. Raises `ClientError` with `BAD_TOPIC` or `UNKNOWN_TOPIC`."""
+        if len(text) > MAX_TOPIC_LENGTH:
+            raise ClientError(
+                Code.BAD_TOPIC, f"topic {text[:40]!r}… has {len(text)} characters; at most {MAX_TOPIC_LENGTH}"
+            )
+        name, *rest = text.split(":")
+        family = FAMILIES.get(name)
+        if family is None:
+            raise ClientError(
+                Code.UNKNOWN_TOPIC, f"unknown topic family {name[:40]!r} in {text!r}; known: {', '.join(FAMILIES)}"
+            )
+        expected = bool(family.scope) + bool(family.key)
+        if len(rest) != expected or not all(p == ANY or _SEGMENT.fullmatch(p) for p in rest):
+            raise ClientError(
+                Code.BAD_TOPIC, f"topic {text!r} is malformed; write {family.shape}, where each part may be '*'"
+            )
+        if family.private and ANY in rest:
+            raise ClientError(Code.BAD_TOPIC, f"topic {text!r} is private: '*' is not allowed in {family.shape}")
+        if family.folds_case:
+            rest = [p.lower() for p in rest]
+        return cls(name, *rest)
+
+    @property
+    def is_private(self) -> bool:
+        return FAMILIES[self.family].private
+
+    @property
+    def network(self) -> str | None:
+        """The one network it is about; `None` for any or for topics that have none."""
+        return self.scope if FAMILIES[self.family].by_network and self.scope != ANY else None
+
+
+def wildcard_forms(topic: str) -> tuple[str, ...]:
+    """The topics whose subscribers an event under `topic` reaches: itself and its `*` forms.
+
+    `trades:bsc:0xab` → itself, `trades:bsc:*`, `trades:*:0xab`, `trades:*:*`. Private topics have no `*` forms.
+    """
+    family, *rest = topic.split(":")
+    if not rest or FAMILIES[family].private:
+        return (topic,)
+    if len(rest) == 1:
+        return (topic, f"{family}:{ANY}")
+    scope, key = rest
+    return (topic, f"{family}:{scope}:{ANY}", f"{family}:{ANY}:{key}", f"{family}:{ANY}:{ANY}")
+
+
+def chain_topics(kind: str, network: str, contract: str, token: str | None) -> tuple[str, ...]:
+    """The exact topics of an on-chain event, most special first. Addresses in any case; topics in lower case."""
+    topics = []
+    if token is not None:
+        token = token.lower()
+        if kind == Kind.TOKEN_CREATED:
+            topics.append(f"tokens:{network}")
+        elif kind == Kind.TRADE:
+            topics.append(f"trades:{network}:{token}")
+        topics.append(f"token:{network}:{token}")
+    topics.append(f"contract:{network}:{contract.lower()}")
+    topics.append(f"network:{network}")
+    return tuple(topics)
+
+
+_HISTORY_FAMILY = {Kind.TRADE: "trades", Kind.TOKEN_CREATED: "tokens", Kind.ALERT: "alerts", Kind.CONTRACT_EVENT: "contract"}
+
+
+def history_topic(kind: str, topics: tuple[str, ...]) -> str | None:
+    """The one topic under which History keeps an event, or `None` if its kind has no history."""
+    family = _HISTORY_FAMILY.get(kind)
+    if family is None:
+        return None
+    return next((t for t in topics if t.partition(":")[0] == family), None)

@@ -1,0 +1,30 @@
+// Compiles contracts/Launchpad.sol, offline, to contracts/build/{name}.json: {abi, bytecode}. Run by `make contracts`.
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import solc from 'solc';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const input = {
+  language: 'Solidity',
+  sources: { 'Launchpad.sol': { content: readFileSync(join(here, 'Launchpad.sol'), 'utf8') } },
+  settings: {
+    optimizer: { enabled: true, runs: 200 },
+    evmVersion: 'paris',
+    // No metadata hash: the same source always gives the same bytecode.
+    metadata: { bytecodeHash: 'none' },
+    outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object'] } },
+  },
+};
+const output = JSON.parse(solc.compile(JSON.stringify(input)));
+for (const { severity, formattedMessage } of output.errors ?? []) {
+  console.error(formattedMessage);
+  if (severity === 'error') process.exitCode = 1;
+}
+if (!process.exitCode) {
+  mkdirSync(join(here, 'build'), { recursive: true });
+  for (const [name, contract] of Object.entries(output.contracts['Launchpad.sol'])) {
+    const artifact = { abi: contract.abi, bytecode: '0x' + contract.evm.bytecode.object };
+    writeFileSync(join(here, 'build', `${name}.json`), JSON.stringify(artifact, null, 1) + '\n');
+  }
+}

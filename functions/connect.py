@@ -1,0 +1,50 @@
+"""`$connect`: choose the dialect, record the connection, order its greeting.
+
+The greeting cannot go out from here: API Gateway opens the connection only after this function has answered.
+"""
+
+from __future__ import annotations
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from chaincast.aws import clients, resources
+from chaincast.aws.connections import Connection, Connections
+from chaincast.aws.lifecycle import greeting_job
+from chaincast.dialects.choose import choose
+from chaincast.errors import ClientError
+from functions.events import WebSocketAnswer, WebSocketEvent
+
+logger = Logger(service="connect")
+metrics = Metrics(namespace="Chaincast", service="connect")
+
+connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
+@metrics.log_metrics
+def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
+    request = event["requestContext"]
+    if request["eventType"] != "CONNECT":
+        # A message whose `type` is "$connect"; the connection exists already.
+        return {"statusCode": 200}
+    headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    try:
+        choice = choose(event.get("queryStringParameters") or {}, headers.get("sec-websocket-protocol", ""))
+    except ClientError as error:
+        metrics.add_metric(name="ConnectionsRefused", unit="Count", value=1)
+        return {"statusCode": 400, "body": str(error)}
+    connection = Connection(
+        connection_id=request["connectionId"],
+        dialect=choice.dialect,
+        source_ip=request["identity"]["sourceIp"],
+        origin=headers.get("origin", ""),
+        connected_at=request["requestTimeEpoch"],
+    )
+    connections.put(connection)
+    clients.sqs().send_message(QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=greeting_job(connection))
+    metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
+    answer: WebSocketAnswer = {"statusCode": 200}
+    if choice.subprotocol is not None:
+        answer["headers"] = {"Sec-WebSocket-Protocol": choice.subprotocol}
+    return answer

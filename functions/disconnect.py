@@ -1,0 +1,25 @@
+"""`$disconnect`: forget the connection. Best effort on AWS's side: what it misses, fan-out and heartbeat find."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from chaincast.aws.forget import Forgetter
+from chaincast.settings import Settings
+from functions.events import WebSocketAnswer, WebSocketEvent
+
+logger = Logger(service="disconnect")
+metrics = Metrics(namespace="Chaincast", service="disconnect")
+
+forgetter = Forgetter.from_environment(Settings.from_environment().shards)
+
+
+@logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
+@metrics.log_metrics
+def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
+    request = event["requestContext"]
+    if request["eventType"] == "DISCONNECT":  # and not a message whose `type` is "$disconnect"
+        forgetter.forget(request["connectionId"])
+        metrics.add_metric(name="ConnectionsClosed", unit="Count", value=1)
+    return {"statusCode": 200}

@@ -1,0 +1,64 @@
+"""The functions' assets, made without Docker: our code, and a layer of pinned packages for the target platform."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from infra.settings import ROOT, Switches
+
+BUILD = ROOT / ".build"
+REQUIREMENTS = ROOT / "requirements" / "functions.txt"
+PLATFORM = "aarch64-manylinux_2_28"
+"""Of Lambda's Amazon Linux 2023 on arm64: glibc 2.34."""
+
+CODE_PACKAGES = ("chaincast", "functions")
+AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "sqs")
+"""The services whose models stay in botocore: the other four hundred are 95 % of its size."""
+
+_FORMAT = b"1"
+
+
+def code_directory() -> Path:
+    """The functions' own code, without caches; a few dozen small files."""
+    target = BUILD / "code"
+    shutil.rmtree(target, ignore_errors=True)
+    for package in CODE_PACKAGES:
+        shutil.copytree(ROOT / package, target / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    return target
+
+
+def dependencies_directory(switches: Switches) -> Path:
+    """The layer's contents (`python/…`), installed once per requirements file and platform."""
+    platform = sys.platform if switches.local else PLATFORM
+    key = hashlib.sha256(b"\n".join((REQUIREMENTS.read_bytes(), platform.encode(), switches.python.encode(), _FORMAT)))
+    target = BUILD / f"dependencies-{key.hexdigest()[:16]}"
+    if target.exists():
+        return target
+    unfinished = BUILD / "dependencies-unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    packages = unfinished / "python"
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(packages)]
+    command += ["--python-version", switches.python, "--only-binary", ":all:", "--require-hashes", "--no-deps"]
+    if not switches.local:
+        command += ["--python-platform", PLATFORM]
+    done = subprocess.run([*command, "-r", str(REQUIREMENTS)], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
+    _trim(packages)
+    unfinished.rename(target)
+    return target
+
+
+def _trim(packages: Path) -> None:
+    """Drop what no function uses: other services' models, caches, scripts."""
+    for service in (packages / "botocore" / "data").iterdir():
+        if service.is_dir() and service.name not in AWS_SERVICES:
+            shutil.rmtree(service)
+    for cache in packages.rglob("__pycache__"):
+        shutil.rmtree(cache)
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    (packages / ".lock").unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""The fan-out: a FIFO queue in groups of source and shard, and the function that delivers."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.functions import FunctionFactory, allow
+from infra.gateway import FORGET_SUBSCRIPTIONS, Gateway
+from infra.storage import Storage
+
+TIMEOUT = Duration.seconds(60)
+MAX_RECEIVES = 12
+"""With the function's own delays (1, 2, 4, … 60 s) some six minutes of trying, then the dead-letter queue."""
+
+
+class Fanout(Construct):
+    """Queue, dead-letter queue (FIFO too: it keeps the order) and function."""
+
+    def __init__(
+        self, scope: Construct, id_: str, *, storage: Storage, functions: FunctionFactory, gateway: Gateway
+    ) -> None:
+        super().__init__(scope, id_)
+        self.dlq = sqs.Queue(self, "Dlq", fifo=True, enforce_ssl=True, retention_period=Duration.days(14))
+        self.queue = sqs.Queue(
+            self,
+            "Queue",
+            fifo=True,
+            # High throughput: limits count per group, and so does deduplication.
+            fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
+            deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP,
+            enforce_ssl=True,
+            visibility_timeout=Duration.seconds(TIMEOUT.to_seconds() * 2),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dlq, max_receive_count=MAX_RECEIVES),
+        )
+        self.function = functions.make(
+            self,
+            "Function",
+            "fanout",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": storage.connections.table_name,
+                "CHAINCAST_SUBSCRIPTIONS_TABLE": storage.subscriptions.table_name,
+                "CHAINCAST_FANOUT_QUEUE_URL": self.queue.queue_url,
+                "CHAINCAST_MANAGEMENT_ENDPOINT": gateway.management_endpoint,
+            },
+            timeout=TIMEOUT,
+            memory_mb=1769,  # one vCPU: the work is one thread's
+        )
+        allow(self.function, [storage.subscriptions.table_arn], "dynamodb:Query", *FORGET_SUBSCRIPTIONS)
+        allow(self.function, [storage.connections.table_arn], "dynamodb:DeleteItem")
+        gateway.grant_manage(self.function, "POST")
+        self.function.add_event_source(
+            sources.SqsEventSource(self.queue, batch_size=10, report_batch_item_failures=True)
+        )

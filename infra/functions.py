@@ -1,0 +1,94 @@
+"""How every Lambda function of the stack is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.bundling import code_directory, dependencies_directory
+from infra.nag import acknowledge
+from infra.settings import Configuration, Switches
+
+
+class FunctionFactory(Construct):
+    """The code asset, the layer of packages, and what all functions have in common."""
+
+    def __init__(self, scope: Construct, id_: str, *, configuration: Configuration, switches: Switches) -> None:
+        super().__init__(scope, id_)
+        self._settings = configuration["settings"]
+        self._retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
+        self._runtime = lambda_.Runtime(f"python{switches.python}", lambda_.RuntimeFamily.PYTHON)
+        self._code = lambda_.Code.from_asset(str(code_directory()))
+        self._layer = lambda_.LayerVersion(
+            self,
+            "Packages",
+            code=lambda_.Code.from_asset(str(dependencies_directory(switches))),
+            compatible_architectures=[lambda_.Architecture.ARM_64],
+            compatible_runtimes=[self._runtime],
+            description="Chaincast's pinned packages (requirements/functions.txt)",
+        )
+
+    def make(
+        self,
+        scope: Construct,
+        id_: str,
+        module: str,
+        *,
+        environment: Mapping[str, str],
+        timeout: Duration,
+        memory_mb: int,
+    ) -> lambda_.Function:
+        """The function of `functions/{module}.py`, with a log group and a role of its own."""
+        log_group = logs.LogGroup(scope, f"{id_}Logs", retention=self._retention, removal_policy=RemovalPolicy.DESTROY)
+        role = iam.Role(scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group.grant_write(role)
+        function = lambda_.Function(
+            scope,
+            id_,
+            role=role,
+            description=f"Chaincast: functions/{module}.py",
+            runtime=self._runtime,
+            architecture=lambda_.Architecture.ARM_64,
+            code=self._code,
+            layers=[self._layer],
+            handler=f"functions.{module}.handler",
+            environment={
+                "CHAINCAST_SETTINGS": self._settings,
+                "POWERTOOLS_SERVICE_NAME": module,
+                "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
+                **environment,
+            },
+            timeout=timeout,
+            memory_size=memory_mb,
+            log_group=log_group,
+        )
+        acknowledge(
+            function,
+            "L1",
+            "The runtime is the version that the pinned packages are bundled for; it is raised with them.",
+        )
+        return function
+
+
+def allow(function: lambda_.Function, resources: Sequence[str], *actions: str) -> None:
+    """Let a function do exactly these actions on exactly these ARNs (a table's own `grant` adds all its indexes)."""
+    function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+
+
+_RETENTION = {
+    1: "ONE_DAY",
+    3: "THREE_DAYS",
+    5: "FIVE_DAYS",
+    7: "ONE_WEEK",
+    14: "TWO_WEEKS",
+    30: "ONE_MONTH",
+    60: "TWO_MONTHS",
+    90: "THREE_MONTHS",
+    180: "SIX_MONTHS",
+    365: "ONE_YEAR",
+}

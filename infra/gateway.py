@@ -1,0 +1,204 @@
+"""The WebSocket API, and the functions that its clients reach."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from aws_cdk import CfnElement, Duration, Stack
+from aws_cdk import aws_apigatewayv2 as apigateway
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_apigatewayv2_integrations import WebSocketLambdaIntegration
+from constructs import Construct
+
+from infra.functions import FunctionFactory, allow
+from infra.nag import acknowledge
+from infra.storage import Storage
+
+STAGE = "prod"
+MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "$default")
+"""All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
+
+FORGET_SUBSCRIPTIONS = ("dynamodb:GetItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
+"""What deleting a connection's subscriptions takes."""
+
+
+class Gateway(Construct):
+    """`$connect`, `$disconnect`, messages, the lifecycle queue and the heartbeat."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        storage: Storage,
+        functions: FunctionFactory,
+        management_endpoint: str | None,
+    ) -> None:
+        super().__init__(scope, id_)
+        self._storage = storage
+        self._functions = functions
+        self.api = apigateway.WebSocketApi(
+            self,
+            "Api",
+            api_name="chaincast",
+            description="Chaincast: blockchain events over WebSocket",
+            route_selection_expression="$request.body.type",
+        )
+        stage = apigateway.WebSocketStage(self, "Stage", web_socket_api=self.api, stage_name=STAGE, auto_deploy=True)
+        acknowledge(
+            stage,
+            "APIG1",
+            "Every function logs what it does; API Gateway's own access logs need a role set for the whole account.",
+        )
+        self.url = stage.url
+        self.management_endpoint = (
+            management_endpoint.format(api=self.api.api_id, stage=STAGE) if management_endpoint else stage.callback_url
+        )
+        self.lifecycle_dlq = sqs.Queue(self, "LifecycleDlq", enforce_ssl=True, retention_period=Duration.days(14))
+        self.lifecycle_queue = sqs.Queue(
+            self,
+            "LifecycleQueue",
+            enforce_ssl=True,
+            visibility_timeout=Duration.seconds(60),
+            retention_period=Duration.hours(3),  # no connection lives longer than two
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.lifecycle_dlq, max_receive_count=3),
+        )
+        self.functions: dict[str, lambda_.Function] = {
+            "connect": self._connect(),
+            "disconnect": self._disconnect(),
+            "message": self._message(),
+            "lifecycle": self._lifecycle(),
+            "heartbeat": self._heartbeat(),
+        }
+
+    def grant_manage(self, function: lambda_.Function, method: str) -> None:
+        """Let a function call one method of the API's `@connections`."""
+        stack = Stack.of(self)
+        resource = stack.format_arn(
+            service="execute-api", resource=self.api.api_id, resource_name=f"{STAGE}/{method}/@connections/*"
+        )
+        allow(function, [resource], "execute-api:ManageConnections")
+        api = f"<{stack.get_logical_id(cast(CfnElement, self.api.node.default_child))}>"
+        assert function.role is not None
+        acknowledge(
+            function.role,
+            "IAM5[Resource::arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:"
+            f"{api}/{STAGE}/{method}/@connections/*]",
+            "Connection ids come and go: the ARN ends in the API's connections, one method of one stage.",
+        )
+
+    def _connect(self) -> lambda_.Function:
+        function = self._functions.make(
+            self,
+            "Connect",
+            "connect",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
+            },
+            timeout=Duration.seconds(10),
+            memory_mb=1024,
+        )
+        allow(function, [self._storage.connections.table_arn], "dynamodb:PutItem")
+        self.lifecycle_queue.grant(function, "sqs:SendMessage")
+        self._route("$connect", function)
+        return function
+
+    def _disconnect(self) -> lambda_.Function:
+        function = self._functions.make(
+            self,
+            "Disconnect",
+            "disconnect",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
+            },
+            timeout=Duration.seconds(10),
+            memory_mb=1024,
+        )
+        allow(function, [self._storage.connections.table_arn], "dynamodb:DeleteItem")
+        allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
+        self._route("$disconnect", function)
+        return function
+
+    def _message(self) -> lambda_.Function:
+        function = self._functions.make(
+            self,
+            "Message",
+            "message",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
+            },
+            timeout=Duration.seconds(15),
+            memory_mb=1024,
+        )
+        allow(function, [self._storage.connections.table_arn], "dynamodb:UpdateItem")
+        allow(function, [self._storage.subscriptions.table_arn], "dynamodb:UpdateItem", "dynamodb:BatchWriteItem")
+        for route in MESSAGE_ROUTES:
+            self._route(route, function, answers=True)
+        return function
+
+    def _lifecycle(self) -> lambda_.Function:
+        function = self._functions.make(
+            self,
+            "Lifecycle",
+            "lifecycle",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
+            },
+            timeout=Duration.seconds(30),
+            memory_mb=1024,
+        )
+        allow(function, [self._storage.connections.table_arn], "dynamodb:GetItem")
+        self.grant_manage(function, "POST")
+        function.add_event_source(
+            sources.SqsEventSource(self.lifecycle_queue, batch_size=10, report_batch_item_failures=True)
+        )
+        return function
+
+    def _heartbeat(self) -> lambda_.Function:
+        function = self._functions.make(
+            self,
+            "Heartbeat",
+            "heartbeat",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
+                "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
+            },
+            timeout=Duration.seconds(240),
+            memory_mb=512,
+        )
+        connections = self._storage.connections.table_arn
+        allow(function, [connections], "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        allow(function, [f"{connections}/index/by_beat"], "dynamodb:Query")
+        allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
+        self.grant_manage(function, "GET")
+        events.Rule(
+            self,
+            "HeartbeatSchedule",
+            description="Chaincast: purge connections that are gone",
+            schedule=events.Schedule.rate(Duration.minutes(5)),
+            targets=[targets.LambdaFunction(function, retry_attempts=1)],
+        )
+        return function
+
+    def _route(self, key: str, function: lambda_.Function, *, answers: bool = False) -> None:
+        name = key.removeprefix("$").capitalize()
+        route = self.api.add_route(
+            key,
+            integration=WebSocketLambdaIntegration(f"{name}Integration", function),
+            return_response=answers,
+        )
+        acknowledge(
+            route,
+            "APIG4",
+            "Who may connect and subscribe is decided in the functions: a browser's WebSocket cannot send the "
+            "headers that API Gateway's own authorizers read, and public topics are for everybody.",
+        )

@@ -1,0 +1,74 @@
+"""What the stack is made from: the validated configuration and the switches of `cdk -c`.
+
+infra imports nothing of the core, so it asks `python -m chaincast.config` for the configuration, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypedDict, cast
+
+from constructs import Node
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class RetentionSettings(TypedDict):
+    log_hours: int
+    history_days: int
+    logs_days: int
+
+
+class Configuration(TypedDict):
+    """The part of `python -m chaincast.config`'s output that the stack depends on."""
+
+    networks: dict[str, dict[str, object]]
+    retention: RetentionSettings
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switches:
+    """How this synthesis differs from a plain production one.
+
+    `local`: for the local stack: assets for this machine's platform, no container service, nothing retained.
+    `python`: Python version of the functions' assets. `management_endpoint`: the API's management endpoint where it is
+    not AWS's own, with {api} and {stage} to be filled in.
+    """
+
+    config: Path
+    local: bool
+    python: str
+    management_endpoint: str | None
+
+    @classmethod
+    def of(cls, node: Node) -> Switches:
+        def text(name: str) -> str | None:
+            value = node.try_get_context(name)
+            return None if value is None else str(value)
+
+        return cls(
+            config=ROOT / (text("config") or "chaincast.toml"),
+            local=text("local") == "true",
+            python=text("python") or "3.13",
+            management_endpoint=text("management_endpoint"),
+        )
+
+
+class ConfigurationRefused(SystemExit):
+    """`chaincast.toml` is not valid; what is wrong was printed."""
+
+
+def read_configuration(switches: Switches) -> Configuration:
+    """The validated configuration. Ends the synthesis with the validator's words where it is refused."""
+    command = [sys.executable, "-m", "chaincast.config", str(switches.config)]
+    if switches.local:
+        command.append("--local")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    if done.returncode:
+        raise ConfigurationRefused(f"chaincast: the configuration is refused\n{done.stderr.strip()}")
+    return cast(Configuration, json.loads(done.stdout))

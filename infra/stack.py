@@ -1,0 +1,56 @@
+"""The one stack."""
+
+from __future__ import annotations
+
+from aws_cdk import CfnOutput, RemovalPolicy, Stack
+from constructs import Construct
+
+from infra.fanout import Fanout
+from infra.functions import FunctionFactory
+from infra.gateway import Gateway
+from infra.listener import Listener
+from infra.observability import Observability
+from infra.settings import Switches, read_configuration
+from infra.storage import Storage
+
+
+class ChaincastStack(Stack):
+    """Everything that Chaincast runs on."""
+
+    def __init__(self, scope: Construct, id_: str) -> None:
+        super().__init__(scope, id_, description="Chaincast: blockchain events over managed WebSockets")
+        switches = Switches.of(self.node)
+        configuration = read_configuration(switches)
+        storage = Storage(
+            self, "Storage", removal_policy=RemovalPolicy.DESTROY if switches.local else RemovalPolicy.RETAIN
+        )
+        functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches)
+        gateway = Gateway(
+            self,
+            "Gateway",
+            storage=storage,
+            functions=functions,
+            management_endpoint=switches.management_endpoint,
+        )
+        fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
+        listener = Listener(
+            self,
+            "Listener",
+            storage=storage,
+            fanout=fanout,
+            networks=list(configuration["networks"]),
+            config=switches.config,
+            local=switches.local,
+        )
+        Observability(
+            self,
+            "Observability",
+            dead_letters={"Fanout": fanout.dlq, "Lifecycle": gateway.lifecycle_dlq},
+            fanout_queue=fanout.queue,
+            functions={**gateway.functions, "fanout": fanout.function},
+        )
+        CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
+        CfnOutput(self, "ApiId", value=gateway.api.api_id)
+        CfnOutput(self, "ListenerRoleArn", value=listener.role.role_arn)
+        for name, value in listener.environment.items():
+            CfnOutput(self, "".join(p.capitalize() for p in name.split("_")[1:]), value=value)

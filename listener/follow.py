@@ -1,0 +1,186 @@
+"""Following a chain: wait for heads, fetch by range from the checkpoint, index, write; hold the lease meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from random import uniform
+from time import perf_counter
+
+from aws_lambda_powertools import Logger
+
+from chaincast.batches import Batch
+from chaincast.config import Network
+from chaincast.errors import ForkDetected, SourceError
+from listener.indexer import Indexer
+from listener.sink import Sink
+from listener.sources.base import Block, Source
+
+logger = Logger(service="listener", child=True)
+
+MAX_BACKOFF = 15.0
+
+
+class Follower:
+    """One network's listener, from taking the lease to losing it or being told to stop."""
+
+    def __init__(
+        self,
+        name: str,
+        network: Network,
+        source: Source,
+        sink: Sink,
+        make_indexer: Callable[[], Indexer],
+        lease_seconds: float,
+        alive: Callable[[], None],
+    ) -> None:
+        self._name = name
+        self._network = network
+        self._source = source
+        self._sink = sink
+        self._make_indexer = make_indexer
+        self._lease_seconds = lease_seconds
+        self._alive = alive
+        self._stop = asyncio.Event()
+
+    def stop(self) -> None:
+        """End after the block under way."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Follow until stopped; on standby first, while another listener holds the lease.
+
+        Raises `LeaseLost` when another listener took over: a process that lost the lease ends, and nothing that it
+        still has under way can be mistaken for the work of its next life. Raises `WrongChain` or `ForkDetected`: both
+        need a person.
+        """
+        while await asyncio.to_thread(self._sink.recover, self._name) is None:
+            self._alive()
+            await self._pause(self._lease_seconds / 5)
+            if self._stop.is_set():
+                return
+        logger.info("lease taken", network=self._name, checkpoint=self._sink.checkpoint.block)
+        await self._follow_with_lease()
+
+    async def _follow_with_lease(self) -> None:
+        following = asyncio.create_task(self._follow(), name="follow")
+        keeping = asyncio.create_task(self._keep(), name="keep")
+        stopping = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({following, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                await keeping
+            await following
+            await asyncio.to_thread(self._sink.close)
+        finally:
+            for task in (following, keeping, stopping):
+                task.cancel()
+            await asyncio.gather(following, keeping, stopping, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(self._lease_seconds / 3)
+            await asyncio.to_thread(self._sink.keep)
+
+    async def _follow(self) -> None:
+        indexer = self._make_indexer()
+        indexer.learn(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
+        failures = 0
+        while not self._stop.is_set():
+            try:
+                await self._source.open()
+                while not self._stop.is_set():
+                    await self._advance(indexer)
+                    failures = 0
+            except SourceError as error:
+                failures += 1
+                delay = min(MAX_BACKOFF, 0.1 * 2**failures) * uniform(0.5, 1)  # noqa: S311 - jitter, no secret
+                logger.warning("source failed", network=self._name, error=str(error), retry_in=round(delay, 2))
+                self._alive()
+                await self._pause(delay)
+            finally:
+                await self._source.close()
+
+    async def _advance(self, indexer: Indexer) -> None:
+        """Wait for a block and handle what there is, a range at a time."""
+        last_done = self._sink.checkpoint.block
+        if last_done is None:
+            last_done = await self._origin()
+            await asyncio.to_thread(self._sink.begin_after, last_done)
+        head = await self._head_after(last_done + self._network.confirmations)
+        self._alive()
+        woken = time.time()
+        last = min(head - self._network.confirmations, last_done + self._network.block_range)
+        if last <= last_done:
+            return
+        started = perf_counter()
+        blocks = await self._source.blocks(last_done + 1, last, indexer.topics0)
+        fetched = (perf_counter() - started) * 1000
+        self._check_branch(blocks[0])
+        for block in blocks:
+            await self._handle(indexer, block, woken, fetched)
+            if self._stop.is_set():
+                return
+
+    async def _head_after(self, block: int) -> int:
+        """The head once it is beyond `block`, or as it is when told to stop meanwhile."""
+        waiting = asyncio.create_task(self._source.head_after(block))
+        stopping = asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            return await waiting if waiting.done() else block
+        finally:
+            for task in (waiting, stopping):
+                task.cancel()
+            await asyncio.gather(waiting, stopping, return_exceptions=True)
+
+    async def _handle(self, indexer: Indexer, block: Block, woken: float, fetched: float) -> None:
+        started = perf_counter()
+        indexed = indexer.index(block)
+        for reason in indexed.undecodable:
+            logger.warning("log passed over", network=self._name, reason=reason)
+        if not indexed.events:
+            await asyncio.to_thread(self._sink.skip, block)
+            return
+        batch = Batch(
+            source=self._name,
+            seq=self._sink.checkpoint.seq + 1,
+            timestamp=block.timestamp * 1000,
+            events=indexed.events,
+            block=block.number,
+            block_hash=block.hash,
+        )
+        decoded = (perf_counter() - started) * 1000
+        # Not to be interrupted: half a write is safe, but would make a graceful stop as rough as a crash.
+        steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, indexed.discoveries))
+        milliseconds = {"fetch": fetched, "decode": decoded, **steps}
+        logger.info(
+            "batch queued",
+            correlation_id=batch.cursor,
+            network=self._name,
+            block=block.number,
+            events=len(batch.events),
+            woken=round(woken * 1000, 3),
+            ms={name: round(value, 3) for name, value in milliseconds.items()},
+        )
+
+    async def _origin(self) -> int:
+        """The last block not to be read, of a network without a checkpoint."""
+        start = self._network.start_block
+        return await self._source.head() if start == "latest" else start - 1
+
+    def _check_branch(self, first: Block) -> None:
+        done = self._sink.checkpoint
+        if done.block_hash and done.block == first.number - 1 and done.block_hash != first.parent_hash:
+            raise ForkDetected(
+                f"{self._name}: block {first.number} has parent {first.parent_hash}, but block {done.block} was "
+                f"{done.block_hash} when it was read: the chain was reorganised under the checkpoint"
+            )
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            pass

@@ -1,0 +1,112 @@
+"""Where batches go: History and State, then the Log with the checkpoint, then the queue, then the mark (DESIGN 3).
+
+A crash between any two of these is mended by `recover` at the next start: what the Log has beyond the mark is queued
+again, and the block that was under way is indexed again, to the same bytes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING
+
+from chaincast.aws.checkpoint import Checkpoint, Lease
+from chaincast.aws.contracts import Contracts
+from chaincast.aws.history import History
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
+from chaincast.batches import Batch, split_batch
+from listener.adapters.base import Discovery
+
+if TYPE_CHECKING:
+    from listener.sources.base import Block
+
+EMPTY_BLOCKS_SECONDS = 5.0
+"""How often the checkpoint moves over blocks without events; those since are scanned again after a crash."""
+
+
+class Sink:
+    """Writes one network's batches. Blocking; used from one thread at a time, `keep` from another."""
+
+    def __init__(self, lease: Lease, log: Log, history: History, contracts: Contracts, queue: FanoutQueue) -> None:
+        self._lease = lease
+        self._log = log
+        self._history = history
+        self._contracts = contracts
+        self._queue = queue
+        self._lock = threading.Lock()
+        self._saved = Checkpoint()
+        self._saved_at = 0.0
+        self.checkpoint = Checkpoint()
+
+    def recover(self, source: str) -> Checkpoint | None:
+        """Take the lease and queue what an earlier life left behind; `None` while another holds the lease."""
+        checkpoint = self._lease.acquire()
+        if checkpoint is None:
+            return None
+        for batch in self._log.after(source, checkpoint.queued):
+            self._queue.send(batch)
+        self.checkpoint = replace(checkpoint, queued=checkpoint.seq)
+        self._saved, self._saved_at = checkpoint, monotonic()
+        return self.checkpoint
+
+    def begin_after(self, block: int) -> None:
+        """Settle where a network without a checkpoint begins: with the block after this one."""
+        with self._lock:
+            self.checkpoint = replace(self.checkpoint, block=block)
+            self._save()
+
+    def discoveries(self) -> Iterator[Discovery]:
+        """The contracts discovered so far."""
+        return (Discovery(address, facts) for address, facts in self._contracts.all())
+
+    def write(self, batch: Batch, found: Iterable[Discovery]) -> dict[str, float]:
+        """Write one block's batch, whose number must be the next. The milliseconds of each step."""
+        assert batch.block is not None
+        started = perf_counter()
+        if found := list(found):
+            self._contracts.put((d.address, batch.block, d.facts) for d in found)
+        self._history.add(batch)
+        remembered = perf_counter()
+        parts = split_batch(batch)
+        with self._lock:
+            after = replace(self.checkpoint, seq=batch.seq, block=batch.block, block_hash=batch.block_hash)
+            self._lease.append([self._log.append(part) for part in parts], after)
+            self.checkpoint, self._saved, self._saved_at = after, after, monotonic()
+        appended = perf_counter()
+        for part in parts:
+            self._queue.send(part)
+        with self._lock:
+            self.checkpoint = replace(self.checkpoint, queued=batch.seq)
+        queued = perf_counter()
+        steps = {"history": started, "log": remembered, "queue": appended}
+        ends = (remembered, appended, queued)
+        return {name: (end - start) * 1000 for (name, start), end in zip(steps.items(), ends, strict=True)}
+
+    def skip(self, block: Block) -> None:
+        """Note that blocks up to this one are done and brought nothing."""
+        with self._lock:
+            self.checkpoint = replace(self.checkpoint, block=block.number, block_hash=block.hash)
+            if monotonic() - self._saved_at >= EMPTY_BLOCKS_SECONDS:
+                self._save()
+
+    def keep(self) -> None:
+        """Hold the lease for another term, and save what of the checkpoint is not saved yet."""
+        with self._lock:
+            if self.checkpoint != self._saved:
+                self._save()
+            else:
+                self._lease.renew()
+
+    def close(self) -> None:
+        """Save the checkpoint and give the lease back."""
+        with self._lock:
+            if self.checkpoint != self._saved:
+                self._save()
+            self._lease.release()
+
+    def _save(self) -> None:
+        self._lease.move(self.checkpoint)
+        self._saved, self._saved_at = self.checkpoint, monotonic()

@@ -1,0 +1,54 @@
+"""What a source gives: blocks with the logs that were asked for, whatever node or protocol they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class RawLog:
+    """A contract's log as the chain has it. `address` in lower case; `tx_hash` 0x-prefixed."""
+
+    address: str
+    topics: tuple[bytes, ...]
+    data: bytes
+    log_index: int
+    tx_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block's header and those of its logs that were asked for, in log order. `timestamp` in seconds."""
+
+    number: int
+    hash: str
+    parent_hash: str
+    timestamp: int
+    logs: tuple[RawLog, ...] = ()
+
+
+class Source(Protocol):
+    """A chain, as the listener sees it. Every method raises `SourceError` when the node fails; calling again may help."""
+
+    async def open(self) -> None:
+        """Connect and check the chain. Raises `WrongChain` if the node serves another."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def head(self) -> int:
+        """The number of the newest block."""
+        ...
+
+    async def head_after(self, block: int) -> int:
+        """Wait until the head is beyond `block`; its number. Returns the old head when nothing came for a while."""
+        ...
+
+    async def blocks(self, first: int, last: int, topics0: Sequence[bytes]) -> list[Block]:
+        """Blocks `first`…`last` in order: those with logs of the given event signatures, and always the first and last.
+
+        Each log's block hash was checked against its header: what is returned is of one branch.
+        """
+        ...

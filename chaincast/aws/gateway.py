@@ -40,15 +40,14 @@ class Gateway:
     async def deliver(self, deliveries: Iterable[tuple[Sequence[bytes], Sequence[str]]]) -> Outcomes:
         """Post each delivery's payloads, in order, to each of its connections. Never raises for a connection's sake."""
         outcomes = Outcomes()
-        work = iter(
-            [(hashed, connection) for payloads, to in deliveries for hashed in [_hashed(payloads)] for connection in to]
-        )
+        tasks = [(hashed, c) for payloads, to in deliveries for hashed in [_hashed(payloads)] for c in to]
+        work = iter(tasks)
 
         async def worker() -> None:
             for hashed, connection in work:
                 await self._deliver_one(connection, hashed, outcomes)
 
-        await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
+        await asyncio.gather(*(worker() for _ in range(min(CONCURRENCY, len(tasks)))))
         return outcomes
 
     async def _deliver_one(self, connection: str, payloads: list[tuple[bytes, str]], outcomes: Outcomes) -> None:

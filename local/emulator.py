@@ -1,0 +1,113 @@
+"""Run by MiniStack's own Python (`.ministack`): MiniStack, with the faults mended that the stack would run into.
+
+Each mend says what AWS does. docs/local.md lists them, and the differences that remain.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from ministack import app
+from ministack.services import apigateway
+from ministack.services.cloudformation import provisioners
+
+AsgiMessage: TypeAlias = MutableMapping[str, Any]
+Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
+
+MAX_FRAME_BYTES = 32 * 1024
+MAX_MESSAGE_BYTES = 128 * 1024
+
+
+def mend_route_responses() -> None:
+    """CloudFormation knows AWS::ApiGatewayV2::RouteResponse; MiniStack's only its API does."""
+
+    def create(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
+        api_id, route_id = props["ApiId"], props["RouteId"].rpartition("/")[2]
+        data = {"routeResponseKey": props.get("RouteResponseKey", "$default")}
+        status, _, body = apigateway._create_route_response(api_id, route_id, data)
+        if status >= 400:
+            raise ValueError(f"AWS::ApiGatewayV2::RouteResponse: {body!r}")
+        response_id = next(reversed(apigateway._route_responses[api_id][route_id]))
+        return f"{api_id}/{route_id}/{response_id}", {"RouteResponseId": response_id}
+
+    def delete(physical_id: str, props: dict[str, Any]) -> None:
+        apigateway._delete_route_response(*physical_id.split("/", 2))
+
+    provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::RouteResponse"] = {"create": create, "delete": delete}
+
+
+def mend_route_selection() -> None:
+    """API Gateway takes the $default route for a body it cannot read; MiniStack lets deep nesting end the connection.
+
+    Nor can a message select $connect or $disconnect: those are the gateway's own.
+    """
+    evaluate = apigateway._evaluate_route_selection
+
+    def mended(expression: str, body: str) -> str:
+        try:
+            route = evaluate(expression, body)
+        except RecursionError:
+            return "$default"
+        return "$default" if route in ("$connect", "$disconnect") else route
+
+    apigateway._evaluate_route_selection = mended
+
+
+_handshake: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("handshake")
+
+
+def mend_websockets() -> None:
+    """What API Gateway does on the wire and MiniStack does not.
+
+    It sends the headers of `$connect`'s answer with the upgrade (a browser that asked for a subprotocol fails without
+    the confirmation), and closes with 1009 what is longer than 128 KB.
+    """
+    handle = apigateway.handle_websocket
+    invoke = apigateway._invoke_ws_lambda
+
+    async def invoke_keeping_headers(*args: Any, **kwargs: Any) -> Any:
+        answer = await invoke(*args, **kwargs)
+        if args[6] == "CONNECT" and isinstance(answer, dict):
+            _handshake.get({}).update(answer.get("headers") or {})
+        return answer
+
+    async def mended(scope: Any, receive: Any, send: Send, *args: Any, **kwargs: Any) -> None:
+        headers: dict[str, Any] = {}
+        _handshake.set(headers)
+        too_long = asyncio.Event()
+
+        async def receive_checked() -> AsgiMessage:
+            message: AsgiMessage = await receive()
+            text, data = message.get("text"), message.get("bytes")
+            if max(len(text.encode()) if text else 0, len(data or b"")) > MAX_MESSAGE_BYTES:
+                too_long.set()
+                await send({"type": "websocket.close", "code": 1009})
+                return {"type": "websocket.disconnect", "code": 1009}
+            return message
+
+        async def send_with_headers(message: AsgiMessage) -> None:
+            if message["type"] == "websocket.accept":
+                wanted = {name.lower(): value for name, value in headers.items()}
+                if subprotocol := wanted.get("sec-websocket-protocol"):
+                    message = {**message, "subprotocol": subprotocol}
+            if not (message["type"] == "websocket.close" and too_long.is_set()):
+                await send(message)
+
+        await handle(scope, receive_checked, send_with_headers, *args, **kwargs)
+
+    apigateway._invoke_ws_lambda = invoke_keeping_headers
+    apigateway.handle_websocket = mended
+
+
+def main() -> None:
+    mend_route_responses()
+    mend_route_selection()
+    mend_websockets()
+    app.main()
+
+
+if __name__ == "__main__":
+    main()

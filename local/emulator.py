@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, TypeAlias
 
 from ministack import app
+from ministack.core import iam_evaluator
 from ministack.services import apigateway
 from ministack.services.cloudformation import provisioners
 
@@ -102,7 +103,22 @@ def mend_websockets() -> None:
     apigateway.handle_websocket = mended
 
 
+def mend_secure_transport() -> None:
+    """Calls to AWS come over TLS; calls to MiniStack stay on loopback, in clear.
+
+    So under AUTH=true policies that refuse what is not `aws:SecureTransport` (the CDK's own bucket, our queues) refuse
+    everything, unless loopback counts as secure.
+    """
+    pin = iam_evaluator.pin_request_origin
+
+    def mended(source_ip: str, secure_transport: bool) -> None:
+        pin(source_ip, secure_transport or source_ip.startswith("127."))
+
+    iam_evaluator.pin_request_origin = app.pin_request_origin = mended
+
+
 def main() -> None:
+    mend_secure_transport()
     mend_route_responses()
     mend_route_selection()
     mend_websockets()

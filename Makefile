@@ -1,0 +1,65 @@
+# make dev: set up and run the stack on this machine.   make test: set up and pass all tests.   make help: the rest.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup dev tail redeploy test test-unit test-integration test-infra test-e2e check lint types imports format bench contracts requirements clean
+
+help: ## what there is
+	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
+
+setup: ## .venv, .ministack, node_modules; nothing to do where they are up to date
+	@$(PYTHON) local/bootstrap.py
+
+dev: setup ## run the whole stack here; ARGS="--port 4566 --rpc URL --seed 1 --quiet"
+	@$(BIN)/chaincast dev $(ARGS)
+
+tail: setup ## watch the running stack's events; ARGS="--topic 'trades:*:*' --json"
+	@$(BIN)/chaincast tail $(ARGS)
+
+redeploy: setup ## deploy changed code to the running stack
+	@$(BIN)/chaincast redeploy $(ARGS)
+
+test: setup check test-unit test-integration test-infra test-e2e ## everything
+
+test-unit: setup ## what decides, with nothing around it
+	$(BIN)/pytest tests/unit $(ARGS)
+
+test-integration: setup ## handlers, stores and the listener against moto
+	$(BIN)/pytest tests/integration $(ARGS)
+
+test-infra: setup ## the synthesized template
+	$(BIN)/pytest tests/infra $(ARGS)
+
+test-e2e: setup ## the deployed template on MiniStack, a real node, real clients; without and with IAM enforced
+	$(BIN)/pytest tests/e2e $(ARGS)
+
+check: lint types imports ## what needs no test run
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports --no-cache
+
+format: setup ## format, and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## the benchmarks, each a table; ARGS="--json"
+	$(BIN)/python -m benchmarks.imports $(ARGS)
+	$(BIN)/python -m benchmarks.latency $(ARGS)
+
+contracts: setup ## compile contracts/Launchpad.sol
+	node contracts/compile.mjs
+
+requirements: setup ## compile requirements/*.txt from *.in
+	$(BIN)/python -m local.requirements
+
+clean: ## remove what set-up and runs made
+	rm -rf .venv .ministack .build node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

@@ -1,0 +1,151 @@
+"""`chaincast tail`: a small client that shows events as they come, as a live table or as JSON lines."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections import deque
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+from local.deployment import run_directory
+from local.dev import URL_FILE
+from local.tools import StepFailed
+
+Event: TypeAlias = dict[str, Any]  # an event as chaincast.v1 carries it
+
+ROWS = 20
+PING_SECONDS = 240.0
+"""API Gateway closes a connection on which nothing is said for ten minutes."""
+
+
+def run(options: argparse.Namespace) -> int:
+    """Show events until Ctrl-C, `--count` or the connection's end."""
+    url = options.url or _local_url(options.port)
+    topics = options.topics or ["network:*"]
+    show: Screen | JsonLines = JsonLines() if options.json else Screen(url, topics)
+    try:
+        return asyncio.run(_follow(url, topics, options.count, show))
+    except KeyboardInterrupt:
+        return 0
+    except (OSError, InvalidHandshake) as error:
+        raise StepFailed("tail", f"cannot connect to {url}: {error}", "is the stack running? make dev") from None
+
+
+def _local_url(port: int) -> str:
+    path = run_directory(port) / URL_FILE
+    if not path.exists():
+        raise StepFailed("tail", f"no stack runs on port {port} of this machine", "make dev, or give a WebSocket URL")
+    return path.read_text()
+
+
+async def _follow(url: str, topics: list[str], count: int | None, show: Screen | JsonLines) -> int:
+    seen = 0
+    async with connect(url) as socket:
+        await socket.send(json.dumps({"type": "subscribe", "id": "tail", "topics": topics}))
+        pinging = asyncio.create_task(_ping(socket))
+        with show:
+            try:
+                async for text in socket:
+                    message = json.loads(text)
+                    if message["type"] == "error":
+                        raise StepFailed("tail", f"{message['code']}: {message['message']}", "see docs/protocol.md")
+                    for event in message.get("events", []):
+                        show.add(event, message["source"], message["cursor"])
+                        seen += 1
+                        if seen == count:
+                            return 0
+            except ConnectionClosed:
+                pass
+            finally:
+                pinging.cancel()
+    print("chaincast: the connection was closed", file=sys.stderr)
+    return 1
+
+
+async def _ping(socket: Any) -> None:
+    while True:
+        await asyncio.sleep(PING_SECONDS)
+        await socket.send('{"type":"ping"}')
+
+
+class JsonLines:
+    """One event a line on standard output."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def add(self, event: Event, source: str, cursor: str) -> None:
+        print(json.dumps({"source": source, "cursor": cursor, **event}), flush=True)
+
+
+class Screen:
+    """The newest events as a table that stays in place."""
+
+    def __init__(self, url: str, topics: list[str]) -> None:
+        self._title = f"{', '.join(topics)}  —  {url}"
+        self._rows: deque[list[str | Text]] = deque(maxlen=ROWS)
+        self._times: deque[float] = deque(maxlen=1000)
+        self._total = 0
+        self._live = Live(self._table(), console=Console(), refresh_per_second=8)
+
+    def __enter__(self) -> None:
+        self._live.__enter__()
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        self._live.__exit__(kind, value, trace)
+
+    def add(self, event: Event, source: str, cursor: str) -> None:
+        self._total += 1
+        self._times.append(time.monotonic())
+        self._rows.append(_row(event, source))
+        self._live.update(self._table())
+
+    def _table(self) -> Table:
+        recent = [t for t in self._times if t > time.monotonic() - 10]
+        table = Table(title=self._title, caption=f"{self._total} events, {len(recent) / 10:.1f}/s", expand=True)
+        table.add_column("time", no_wrap=True)
+        table.add_column("network", no_wrap=True)
+        table.add_column("block", justify="right", no_wrap=True)
+        table.add_column("kind", no_wrap=True)
+        table.add_column("token", no_wrap=True)
+        table.add_column("what", ratio=1, no_wrap=True, overflow="ellipsis")
+        for row in self._rows:
+            table.add_row(*row)
+        return table
+
+
+def _row(event: Event, source: str) -> list[str | Text]:
+    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).astimezone().strftime("%H:%M:%S")
+    data = event["data"]
+    # Names come from strangers: as Text they cannot carry markup to the terminal.
+    symbol = Text(_printable(str(data.get("symbol", ""))))
+    return [at, source, str(event.get("block", "")), event["kind"], symbol, _what(event["kind"], data)]
+
+
+def _what(kind: str, data: Event) -> Text:
+    if kind == "trade":
+        native, tokens = int(data["native_amount"]) / 1e18, int(data["token_amount"]) / 1e18
+        colour = "green" if data["side"] == "buy" else "red"
+        text = Text(f"{data['side']:<4}", style=colour)
+        return text.append(f" {tokens:>16,.0f} for {native:>10.4f}  at {float(data['price']):.3e}", style="default")
+    if kind == "token.created":
+        return Text(f"“{_printable(str(data['name']))}” by {data['creator']}")
+    return Text(_printable(" ".join(f"{name}={value}" for name, value in data.items() if name not in ("name", "symbol"))))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "�" for c in text)

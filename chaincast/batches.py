@@ -122,5 +122,6 @@ def split_batch(batch: Batch, limit: int = PART_BYTES) -> list[Batch]:
 
 
 def _measured(batch: Batch) -> Iterator[tuple[Event | Retraction, int]]:
-    for item in (*batch.retracted, *batch.events):
+    items: list[Event | Retraction] = [*batch.retracted, *batch.events]
+    for item in items:
         yield item, len(orjson.dumps(item)) + 1

@@ -8,15 +8,15 @@ from typing import Final, TypeAlias, Union
 
 from chaincast.cursors import format_position
 
-Json: TypeAlias = Union[None, bool, int, float, str, list["Json"], dict[str, "Json"]]
+Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"], None]
 
 
 class Kind:
     """The kinds of event that Chaincast itself makes. A team may add its own: a kind is any dotted name."""
 
-    TOKEN_CREATED: Final = "token.created"
+    TOKEN_CREATED: Final = "token.created"  # noqa: S105 - no password
     TRADE: Final = "trade"
-    TOKEN_GRADUATED: Final = "token.graduated"
+    TOKEN_GRADUATED: Final = "token.graduated"  # noqa: S105 - no password
     LIQUIDITY_ADDED: Final = "liquidity.added"
     CONTRACT_EVENT: Final = "contract.event"
     ALERT: Final = "alert"

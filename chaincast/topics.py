@@ -129,7 +129,12 @@ def chain_topics(kind: str, network: str, contract: str, token: str | None) -> t
     return tuple(topics)
 
 
-_HISTORY_FAMILY = {Kind.TRADE: "trades", Kind.TOKEN_CREATED: "tokens", Kind.ALERT: "alerts", Kind.CONTRACT_EVENT: "contract"}
+_HISTORY_FAMILY = {
+    Kind.TRADE: "trades",
+    Kind.TOKEN_CREATED: "tokens",
+    Kind.ALERT: "alerts",
+    Kind.CONTRACT_EVENT: "contract",
+}
 
 
 def history_topic(kind: str, topics: tuple[str, ...]) -> str | None:

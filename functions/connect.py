@@ -42,7 +42,9 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         connected_at=request["requestTimeEpoch"],
     )
     connections.put(connection)
-    clients.sqs().send_message(QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=greeting_job(connection))
+    clients.sqs().send_message(
+        QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=greeting_job(connection)
+    )
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:

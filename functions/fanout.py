@@ -91,8 +91,8 @@ async def _deliver(group: str, record: SqsRecord, started: float) -> Report:
     _measure(group, batch, record, report, started, begun)
     if report.outcomes.failed:
         raise DeliveryFailed(
-            f"{batch.source} {batch.cursor}: {len(report.outcomes.failed)} of {report.deliveries} connections could not "
-            f"be reached, e.g. {report.outcomes.failed[0]}"
+            f"{batch.source} {batch.cursor}: {len(report.outcomes.failed)} of {report.deliveries} connections could "
+            f"not be reached, e.g. {report.outcomes.failed[0]}"
         )
     return report
 

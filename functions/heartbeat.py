@@ -48,7 +48,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
                 if len(window) == _THREADS * 4:
                     _ask(pool, window, now, counts)
             _ask(pool, window, now, counts)
-    logger.info("heartbeat", **counts)
+    logger.info("heartbeat", extra=counts)
     metrics.add_metric(name="ConnectionsPurged", unit="Count", value=counts["gone"])
     return counts
 

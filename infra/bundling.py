@@ -45,7 +45,7 @@ def dependencies_directory(switches: Switches) -> Path:
     command += ["--python-version", switches.python, "--only-binary", ":all:", "--require-hashes", "--no-deps"]
     if not switches.local:
         command += ["--python-platform", PLATFORM]
-    done = subprocess.run([*command, "-r", str(REQUIREMENTS)], capture_output=True, text=True, check=False)  # noqa: S603
+    done = subprocess.run([*command, "-r", str(REQUIREMENTS)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
     _trim(packages)

@@ -68,7 +68,7 @@ def read_configuration(switches: Switches) -> Configuration:
     command = [sys.executable, "-m", "chaincast.config", str(switches.config)]
     if switches.local:
         command.append("--local")
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - our own module
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ConfigurationRefused(f"chaincast: the configuration is refused\n{done.stderr.strip()}")
     return cast(Configuration, json.loads(done.stdout))

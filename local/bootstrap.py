@@ -77,7 +77,7 @@ def _ministack() -> None:
 def _uv() -> list[str]:
     """uv, from .venv itself; pip installs it there first, by the hash that stands in the requirements."""
     command = [str(PYTHON), "-m", "uv"]
-    if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode:  # noqa: S603
+    if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode:
         requirement = _requirement_of("uv")
         requirement_file = VENV / "uv.txt"
         requirement_file.write_text(requirement)
@@ -90,9 +90,7 @@ def _requirement_of(package: str) -> str:
     """The lines of dev.txt that pin one package."""
     lines: list[str] = []
     for line in (REQUIREMENTS / "dev.txt").read_text().splitlines():
-        if line.startswith(f"{package}=="):
-            lines.append(line)
-        elif lines and line.startswith("    --hash"):
+        if line.startswith(f"{package}==") or (lines and line.startswith("    --hash")):
             lines.append(line)
         elif lines:
             break
@@ -129,9 +127,7 @@ def _make_environment(path: Path) -> None:
 
 
 def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(  # noqa: S603 - our own commands
-        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         output = (done.stderr + done.stdout).strip()[:2000]
         raise SetUpFailed(f"`{' '.join(command[:6])} …` failed; is the package index reachable?\n{output}")

@@ -42,9 +42,7 @@ class Node:
     def batch(self, calls: list[tuple[str, list[Any]]]) -> list[Any]:
         """The results of many calls in one request. Raises `RpcError` for the first that failed."""
         body = [{"jsonrpc": "2.0", "id": i, "method": m, "params": p} for i, (m, p) in enumerate(calls)]
-        request = urllib.request.Request(
-            self.http_url, json.dumps(body).encode(), {"content-type": "application/json"}
-        )
+        request = urllib.request.Request(self.http_url, json.dumps(body).encode(), {"content-type": "application/json"})
         with urllib.request.urlopen(request, timeout=60) as response:
             answers = sorted(json.load(response), key=lambda a: a["id"])
         for answer, (method, _) in zip(answers, calls, strict=True):

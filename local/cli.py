@@ -33,7 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of AWS on this machine (%(default)s)")
     command.add_argument("--node-port", type=int, default=8545, help="port of the EVM node (%(default)s)")
     command.add_argument("--rpc", metavar="URL", help="follow this node instead of an own one")
-    command.add_argument("--network", help="which network of chaincast.toml the node is (default: anvil, or its only one)")
+    command.add_argument(
+        "--network", help="which network of chaincast.toml the node is (default: anvil, or its only one)"
+    )
     command.add_argument("--seed", type=int, default=1, help="of the demo market (%(default)s)")
     command.add_argument("--auth", action="store_true", help="enforce the template's IAM policies")
     command.add_argument("--quiet", action="store_true", help="print the WebSocket URL and errors, nothing else")

@@ -91,7 +91,9 @@ class Emulator:
             websocket_url=f"ws://127.0.0.1:{self.port}/_aws/execute-api/{api_id}/{stage}",
             api_id=api_id,
             listener_role_arn=values["ListenerRoleArn"],
-            listener_environment={f"CHAINCAST_{n}": values["".join(p.capitalize() for p in n.split("_"))] for n in names},
+            listener_environment={
+                f"CHAINCAST_{n}": values["".join(p.capitalize() for p in n.split("_"))] for n in names
+            },
         )
 
     def _cdk(self, step: str, cwd: Path, *arguments: str) -> None:
@@ -104,9 +106,7 @@ class Emulator:
         for name, value in context.items():
             command += ["--context", f"{name}={value}"]
         log = self._run / "cdk.log"
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, cwd=cwd, env=self.environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, cwd=cwd, env=self.environment, capture_output=True, text=True, check=False)
         log.write_text(done.stdout + done.stderr)
         if done.returncode:
             why = "\n".join((done.stderr + done.stdout).strip().splitlines()[-25:])
@@ -116,7 +116,7 @@ class Emulator:
 def _python_version() -> str:
     """The version of the Python that runs the functions: MiniStack's own."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    done = subprocess.run([str(MINISTACK_PYTHON), "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([str(MINISTACK_PYTHON), "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 

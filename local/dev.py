@@ -99,7 +99,9 @@ def _announce(console: Console, stack: LocalStack, seconds: float) -> None:
     console.print(f"\nready in {seconds:.0f} s")
     console.print(where)
     command = f"{PYTHON.removeprefix(str(ROOT) + '/').rpartition('/')[0]}/chaincast tail --topic 'trades:*:*'"
-    console.print(f"\nwatch:  make tail   or   {command}\nafter a change of a function:  make redeploy\nstop:   Ctrl-C\n")
+    console.print(
+        f"\nwatch:  make tail   or   {command}\nafter a change of a function:  make redeploy\nstop:   Ctrl-C\n"
+    )
 
 
 def _watch(stack: LocalStack) -> int:

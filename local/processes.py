@@ -38,10 +38,8 @@ class Child:
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, sig)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -51,7 +49,7 @@ def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log
     """Start a process in a group of its own, its output appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
-        process = subprocess.Popen(  # noqa: S603 - our own commands
+        process = subprocess.Popen(
             list(command),
             cwd=cwd,
             env=dict(environment),

@@ -10,7 +10,15 @@ import sys
 
 from local.tools import ROOT
 
-OPTIONS = ("--quiet", "--universal", "--generate-hashes", "--python-version", "3.11", "--no-emit-index-url", "--no-header")
+OPTIONS = (
+    "--quiet",
+    "--universal",
+    "--generate-hashes",
+    "--python-version",
+    "3.11",
+    "--no-emit-index-url",
+    "--no-header",
+)
 
 
 def main() -> int:

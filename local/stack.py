@@ -14,7 +14,7 @@ from typing import Self
 from local.chain import Node, deploy_launchpad
 from local.deployment import Emulator, Outputs, run_directory
 from local.processes import Child, spawn
-from local.tools import PYTHON, ROOT, StepFailed
+from local.tools import PYTHON, REGION, ROOT, StepFailed
 
 _LISTENER_SECONDS = 30.0
 
@@ -67,7 +67,9 @@ class LocalStack:
             raise
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def start(self) -> None:
@@ -141,7 +143,11 @@ class LocalStack:
             f'"Principal":{{"AWS":"arn:aws:iam::{account}:root"}}}}]}}'
         )
         iam = boto3.client(
-            "iam", endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1"
+            "iam",
+            endpoint_url=endpoint,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",  # noqa: S106 - MiniStack's own
+            region_name=REGION,
         )
         iam.update_assume_role_policy(RoleName=arn.rpartition("/")[2], PolicyDocument=trust)
         config = self.run / "aws-config"
@@ -160,4 +166,3 @@ class LocalStack:
         """Stop every process, the last started first."""
         while self.children:
             self.children.pop().stop()
-

@@ -144,7 +144,9 @@ def _what(kind: str, data: Event) -> Text:
         return text.append(f" {tokens:>16,.0f} for {native:>10.4f}  at {float(data['price']):.3e}", style="default")
     if kind == "token.created":
         return Text(f"“{_printable(str(data['name']))}” by {data['creator']}")
-    return Text(_printable(" ".join(f"{name}={value}" for name, value in data.items() if name not in ("name", "symbol"))))
+    return Text(
+        _printable(" ".join(f"{name}={value}" for name, value in data.items() if name not in ("name", "symbol")))
+    )
 
 
 def _printable(text: str) -> str:

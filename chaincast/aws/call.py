@@ -9,7 +9,7 @@ from chaincast.aws.sigv4 import Credentials, Signer, payload_hash
 
 
 class ServiceClient:
-    """POST requests to one service's endpoint, signed. Made once per execution environment, used by every invocation."""
+    """Signed POST requests to one service's endpoint; made once per execution environment, for all invocations."""
 
     def __init__(self, endpoint: str, region: str, service: str, connections: int) -> None:
         self._pool = HttpPool(endpoint, connections)

@@ -13,7 +13,7 @@ from chaincast.topics import history_topic
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
 
 
 class History:
@@ -32,7 +32,7 @@ class History:
             topic = history_topic(event.kind, event.topics)
             if topic is None:
                 continue
-            item = {
+            item: dict[str, AttributeValueTypeDef] = {
                 "topic": {"S": topic},
                 "position": {"S": event.position},
                 "cursor": {"S": batch.cursor},

@@ -21,7 +21,7 @@ REQUEST_TIMEOUT = 10.0
 
 
 class HttpError(Exception):
-    """No response: the connection failed, broke off or timed out. `maybe_sent` tells if the request may have arrived."""
+    """No response: the connection failed, broke off or timed out. `maybe_sent`: the request may have arrived."""
 
     def __init__(self, message: str, *, maybe_sent: bool) -> None:
         super().__init__(message)

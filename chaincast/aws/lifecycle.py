@@ -20,7 +20,9 @@ class Greet:
 
 def greeting_job(connection: Connection) -> str:
     """The message that orders a greeting."""
-    return orjson.dumps({"job": "greet", "connection": connection.connection_id, "dialect": connection.dialect}).decode()
+    return orjson.dumps(
+        {"job": "greet", "connection": connection.connection_id, "dialect": connection.dialect}
+    ).decode()
 
 
 def parse_job(body: str) -> Greet:

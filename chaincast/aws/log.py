@@ -10,7 +10,7 @@ from chaincast.cursors import format_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 
 class Log:
@@ -26,7 +26,7 @@ class Log:
 
         Its expiry follows from the block's time, not from the clock: a repeat writes the same bytes.
         """
-        item = {
+        item: dict[str, AttributeValueTypeDef] = {
             "source": {"S": batch.source},
             "cursor": {"S": batch.sort_key},
             "batch": {"B": encode_batch(batch)},

@@ -23,4 +23,6 @@ def name_of(variable: str) -> str:
     try:
         return os.environ[variable]
     except KeyError:
-        raise KeyError(f"{variable} is not set: the stack gives it to every function and listener that needs it") from None
+        raise KeyError(
+            f"{variable} is not set: the stack gives it to every function and listener that needs it"
+        ) from None

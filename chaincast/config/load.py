@@ -21,7 +21,9 @@ def load(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file; the configuration is chaincast.toml at the top of the project") from None
+        raise ConfigError(
+            f"{path}: no such file; the configuration is chaincast.toml at the top of the project"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     return parse(text, str(path))
@@ -41,8 +43,8 @@ def parse(text: str, name: str = "chaincast.toml") -> Config:
 
 def _described(text: str, name: str, error: object) -> str:
     assert isinstance(error, dict)
-    # Steps that pydantic adds for the member of a union stand in no file.
-    path = [p for p in error["loc"] if isinstance(p, int) or not re.match(r"(literal|constrained|function)", p)]
+    # Steps that pydantic adds for the member of a union or a key stand in no file.
+    path = [p for p in error["loc"] if isinstance(p, int) or not re.match(r"literal\[|constrained-|function-|\[key\]", p)]
     where = ".".join(str(p) for p in path) or "file"
     line = line_of(text, path)
     if error["type"] == "extra_forbidden":

@@ -1,17 +1,29 @@
-"""What may stand in `chaincast.toml`. The field descriptions are the reference that docs/configuration.md is made of."""
+"""What may stand in `chaincast.toml`. docs/configuration.md is made of the field descriptions."""
 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal, Self, Union
+from typing import Annotated, Literal, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from chaincast.settings import Settings
 
 NETWORK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _ADDRESS = r"^0x[0-9a-fA-F]{40}$"
 _RPC_URL = re.compile(r"(https?|wss?)://[^\s]+")
+
+
+def _network_name(name: str) -> str:
+    if not NETWORK_NAME.fullmatch(name) or name.startswith("app-"):
+        raise ValueError(
+            f"network name {name!r}: lower-case letters, digits and '-', beginning with a letter, at most 40, "
+            "not beginning with 'app-'"
+        )
+    return name
+
+
+NetworkName: TypeAlias = Annotated[str, AfterValidator(_network_name)]
 
 
 class _Section(BaseModel):
@@ -85,20 +97,10 @@ class Retention(_Section):
 class Config(_Section):
     """The whole file."""
 
-    networks: dict[str, Network] = Field(description="chains, by the name that stands in topics")
+    networks: dict[NetworkName, Network] = Field(description="chains, by the name that stands in topics")
     limits: Limits = Limits()
     fanout: Fanout = Fanout()
     retention: Retention = Retention()
-
-    @model_validator(mode="after")
-    def _names(self) -> Self:
-        for name in self.networks:
-            if not NETWORK_NAME.fullmatch(name) or name.startswith("app-"):
-                raise ValueError(
-                    f"network name {name!r}: lower-case letters, digits and '-', beginning with a letter, at most 40, "
-                    "not beginning with 'app-'"
-                )
-        return self
 
     def deployed_networks(self, *, local: bool) -> dict[str, Network]:
         """The networks that a stack listens to: those enabled, and local ones only in a local stack."""

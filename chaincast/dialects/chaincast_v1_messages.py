@@ -97,9 +97,7 @@ def _validated(document: dict[str, object]) -> SubscribeMessage | UnsubscribeMes
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(p) for p in first["loc"][1:])
-        raise ClientError(
-            Code.BAD_MESSAGE, f"{type_}: {where} is {_shown(first['input'])}: {first['msg']}"
-        ) from None
+        raise ClientError(Code.BAD_MESSAGE, f"{type_}: {where} is {_shown(first['input'])}: {first['msg']}") from None
 
 
 def _topics(texts: list[str], max_topics: int) -> tuple[Topic, ...]:
@@ -115,15 +113,17 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         network = networks.pop() if len(networks) == 1 else None
         if network is None:
             raise ClientError(
-                Code.BAD_CURSOR, f"since {_shown(since)} is one cursor, but the topics are not of one network; "
-                'write {"network": "cursor", …}'
+                Code.BAD_CURSOR,
+                f"since {_shown(since)} is one cursor, but the topics are not of one network; "
+                'write {"network": "cursor", …}',
             )
         since = {network: since}
     for source, cursor in since.items():
         if len(cursor) != CURSOR_DIGITS or not (cursor.isascii() and cursor.isdigit()):
             raise ClientError(
-                Code.BAD_CURSOR, f"since {_shown(cursor)} of {_shown(source)} is no cursor; "
-                f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it"
+                Code.BAD_CURSOR,
+                f"since {_shown(cursor)} of {_shown(source)} is no cursor; "
+                f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it",
             )
     return since
 

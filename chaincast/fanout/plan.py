@@ -10,9 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from chaincast import dialects
-from chaincast.batches import Batch
+from chaincast.batches import Batch, Retraction
 from chaincast.cursors import format_cursor
 from chaincast.dialects.base import Dialect
+from chaincast.events import Event
 from chaincast.topics import wildcard_forms
 
 
@@ -31,7 +32,8 @@ def audience_topics(batch: Batch) -> dict[str, int]:
     """
     exact: dict[str, int] = {}
     bit = 1
-    for item in (*batch.events, *batch.retracted):
+    items: list[Event | Retraction] = [*batch.events, *batch.retracted]
+    for item in items:
         for topic in item.topics:
             exact[topic] = exact.get(topic, 0) | bit
         bit <<= 1

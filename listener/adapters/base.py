@@ -30,9 +30,10 @@ class Discovery:
 class Adapter(Protocol):
     """Reads the logs of one configured contract and of those discovered through it."""
 
-    name: str
-    topics0: Sequence[bytes]
-    """Signatures of the events it reads: what the source asks the node for."""
+    @property
+    def topics0(self) -> Sequence[bytes]:
+        """Signatures of the events it reads: what the source asks the node for."""
+        ...
 
     def discover(self, log: RawLog) -> Discovery | None:
         """The contract that a log tells of, if it does; called for all logs of a block before any `decode`."""

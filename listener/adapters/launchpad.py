@@ -44,7 +44,6 @@ _PRICE_DIGITS = Context(prec=18)
 class Launchpad:
     """Follows one factory and every market it ever created."""
 
-    name = "launchpad"
     topics0 = (TOKEN_CREATED.topic0, TRADE.topic0, GRADUATED.topic0, LIQUIDITY_ADDED.topic0)
 
     def __init__(self, factory: str) -> None:

@@ -30,7 +30,7 @@ class Block:
 
 
 class Source(Protocol):
-    """A chain, as the listener sees it. Every method raises `SourceError` when the node fails; calling again may help."""
+    """A chain, as the listener sees it. Methods raise `SourceError` when the node fails; calling again may help."""
 
     async def open(self) -> None:
         """Connect and check the chain. Raises `WrongChain` if the node serves another."""

@@ -1,0 +1,51 @@
+"""Events, batches and blocks for tests, with only what a test cares about spelled out."""
+
+from __future__ import annotations
+
+from chaincast.batches import Batch, Retraction
+from chaincast.events import Event, Json, event_id
+from chaincast.topics import chain_topics
+
+NETWORK = "anvil"
+TOKEN = "0x" + "aa" * 20
+OTHER_TOKEN = "0x" + "bb" * 20
+MARKET = "0x" + "cc" * 20
+BLOCK_HASH = "0x" + "1234abcd" + "00" * 28
+
+
+def make_event(
+    log_index: int = 0,
+    *,
+    kind: str = "trade",
+    token: str | None = TOKEN,
+    contract: str = MARKET,
+    network: str = NETWORK,
+    block: int = 7,
+    data: dict[str, Json] | None = None,
+) -> Event:
+    return Event(
+        id=event_id(network, block, BLOCK_HASH, log_index),
+        kind=kind,
+        timestamp=1_700_000_000_000 + block * 1000,
+        topics=chain_topics(kind, network, contract, token),
+        data=data if data is not None else {"side": "buy"},
+        block=block,
+        tx_hash="0x" + f"{log_index:064x}",
+        log_index=log_index,
+        contract=contract,
+        token=token,
+    )
+
+
+def make_batch(
+    *events: Event, seq: int = 5, block: int = 7, source: str = NETWORK, retracted: tuple[Retraction, ...] = ()
+) -> Batch:
+    return Batch(
+        source=source,
+        seq=seq,
+        timestamp=1_700_000_000_000 + block * 1000,
+        events=events,
+        retracted=retracted,
+        block=block,
+        block_hash=BLOCK_HASH,
+    )

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from unittest.mock import patch
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials as BotocoreCredentials
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaincast.aws.sigv4 import Credentials, Signer, encode_segment, payload_hash
+
+connection_ids = st.text(alphabet="abcXYZ019=/+-_. @:~%é", min_size=1, max_size=24)
+secrets = st.text(alphabet="abcXYZ019/+=", min_size=16, max_size=40)
+
+
+def botocore_authorization(
+    credentials: Credentials, url: str, body: bytes, service: str, now: datetime, extra: dict[str, str]
+) -> str:
+    """The Authorization header that botocore's own signer makes of the same request."""
+    request = AWSRequest(method="POST", url=url, data=body, headers=dict(extra))
+    botocore_credentials = BotocoreCredentials(
+        credentials.access_key, credentials.secret_key, credentials.token or None
+    )
+    with patch("botocore.auth.get_current_datetime", lambda: now):
+        SigV4Auth(botocore_credentials, service, "eu-west-1").add_auth(request)
+    return str(request.headers["Authorization"])
+
+
+@settings(max_examples=300)
+@given(
+    connection_ids,
+    st.binary(max_size=64),
+    st.builds(Credentials, st.just("AKIDEXAMPLE"), secrets, st.sampled_from(["", "tok/en+=="])),
+    st.datetimes(datetime(2024, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 - given its zone below
+    st.sampled_from(["execute-api", "dynamodb"]),
+    st.booleans(),
+)
+def test_signatures_are_botocores(
+    connection_id: str, body: bytes, credentials: Credentials, at: datetime, service: str, with_headers: bool
+) -> None:
+    now = at.replace(microsecond=0, tzinfo=UTC)
+    extra = (("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "A.Query")) if with_headers else ()
+    path = f"/prod/@connections/{encode_segment(connection_id)}"
+    lines = Signer(credentials, "eu-west-1", service).headers(
+        "POST", "api.example.com:8443", path, payload_hash(body), now.timestamp(), extra
+    )
+    ours = dict(line.split(": ", 1) for line in lines.strip().split("\r\n"))
+    url = f"https://api.example.com:8443{path}"
+    assert ours["Authorization"] == botocore_authorization(credentials, url, body, service, now, dict(extra))
+    assert ours.get("X-Amz-Security-Token", "") == credentials.token
+
+
+def test_the_days_key_is_renewed_at_midnight() -> None:
+    signer = Signer(Credentials("AKID", "secret"), "eu-west-1", "execute-api")
+    before = datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC)
+    after = datetime(2026, 6, 1, 0, 0, 0, tzinfo=UTC)
+    for now in (before, after, before):
+        lines = signer.headers("POST", "h", "/p", payload_hash(b""), now.timestamp())
+        fresh = Signer(Credentials("AKID", "secret"), "eu-west-1", "execute-api")
+        assert lines == fresh.headers("POST", "h", "/p", payload_hash(b""), now.timestamp())
+        assert f"{now:%Y%m%d}/eu-west-1/execute-api/aws4_request" in lines
+
+
+def test_credentials_come_from_the_environment() -> None:
+    with patch.dict("os.environ", {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_SESSION_TOKEN": "c"}):
+        assert Credentials.from_environment() == Credentials("a", "b", "c")

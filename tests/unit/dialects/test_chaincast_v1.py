@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaincast import dialects
+from chaincast.commands import (
+    Command,
+    Connected,
+    Outcome,
+    Ping,
+    Pong,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
+from chaincast.errors import ClientError, Code
+from chaincast.events import Event
+from chaincast.topics import Topic
+from tests.factories import BLOCK_HASH, MARKET, TOKEN, make_event
+
+V1 = dialects.get("chaincast.v1")
+MAX_BYTES = 10_000
+MAX_TOPICS = 5
+
+
+def decode(message: object) -> Command:
+    body = message if isinstance(message, bytes) else json.dumps(message).encode()
+    return V1.decode(body, MAX_BYTES, MAX_TOPICS)
+
+
+def told(outcome: Outcome) -> object:
+    return json.loads(V1.outcome(outcome))
+
+
+def topics(*texts: str) -> tuple[Topic, ...]:
+    return tuple(Topic.parse(t) for t in texts)
+
+
+@pytest.mark.parametrize(
+    ("message", "command"),
+    [
+        ({"type": "ping"}, Ping()),
+        ({"type": "ping", "id": 4}, Ping(4)),
+        ({"type": "subscribe", "topics": ["trades:bsc:*"]}, Subscribe(topics("trades:bsc:*"))),
+        (
+            {"type": "subscribe", "id": "a", "topics": ["tokens:bsc", "TOKENS:bsc".lower(), "system"]},
+            Subscribe(topics("tokens:bsc", "system"), request_id="a"),
+        ),
+        (
+            {"type": "subscribe", "topics": ["tokens:bsc"], "since": "000000000007"},
+            Subscribe(topics("tokens:bsc"), {"bsc": "000000000007"}),
+        ),
+        (
+            {"type": "subscribe", "topics": ["tokens:*"], "since": {"bsc": "000000000007", "eth": "000000000001"}},
+            Subscribe(topics("tokens:*"), {"bsc": "000000000007", "eth": "000000000001"}),
+        ),
+        ({"type": "unsubscribe", "id": 0, "topics": ["system"]}, Unsubscribe(topics("system"), 0)),
+        ({"type": "ping", "unknown": "is ignored"}, Ping()),
+    ],
+)
+def test_messages_become_commands(message: object, command: Command) -> None:
+    assert decode(message) == command
+
+
+SUB = {"type": "subscribe", "id": "r1"}
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "words"),
+    [
+        ({"id": "r1"}, Code.BAD_MESSAGE, "type None must be one of subscribe, unsubscribe, ping"),
+        ({"id": "r1", "type": 5}, Code.BAD_MESSAGE, "type 5"),
+        ({"id": "r1", "type": ["subscribe"]}, Code.BAD_MESSAGE, "type ['subscribe']"),
+        ({"id": "r1", "type": "$connect"}, Code.UNKNOWN_TYPE, "'$connect'"),
+        ({"id": "r1", "type": "Subscribe"}, Code.UNKNOWN_TYPE, "known: subscribe, unsubscribe, ping"),
+        (SUB, Code.BAD_MESSAGE, "topics"),
+        ({**SUB, "topics": []}, Code.BAD_MESSAGE, "topics is []"),
+        ({**SUB, "topics": "system"}, Code.BAD_MESSAGE, "topics is 'system'"),
+        ({**SUB, "topics": [1]}, Code.BAD_MESSAGE, "topics.0 is 1"),
+        ({**SUB, "topics": {"a": 1}}, Code.BAD_MESSAGE, "topics"),
+        ({**SUB, "topics": ["nope:x"]}, Code.UNKNOWN_TOPIC, "'nope'"),
+        ({**SUB, "topics": ["trades:bsc"]}, Code.BAD_TOPIC, "trades:{network}:{token}"),
+        ({**SUB, "topics": ["x" * 5000]}, Code.BAD_MESSAGE, "at most 1024"),
+        ({**SUB, "topics": ["system"] * 6}, Code.TOO_MANY_TOPICS, "6 topics in one message; at most 5"),
+        ({**SUB, "topics": ["system"], "since": 3}, Code.BAD_MESSAGE, "since"),
+        ({**SUB, "topics": ["tokens:a"], "since": "7"}, Code.BAD_CURSOR, "12 digits"),
+        ({**SUB, "topics": ["tokens:a"], "since": {"a": "x"}}, Code.BAD_CURSOR, "'x' of 'a'"),
+        ({**SUB, "topics": ["tokens:*"], "since": "000000000001"}, Code.BAD_CURSOR, "not of one network"),
+        ({**SUB, "topics": ["tokens:a", "tokens:b"], "since": "000000000001"}, Code.BAD_CURSOR, "not of one network"),
+    ],
+)
+def test_a_bad_message_gets_code_words_and_its_id(message: object, code: Code, words: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        decode(message)
+    assert caught.value.code == code
+    assert words in caught.value.message
+    assert caught.value.request_id == "r1"
+    assert told(caught.value) == {"type": "error", "id": "r1", "code": code.value, "message": caught.value.message}
+
+
+@pytest.mark.parametrize("bad_id", [True, 1.5, [], {}, "x" * 129, 2**53])
+def test_an_unusable_id_is_refused_without_one(bad_id: object) -> None:
+    with pytest.raises(ClientError, match="id ") as caught:
+        decode({"type": "ping", "id": bad_id})
+    assert caught.value.code == Code.BAD_MESSAGE
+    assert "id" not in json.loads(V1.outcome(caught.value))
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"[[[[" * 20, b"{", b"x" * (MAX_BYTES + 1)])
+def test_bytes_that_are_no_message_are_answered_without_an_id(body: bytes) -> None:
+    with pytest.raises(ClientError) as caught:
+        decode(body)
+    assert caught.value.request_id is None
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["type", "id", "topics", "since", "x"]), json_values)
+    | st.fixed_dictionaries(
+        {"type": st.sampled_from(["subscribe", "unsubscribe", "ping"])},
+        optional={"id": json_values, "topics": st.lists(st.text()) | json_values, "since": json_values},
+    )
+)
+def test_no_json_does_more_than_be_refused(message: dict[str, object]) -> None:
+    try:
+        decode(message)
+    except ClientError as error:
+        assert json.loads(V1.outcome(error))["code"] == error.code.value
+
+
+@given(st.binary())
+def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
+    try:
+        decode(body)
+    except ClientError as error:
+        assert json.loads(V1.outcome(error))["message"] == error.message
+
+
+def test_outcomes_as_clients_read_them() -> None:
+    t = topics("trades:bsc:*", "system")
+    assert told(Connected("abc=", ("bsc",))) == {
+        "type": "connected",
+        "connection_id": "abc=",
+        "dialect": "chaincast.v1",
+        "networks": ["bsc"],
+    }
+    assert told(Subscribed(t, 3)) == {"type": "subscribed", "id": 3, "topics": ["trades:bsc:*", "system"]}
+    assert told(Unsubscribed(t)) == {"type": "unsubscribed", "topics": ["trades:bsc:*", "system"]}
+    assert told(Pong(17, "p")) == {"type": "pong", "id": "p", "timestamp": 17}
+
+
+def test_an_event_as_clients_read_it() -> None:
+    message = json.loads(V1.events("anvil", "000000000009", [V1.event(make_event(3)) or b""]))
+    assert message == {
+        "type": "events",
+        "source": "anvil",
+        "cursor": "000000000009",
+        "events": [
+            {
+                "id": f"anvil:7:{BLOCK_HASH[2:10]}:3",
+                "kind": "trade",
+                "timestamp": 1_700_000_007_000,
+                "topics": [
+                    f"trades:anvil:{TOKEN}",
+                    f"token:anvil:{TOKEN}",
+                    f"contract:anvil:{MARKET}",
+                    "network:anvil",
+                ],
+                "data": {"side": "buy"},
+                "block": 7,
+                "tx_hash": "0x" + f"{3:064x}",
+                "log_index": 3,
+                "contract": MARKET,
+                "token": TOKEN,
+            }
+        ],
+    }
+
+
+def test_an_event_off_chain_has_no_place() -> None:
+    event = Event(id="x", kind="price", timestamp=1, topics=("price:BTC",), data={"price": "1.5"})
+    fields = json.loads(V1.event(event) or b"")
+    assert set(fields) == {"id", "kind", "timestamp", "topics", "data"}
+
+
+def test_retractions_as_clients_read_them() -> None:
+    ids = [V1.retraction("a:1") or b"", V1.retraction('b"2') or b""]
+    assert json.loads(V1.retracted("bsc", "000000000001", ids)) == {
+        "type": "retracted",
+        "source": "bsc",
+        "cursor": "000000000001",
+        "ids": ["a:1", 'b"2'],
+    }
+
+
+def test_overhead_and_separator_are_upper_bounds() -> None:
+    fragments = [b"1" * 100] * 7
+    for message in (V1.events("n" * 40, "9" * 12, fragments), V1.retracted("n" * 40, "9" * 12, fragments)):
+        assert len(message) <= V1.overhead + sum(len(f) + V1.separator for f in fragments)
+
+
+def test_the_registry_knows_its_names() -> None:
+    assert dialects.DEFAULT in dialects.NAMES
+    assert [dialects.get(name).name for name in dialects.NAMES] == list(dialects.NAMES)
+    with pytest.raises(ClientError, match="unknown dialect"):
+        dialects.get("nope")

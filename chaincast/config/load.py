@@ -44,7 +44,9 @@ def parse(text: str, name: str = "chaincast.toml") -> Config:
 def _described(text: str, name: str, error: object) -> str:
     assert isinstance(error, dict)
     # Steps that pydantic adds for the member of a union or a key stand in no file.
-    path = [p for p in error["loc"] if isinstance(p, int) or not re.match(r"literal\[|constrained-|function-|\[key\]", p)]
+    path = [
+        p for p in error["loc"] if isinstance(p, int) or not re.match(r"literal\[|constrained-|function-|\[key\]", p)
+    ]
     where = ".".join(str(p) for p in path) or "file"
     line = line_of(text, path)
     if error["type"] == "extra_forbidden":

@@ -17,6 +17,7 @@ from listener.sources.base import Block, RawLog
 Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are checked where they are read
 
 REQUEST_TIMEOUT = 10.0
+MAX_ANSWER_BYTES = 128 * 1024 * 1024
 _CONNECTION_ERRORS = (OSError, TimeoutError, Web3Exception, EOFError)
 
 
@@ -36,7 +37,13 @@ class EvmSource:
     async def open(self) -> None:
         try:
             if self._pushes:
-                provider = WebSocketProvider(self._url, request_timeout=REQUEST_TIMEOUT, max_connection_retries=1)
+                provider = WebSocketProvider(
+                    self._url,
+                    # The library's own limit of 1 MiB is a few hundred logs.
+                    websocket_kwargs={"max_size": MAX_ANSWER_BYTES},
+                    request_timeout=REQUEST_TIMEOUT,
+                    max_connection_retries=1,
+                )
                 self._w3 = AsyncWeb3(provider)
                 await provider.connect()
             else:

@@ -1,0 +1,94 @@
+"""What a cold start pays: the import time of each function's module, beside that of making a boto3 client.
+
+Each figure is the least of several fresh interpreters (`python -X importtime` with the module as a script's only line),
+with the functions' own dependencies from the layer that is deployed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.report import finish, parser, show
+from chaincast.aws import resources
+from chaincast.config import load
+from local.tools import ROOT
+
+YARDSTICK = "import boto3; boto3.client('dynamodb')"
+ALLOWED = 2.0
+"""No function may take more than this many times the yardstick."""
+
+
+def environment() -> dict[str, str]:
+    """What a function finds in its environment: names of things that it does not call while it is imported."""
+    variables = [value for name, value in vars(resources).items() if name.isupper()]
+    return {
+        **os.environ,
+        **dict.fromkeys(variables, "https://example.com/prod"),
+        "CHAINCAST_SETTINGS": load(ROOT / "chaincast.toml").settings(local=True).to_json(),
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "AKID",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
+    }
+
+
+def milliseconds(code: str, runs: int) -> float:
+    """The least time that fresh interpreters took for a line of imports, without their own start."""
+    timed = f"import time; t = time.perf_counter(); {code}; print('took', time.perf_counter() - t)"
+    times = []
+    for _ in range(runs):
+        done = subprocess.run(
+            [sys.executable, "-c", timed], cwd=ROOT, env=environment(), capture_output=True, text=True, check=True
+        )
+        found = re.search(r"took ([\d.]+)", done.stdout)
+        assert found is not None, done.stderr
+        times.append(float(found.group(1)) * 1000)
+    return min(times)
+
+
+def heaviest(module: str) -> str:
+    """The package that most of a module's import time goes to, by `-X importtime`."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", f"import {module}"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    totals: dict[str, int] = {}
+    for line in done.stderr.splitlines():
+        if found := re.match(r"import time:\s+(\d+) \|\s+\d+ \|\s+(\S+)", line):
+            package = found.group(2).partition(".")[0]
+            totals[package] = totals.get(package, 0) + int(found.group(1))
+    package, micros = max(totals.items(), key=lambda item: item[1])
+    return f"{package} {micros / 1000:.0f} ms"
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--runs", type=int, default=5, help="interpreters per figure (%(default)s)")
+    arguments = options.parse_args()
+    modules = sorted(p.stem for p in Path(ROOT / "functions").glob("*.py") if "def handler(" in p.read_text())
+    yardstick = milliseconds(YARDSTICK, arguments.runs)
+    figures = {name: milliseconds(f"import functions.{name}", arguments.runs) for name in modules}
+    rows = [
+        [f"functions/{name}.py", f"{ms:.0f}", f"{ms / yardstick:.2f}", heaviest(f"functions.{name}")]
+        for name, ms in figures.items()
+    ]
+    show(
+        f"import time (allowed: {ALLOWED:g} × the yardstick)",
+        ["module", "ms", "× yardstick", "heaviest package"],
+        [[YARDSTICK, f"{yardstick:.0f}", "1.00", ""], *rows],
+    )
+    finish(arguments, {"yardstick_ms": yardstick, "functions_ms": figures})
+    return 0 if max(figures.values()) <= ALLOWED * yardstick else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

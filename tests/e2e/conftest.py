@@ -1,0 +1,39 @@
+"""The deployed stack, once without and once with IAM enforced: every end-to-end test runs on both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from local.market import Market
+from local.stack import LocalStack, Options
+from local.tools import free_port
+from tests.e2e.mining import Miner
+
+
+@pytest.fixture(scope="session", params=[False, True], ids=["iam-off", "iam-on"])
+def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
+    """A running stack whose node mines only when told to."""
+    options = Options(port=free_port(), node_port=free_port(), auth=request.param, block_time=None, seed=None)
+    with LocalStack(options) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def miner(stack: LocalStack) -> Miner:
+    """A market with a few tokens whose blocks a test mines one by one."""
+    miner = Miner(stack.node, Market(stack.node, seed=7))
+    miner.create_tokens(5)
+    return miner
+
+
+@pytest.fixture(autouse=True)
+def logs_on_failure(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[None]:
+    """When a test fails, what the stack's processes said last goes into the report."""
+    failed_before = request.session.testsfailed
+    yield
+    if request.session.testsfailed > failed_before or os.environ.get("CHAINCAST_TEST_LOGS"):
+        for log in sorted(stack.run.glob("*.log")):
+            print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))

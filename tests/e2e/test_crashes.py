@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+import boto3
+
+from local.processes import Child
+from local.stack import LocalStack
+from local.tools import REGION
+from tests.e2e.client import Client
+from tests.e2e.mining import Miner
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+KILLS = 10
+LISTENER = "listener"
+
+
+def database(stack: LocalStack) -> DynamoDBClient:
+    """The stack's DynamoDB, as its administrator."""
+    return boto3.client(
+        "dynamodb",
+        endpoint_url=stack.emulator.endpoint,
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+
+
+def table(stack: LocalStack, name: str) -> str:
+    return stack.outputs.listener_environment[f"CHAINCAST_{name}_TABLE"]
+
+
+def items(stack: LocalStack, name: str) -> list[dict[str, object]]:
+    """Every item of a table, in key order."""
+    pages = database(stack).get_paginator("scan").paginate(TableName=table(stack, name), ConsistentRead=True)
+    found: list[dict[str, object]] = [dict(item) for page in pages for item in page["Items"]]
+    return sorted(found, key=repr)
+
+
+def empty(stack: LocalStack, name: str, *keys: str) -> None:
+    client = database(stack)
+    for item in items(stack, name):
+        client.delete_item(TableName=table(stack, name), Key={k: item[k] for k in keys})  # type: ignore[misc]  # as read
+
+
+def listener(stack: LocalStack) -> Child:
+    return next(child for child in stack.children if child.name == LISTENER)
+
+
+def wait_until_indexed(stack: LocalStack, block: int) -> None:
+    """Wait until the listener's checkpoint has reached a block that has events."""
+    key = {"key": {"S": f"network/{stack.options.network}"}, "sort": {"S": "checkpoint"}}
+    pause = Event()
+    for _ in range(600):
+        item = database(stack).get_item(TableName=table(stack, "STATE"), Key=key, ConsistentRead=True).get("Item", {})
+        if "block" in item and int(item["block"]["N"]) >= block:
+            return
+        pause.wait(0.05)
+    raise TimeoutError(f"the checkpoint has not reached block {block}: {item}")
+
+
+def mine_and_kill(stack: LocalStack, miner: Miner, dice: random.Random) -> None:
+    """Trade without a pause while the listener is killed again and again, each time somewhere else in its work."""
+    done = Event()
+
+    def trade() -> None:
+        while not done.is_set():
+            miner.block(4)
+            done.wait(0.05)  # a pace, so that a restart has some dozens of blocks to catch up with
+
+    trading = Thread(target=trade)
+    trading.start()
+    try:
+        for _ in range(KILLS):
+            done.wait(dice.uniform(0.0, 0.6))
+            child = listener(stack)
+            child.process.kill()
+            stack.stop_child(child)
+            stack.start_listener(LISTENER)
+    finally:
+        done.set()
+        trading.join()
+
+
+async def test_ten_kills_leave_the_log_as_an_uninterrupted_run_writes_it(stack: LocalStack, miner: Miner) -> None:
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.subscribe("network:anvil")
+        first = miner.node.block_number() + 1
+        await asyncio.to_thread(mine_and_kill, stack, miner, random.Random(11))
+        last = await asyncio.to_thread(miner.block, 4)
+        expected = [e.id for e in miner.expected(first, last)]
+        await client.until_event(expected[-1])
+    assert len(expected) > KILLS * 4
+    assert list(dict.fromkeys(e["id"] for e in client.events)) == expected
+
+    await asyncio.to_thread(wait_until_indexed, stack, last)
+    interrupted = {name: items(stack, name) for name in ("LOG", "HISTORY")}
+    await asyncio.to_thread(stack.stop_child, listener(stack))
+    empty(stack, "LOG", "source", "cursor")
+    empty(stack, "HISTORY", "topic", "position")
+    empty(stack, "STATE", "key", "sort")
+    await asyncio.to_thread(stack.start_listener, LISTENER)
+    await asyncio.to_thread(wait_until_indexed, stack, last)
+    assert items(stack, "LOG") == interrupted["LOG"]
+    assert items(stack, "HISTORY") == interrupted["HISTORY"]

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import AsyncExitStack
+
+from chaincast.topics import wildcard_forms
+from local.stack import LocalStack
+from tests.e2e.client import Client
+from tests.e2e.mining import Expected, Miner
+
+CLIENTS = 20
+BLOCKS = 200
+
+
+def choose_topics(miner: Miner, dice: random.Random) -> list[str]:
+    """A mix as frontends have it: one token's page, a network's board, a feed of everything."""
+    listing = dice.choice(miner.market.listings)
+    return dice.choice(
+        [
+            ["trades:*:*"],
+            ["network:anvil"],
+            ["tokens:anvil", "trades:anvil:*"],
+            ["tokens:*"],
+            [f"trades:anvil:{listing.token}", "tokens:anvil"],
+            [f"token:anvil:{listing.token.upper().replace('0X', '0x')}"],
+            [f"trades:*:{listing.token}", f"contract:anvil:{listing.market}"],
+            [f"token:anvil:{other.token}" for other in miner.market.listings],
+        ]
+    )
+
+
+def wanted(events: list[Expected], topics: list[str]) -> list[str]:
+    """The ids that subscribers of topics should get."""
+    mine = {topic.lower() for topic in topics}
+    return [e.id for e in events if any(form in mine for topic in e.topics for form in wildcard_forms(topic))]
+
+
+async def test_every_client_gets_exactly_the_events_of_its_topics_in_order(stack: LocalStack, miner: Miner) -> None:
+    dice = random.Random(3)
+    url = stack.outputs.websocket_url
+    async with AsyncExitStack() as exit_stack:
+        clients = [await exit_stack.enter_async_context(Client(url)) for _ in range(CLIENTS)]
+        subscriptions = [choose_topics(miner, dice) for _ in clients]
+        for client, topics in zip(clients, subscriptions, strict=True):
+            await client.message("connected")
+            await client.subscribe(*topics)
+        first, last = await asyncio.to_thread(miner.blocks, BLOCKS, 4)
+        await asyncio.to_thread(miner.create_tokens, 1)  # ends with a block that everybody's topics but trades' see
+        await asyncio.to_thread(miner.block, 8)
+        last = miner.node.block_number()
+        events = miner.expected(first, last)
+        assert len(events) > BLOCKS * 2
+        for client, topics in zip(clients, subscriptions, strict=True):
+            ids = wanted(events, topics)
+            await client.until_event(ids[-1])
+        for client, topics in zip(clients, subscriptions, strict=True):
+            assert [e["id"] for e in client.events] == wanted(events, topics)
+            assert client.cursors == sorted(set(client.cursors))

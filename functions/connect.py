@@ -27,6 +27,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     request = event["requestContext"]
     if request["eventType"] != "CONNECT":
         # A message whose `type` is "$connect"; the connection exists already.
+        metrics.add_metric(name="Misrouted", unit="Count", value=1)
         return {"statusCode": 200}
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     try:

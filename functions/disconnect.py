@@ -19,7 +19,10 @@ forgetter = Forgetter.from_environment(Settings.from_environment().shards)
 @metrics.log_metrics
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     request = event["requestContext"]
-    if request["eventType"] == "DISCONNECT":  # and not a message whose `type` is "$disconnect"
-        forgetter.forget(request["connectionId"])
-        metrics.add_metric(name="ConnectionsClosed", unit="Count", value=1)
+    if request["eventType"] != "DISCONNECT":
+        # A message whose `type` is "$disconnect"; the connection is open.
+        metrics.add_metric(name="Misrouted", unit="Count", value=1)
+        return {"statusCode": 200}
+    forgetter.forget(request["connectionId"])
+    metrics.add_metric(name="ConnectionsClosed", unit="Count", value=1)
     return {"statusCode": 200}

@@ -52,6 +52,7 @@ def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
     for record in event["Records"]:
         groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
     failed = [r for records in loop.run_until_complete(_run(groups, context, started)) for r in records]
+    metrics.add_metric(name="BatchesHandedBack", unit="Count", value=len(failed))
     if failed:
         _retry_soon(failed)
     return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in failed]}
@@ -75,7 +76,6 @@ async def _deliver_group(
             report = await _deliver(group, record, started)
         except (CodecError, AudienceUnavailable, DeliveryFailed) as error:
             logger.error("batch handed back", group=group, error=str(error), cause=type(error).__name__)
-            metrics.add_metric(name="BatchesFailed", unit="Count", value=1)
             left = records[place:]
             break
         gone |= report.topics_of_gone

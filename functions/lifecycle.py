@@ -38,6 +38,7 @@ WAITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
     management.refresh_credentials()
     failed = loop.run_until_complete(_run(event["Records"]))
+    metrics.add_metric(name="JobsHandedBack", unit="Count", value=len(failed))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,10 @@ class Child:
 
 def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> Child:
     """Start a process in a group of its own, its output appended to `log`."""
+    return _spawner.submit(_spawn, name, command, environment, log, cwd).result()
+
+
+def _spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> Child:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -61,6 +66,9 @@ def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log
         )
     return Child(name, process, log)
 
+
+_spawner = ThreadPoolExecutor(1, "spawner")
+"""Linux's parent-death signal is sent when the *thread* ends that made the child: this one lives as long as we do."""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None

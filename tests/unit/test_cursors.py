@@ -24,7 +24,7 @@ def test_a_number_that_does_not_fit_is_refused(seq: int) -> None:
     "text", ["", "1", "00000000000a", "-00000000001", "٠٠٠٠٠٠٠٠٠٠٠٠", "0" * 13, "000000000001#001"]
 )
 def test_what_is_no_cursor_is_refused(text: str) -> None:
-    with pytest.raises(CodecError, match="twelve|12 decimal digits"):
+    with pytest.raises(CodecError, match="12 decimal digits"):
         parse_cursor(text)
 
 

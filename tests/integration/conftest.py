@@ -1,0 +1,112 @@
+"""AWS in process, by moto: the stack's tables and queues, made from the synthesized template's own definitions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from chaincast.aws import clients, resources
+from chaincast.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+SETTINGS = Settings(
+    networks=("anvil",),
+    shards=1,
+    delivery_bytes=32_768,
+    message_bytes=32_768,
+    topics_per_message=50,
+    subscriptions_per_connection=50,
+)
+
+TABLES = {
+    resources.CONNECTIONS: ("connection_id", None),
+    resources.SUBSCRIPTIONS: ("topic_shard", "connection_id"),
+    resources.LOG: ("source", "cursor"),
+    resources.HISTORY: ("topic", "position"),
+    resources.STATE: ("key", "sort"),
+}
+"""Keys of the tables; tests/infra checks that the template's are these."""
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty AWS account with the stack's tables and queues, and the environment of a function in it."""
+    for name in list(os.environ):
+        if name.startswith(("AWS_", "CHAINCAST_")):
+            monkeypatch.delenv(name)
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "AKIDTEST",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_LAMBDA_FUNCTION_NAME": "test",
+        "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
+        "CHAINCAST_SETTINGS": SETTINGS.to_json(),
+        **{variable: variable.lower() for variable in TABLES},
+    }.items():
+        monkeypatch.setenv(name, value)
+    for cached in (clients.dynamodb, clients.sqs, clients.management):
+        cached.cache_clear()
+    with mock_aws():
+        database = boto3.client("dynamodb")
+        for variable, (partition_key, sort_key) in TABLES.items():
+            _create(database, variable.lower(), partition_key, sort_key)
+        queues = boto3.client("sqs")
+        fifo = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
+        fanout = queues.create_queue(QueueName="fanout.fifo", Attributes=fifo)["QueueUrl"]
+        monkeypatch.setenv(resources.FANOUT_QUEUE, fanout)
+        monkeypatch.setenv(resources.LIFECYCLE_QUEUE, queues.create_queue(QueueName="lifecycle")["QueueUrl"])
+        yield
+    for cached in (clients.dynamodb, clients.sqs, clients.management):
+        cached.cache_clear()
+
+
+def _create(database: DynamoDBClient, name: str, partition_key: str, sort_key: str | None) -> None:
+    keys = [key for key in (partition_key, sort_key) if key]
+    indexes = []
+    types = dict.fromkeys(keys, "S")
+    if name == resources.CONNECTIONS.lower():
+        types |= {"beat": "S", "seen": "N"}
+        indexes = [
+            {
+                "IndexName": "by_beat",
+                "KeySchema": [
+                    {"AttributeName": "beat", "KeyType": "HASH"},
+                    {"AttributeName": "seen", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "KEYS_ONLY"},
+            }
+        ]
+    database.create_table(
+        TableName=name,
+        KeySchema=[
+            {"AttributeName": key, "KeyType": "HASH" if i == 0 else "RANGE"}  # type: ignore[misc]  # two literals
+            for i, key in enumerate(keys)
+        ],
+        AttributeDefinitions=[{"AttributeName": k, "AttributeType": t} for k, t in types.items()],  # type: ignore[misc, typeddict-item]  # as above
+        BillingMode="PAY_PER_REQUEST",
+        **({"GlobalSecondaryIndexes": indexes} if indexes else {}),  # type: ignore[arg-type]  # as above
+    )
+
+
+@pytest.fixture
+def database() -> DynamoDBClient:
+    return clients.dynamodb()
+
+
+@pytest.fixture
+def queues() -> SQSClient:
+    return clients.sqs()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return SETTINGS

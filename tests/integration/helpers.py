@@ -1,0 +1,44 @@
+"""Reading moto's tables and queues as a test wants to see them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeAlias
+
+from chaincast.aws import clients, resources
+from chaincast.aws.queue import decode_body
+from chaincast.batches import Batch
+
+Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
+
+
+def items(variable: str) -> list[Item]:
+    """Every item of a table, in a stable order."""
+    found: list[Item] = list(clients.dynamodb().scan(TableName=variable.lower(), ConsistentRead=True)["Items"])
+    return sorted(found, key=repr)
+
+
+def take_batches() -> list[Batch]:
+    """Receive and delete everything in the fan-out queue."""
+    url = os.environ[resources.FANOUT_QUEUE]
+    found: list[Batch] = []
+    while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            found.append(decode_body(message["Body"]))
+            clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+class Context:
+    """What Lambda hands a function as its context."""
+
+    function_name = "test"
+    memory_limit_in_mb = 128
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:test"
+    aws_request_id = "request"
+
+    def __init__(self, milliseconds: int = 60_000) -> None:
+        self.milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds

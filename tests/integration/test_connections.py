@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chaincast.aws import resources
+from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections, slot
+from tests.integration.helpers import items
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_700_000_000_000
+MINUTE = 60_000
+
+
+@pytest.fixture
+def connections(database: DynamoDBClient) -> Connections:
+    return Connections(database, resources.CONNECTIONS.lower())
+
+
+def connection(name: str, at: int = NOW) -> Connection:
+    return Connection(name, "chaincast.v1", "203.0.113.9", "https://app.example", at)
+
+
+def test_a_record_comes_back_with_a_touch(connections: Connections) -> None:
+    connections.put(connection("c1="))
+    assert connections.exists("c1=")
+    assert connections.touch("c1=", NOW + 1) == connection("c1=")
+
+
+def test_a_touch_never_makes_a_record(connections: Connections) -> None:
+    assert connections.touch("gone", NOW) is None
+    assert items(resources.CONNECTIONS) == []
+
+
+def test_records_expire_after_api_gateways_longest_connection(connections: Connections) -> None:
+    connections.put(connection("c1"))
+    assert int(items(resources.CONNECTIONS)[0]["expires_at"]["N"]) >= NOW // 1000 + 7200
+
+
+def test_the_quiet_are_those_not_heard_of_lately(connections: Connections) -> None:
+    for i in range(40):
+        connections.put(connection(f"old{i}", NOW))
+    connections.put(connection("new", NOW + 20 * MINUTE))
+    connections.touch("old7", NOW + 20 * MINUTE)
+    quiet = set(connections.quiet("chaincast.v1", slot(NOW + 20 * MINUTE)))
+    assert quiet == {f"old{i}" for i in range(40) if i != 7}
+    assert set(connections.quiet("other", slot(NOW + 20 * MINUTE))) == set()
+
+
+def test_messages_in_one_slot_do_not_write_the_index_again() -> None:
+    assert slot(NOW) == slot(NOW - NOW % (SLOT_SECONDS * 1000))
+    assert slot(NOW + SLOT_SECONDS * 1000) == slot(NOW) + 1
+
+
+def test_deleting_is_repeatable(connections: Connections) -> None:
+    connections.put(connection("c1"))
+    connections.delete("c1")
+    connections.delete("c1")
+    assert not connections.exists("c1")

@@ -1,0 +1,218 @@
+"""The listener's writes, with a crash at every point between two of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from unittest.mock import patch
+
+import pytest
+
+from chaincast.aws import resources
+from chaincast.aws.checkpoint import Checkpoint, Lease
+from chaincast.aws.contracts import Contracts
+from chaincast.aws.history import History
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
+from chaincast.batches import Batch, decode_batch
+from chaincast.errors import CursorTaken, LeaseLost
+from listener.adapters.base import Discovery
+from listener.sink import Sink
+from listener.sources.base import Block
+from tests.factories import make_batch, make_event
+from tests.integration.helpers import items, take_batches
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+HOUR = 3600
+FOUND = [Discovery("0xmarket", {"token": "0xt", "name": "N", "symbol": "S"})]
+
+
+class Crash(BaseException):
+    """The process dies here: nothing catches this."""
+
+
+@pytest.fixture
+def make_sink(database: DynamoDBClient, queues: SQSClient, monkeypatch: pytest.MonkeyPatch) -> object:
+    import os
+
+    def make(owner: str = "one", lease_seconds: float = 15, shards: int = 1) -> Sink:
+        state = resources.STATE.lower()
+        return Sink(
+            Lease(database, state, "anvil", owner, lease_seconds),
+            Log(database, resources.LOG.lower(), HOUR),
+            History(database, resources.HISTORY.lower(), HOUR),
+            Contracts(database, state, "anvil"),
+            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE], shards),
+        )
+
+    return make
+
+
+def started(make_sink: object, **options: object) -> Sink:
+    sink: Sink = make_sink(**options)  # type: ignore[operator]  # the fixture's function
+    assert sink.recover("anvil") is not None
+    return sink
+
+
+def batch(seq: int) -> Batch:
+    return make_batch(make_event(0, block=seq + 10), make_event(1, block=seq + 10), seq=seq, block=seq + 10)
+
+
+def logged() -> list[Batch]:
+    return sorted((decode_batch(bytes(i["batch"]["B"])) for i in items(resources.LOG)), key=lambda b: (b.seq, b.part))
+
+
+def test_a_batch_is_in_history_log_and_queue_and_moves_the_checkpoint(make_sink: object) -> None:
+    sink = started(make_sink)
+    sink.write(batch(1), FOUND)
+    assert sink.checkpoint == Checkpoint(1, 1, 11, batch(1).block_hash)
+    assert logged() == [batch(1)] == take_batches()
+    assert [i["position"]["S"] for i in items(resources.HISTORY)] == [
+        "000000000011.000000.00",
+        "000000000011.000001.00",
+    ]
+    assert list(sink.discoveries()) == FOUND
+
+
+def test_a_restart_goes_on_where_it_stopped(make_sink: object) -> None:
+    sink = started(make_sink)
+    sink.write(batch(1), [])
+    sink.close()
+    again = started(make_sink, owner="another")
+    assert again.checkpoint == Checkpoint(1, 1, 11, batch(1).block_hash)
+
+
+STEPS = {
+    "contracts": (Contracts, "put"),
+    "history": (History, "add"),
+    "append": (Lease, "append"),
+    "send": (FanoutQueue, "send"),
+}
+
+
+@contextmanager
+def crash(step: str, *, after: bool) -> Iterator[None]:
+    """Die right before or right after a step's write."""
+    owner, name = STEPS[step]
+    original = getattr(owner, name)
+
+    def dying(*args: object, **kwargs: object) -> object:
+        if after:
+            original(*args, **kwargs)
+        raise Crash
+
+    with patch.object(owner, name, dying), pytest.raises(Crash):
+        yield
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+def test_a_crash_at_any_step_loses_and_doubles_nothing(make_sink: object, step: str, after: bool) -> None:
+    sink = started(make_sink)
+    sink.write(batch(1), [])
+    with crash(step, after=after):
+        sink.write(batch(2), FOUND)
+
+    again = started(make_sink)
+    if again.checkpoint.seq == 1:
+        again.write(batch(2), FOUND)
+    again.write(batch(3), [])
+
+    assert logged() == [batch(1), batch(2), batch(3)]
+    assert take_batches() == [batch(1), batch(2), batch(3)]
+    assert len(items(resources.HISTORY)) == 6
+    assert list(again.discoveries()) == FOUND
+
+
+def test_what_was_logged_and_not_queued_is_queued_at_the_next_start(make_sink: object) -> None:
+    sink = started(make_sink)
+    with crash("send", after=False):
+        sink.write(batch(1), [])
+    assert take_batches() == []
+    assert started(make_sink).checkpoint.queued == 1
+    assert take_batches() == [batch(1)]
+
+
+def test_a_long_batch_is_several_items_of_one_number(make_sink: object) -> None:
+    sink = started(make_sink)
+    data = {"text": "x" * 100_000}
+    long = replace(batch(1), events=tuple(make_event(i, block=11, data=dict(data)) for i in range(10)))
+    sink.write(long, [])
+    parts = logged()
+    assert len(parts) == 4
+    assert [e for p in parts for e in p.events] == list(long.events)
+    assert take_batches() == parts
+    assert started(make_sink).checkpoint.seq == 1
+
+
+def test_each_shard_gets_the_batch(make_sink: object) -> None:
+    started(make_sink, shards=3).write(batch(1), [])
+    assert take_batches() == [batch(1)] * 3
+
+
+def test_only_one_listener_holds_the_lease(make_sink: object) -> None:
+    first = started(make_sink, owner="one")
+    second: Sink = make_sink(owner="two")  # type: ignore[operator]  # the fixture's function
+    assert second.recover("anvil") is None
+    first.close()
+    assert second.recover("anvil") is not None
+
+
+def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(make_sink: object) -> None:
+    old = started(make_sink, owner="old", lease_seconds=-1)
+    old.write(batch(1), [])
+    new = started(make_sink, owner="new")
+    state, log = items(resources.STATE), items(resources.LOG)
+    with pytest.raises(LeaseLost):
+        old.write(batch(2), [])
+    for write in (old.keep, old.close):
+        with pytest.raises(LeaseLost):
+            write()
+    assert (items(resources.STATE), items(resources.LOG)) == (state, log)
+    new.write(batch(2), [])
+    assert logged() == [batch(1), batch(2)]
+
+
+def test_an_earlier_life_of_the_same_owner_is_fenced_off_too(make_sink: object) -> None:
+    old = started(make_sink, owner="same")
+    new = started(make_sink, owner="same")
+    with pytest.raises(LeaseLost):
+        old.write(batch(1), [])
+    new.write(batch(1), [])
+
+
+def test_a_number_is_never_overwritten(make_sink: object) -> None:
+    sink = started(make_sink)
+    sink.write(batch(1), [])
+    sink.checkpoint = Checkpoint()
+    with pytest.raises(CursorTaken):
+        sink.write(replace(batch(1), events=()), [])
+    assert logged() == [batch(1)]
+
+
+def block(number: int) -> Block:
+    return Block(number, f"0x{number:064x}", "0x", 1_700_000_000)
+
+
+def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink: object) -> None:
+    sink = started(make_sink)
+    sink.begin_after(9)
+    before = items(resources.STATE)
+    sink.skip(block(10))
+    assert items(resources.STATE) == before
+    sink.keep()
+    assert started(make_sink).checkpoint.block == 10
+    with patch("listener.sink.EMPTY_BLOCKS_SECONDS", 0):
+        again = started(make_sink)
+        again.skip(block(11))
+    assert started(make_sink).checkpoint == Checkpoint(0, 0, 11, block(11).hash)
+
+
+def test_a_listener_that_began_at_the_head_goes_on_from_there(make_sink: object) -> None:
+    started(make_sink).begin_after(1000)
+    assert started(make_sink).checkpoint.block == 1000

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chaincast.aws import resources
+from chaincast.aws.connections import Connections
+from chaincast.aws.forget import Forgetter
+from chaincast.aws.subscriptions import Subscriptions, index_key
+from chaincast.errors import ClientError, Code
+from chaincast.shards import partition, shard_of
+from tests.integration.helpers import items
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_700_000_000_000
+V1 = "chaincast.v1"
+
+
+@pytest.fixture
+def subscriptions(database: DynamoDBClient) -> Subscriptions:
+    return Subscriptions(database, resources.SUBSCRIPTIONS.lower(), shards=4)
+
+
+def rows(connection_id: str = "c1") -> set[str]:
+    """The partitions a connection has rows in."""
+    keys = {i["topic_shard"]["S"] for i in items(resources.SUBSCRIPTIONS) if i["connection_id"]["S"] == connection_id}
+    return keys - {index_key(connection_id)}
+
+
+def held(connection_id: str = "c1") -> set[str]:
+    """What the index item says a connection holds."""
+    found = [i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"] == index_key(connection_id)]
+    return set(found[0].get("topics", {}).get("SS", [])) if found else set()
+
+
+def at(*topics: str, connection_id: str = "c1") -> set[str]:
+    return {partition(t, shard_of(connection_id, 4)) for t in topics}
+
+
+def test_a_row_per_topic_in_the_connections_shard(subscriptions: Subscriptions) -> None:
+    subscriptions.add("c1", V1, ["a:1", "b:2"], 50, NOW)
+    assert rows() == at("a:1", "b:2")
+    assert held() == {"a:1", "b:2"}
+    row = next(i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"] in rows())
+    assert row["dialect"]["S"] == V1
+    assert int(row["expires_at"]["N"]) > NOW // 1000 + 7200
+
+
+def test_subscribing_again_changes_nothing(subscriptions: Subscriptions) -> None:
+    subscriptions.add("c1", V1, ["a:1"], 1, NOW)
+    subscriptions.add("c1", V1, ["a:1"], 1, NOW)
+    assert rows() == at("a:1")
+
+
+def test_the_limit_refuses_whole_and_keeps_what_was(subscriptions: Subscriptions) -> None:
+    subscriptions.add("c1", V1, ["a:1", "a:2"], 3, NOW)
+    with pytest.raises(ClientError, match="4 topics would be subscribed; at most 3") as caught:
+        subscriptions.add("c1", V1, ["a:2", "a:3", "a:4"], 3, NOW)
+    assert caught.value.code == Code.MAX_SUBSCRIPTIONS
+    assert rows() == at("a:1", "a:2")
+    assert held() == {"a:1", "a:2"}
+    subscriptions.add("c1", V1, ["a:3"], 3, NOW)
+
+
+def test_more_topics_than_one_batch_write_takes(subscriptions: Subscriptions) -> None:
+    topics = [f"price:S{i}" for i in range(60)]
+    subscriptions.add("c1", V1, topics, 100, NOW)
+    assert rows() == at(*topics)
+    subscriptions.remove("c1", topics[:40])
+    assert rows() == at(*topics[40:])
+    assert held() == set(topics[40:])
+
+
+def test_removing_what_is_not_held_is_no_error(subscriptions: Subscriptions) -> None:
+    subscriptions.remove("c1", ["a:1"])
+    assert items(resources.SUBSCRIPTIONS) == []
+    subscriptions.add("c1", V1, ["a:1"], 5, NOW)
+    subscriptions.remove("c1", ["a:1", "a:2"])
+    assert rows() == set()
+
+
+def test_forgetting_leaves_nothing_and_touches_nobody_else(
+    subscriptions: Subscriptions, database: DynamoDBClient
+) -> None:
+    forgetter = Forgetter(Connections(database, resources.CONNECTIONS.lower()), subscriptions)
+    for name in ("c1", "c2"):
+        subscriptions.add(name, V1, ["a:1", "b:2"], 5, NOW)
+    forgetter.forget("c1")
+    forgetter.forget("c1")
+    assert rows() == held() == set()
+    assert rows("c2") == at("a:1", "b:2", connection_id="c2")
+
+
+def test_a_row_without_an_index_item_goes_by_the_topics_that_were_seen(
+    subscriptions: Subscriptions, database: DynamoDBClient
+) -> None:
+    forgetter = Forgetter(Connections(database, resources.CONNECTIONS.lower()), subscriptions)
+    subscriptions.add("c1", V1, ["a:1"], 5, NOW)
+    key = {"topic_shard": {"S": index_key("c1")}, "connection_id": {"S": "c1"}}
+    database.delete_item(TableName=resources.SUBSCRIPTIONS.lower(), Key=key)
+    forgetter.forget("c1", ["a:1"])
+    assert items(resources.SUBSCRIPTIONS) == []

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaincast.config import Contract
+from listener import adapters
+from listener.adapters.base import Discovery
+from listener.indexer import Indexed, Indexer
+from listener.sources.base import RawLog
+from tests.unit.listener.logs import (
+    CREATOR,
+    FACTORY,
+    MARKET,
+    TOKEN,
+    TRADER,
+    block,
+    created,
+    graduated,
+    liquidity_added,
+    trade,
+)
+
+
+def make_indexer() -> Indexer:
+    return Indexer("anvil", [adapters.make(Contract(adapter="launchpad", address=FACTORY.upper().replace("0X", "0x")))])
+
+
+def index(*logs: RawLog) -> Indexed:
+    return make_indexer().index(block(*logs))
+
+
+def test_a_created_token_is_an_event_and_its_market_a_discovery() -> None:
+    indexed = index(created())
+    (event,) = indexed.events
+    assert (event.kind, event.token, event.contract, event.block) == ("token.created", TOKEN, FACTORY, 12)
+    assert event.id == "anvil:12:12345678:0"
+    assert event.timestamp == 1_700_000_000_000
+    assert event.data == {
+        "token": TOKEN,
+        "market": MARKET,
+        "creator": CREATOR,
+        "name": "Moon Cat",
+        "symbol": "MC",
+        "supply": str(10**27),
+    }
+    assert indexed.discoveries == (Discovery(MARKET, {"token": TOKEN, "name": "Moon Cat", "symbol": "MC"}),)
+
+
+def test_a_market_trades_in_the_block_that_creates_it_even_before() -> None:
+    indexed = index(trade(log_index=0), created(log_index=1))
+    assert [e.kind for e in indexed.events] == ["trade", "token.created"]
+
+
+@pytest.mark.parametrize(("is_buy", "side"), [(True, "buy"), (False, "sell")])
+def test_a_trade_has_side_amounts_and_price(is_buy: bool, side: str) -> None:
+    event = index(created(), trade(is_buy=is_buy)).events[1]
+    assert event.token == TOKEN
+    assert event.data == {
+        "market": MARKET,
+        "name": "Moon Cat",
+        "symbol": "MC",
+        "trader": TRADER,
+        "side": side,
+        "native_amount": str(10**18),
+        "token_amount": str(3 * 10**24),
+        "native_reserve": str(11 * 10**18),
+        "token_reserve": str(9 * 10**26),
+        "price": "0.000000333333333333333333",
+    }
+
+
+def test_a_price_is_exact_to_18_digits_and_absent_without_tokens() -> None:
+    events = index(created(), trade(native=2**200, tokens=7, log_index=1), trade(tokens=0, log_index=2)).events
+    assert events[1].data["price"] == "229562577751284325" + "0" * 42
+    assert events[2].data["price"] is None
+
+
+def test_graduation_and_liquidity() -> None:
+    events = index(created(), graduated(), liquidity_added()).events[1:]
+    assert [e.kind for e in events] == ["token.graduated", "liquidity.added"]
+    assert events[0].data["total_raised"] == str(5 * 10**19)
+    assert events[1].data["pair"] == TRADER
+    assert {e.token for e in events} == {TOKEN}
+
+
+def test_logs_of_contracts_that_are_not_followed_are_nothing() -> None:
+    stranger = "0x" + "99" * 20
+    indexed = index(trade(), created(address=stranger), replace(graduated(), address=stranger))
+    assert indexed == Indexed((), (), ())
+
+
+def test_markets_known_from_before_a_restart_are_followed() -> None:
+    indexer = make_indexer()
+    indexer.learn([Discovery(MARKET, {"token": TOKEN, "name": "N", "symbol": "S"})])
+    assert indexer.index(block(trade())).events[0].data["symbol"] == "S"
+
+
+def test_a_hostile_name_harms_nobody() -> None:
+    event = index(created(b"\xff\xfe\x00" * 10_000)).events[0]
+    assert len(str(event.data["name"])) == 256
+
+
+def test_damage_is_passed_over_and_named_and_the_rest_is_read() -> None:
+    broken = replace(created(log_index=5), data=b"\x01")
+    indexed = index(created(), broken, replace(trade(), data=b""), graduated())
+    assert [e.kind for e in indexed.events] == ["token.created", "token.graduated"]
+    assert len(indexed.undecodable) == 2
+    assert "TokenCreated(" in indexed.undecodable[0]
+    assert f"log 1 of {MARKET}" in indexed.undecodable[1]
+
+
+def test_indexing_again_gives_the_same() -> None:
+    logs = (created(), trade(), graduated(), liquidity_added())
+    assert index(*logs) == index(*logs)
+
+
+def test_the_node_is_asked_only_for_what_is_read() -> None:
+    assert set(make_indexer().topics0) == {
+        created().topics[0],
+        trade().topics[0],
+        graduated().topics[0],
+        liquidity_added().topics[0],
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -30,10 +29,11 @@ def miner(stack: LocalStack) -> Miner:
 
 
 @pytest.fixture(autouse=True)
-def logs_on_failure(request: pytest.FixtureRequest, stack: LocalStack) -> Iterator[None]:
+def logs_on_failure(request: pytest.FixtureRequest) -> Iterator[None]:
     """When a test fails, what the stack's processes said last goes into the report."""
     failed_before = request.session.testsfailed
     yield
-    if request.session.testsfailed > failed_before or os.environ.get("CHAINCAST_TEST_LOGS"):
-        for log in sorted(stack.run.glob("*.log")):
+    if "stack" in request.fixturenames and request.session.testsfailed > failed_before:
+        running: LocalStack = request.getfixturevalue("stack")
+        for log in sorted(running.run.glob("*.log")):
             print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))

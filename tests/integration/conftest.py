@@ -60,8 +60,14 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         for variable, (partition_key, sort_key) in TABLES.items():
             _create(database, variable.lower(), partition_key, sort_key)
         queues = boto3.client("sqs")
-        fifo = {"FifoQueue": "true", "DeduplicationScope": "messageGroup", "FifoThroughputLimit": "perMessageGroupId"}
-        fanout = queues.create_queue(QueueName="fanout.fifo", Attributes=fifo)["QueueUrl"]
+        fanout = queues.create_queue(
+            QueueName="fanout.fifo",
+            Attributes={
+                "FifoQueue": "true",
+                "DeduplicationScope": "messageGroup",
+                "FifoThroughputLimit": "perMessageGroupId",
+            },
+        )["QueueUrl"]
         monkeypatch.setenv(resources.FANOUT_QUEUE, fanout)
         monkeypatch.setenv(resources.LIFECYCLE_QUEUE, queues.create_queue(QueueName="lifecycle")["QueueUrl"])
         yield
@@ -87,11 +93,8 @@ def _create(database: DynamoDBClient, name: str, partition_key: str, sort_key: s
         ]
     database.create_table(
         TableName=name,
-        KeySchema=[
-            {"AttributeName": key, "KeyType": "HASH" if i == 0 else "RANGE"}  # type: ignore[misc]  # two literals
-            for i, key in enumerate(keys)
-        ],
-        AttributeDefinitions=[{"AttributeName": k, "AttributeType": t} for k, t in types.items()],  # type: ignore[misc, typeddict-item]  # as above
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH" if i == 0 else "RANGE"} for i, key in enumerate(keys)],
+        AttributeDefinitions=[{"AttributeName": k, "AttributeType": t} for k, t in types.items()],  # type: ignore[typeddict-item]  # letters known above
         BillingMode="PAY_PER_REQUEST",
         **({"GlobalSecondaryIndexes": indexes} if indexes else {}),  # type: ignore[arg-type]  # as above
     )

@@ -101,5 +101,5 @@ def _handler(script: ScriptedServer) -> Callable[..., BaseHTTPRequestHandler]:
 def _query(parameters: dict[str, Any]) -> bytes:
     """DynamoDB's answer, from moto's table."""
     page = clients.dynamodb().query(**parameters)
-    kept = {name: page[name] for name in ("Items", "LastEvaluatedKey") if name in page}  # type: ignore[literal-required]
+    kept = {name: page[name] for name in ("Items", "LastEvaluatedKey") if name in page}
     return json.dumps(kept).encode()

@@ -138,7 +138,9 @@ def test_a_damaged_message_stops_its_group_only(
     subscribe("a", "network:*")  # type: ignore[operator]  # the fixture's function
     monkeypatch.setattr(fanout, "_retry_soon", lambda records: None)
     broken: SqsRecord = {**record(batch(1)), "body": "nonsense"}
-    answer = fanout.handler({"Records": [broken, record(batch(2)), record(batch(1, source="bsc"), group="bsc#0")]}, Context())
+    answer = fanout.handler(
+        {"Records": [broken, record(batch(2)), record(batch(1, source="bsc"), group="bsc#0")]}, Context()
+    )
     assert failed(answer) == ["anvil#0 000000000001", "anvil#0 000000000002"]
     assert len(gateway.posts["a"]) == 1
 

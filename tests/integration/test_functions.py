@@ -52,7 +52,7 @@ def make_event(kind: str, body: str | None = None, **extra: object) -> WebSocket
 
 
 def connect(**extra: object) -> dict[str, Any]:
-    answer: dict[str, Any] = load("connect").handler(make_event("CONNECT", **extra), Context())
+    answer: dict[str, Any] = load("connect").handler(make_event("CONNECT", None, **extra), Context())
     return answer
 
 

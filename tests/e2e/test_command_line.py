@@ -1,0 +1,127 @@
+"""`chaincast dev`, `tail` and `redeploy` as a person runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.deployment import run_directory
+from local.tools import free_port
+
+CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
+SECONDS = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Dev:
+    """A running `chaincast dev --quiet`."""
+
+    process: subprocess.Popen[str]
+    port: int
+    url: str
+
+
+def processes_of(port: int) -> list[str]:
+    """Command lines of processes that work in a stack's directory or on its port."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environment = (path / "environ").read_bytes()
+        except OSError:
+            continue
+        if f"GATEWAY_PORT={port}".encode() in environment or f"local-{port}" in command:
+            found.append(command)
+    return found
+
+
+@pytest.fixture(scope="module")
+def dev() -> Iterator[Dev]:
+    port = free_port()
+    command = [CHAINCAST, "dev", "--port", str(port), "--node-port", str(free_port()), "--seed", "3", "--quiet"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Dev(process, port, process.stdout.readline().strip())
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def tail(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([CHAINCAST, "tail", *arguments], capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def test_tail_prints_live_trades(dev: Dev) -> None:
+    assert dev.url.startswith("ws://127.0.0.1:")
+    done = tail("--port", str(dev.port), "--topic", "trades:*:*", "--json", "--count", "3")
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [e["kind"] for e in events] == ["trade"] * 3
+    assert {e["source"] for e in events} == {"anvil"}
+
+
+def test_tail_shows_a_table(dev: Dev) -> None:
+    done = tail(dev.url, "--count", "2")
+    assert done.returncode == 0, done.stderr
+    assert "network:*" in done.stdout
+
+
+def test_tail_says_what_is_wrong(dev: Dev) -> None:
+    done = tail(dev.url, "--topic", "trades:nowhere:*")
+    assert done.returncode == 1
+    assert "UNKNOWN_NETWORK" in done.stderr
+    done = tail("--port", "1")
+    assert "no stack runs on port 1" in done.stderr
+    done = tail("ws://127.0.0.1:1/prod")
+    assert "cannot connect" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_named_with_what_to_do(dev: Dev) -> None:
+    done = subprocess.run(
+        [CHAINCAST, "dev", "--port", str(dev.port), "--node-port", str(free_port())],
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"port {dev.port} is in use" in done.stderr
+    assert "--port N" in done.stderr
+
+
+def test_a_redeploy_keeps_the_url_and_the_stack_running(dev: Dev) -> None:
+    done = subprocess.run(
+        [CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert tail(dev.url, "--json", "--count", "1").returncode == 0
+
+
+def test_ctrl_c_stops_everything(dev: Dev) -> None:
+    assert processes_of(dev.port)
+    dev.process.send_signal(signal.SIGINT)
+    assert dev.process.wait(SECONDS) == 0
+    assert processes_of(dev.port) == []
+    shutil.rmtree(run_directory(dev.port))
+
+
+def test_there_is_help_for_everything() -> None:
+    for command in ([], ["dev"], ["tail"], ["redeploy"]):
+        done = subprocess.run([CHAINCAST, *command, "--help"], capture_output=True, text=True, check=False)
+        assert done.returncode == 0
+        assert "usage: chaincast" in done.stdout
+    assert os.access(CHAINCAST, os.X_OK)

@@ -1,0 +1,71 @@
+"""The template as `cdk synth` makes it: of a stack with a network, and of the local stack."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+
+from local.tools import ROOT, node_environment
+
+Template: TypeAlias = dict[str, Any]  # a CloudFormation template
+Resource: TypeAlias = dict[str, Any]
+
+NETWORK = """
+[networks.bsc-testnet]
+chain_id = 97
+rpc_url = "wss://node.example/bsc"
+
+[[networks.bsc-testnet.contracts]]
+adapter = "launchpad"
+address = "0x00000000000000000000000000000000000000aa"
+"""
+
+
+def synthesize(output: Path, **context: str) -> subprocess.CompletedProcess[str]:
+    """Run the CDK app as the CDK's command line does."""
+    settings = json.loads((ROOT / "cdk.json").read_text())["context"] | context
+    environment = {
+        **node_environment(),
+        "CDK_CONTEXT_JSON": json.dumps(settings),
+        "CDK_OUTDIR": str(output),
+        "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "1",
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "infra.app"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+def read_template(output: Path) -> Template:
+    template: Template = json.loads((output / "Chaincast.template.json").read_text())
+    return template
+
+
+@pytest.fixture(scope="session")
+def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The production assembly, of the project's own configuration with one network added."""
+    config = ROOT / ".build" / "test-chaincast.toml"
+    config.parent.mkdir(exist_ok=True)
+    config.write_text((ROOT / "chaincast.toml").read_text() + NETWORK)
+    output = tmp_path_factory.mktemp("assembly")
+    done = synthesize(output, config=os.path.relpath(config, ROOT))
+    assert done.returncode == 0, done.stderr + done.stdout
+    return output
+
+
+@pytest.fixture(scope="session")
+def template(assembly: Path) -> Template:
+    return read_template(assembly)
+
+
+@pytest.fixture(scope="session")
+def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    output = tmp_path_factory.mktemp("local")
+    done = synthesize(output, local="true", python="3.11", management_endpoint="http://127.0.0.1:1/{api}/{stage}")
+    assert done.returncode == 0, done.stderr + done.stdout
+    return read_template(output)

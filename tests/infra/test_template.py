@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaincast.aws import resources
+from chaincast.settings import Settings
+from infra.gateway import MESSAGE_ROUTES
+from tests.infra.conftest import Resource, Template, synthesize
+from tests.integration.conftest import TABLES
+
+FUNCTIONS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "fanout"}
+
+
+ELF_AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00"
+"""How a shared library for 64-bit Arm begins (ELF specification, e_ident, e_type, e_machine)."""
+
+
+def of_type(template: Template, type_: str) -> dict[str, Resource]:
+    """A template's resources of one type: properties by logical id."""
+    return {k: r.get("Properties", {}) for k, r in template["Resources"].items() if r["Type"] == type_}
+
+
+def functions(template: Template) -> dict[str, Resource]:
+    """The stack's functions by their module's name."""
+    found = of_type(template, "AWS::Lambda::Function").values()
+    return {f["Handler"].split(".")[1]: f for f in found}
+
+
+def statements(template: Template, role_part: str) -> list[Resource]:
+    """All policy statements of the roles whose id contains a text."""
+    found: list[Resource] = []
+    for policy in of_type(template, "AWS::IAM::Policy").values():
+        if any(role_part in role["Ref"] for role in policy["Roles"]):
+            found += policy["PolicyDocument"]["Statement"]
+    return found
+
+
+def actions(template: Template, role_part: str) -> set[str]:
+    found: set[str] = set()
+    for statement in statements(template, role_part):
+        listed = statement["Action"]
+        found |= set(listed if isinstance(listed, list) else [listed])
+    return found
+
+
+def test_cfn_lint_finds_nothing(assembly: Path) -> None:
+    cfn_lint = Path(sys.executable).with_name("cfn-lint")
+    command = [str(cfn_lint), "--non-zero-exit-code", "error", str(assembly / "Chaincast.template.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_bad_configuration_stops_the_synthesis_with_its_words(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[networks.x]\nchain_id = 0\n")
+    done = synthesize(tmp_path / "out", config=str(bad))
+    assert done.returncode != 0
+    assert "bad.toml:2: networks.x.chain_id = 0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tables_are_on_demand_with_recovery_and_ttl_and_kept(template: Template) -> None:
+    tables = of_type(template, "AWS::DynamoDB::GlobalTable")
+    assert len(tables) == 5
+    for name, table in tables.items():
+        assert table["BillingMode"] == "PAY_PER_REQUEST"
+        assert table["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+        replica = table["Replicas"][0]
+        assert replica["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert template["Resources"][name]["DeletionPolicy"] == "Retain"
+
+
+def test_tables_have_the_keys_that_the_integration_tests_use(template: Template) -> None:
+    tables = of_type(template, "AWS::DynamoDB::GlobalTable").values()
+    keys = {tuple(k["AttributeName"] for k in table["KeySchema"]) for table in tables}
+    assert keys == {tuple(k for k in pair if k) for pair in TABLES.values()}
+
+
+def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) -> None:
+    found = functions(template)
+    assert set(found) == FUNCTIONS
+    for function in found.values():
+        assert function["Architectures"] == ["arm64"]
+        assert function["Runtime"] == "python3.13"
+        assert "LogGroup" in function["LoggingConfig"]
+    assert all(g["RetentionInDays"] == 14 for g in of_type(template, "AWS::Logs::LogGroup").values())
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS))
+def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: Template, name: str) -> None:
+    root = Path(__file__).parents[2]
+    sources = [root / "functions" / f"{name}.py"]
+    if "Forgetter" in sources[0].read_text():
+        sources.append(root / "chaincast" / "aws" / "forget.py")
+    asked = {
+        getattr(resources, constant)
+        for source in sources
+        for constant in re.findall(r"resources\.([A-Z_]+)\b", source.read_text())
+    }
+    environment = functions(template)[name]["Environment"]["Variables"]
+    assert asked <= set(environment)
+    assert {v for v in environment if v.startswith("CHAINCAST_")} == asked | {"CHAINCAST_SETTINGS"}
+    assert Settings.from_json(environment["CHAINCAST_SETTINGS"]).networks == ("bsc-testnet",)
+
+
+def test_the_route_is_chosen_by_type_and_answers_go_back(template: Template) -> None:
+    api = next(iter(of_type(template, "AWS::ApiGatewayV2::Api").values()))
+    assert api["ProtocolType"] == "WEBSOCKET"
+    assert api["RouteSelectionExpression"] == "$request.body.type"
+    routes = {r["RouteKey"]: r for r in of_type(template, "AWS::ApiGatewayV2::Route").values()}
+    assert set(routes) == {"$connect", "$disconnect", *MESSAGE_ROUTES}
+    answering = {key for key, route in routes.items() if route.get("RouteResponseSelectionExpression") == "$default"}
+    assert answering == set(MESSAGE_ROUTES)
+    assert len(of_type(template, "AWS::ApiGatewayV2::RouteResponse")) == len(MESSAGE_ROUTES)
+
+
+def test_the_fanout_queue_keeps_order_and_its_dead_letters_too(template: Template) -> None:
+    queues = of_type(template, "AWS::SQS::Queue")
+    fifo = {name: q for name, q in queues.items() if q.get("FifoQueue")}
+    assert len(fifo) == 2
+    queue = next(q for q in fifo.values() if "RedrivePolicy" in q)
+    assert queue["FifoThroughputLimit"] == "perMessageGroupId"
+    assert queue["DeduplicationScope"] == "messageGroup"
+    assert "ContentBasedDeduplication" not in queue
+    dead_letters = queue["RedrivePolicy"]["deadLetterTargetArn"]["Fn::GetAtt"][0]
+    assert dead_letters in fifo
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 10
+    timeout = functions(template)["fanout"]["Timeout"]
+    assert queue["VisibilityTimeout"] > timeout
+
+
+def test_event_sources_report_partial_failures(template: Template) -> None:
+    mappings = of_type(template, "AWS::Lambda::EventSourceMapping").values()
+    assert len(mappings) == 2
+    assert all(m["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for m in mappings)
+
+
+EXPECTED_ACTIONS = {
+    "GatewayConnect": {"dynamodb:PutItem", "sqs:SendMessage"},
+    "GatewayDisconnect": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:BatchWriteItem"},
+    "GatewayMessage": {"dynamodb:UpdateItem", "dynamodb:BatchWriteItem"},
+    "GatewayLifecycle": {"dynamodb:GetItem", "execute-api:ManageConnections"},
+    "GatewayHeartbeat": {
+        "dynamodb:UpdateItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:Query",
+        "dynamodb:GetItem",
+        "dynamodb:BatchWriteItem",
+        "execute-api:ManageConnections",
+    },
+    "FanoutFunction": {
+        "dynamodb:Query",
+        "dynamodb:GetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:BatchWriteItem",
+        "execute-api:ManageConnections",
+    },
+    "ListenerRole": {
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "dynamodb:BatchWriteItem",
+        "sqs:SendMessage",
+    },
+}
+QUEUE_CONSUMER = {
+    "sqs:ReceiveMessage",
+    "sqs:ChangeMessageVisibility",
+    "sqs:GetQueueUrl",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+}
+LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+@pytest.mark.parametrize("role", EXPECTED_ACTIONS)
+def test_a_role_may_do_just_what_its_code_does(template: Template, role: str) -> None:
+    expected = EXPECTED_ACTIONS[role]
+    if role != "ListenerRole":
+        expected = expected | LOGGING
+    if role in ("GatewayLifecycle", "FanoutFunction"):
+        expected = expected | QUEUE_CONSUMER
+    assert actions(template, role) == expected
+
+
+def test_no_policy_names_everything(template: Template) -> None:
+    for policy in of_type(template, "AWS::IAM::Policy").values():
+        for statement in policy["PolicyDocument"]["Statement"]:
+            listed = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
+            assert not any(action.endswith("*") for action in listed), listed
+            if statement["Resource"] == "*":
+                assert listed == ["ecr:GetAuthorizationToken"]
+
+
+def test_connections_are_managed_by_method_and_stage(template: Template) -> None:
+    found = {}
+    for role in ("GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat"):
+        for statement in statements(template, role):
+            if statement["Action"] == "execute-api:ManageConnections":
+                found[role] = statement["Resource"]["Fn::Join"][1][-1]
+    assert found == {
+        "GatewayLifecycle": "/prod/POST/@connections/*",
+        "FanoutFunction": "/prod/POST/@connections/*",
+        "GatewayHeartbeat": "/prod/GET/@connections/*",
+    }
+
+
+def test_a_listener_runs_per_network_without_nat_and_lets_nobody_in(template: Template) -> None:
+    services = of_type(template, "AWS::ECS::Service")
+    assert len(services) == 1
+    assert of_type(template, "AWS::EC2::NatGateway") == {}
+    assert all("SecurityGroupIngress" not in g for g in of_type(template, "AWS::EC2::SecurityGroup").values())
+    endpoint = next(iter(of_type(template, "AWS::EC2::VPCEndpoint").values()))
+    assert endpoint["VpcEndpointType"] == "Gateway"
+    container = next(iter(of_type(template, "AWS::ECS::TaskDefinition").values()))["ContainerDefinitions"][0]
+    variables = {v["Name"] for v in container["Environment"]}
+    wanted = {resources.LOG, resources.HISTORY, resources.STATE, resources.FANOUT_QUEUE, "CHAINCAST_NETWORK"}
+    assert variables == wanted
+    assert container["HealthCheck"]["Command"] == ["CMD", "python", "-m", "listener.health"]
+
+
+def test_the_url_is_an_output(template: Template) -> None:
+    assert "WebSocketUrl" in template["Outputs"]
+
+
+def test_the_local_stack_is_the_same_but_for_services_and_the_platform(
+    template: Template, local_template: Template
+) -> None:
+    assert of_type(local_template, "AWS::ECS::Service") == {}
+    for type_ in ("AWS::ApiGatewayV2::Route", "AWS::SQS::Queue", "AWS::Lambda::EventSourceMapping"):
+        assert len(of_type(local_template, type_)) == len(of_type(template, type_))
+    roles = [name for name in EXPECTED_ACTIONS if actions(local_template, name) != actions(template, name)]
+    assert roles == []
+    assert {f["Runtime"] for f in functions(local_template).values()} == {"python3.11"}
+
+
+def test_no_secret_and_no_rpc_url_is_in_the_template(template: Template) -> None:
+    text = json.dumps(template)
+    assert "node.example" not in text
+    assert not re.search(r"AKIA[0-9A-Z]{16}|BEGIN [A-Z ]*PRIVATE KEY", text)
+
+
+def test_assets_hold_packages_for_arm64_and_only_the_services_that_are_called(assembly: Path) -> None:
+    layers = [d for d in assembly.glob("asset.*") if (d / "python").is_dir()]
+    assert len(layers) == 1
+    binaries = list(layers[0].rglob("*.so"))
+    assert len(binaries) > 3
+    assert {binary.read_bytes()[:20] for binary in binaries} == {ELF_AARCH64}
+    services = {d.name for d in (layers[0] / "python" / "botocore" / "data").iterdir() if d.is_dir()}
+    assert services == {"apigatewaymanagementapi", "dynamodb", "sqs"}
+    code = next(d for d in assembly.glob("asset.*") if (d / "functions").is_dir())
+    assert {p.name for p in code.iterdir()} == {"chaincast", "functions"}
+    assert list(code.rglob("*.pyc")) == []

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup dev tail redeploy test test-unit test-integration test-infra test-e2e check lint types imports format bench contracts requirements clean
+.PHONY: help setup dev tail redeploy test test-unit test-integration test-infra test-e2e check lint types imports format bench contracts picture requirements clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -57,6 +57,9 @@ bench: setup ## the benchmarks, each a table; ARGS="--json"
 
 contracts: setup ## compile contracts/Launchpad.sol
 	node contracts/compile.mjs
+
+picture: setup ## record docs/running.svg (needs tmux)
+	$(BIN)/python -m local.record
 
 requirements: setup ## compile requirements/*.txt from *.in
 	$(BIN)/python -m local.requirements

@@ -50,7 +50,9 @@ class Network(_Section):
     enabled: bool = Field(True, description="whether the deployed stack listens to it")
     local: bool = Field(False, description="exists only in the local stack, never in a deployed one")
     start_block: Union[Literal["latest"], Annotated[int, Field(ge=0)]] = Field(
-        "latest", description="first block of a network that has no checkpoint yet: a number or `latest`"
+        "latest",
+        description="first block of a network that has no checkpoint yet: a number (the factory's own block, to know "
+        "all its tokens) or `latest` (only tokens created from now on)",
     )
     confirmations: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="blocks to wait behind the head")
     block_range: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="most blocks asked for at once")

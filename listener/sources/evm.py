@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
@@ -18,6 +19,7 @@ Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are che
 
 REQUEST_TIMEOUT = 10.0
 MAX_ANSWER_BYTES = 128 * 1024 * 1024
+_URL = re.compile(r"(wss?|https?)://\S+")
 _CONNECTION_ERRORS = (OSError, TimeoutError, Web3Exception, EOFError)
 
 
@@ -133,7 +135,7 @@ class EvmSource:
         except _CONNECTION_ERRORS as error:
             raise SourceError(f"{method}: {_brief(error)}") from error
         if "error" in response:
-            raise SourceError(f"{method}: the node answered {response['error']!r}"[:500])
+            raise SourceError(_URL.sub("(a URL)", f"{method}: the node answered {response['error']!r}")[:500])
         return response.get("result")
 
 
@@ -164,5 +166,6 @@ def _block(header: Document, logs: list[Document]) -> Block:
 
 
 def _brief(error: BaseException) -> str:
-    """The error without the URL, which may hold a provider's key."""
-    return f"{type(error).__name__}: {error}".replace("\n", " ")[:300]
+    """The error in one line and without URLs, which may hold a provider's key."""
+    text = f"{type(error).__name__}: {error}".replace("\n", " ")
+    return _URL.sub("(its URL)", text)[:300]

@@ -1,0 +1,279 @@
+"""The listener against a real node (anvil), writing to moto's tables."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chaincast.aws import resources
+from chaincast.aws.checkpoint import Lease
+from chaincast.aws.contracts import Contracts
+from chaincast.aws.history import History
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
+from chaincast.batches import Batch, decode_batch
+from chaincast.config import Contract, Network
+from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
+from listener import adapters
+from listener.adapters.launchpad import Launchpad
+from listener.follow import Follower
+from listener.indexer import Indexer
+from listener.sink import Sink
+from listener.sources.evm import EvmSource
+from local.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
+from local.market import Market
+from local.processes import Child
+from local.tools import free_port
+from tests.e2e.mining import Miner
+from tests.integration.helpers import items
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
+
+SECONDS = 30.0
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[tuple[Node, Child]]:
+    node = Node(free_port())
+    child = node.start(tmp_path / "anvil.log", block_time=None)
+    try:
+        deploy_launchpad(node, mine=True)
+        yield node, child
+    finally:
+        child.stop()
+
+
+@pytest.fixture
+def miner(node: tuple[Node, Child]) -> Miner:
+    miner = Miner(node[0], Market(node[0], seed=2))
+    miner.create_tokens(3)
+    return miner
+
+
+def make_source(node: Node, *, push: bool = True, chain_id: int = CHAIN_ID) -> EvmSource:
+    return EvmSource(node.ws_url if push else node.http_url, chain_id, poll_seconds=0.05)
+
+
+@asynccontextmanager
+async def opened(source: EvmSource) -> AsyncIterator[EvmSource]:
+    await source.open()
+    try:
+        yield source
+    finally:
+        await source.close()
+
+
+@pytest.mark.parametrize("push", [True, False], ids=["ws", "http"])
+async def test_blocks_come_with_their_logs_and_ends(miner: Miner, push: bool) -> None:
+    first, last = await asyncio.to_thread(miner.blocks, 6, 3)
+    miner.node.mine(2)
+    async with opened(make_source(miner.node, push=push)) as source:
+        assert await source.head() == last + 2
+        blocks = await source.blocks(first, last + 2, Launchpad.topics0)
+    assert blocks[-1].number == last + 2
+    assert blocks[-1].logs == ()
+    assert [b.number for b in blocks[:-1]] == list(range(first, last + 1))
+    for before, after in pairwise(blocks[:6]):
+        assert after.parent_hash == before.hash
+    assert len([log for b in blocks for log in b.logs]) == len(miner.expected(first, last))
+
+
+@pytest.mark.parametrize("push", [True, False], ids=["ws", "http"])
+async def test_a_new_head_wakes(miner: Miner, push: bool) -> None:
+    async with opened(make_source(miner.node, push=push)) as source:
+        head = await source.head()
+        waiting = asyncio.create_task(_beyond(source, head))
+        await asyncio.to_thread(miner.node.mine)
+        assert await asyncio.wait_for(waiting, SECONDS) == head + 1
+
+
+async def _beyond(source: EvmSource, block: int) -> int:
+    while (head := await source.head_after(block)) <= block:
+        pass
+    return head
+
+
+async def test_another_chain_is_refused(miner: Miner) -> None:
+    source = make_source(miner.node, chain_id=56)
+    with pytest.raises(WrongChain, match=f"serves chain {CHAIN_ID}, the configuration says 56"):
+        await source.open()
+    await source.close()
+
+
+@pytest.mark.parametrize("scheme", ["ws", "http"])
+async def test_a_node_that_is_not_there_is_an_error_without_its_url(scheme: str) -> None:
+    source = EvmSource(f"{scheme}://127.0.0.1:1/v3/secret-key", CHAIN_ID, 0.05)
+    with pytest.raises(SourceError) as caught:
+        await source.open()
+    assert "secret-key" not in str(caught.value)
+    await source.close()
+
+
+async def test_a_call_before_opening_is_an_error() -> None:
+    with pytest.raises(SourceError, match="not connected"):
+        await EvmSource("ws://127.0.0.1:1", CHAIN_ID, 1).head()
+
+
+@pytest.fixture
+def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node, Child]) -> Callable[..., Follower]:
+    def make(owner: str = "one", lease_seconds: float = 15, **fields: object) -> Follower:
+        described = {"chain_id": CHAIN_ID, "rpc_url": node[0].ws_url, "poll_ms": 50, "start_block": 0}
+        network = Network.model_validate(
+            {**described, "contracts": [Contract(adapter="launchpad", address=FACTORY)], **fields}
+        )
+        state = resources.STATE.lower()
+        sink = Sink(
+            Lease(database, state, "anvil", owner, lease_seconds),
+            Log(database, resources.LOG.lower(), 3600),
+            History(database, resources.HISTORY.lower(), 3600),
+            Contracts(database, state, "anvil"),
+            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE], 1),
+        )
+
+        def indexer() -> Indexer:
+            return Indexer("anvil", [adapters.make(contract) for contract in network.contracts])
+
+        source = EvmSource(network.rpc_url, network.chain_id, network.poll_ms / 1000)
+        return Follower("anvil", network, source, sink, indexer, lease_seconds, lambda: None)
+
+    return make
+
+
+def logged() -> list[Batch]:
+    return sorted((decode_batch(bytes(i["batch"]["B"])) for i in items(resources.LOG)), key=lambda b: b.seq)
+
+
+def logged_ids() -> list[str]:
+    return [event.id for batch in logged() for event in batch.events]
+
+
+def is_logged(expected: list[str]) -> bool:
+    """Whether the Log holds exactly these events, in order."""
+    return [event.id for batch in logged() for event in batch.events] == expected
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(SECONDS):
+        while not condition():  # noqa: ASYNC110 - tables tell nobody when they change
+            await asyncio.sleep(0.02)
+
+
+async def follow_until(follower: Follower, condition: Callable[[], bool]) -> None:
+    """Run a follower until the condition holds, then stop it gracefully."""
+    running = asyncio.create_task(follower.run())
+    watching = asyncio.create_task(until(condition))
+    await asyncio.wait({running, watching}, return_when=asyncio.FIRST_COMPLETED)
+    follower.stop()
+    await asyncio.wait_for(running, SECONDS)
+    await watching
+
+
+async def test_everything_is_logged_in_order_without_a_gap_over_restarts(
+    miner: Miner, make_follower: Callable[..., Follower]
+) -> None:
+    for _ in range(3):
+        await asyncio.to_thread(miner.blocks, 5, 3)
+        expected = [e.id for e in miner.expected(0, miner.node.block_number())]
+        await follow_until(make_follower(block_range=2), partial(is_logged, expected))
+    assert [b.seq for b in logged()] == list(range(1, len(logged()) + 1))
+
+
+async def test_live_blocks_follow_a_backfill(miner: Miner, make_follower: Callable[..., Follower]) -> None:
+    await asyncio.to_thread(miner.blocks, 3, 3)
+    follower = make_follower()
+    running = asyncio.create_task(follower.run())
+    for _ in range(5):
+        await asyncio.to_thread(miner.block, 3)
+        expected = [e.id for e in miner.expected(0, miner.node.block_number())]
+        await until(partial(is_logged, expected))
+    follower.stop()
+    await asyncio.wait_for(running, SECONDS)
+
+
+async def test_confirmations_hold_blocks_back(miner: Miner, make_follower: Callable[..., Follower]) -> None:
+    _, last = await asyncio.to_thread(miner.blocks, 4, 3)
+    expected = [e.id for e in miner.expected(0, last - 2)]
+    await follow_until(make_follower(confirmations=2), partial(is_logged, expected))
+
+
+async def test_latest_begins_at_the_head_and_misses_nothing_after(
+    miner: Miner, make_follower: Callable[..., Follower]
+) -> None:
+    _, last = await asyncio.to_thread(miner.blocks, 2, 3)
+    follower = make_follower(start_block="latest")
+    running = asyncio.create_task(follower.run())
+    await until(lambda: any("block" in i for i in items(resources.STATE)))
+    await asyncio.to_thread(miner.create_tokens, 4)  # those from before are not known
+    expected = [e.id for e in miner.expected(last + 1, miner.node.block_number())]
+    await until(partial(is_logged, expected))
+    follower.stop()
+    await running
+
+
+async def test_a_replaced_chain_stops_the_listener_with_words(
+    miner: Miner, make_follower: Callable[..., Follower]
+) -> None:
+    _, last = await asyncio.to_thread(miner.blocks, 4, 3)
+    expected = [e.id for e in miner.expected(0, last)]
+    await follow_until(make_follower(), partial(is_logged, expected))
+    miner.node.call("anvil_reorg", 3, [])
+    await asyncio.to_thread(miner.node.mine, 2)
+    with pytest.raises(ForkDetected, match="reorganised under the checkpoint"):
+        await asyncio.wait_for(make_follower().run(), SECONDS)
+    assert logged_ids() == expected
+
+
+async def test_a_node_that_goes_away_is_waited_for(
+    miner: Miner, node: tuple[Node, Child], make_follower: Callable[..., Follower], tmp_path: Path
+) -> None:
+    state = miner.node.call("anvil_dumpState")
+    node[1].stop()
+    follower = make_follower()
+    running = asyncio.create_task(follower.run())
+    again = await asyncio.to_thread(node[0].start, tmp_path / "again.log", block_time=None)
+    try:
+        node[0].call("anvil_loadState", state)
+        market = Market(node[0], seed=4)
+        market.send([market.create_transaction()])
+        node[0].mine()
+        await until(lambda: bool(logged_ids()))
+    finally:
+        follower.stop()
+        await asyncio.wait_for(running, SECONDS)
+        again.stop()
+
+
+async def test_a_second_listener_waits_and_takes_over(miner: Miner, make_follower: Callable[..., Follower]) -> None:
+    first, second = make_follower("one"), make_follower("two", lease_seconds=0.5)
+    running = asyncio.create_task(first.run())
+    await until(lambda: bool(logged_ids()))
+    standby = asyncio.create_task(second.run())
+    first.stop()
+    await asyncio.wait_for(running, SECONDS)
+    await asyncio.to_thread(miner.block, 3)
+    expected = [e.id for e in miner.expected(0, miner.node.block_number())]
+    await until(partial(is_logged, expected))
+    second.stop()
+    await asyncio.wait_for(standby, SECONDS)
+
+
+async def test_a_listener_whose_lease_was_taken_ends(miner: Miner, make_follower: Callable[..., Follower]) -> None:
+    first = make_follower("same", lease_seconds=0.3)
+    running = asyncio.create_task(first.run())
+    await until(lambda: bool(logged_ids()))
+    second = make_follower("same")
+    taking = asyncio.create_task(second.run())
+    with pytest.raises(LeaseLost):
+        await asyncio.wait_for(running, SECONDS)
+    second.stop()
+    await asyncio.wait_for(taking, SECONDS)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from local.processes import Child, spawn
+from local.processes import Child, spawn, wait_until_up
 from local.tools import NPM_BIN, ROOT, StepFailed, node_environment, port_taken
 
 CHAIN_ID = 31337
@@ -58,15 +57,7 @@ class Node:
         command += ["--mnemonic", _MNEMONIC, "--accounts", str(accounts), "--order", "fifo"]
         command += ["--no-mining"] if block_time is None else ["--block-time", f"{block_time:g}"]
         child = spawn("anvil", command, node_environment(), log, ROOT)
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and child.running:
-            try:
-                self.call("eth_chainId")
-                return child
-            except (OSError, urllib.error.URLError):
-                time.sleep(0.05)
-        child.stop()
-        raise StepFailed("anvil", f"it did not come up\n{child.tail()}", f"read {log}")
+        return wait_until_up(child, lambda: self.call("eth_chainId"), _START_SECONDS, f"read {log}")
 
     def mine(self, blocks: int = 1) -> None:
         """Mine blocks now."""

@@ -6,13 +6,11 @@ import json
 import os
 import shutil
 import subprocess
-import time
-import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.processes import Child, spawn
+from local.processes import Child, spawn, wait_until_up
 from local.tools import ACCOUNT, BUILD, MINISTACK_PYTHON, NPM_BIN, REGION, ROOT, StepFailed, aws_environment, port_taken
 
 STACK = "Chaincast"
@@ -59,15 +57,10 @@ class Emulator:
         child = spawn(
             "MiniStack", [str(MINISTACK_PYTHON), str(ROOT / "local" / "emulator.py")], environment, self.log, ROOT
         )
-        deadline = time.monotonic() + _START_SECONDS
-        while time.monotonic() < deadline and child.running:
-            try:
-                with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=1):
-                    return child
-            except (OSError, urllib.error.URLError):
-                time.sleep(0.05)
-        child.stop()
-        raise StepFailed("MiniStack", f"it did not come up\n{child.tail()}", f"read {self.log}")
+        return wait_until_up(child, self._answers, _START_SECONDS, f"read {self.log}")
+
+    def _answers(self) -> None:
+        urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=1).close()
 
     @property
     def log(self) -> Path:

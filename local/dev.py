@@ -17,8 +17,10 @@ from local.deployment import Emulator, run_directory
 from local.stack import LocalStack, Options
 from local.tools import PYTHON, ROOT, StepFailed, port_taken
 
-WATCH_SECONDS = 0.5
+WATCH_SECONDS = 0.2
 URL_FILE = "websocket-url"
+RESTART_FILE = "restart-listener"
+RESTART_SECONDS = 40.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -35,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
             _announce(console, stack, time.monotonic() - started)
             if options.quiet:
                 print(stack.outputs.websocket_url, flush=True)
-            return _watch(stack)
+            return _watch(stack, console)
     except KeyboardInterrupt:
         return 0
     finally:
@@ -44,12 +46,22 @@ def run(options: argparse.Namespace) -> int:
 
 
 def redeploy(options: argparse.Namespace) -> int:
-    """Deploy the code as it is now to the stack that runs on the port."""
+    """Bring the code as it is now to the stack that runs on the port: functions by `cdk deploy`, then the listener."""
     if not port_taken(options.port):
         raise StepFailed("redeploy", f"nothing runs on port {options.port}", "start the stack first: make dev")
     console = Console(highlight=False)
+    run = run_directory(options.port)
     with _step(console, "cdk deploy"):
-        Emulator(options.port, run_directory(options.port), auth=False).deploy()
+        Emulator(options.port, run, auth=False).deploy()
+    with _step(console, "listener"):
+        # It is a child of `chaincast dev`, which restarts it and takes the request away when it is up.
+        request = run / RESTART_FILE
+        request.touch()
+        deadline = time.monotonic() + RESTART_SECONDS
+        while request.exists():
+            if time.monotonic() > deadline:
+                raise StepFailed("redeploy", "the listener was not restarted", "look at the terminal of `make dev`")
+            time.sleep(0.05)
     return 0
 
 
@@ -99,13 +111,17 @@ def _announce(console: Console, stack: LocalStack, seconds: float) -> None:
     console.print(f"\nready in {seconds:.0f} s")
     console.print(where)
     command = f"{PYTHON.removeprefix(str(ROOT) + '/').rpartition('/')[0]}/chaincast tail --topic 'trades:*:*'"
-    console.print(
-        f"\nwatch:  make tail   or   {command}\nafter a change of a function:  make redeploy\nstop:   Ctrl-C\n"
-    )
+    console.print(f"\nwatch:  make tail   or   {command}\nafter a change of code:  make redeploy\nstop:   Ctrl-C\n")
 
 
-def _watch(stack: LocalStack) -> int:
+def _watch(stack: LocalStack, console: Console) -> int:
+    request = stack.run / RESTART_FILE
     while True:
+        if request.exists():
+            with _step(console, "listener restarted"):
+                stack.stop_child(next(child for child in stack.children if child.name == "listener"))
+                stack.start_listener()
+            request.unlink()
         for child in stack.children:
             if not child.running:
                 print(f"chaincast: {child.name} ended by itself; its last words:\n{child.tail()}", file=sys.stderr)

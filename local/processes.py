@@ -8,10 +8,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
+
+from local.tools import StepFailed
 
 STOP_SECONDS = 10.0
 
@@ -44,6 +48,23 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+
+def wait_until_up(child: Child, answers: Callable[[], object], seconds: float, advice: str) -> Child:
+    """The child, once `answers` raises no network error. Raises `StepFailed` if it never does, and ends the child."""
+    deadline = time.monotonic() + seconds
+    try:
+        while time.monotonic() < deadline and child.running:
+            try:
+                answers()
+            except (OSError, HTTPException):
+                time.sleep(0.05)
+            else:
+                return child
+        raise StepFailed(child.name, f"it did not come up\n{child.tail()}", advice)
+    except BaseException:
+        child.stop()
+        raise
 
 
 def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> Child:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Self
 
 from local.chain import Node, deploy_launchpad
 from local.deployment import Emulator, Outputs, run_directory
-from local.processes import Child, spawn
+from local.processes import Child, spawn, wait_until_up
 from local.tools import PYTHON, REGION, ROOT, StepFailed
 
 _LISTENER_SECONDS = 30.0
@@ -100,14 +99,20 @@ class LocalStack:
 
     def start_listener(self, name: str = "listener") -> Child:
         """Start a listener with the environment its container would have; returns once it holds the lease."""
-        child = spawn(name, [PYTHON, "-m", "listener"], self.listener_environment(), self.run / f"{name}.log", ROOT)
+        log = self.run / f"{name}.log"
+        begun = len(log.read_text()) if log.exists() else 0
+        child = spawn(name, [PYTHON, "-m", "listener"], self.listener_environment(), log, ROOT)
         self.children.append(child)
-        deadline = time.monotonic() + _LISTENER_SECONDS
-        while child.running and time.monotonic() < deadline:
-            if "lease taken" in child.tail(200):
-                return child
-            time.sleep(0.05)
-        raise StepFailed("listener", f"it did not come up\n{child.tail()}", f"read {child.log}")
+
+        def holds_lease() -> None:
+            if "lease taken" not in child.log.read_text()[begun:]:
+                raise BlockingIOError("not yet")
+
+        try:
+            return wait_until_up(child, holds_lease, _LISTENER_SECONDS, f"read {child.log}")
+        except StepFailed:
+            self.children.remove(child)
+            raise
 
     def stop_child(self, child: Child) -> None:
         """Stop one process of the stack for good."""

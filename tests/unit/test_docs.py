@@ -1,0 +1,44 @@
+"""Every command that README and docs tell a user to run is run by a test, and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+RUN_BY = {
+    "make dev": "tests/e2e/test_command_line.py",
+    "make tail ARGS=\"--topic 'trades:*:*'\"": "tests/e2e/test_command_line.py",
+    'make dev ARGS="--rpc wss://your-provider.example/bsc-testnet"': "tests/e2e/test_own_node.py",
+    "make setup": ".ci/run",
+    "node_modules/.bin/cdk bootstrap": "local/deployment.py",
+    "node_modules/.bin/cdk deploy": "local/deployment.py",
+}
+"""Command → what runs it (the CDK's by every end-to-end test, through local/deployment.py)."""
+
+
+def commands(page: Path) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", page.read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
+
+
+def test_each_command_in_the_docs_has_a_test_that_runs_it() -> None:
+    told = {command for page in PAGES for command in commands(page)}
+    assert told == set(RUN_BY)
+    assert all((ROOT / runner).exists() for runner in RUN_BY.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_within_the_project_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_no_package_index_is_named_in_any_requirements_file() -> None:
+    for path in [*(ROOT / "requirements").iterdir(), ROOT / ".npmrc"]:
+        assert not re.search(r"https?://|--index|--extra|registry=", path.read_text()), path
+    assert '"resolved"' not in (ROOT / "package-lock.json").read_text()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.processes import Child, spawn, wait_until_up
+from local.swap import remember_stack
 from local.tools import ACCOUNT, BUILD, MINISTACK_PYTHON, NPM_BIN, REGION, ROOT, StepFailed, aws_environment, port_taken
 
 STACK = "Chaincast"
@@ -75,6 +76,7 @@ class Emulator:
         """`cdk deploy`: the same stack as in production, its assets for this machine's platform."""
         path = self._run / "outputs.json"
         self._cdk("cdk deploy", ROOT, "deploy", STACK, "--require-approval", "never", "--outputs-file", str(path))
+        remember_stack(self._run)
         values: dict[str, str] = json.loads(path.read_text())[STACK]
         api_id = values["ApiId"]
         stage = values["WebSocketUrl"].rpartition("/")[2]

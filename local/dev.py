@@ -15,6 +15,7 @@ from rich.table import Table
 from chaincast.config import load
 from local.deployment import Emulator, run_directory
 from local.stack import LocalStack, Options
+from local.swap import only_code_changed, swap_code
 from local.tools import PYTHON, ROOT, StepFailed, port_taken
 
 WATCH_SECONDS = 0.2
@@ -46,13 +47,18 @@ def run(options: argparse.Namespace) -> int:
 
 
 def redeploy(options: argparse.Namespace) -> int:
-    """Bring the code as it is now to the stack that runs on the port: functions by `cdk deploy`, then the listener."""
+    """Bring the code as it is now to the stack that runs on the port: functions, then the listener."""
     if not port_taken(options.port):
         raise StepFailed("redeploy", f"nothing runs on port {options.port}", "start the stack first: make dev")
     console = Console(highlight=False)
     run = run_directory(options.port)
-    with _step(console, "cdk deploy"):
-        Emulator(options.port, run, auth=False).deploy()
+    emulator = Emulator(options.port, run, auth=False)
+    if only_code_changed(run):
+        with _step(console, "functions: new code"):
+            swap_code(emulator.endpoint)
+    else:
+        with _step(console, "cdk deploy"):
+            emulator.deploy()
     with _step(console, "listener"):
         # It is a child of `chaincast dev`, which restarts it and takes the request away when it is up.
         request = run / RESTART_FILE

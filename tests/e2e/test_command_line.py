@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from websockets.sync.client import connect
 
 from local.deployment import run_directory
-from local.tools import free_port
+from local.tools import ROOT, free_port
 
 CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 SECONDS = 120
@@ -103,12 +104,32 @@ def test_a_port_in_use_is_named_with_what_to_do(dev: Dev) -> None:
     assert "--port N" in done.stderr
 
 
-def test_a_redeploy_keeps_the_url_and_the_stack_running(dev: Dev) -> None:
+@pytest.mark.parametrize("whole", [False, True], ids=["code alone", "the whole stack"])
+def test_a_redeploy_keeps_the_url_and_the_stack_running(dev: Dev, whole: bool) -> None:
+    if whole:
+        (run_directory(dev.port) / "stack-inputs").write_text("of another stack")
     done = subprocess.run(
         [CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, text=True, timeout=SECONDS, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert ("cdk deploy" in done.stdout) == whole
     assert tail(dev.url, "--json", "--count", "1").returncode == 0
+
+
+def test_new_code_is_live_after_a_redeploy(dev: Dev) -> None:
+    source = ROOT / "functions" / "lifecycle.py"
+    original = source.read_text()
+    changed = original.replace(
+        "Connected(job.connection_id, settings.networks)", 'Connected("changed", settings.networks)'
+    )
+    assert changed != original
+    try:
+        source.write_text(changed)
+        subprocess.run([CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, check=True)
+        with connect(dev.url) as socket:
+            assert json.loads(socket.recv(SECONDS))["connection_id"] == "changed"
+    finally:
+        source.write_text(original)
 
 
 def test_ctrl_c_stops_everything(dev: Dev) -> None:

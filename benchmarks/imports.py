@@ -1,7 +1,7 @@
 """What a cold start pays: the import time of each function's module, beside that of making a boto3 client.
 
-Each figure is the least of several fresh interpreters (`python -X importtime` with the module as a script's only line),
-with the functions' own dependencies from the layer that is deployed.
+Each figure is the least of several fresh interpreters (the heaviest package is by `python -X importtime`),
+with the same pinned packages as the layer that is deployed.
 """
 
 from __future__ import annotations

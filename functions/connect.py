@@ -5,15 +5,19 @@ The greeting cannot go out from here: API Gateway opens the connection only afte
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.lifecycle import greeting_job
+from chaincast.aws.lifecycle import Greet, encode_job
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError
 from functions.events import WebSocketAnswer, WebSocketEvent
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger(service="connect")
 metrics = Metrics(namespace="Chaincast", service="connect")
@@ -43,9 +47,8 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         connected_at=request["requestTimeEpoch"],
     )
     connections.put(connection)
-    clients.sqs().send_message(
-        QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=greeting_job(connection)
-    )
+    greeting = encode_job(Greet(connection.connection_id, connection.dialect))
+    clients.sqs().send_message(QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=greeting)
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from chaincast.aws.forget import Forgetter
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger(service="disconnect")
 metrics = Metrics(namespace="Chaincast", service="disconnect")

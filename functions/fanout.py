@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from typing import TYPE_CHECKING
 
 import uvloop
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from chaincast.aws import endpoints, resources
 from chaincast.aws.audience import Audience, AudienceUnavailable
@@ -22,6 +22,9 @@ from chaincast.batches import Batch
 from chaincast.errors import CodecError
 from chaincast.settings import Settings
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger(service="fanout")
 metrics = Metrics(namespace="Chaincast", service="fanout")

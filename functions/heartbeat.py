@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from chaincast import dialects
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connections, slot
 from chaincast.aws.forget import Forgetter
 from chaincast.settings import Settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger(service="heartbeat")
 metrics = Metrics(namespace="Chaincast", service="heartbeat")

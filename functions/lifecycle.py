@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import uvloop
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from chaincast import dialects
-from chaincast.aws import clients, endpoints, resources
+from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
-from chaincast.aws.connections import Connections
 from chaincast.aws.gateway import Gateway
 from chaincast.aws.lifecycle import Greet, parse_job
 from chaincast.commands import Connected
@@ -19,11 +18,13 @@ from chaincast.errors import CodecError
 from chaincast.settings import Settings
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
 logger = Logger(service="lifecycle")
 metrics = Metrics(namespace="Chaincast", service="lifecycle")
 
 settings = Settings.from_environment()
-connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 management = ServiceClient(
     resources.name_of(resources.MANAGEMENT_ENDPOINT), endpoints.region(), "execute-api", connections=8
 )
@@ -64,9 +65,16 @@ async def _greet(job: Greet) -> bool:
         if outcomes.posted or outcomes.refused:
             metrics.add_metric(name="Greetings", unit="Count", value=outcomes.posted)
             return True
-        if outcomes.gone and not await asyncio.to_thread(connections.exists, job.connection_id):
+        if outcomes.gone and not await asyncio.to_thread(_on_record, job.connection_id):
             return True
         if wait is not None:
             await asyncio.sleep(wait)
     logger.warning("connection not greeted yet", connection=job.connection_id)
     return False
+
+
+def _on_record(connection_id: str) -> bool:
+    from chaincast.aws import clients  # boto3: a second of start-up that most greetings never need
+    from chaincast.aws.connections import Connections
+
+    return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS)).exists(connection_id)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from chaincast import dialects
 from chaincast.act import Actor
@@ -19,6 +19,9 @@ from chaincast.dialects.base import Dialect
 from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = Logger(service="message")
 metrics = Metrics(namespace="Chaincast", service="message")

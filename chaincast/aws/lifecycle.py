@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import orjson
 
-from chaincast.aws.connections import Connection
 from chaincast.errors import CodecError
 
 
@@ -18,11 +17,9 @@ class Greet:
     dialect: str
 
 
-def greeting_job(connection: Connection) -> str:
-    """The message that orders a greeting."""
-    return orjson.dumps(
-        {"job": "greet", "connection": connection.connection_id, "dialect": connection.dialect}
-    ).decode()
+def encode_job(job: Greet) -> str:
+    """The message that orders a job."""
+    return orjson.dumps({"job": "greet", "connection": job.connection_id, "dialect": job.dialect}).decode()
 
 
 def parse_job(body: str) -> Greet:

@@ -27,7 +27,8 @@ RESTART_SECONDS = 40.0
 def run(options: argparse.Namespace) -> int:
     """The whole stack until Ctrl-C or SIGTERM; 1 if one of its processes ends by itself."""
     console = Console(quiet=options.quiet, highlight=False)
-    # A hang-up and a supervisor's SIGTERM stop the children as Ctrl-C does; a shell's background job ignores SIGINT else.
+    # A hang-up and a supervisor's SIGTERM stop the children as Ctrl-C does; and a shell's background job would
+    # ignore SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     started = time.monotonic()

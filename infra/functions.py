@@ -21,7 +21,7 @@ class FunctionFactory(Construct):
     def __init__(self, scope: Construct, id_: str, *, configuration: Configuration, switches: Switches) -> None:
         super().__init__(scope, id_)
         self._settings = configuration["settings"]
-        self._retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
+        self.log_retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
         self._runtime = lambda_.Runtime(f"python{switches.python}", lambda_.RuntimeFamily.PYTHON)
         self._code = lambda_.Code.from_asset(str(code_directory()))
         self._layer = lambda_.LayerVersion(
@@ -44,7 +44,9 @@ class FunctionFactory(Construct):
         memory_mb: int,
     ) -> lambda_.Function:
         """The function of `functions/{module}.py`, with a log group and a role of its own."""
-        log_group = logs.LogGroup(scope, f"{id_}Logs", retention=self._retention, removal_policy=RemovalPolicy.DESTROY)
+        log_group = logs.LogGroup(
+            scope, f"{id_}Logs", retention=self.log_retention, removal_policy=RemovalPolicy.DESTROY
+        )
         role = iam.Role(scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
         function = lambda_.Function(

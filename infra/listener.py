@@ -31,9 +31,11 @@ class Listener(Construct):
         fanout: Fanout,
         networks: Sequence[str],
         config: Path,
+        log_retention: logs.RetentionDays,
         local: bool,
     ) -> None:
         super().__init__(scope, id_)
+        self._log_retention = log_retention
         self.environment = {
             "CHAINCAST_LOG_TABLE": storage.log.table_name,
             "CHAINCAST_HISTORY_TABLE": storage.history.table_name,
@@ -108,7 +110,7 @@ class Listener(Construct):
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix=network,
                 log_group=logs.LogGroup(
-                    self, f"{name}Logs", retention=logs.RetentionDays.TWO_WEEKS, removal_policy=RemovalPolicy.DESTROY
+                    self, f"{name}Logs", retention=self._log_retention, removal_policy=RemovalPolicy.DESTROY
                 ),
             ),
             health_check=ecs.HealthCheck(

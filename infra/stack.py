@@ -40,6 +40,7 @@ class ChaincastStack(Stack):
             fanout=fanout,
             networks=list(configuration["networks"]),
             config=switches.config,
+            log_retention=functions.log_retention,
             local=switches.local,
         )
         Observability(

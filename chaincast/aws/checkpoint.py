@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import uniform
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 _SORT = "checkpoint"
+_ATTEMPTS = 8
+_PASSING = frozenset({"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+"""Reasons to cancel a transaction that pass by themselves. A standby asking for the lease is such a conflict; the SDK
+retries none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +68,8 @@ class Lease:
                 ReturnValues="ALL_NEW",
             )
         except AwsError as error:
-            if _code(error) == "ConditionalCheckFailedException":
+            # A conflict is with a transaction of the listener that holds the lease.
+            if _code(error) in ("ConditionalCheckFailedException", "TransactionConflictException"):
                 return None
             raise
         item = answer["Attributes"]
@@ -89,15 +95,21 @@ class Lease:
                 "ExpressionAttributeValues": self._values(checkpoint),
             }
         }
-        try:
-            self._client.transact_write_items(TransactItems=[update, *writes])
-        except self._client.exceptions.TransactionCanceledException as error:
-            reasons = [r.get("Code") for r in error.response.get("CancellationReasons", [])]
-            if reasons and reasons[0] == "ConditionalCheckFailed":
-                raise self._lost() from None
-            if "ConditionalCheckFailed" in reasons:
-                raise CursorTaken(f"{self._network}: the Log already has number {checkpoint.seq}") from None
-            raise
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret
+            try:
+                self._client.transact_write_items(TransactItems=[update, *writes])
+            except self._client.exceptions.TransactionCanceledException as error:
+                reasons = [r.get("Code", "None") for r in error.response.get("CancellationReasons", [])]
+                if reasons and reasons[0] == "ConditionalCheckFailed":
+                    raise self._lost() from None
+                if "ConditionalCheckFailed" in reasons:
+                    raise CursorTaken(f"{self._network}: the Log already has number {checkpoint.seq}") from None
+                if attempt == _ATTEMPTS - 1 or not _PASSING.issuperset(reasons):
+                    raise
+            else:
+                return
 
     def move(self, checkpoint: Checkpoint) -> None:
         """Move the checkpoint over blocks that brought nothing, or the `queued` mark; renews the lease as well."""

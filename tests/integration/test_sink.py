@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 import pytest
+from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws import resources
 from chaincast.aws.checkpoint import Checkpoint, Lease
@@ -216,3 +217,56 @@ def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink:
 def test_a_listener_that_began_at_the_head_goes_on_from_there(make_sink: object) -> None:
     started(make_sink).begin_after(1000)
     assert started(make_sink).checkpoint.block == 1000
+
+
+def canceled(*reasons: str) -> AwsError:
+    return AwsError(
+        {
+            "Error": {"Code": "TransactionCanceledException", "Message": ""},
+            "CancellationReasons": [{"Code": reason} for reason in reasons],
+        },
+        "TransactWriteItems",
+    )
+
+
+def failing_first(client: DynamoDBClient, method: str, *errors: AwsError) -> AbstractContextManager[object]:
+    """A client's method that raises some errors before it works."""
+    left = list(errors)
+    original = getattr(client, method)
+
+    def call(**parameters: object) -> object:
+        if left:
+            raise left.pop(0)
+        return original(**parameters)
+
+    return patch.object(client, method, call)
+
+
+def raised_as_modelled(client: DynamoDBClient, error: AwsError) -> AwsError:
+    return client.exceptions.TransactionCanceledException(error.response, "TransactWriteItems")
+
+
+def test_a_standby_that_asks_for_the_lease_does_not_stop_a_write(make_sink: object, database: DynamoDBClient) -> None:
+    sink = started(make_sink)
+    conflict = raised_as_modelled(database, canceled("TransactionConflict", "None"))
+    with failing_first(database, "transact_write_items", conflict, conflict):
+        sink.write(batch(1), [])
+    assert logged() == [batch(1)]
+
+
+def test_a_cancellation_for_another_reason_is_not_retried(make_sink: object, database: DynamoDBClient) -> None:
+    sink = started(make_sink)
+    invalid = raised_as_modelled(database, canceled("None", "ValidationError"))
+    with (
+        failing_first(database, "transact_write_items", invalid),
+        pytest.raises(database.exceptions.TransactionCanceledException),
+    ):
+        sink.write(batch(1), [])
+    assert logged() == []
+
+
+def test_a_standby_that_meets_the_holders_transaction_waits(make_sink: object, database: DynamoDBClient) -> None:
+    standby: Sink = make_sink(owner="two")  # type: ignore[operator]  # the fixture's function
+    conflict = AwsError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, "UpdateItem")
+    with failing_first(database, "update_item", conflict):
+        assert standby.recover("anvil") is None

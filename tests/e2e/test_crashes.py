@@ -71,7 +71,7 @@ def mine_and_kill(stack: LocalStack, miner: Miner, dice: random.Random) -> None:
     def trade() -> None:
         while not done.is_set():
             miner.block(4)
-            done.wait(0.05)  # a pace, so that a restart has some dozens of blocks to catch up with
+            done.wait(0.2)  # a pace, so that a restart has a dozen blocks to catch up with
 
     trading = Thread(target=trade)
     trading.start()

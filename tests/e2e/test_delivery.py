@@ -56,8 +56,8 @@ async def test_every_client_gets_exactly_the_events_of_its_topics_in_order(stack
         events = miner.expected(first, last)
         assert len(events) > BLOCKS * 2
         for client, topics in zip(clients, subscriptions, strict=True):
-            assert (ids := wanted(events, topics))
+            ids = wanted(events, topics)
+            assert ids
             await client.until_event(ids[-1])
-        for client, topics in zip(clients, subscriptions, strict=True):
-            assert [e["id"] for e in client.events] == wanted(events, topics)
+            assert [e["id"] for e in client.events] == ids
             assert client.cursors == sorted(set(client.cursors))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from chaincast.commands import Command, Outcome, Ping, Pong, Subscribe, Subscribed, Unsubscribe, Unsubscribed
@@ -14,16 +14,34 @@ from chaincast.topics import Topic
 class SubscriptionStore(Protocol):
     """What commands do to subscriptions; `chaincast.aws.subscriptions` does it to DynamoDB."""
 
-    def add(self, connection_id: str, dialect: str, topics: Sequence[str], limit: int, now_ms: int) -> None: ...
+    def add(
+        self,
+        connection_id: str,
+        dialect: str,
+        topics: Sequence[str],
+        kinds: Collection[str],
+        limit: int,
+        now_ms: int,
+        before_rows: Callable[[], None] | None = None,
+    ) -> None: ...
 
     def remove(self, connection_id: str, topics: Sequence[str]) -> None: ...
+
+
+class Resumption(Protocol):
+    """How what a client missed is replayed; `chaincast.aws.resume` does it from the Log."""
+
+    def check(self, since: Mapping[str, str]) -> None: ...
+
+    def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None: ...
 
 
 class Actor:
     """Acts for connections, whatever dialect they speak."""
 
-    def __init__(self, subscriptions: SubscriptionStore, settings: Settings) -> None:
+    def __init__(self, subscriptions: SubscriptionStore, resumption: Resumption, settings: Settings) -> None:
         self._subscriptions = subscriptions
+        self._resumption = resumption
         self._settings = settings
 
     def act(self, command: Command, connection_id: str, dialect: str, now_ms: int) -> Outcome:
@@ -35,27 +53,41 @@ class Actor:
                 case Unsubscribe(topics, request_id):
                     self._subscriptions.remove(connection_id, [str(t) for t in topics])
                     return Unsubscribed(topics, request_id)
-                case Subscribe(topics, since, request_id):
-                    if since is not None:
-                        raise ClientError(
-                            Code.RESUME_UNAVAILABLE, "this version cannot resume yet: subscribe without since"
-                        )
-                    for topic in topics:
-                        self._check(topic)
-                    limit = self._settings.subscriptions_per_connection
-                    self._subscriptions.add(connection_id, dialect, [str(t) for t in topics], limit, now_ms)
-                    return Subscribed(topics, request_id)
+                case Subscribe():
+                    return self._subscribe(command, connection_id, dialect, now_ms)
         except ClientError as error:
             return error.with_request_id(command.request_id)
+
+    def _subscribe(self, command: Subscribe, connection_id: str, dialect: str, now_ms: int) -> Subscribed:
+        since = command.since
+        for topic in command.topics:
+            self._check(topic)
+        if since:
+            for source in since:
+                self._check_network(source, "since")
+            self._resumption.check(since)
+        self._subscriptions.add(
+            connection_id,
+            dialect,
+            [str(t) for t in command.topics],
+            command.kinds,
+            self._settings.subscriptions_per_connection,
+            now_ms,
+            (lambda: self._resumption.begin(connection_id, dialect, since, now_ms)) if since else None,
+        )
+        return Subscribed(command.topics, command.request_id)
 
     def _check(self, topic: Topic) -> None:
         if topic.is_private:
             raise ClientError(
                 Code.PRIVATE_TOPIC, f"topic {str(topic)!r} is only for its own user, and this connection has none"
             )
-        network = topic.network
-        if network is not None and network not in self._settings.networks:
+        if topic.network is not None:
+            self._check_network(topic.network, repr(str(topic)))
+
+    def _check_network(self, network: str, where: str) -> None:
+        if network not in self._settings.networks:
             raise ClientError(
                 Code.UNKNOWN_NETWORK,
-                f"unknown network {network!r} in {str(topic)!r}; known: {', '.join(self._settings.networks)}",
+                f"unknown network {network[:40]!r} in {where}; known: {', '.join(self._settings.networks)}",
             )

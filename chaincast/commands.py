@@ -15,9 +15,11 @@ RequestId: TypeAlias = Union[str, int, None]
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Listen to `topics`; with `since` (a cursor per source) also what came after those."""
+    """Listen to `topics`, to events of some `kinds` only if any are named; with `since` (a cursor per source) also to
+    what came after those."""
 
     topics: tuple[Topic, ...]
+    kinds: tuple[str, ...] = ()
     since: Mapping[str, str] | None = None
     request_id: RequestId = None
 

@@ -5,6 +5,7 @@ Codes go over the wire, into logs and into metrics. A dialect maps them to its o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -24,7 +25,7 @@ class Code(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     TOO_DEEP = "TOO_DEEP"
     MAX_SUBSCRIPTIONS = "MAX_SUBSCRIPTIONS"
-    RESUME_UNAVAILABLE = "RESUME_UNAVAILABLE"
+    CURSOR_EXPIRED = "CURSOR_EXPIRED"
     PRIVATE_TOPIC = "PRIVATE_TOPIC"
     NOT_CONNECTED = "NOT_CONNECTED"
     INTERNAL = "INTERNAL"
@@ -38,18 +39,25 @@ class ClientError(ChaincastError):
     """A client's message cannot be served; the dialect answers it, nothing is logged as a fault.
 
     `code` is stable, `message` says what was wrong, with which value, and what would be right; `request_id` is the
-    `id` the client gave its message, if one could be read.
+    `id` the client gave its message, if one could be read; `details` is what a program needs to act on it.
     """
 
-    def __init__(self, code: Code, message: str, request_id: str | int | None = None) -> None:
+    def __init__(
+        self,
+        code: Code,
+        message: str,
+        request_id: str | int | None = None,
+        details: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.request_id = request_id
+        self.details = details or {}
 
     def with_request_id(self, request_id: str | int | None) -> ClientError:
         """The same error, answered to the message that carried `request_id`."""
-        return ClientError(self.code, self.message, request_id)
+        return ClientError(self.code, self.message, request_id, self.details)
 
 
 class ConfigError(ChaincastError):

@@ -44,6 +44,9 @@ class Event:
     token: str | None = None
     n: int = field(default=0)
     """Number among the events derived from one log."""
+    conflation_key: str | None = None
+    """Of events that only matter as the latest value (price, order book): of one key, the last in a message is enough.
+    """
 
     @property
     def position(self) -> str:

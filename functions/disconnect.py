@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 
 from chaincast.aws.forget import Forgetter
-from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 logger = Logger(service="disconnect")
 metrics = Metrics(namespace="Chaincast", service="disconnect")
 
-forgetter = Forgetter.from_environment(Settings.from_environment().shards)
+forgetter = Forgetter.from_environment()
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
@@ -27,6 +26,6 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         # A message whose `type` is "$disconnect"; the connection is open.
         metrics.add_metric(name="Misrouted", unit="Count", value=1)
         return {"statusCode": 200}
-    forgetter.forget(request["connectionId"])
+    forgetter.forget([request["connectionId"]])
     metrics.add_metric(name="ConnectionsClosed", unit="Count", value=1)
     return {"statusCode": 200}

@@ -1,47 +1,58 @@
 """The fan-out queue: deliver batches to the connections of a shard, in order within each group.
 
-A batch that fails, and all behind it in its group, are handed back and tried again: soon at first, then more slowly.
+All batches of a group that come in one invocation are delivered as one. What could not be delivered is handed back with
+all behind it, and tried again: soon at first, then more slowly; those who have it already do not get it again.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import defaultdict
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import uvloop
 from aws_lambda_powertools import Logger, Metrics
 
 from chaincast.aws import endpoints, resources
-from chaincast.aws.audience import Audience, AudienceUnavailable
+from chaincast.aws.audience import Audience
 from chaincast.aws.call import ServiceClient
-from chaincast.aws.deliverer import Deliverer, DeliveryFailed, Report
-from chaincast.aws.gateway import CONCURRENCY, Gateway
-from chaincast.aws.queue import decode_body, shard_of_group
-from chaincast.batches import Batch
+from chaincast.aws.deliverer import Deliverer, Report
+from chaincast.aws.gateway import CONNECTIONS, Gateway
+from chaincast.aws.holds import HeldConnections
+from chaincast.aws.pool import Pool
 from chaincast.errors import CodecError
+from chaincast.fanout.progress import Progress
+from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work
 from chaincast.settings import Settings
+from chaincast.shards import Worker
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from chaincast.aws.fanout_state import FanoutState
+
 logger = Logger(service="fanout")
 metrics = Metrics(namespace="Chaincast", service="fanout")
 
-RESERVE_MS = 10_000
-"""A batch is not begun with less time left than this: what is handed back is delivered sooner than what times out."""
+RESERVE_MS = 12_000
+"""No message is begun with less time left than this: an answer may take five seconds, the others of a connection's
+messages four, and what is left must be put on record."""
 
 MAX_RETRY_SECONDS = 60
+QUERIES = 64
 
 settings = Settings.from_environment()
 loop = uvloop.new_event_loop()
 management = ServiceClient(
-    resources.name_of(resources.MANAGEMENT_ENDPOINT), endpoints.region(), "execute-api", connections=CONCURRENCY
+    Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), CONNECTIONS), endpoints.region(), "execute-api"
 )
-database = ServiceClient(endpoints.dynamodb_endpoint(), endpoints.region(), "dynamodb", connections=CONCURRENCY)
+database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), QUERIES), endpoints.region(), "dynamodb")
+table = resources.name_of(resources.SUBSCRIPTIONS)
 deliverer = Deliverer(
-    Audience(database, resources.name_of(resources.SUBSCRIPTIONS)), Gateway(management), settings.delivery_bytes
+    Audience(database, table), HeldConnections(database, table), Gateway(management), settings.delivery_bytes
 )
 
 
@@ -54,90 +65,143 @@ def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
     groups: dict[str, list[SqsRecord]] = {}
     for record in event["Records"]:
         groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
-    failed = [r for records in loop.run_until_complete(_run(groups, context, started)) for r in records]
+    invocation = _Invocation(context, started)
+    failed = [r for records in loop.run_until_complete(invocation.run(groups)) for r in records]
     metrics.add_metric(name="BatchesHandedBack", unit="Count", value=len(failed))
     if failed:
         _retry_soon(failed)
     return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in failed]}
 
 
-async def _run(groups: dict[str, list[SqsRecord]], context: LambdaContext, started: float) -> list[list[SqsRecord]]:
-    return await asyncio.gather(*(_deliver_group(name, g, context, started) for name, g in groups.items()))
+class _Invocation:
+    """The groups of one invocation, side by side; each group's work one after the other."""
 
+    def __init__(self, context: LambdaContext, started: float) -> None:
+        self._context = context
+        self._started = started
+        self._gone: dict[frozenset[int], set[str]] = defaultdict(set)
+        self._topics: set[str] = set()
 
-async def _deliver_group(
-    group: str, records: list[SqsRecord], context: LambdaContext, started: float
-) -> list[SqsRecord]:
-    """Deliver a group's batches one after the other; the records left over when one could not be delivered."""
-    gone: dict[str, list[str]] = {}
-    left: list[SqsRecord] = []
-    for place, record in enumerate(records):
-        if context.get_remaining_time_in_millis() < RESERVE_MS:
-            left = records[place:]
-            break
-        try:
-            report = await _deliver(group, record, started)
-        except (CodecError, AudienceUnavailable, DeliveryFailed) as error:
-            logger.error("batch handed back", group=group, error=str(error), cause=type(error).__name__)
-            left = records[place:]
-            break
-        gone |= report.topics_of_gone
-    if gone:
-        await asyncio.to_thread(_forget, gone)
-    return left
+    async def run(self, groups: dict[str, list[SqsRecord]]) -> list[list[SqsRecord]]:
+        """The records left over, by group."""
+        left = await asyncio.gather(*(self._group(name, records) for name, records in groups.items()))
+        if self._gone:
+            await asyncio.to_thread(self._forget)
+        return left
 
+    async def _group(self, group: str, records: list[SqsRecord]) -> list[SqsRecord]:
+        work: list[tuple[SqsRecord, Work]] = []
+        undecodable: list[SqsRecord] = []
+        for place, record in enumerate(records):
+            try:
+                work.append((record, decode_work(record["body"])))
+            except CodecError as error:
+                logger.error("message handed back", group=group, error=str(error))
+                undecodable = records[place:]
+                break
+        tried_before = any(int(r["attributes"]["ApproximateReceiveCount"]) > 1 for r in records)
+        progress = await asyncio.to_thread(lambda: _state().progress(group)) if tried_before else Progress()
+        done = 0
+        # What one worker can deliver at once; whatever is about shards is on its own.
+        for _, run in groupby(work, key=lambda w: w[1].worker if isinstance(w[1], Deliver) else w[0]["messageId"]):
+            together = list(run)
+            if not await self._do(group, together, progress):
+                return [record for record, _ in work[done:]] + undecodable
+            done += len(together)
+        return undecodable
 
-async def _deliver(group: str, record: SqsRecord, started: float) -> Report:
-    begun = time.time()
-    batch = decode_body(record["body"])
-    report = await deliverer.deliver(batch, shard_of_group(group))
-    _measure(group, batch, record, report, started, begun)
-    if report.outcomes.failed:
-        raise DeliveryFailed(
-            f"{batch.source} {batch.cursor}: {len(report.outcomes.failed)} of {report.deliveries} connections could "
-            f"not be reached, e.g. {report.outcomes.failed[0]}"
+    async def _do(self, group: str, together: list[tuple[SqsRecord, Work]], progress: Progress) -> bool:
+        """Whether a group may go on with what is behind this."""
+        match together[0][1]:
+            case Close() as closing:
+                await asyncio.to_thread(lambda: _state().close(closing))
+                return True
+            case Open() as opening:
+                return await asyncio.to_thread(lambda: _state().closed(opening))
+        return await self._deliver(
+            group, [(record, work) for record, work in together if isinstance(work, Deliver)], progress
         )
-    return report
+
+    async def _deliver(self, group: str, together: list[tuple[SqsRecord, Deliver]], progress: Progress) -> bool:
+        seconds = (self._context.get_remaining_time_in_millis() - RESERVE_MS) / 1000
+        if seconds <= 0:
+            return False
+        begun = time.time()
+        batches = [work.batch for _, work in together]
+        worker = _reading_all(together[0][1].worker)
+        report = await deliverer.deliver(batches, worker, progress, seconds)
+        if report.outcomes.gone:
+            self._gone[frozenset(worker.readable)].update(report.outcomes.gone)
+            self._topics.update(report.topics)
+        _measure(group, together, report, self._started, begun)
+        if report.mark is None:
+            return True
+        after = progress.after(report.mark, (batches[0].seq, batches[0].part))
+        await asyncio.to_thread(lambda: _state().save_progress(group, after))
+        return False
+
+    def _forget(self) -> None:
+        from chaincast.aws.forget import Forgetter  # boto3: half a second of start-up that most invocations never need
+
+        forgetter = Forgetter.from_environment()
+        for shards, gone in self._gone.items():
+            writes = forgetter.forget(sorted(gone), self._topics, shards)
+            logger.info("connections forgotten", connections=len(gone), writes=writes)
 
 
-def _measure(group: str, batch: Batch, record: SqsRecord, report: Report, started: float, begun: float) -> None:
-    """One log line and the metrics of a batch. `queue` is from SQS's receipt to this function's start."""
-    outcomes = report.outcomes
-    sent = int(record["attributes"]["SentTimestamp"])
-    lag = time.time() * 1000 - batch.timestamp
+def _reading_all(worker: Worker) -> Worker:
+    """The worker, reading what the message function of this deployment writes, too."""
+    return Worker(worker.shards, worker.shard, tuple(sorted({*worker.readable, settings.shards})))
+
+
+def _measure(
+    group: str, together: list[tuple[SqsRecord, Deliver]], report: Report, started: float, begun: float
+) -> None:
+    """A log line and the metrics of a delivery. `queue` is from SQS's receipt to this function's start."""
+    outcomes, batches = report.outcomes, [work.batch for _, work in together]
+    sent = int(together[0][0]["attributes"]["SentTimestamp"])
     milliseconds = {"queue": started * 1000 - sent, "wait": (begun - started) * 1000, **report.ms}
-    logger.info(
-        "batch delivered",
-        correlation_id=batch.cursor,
-        group=group,
-        block=batch.block,
-        events=len(batch.events),
-        deliveries=report.deliveries,
-        queries=report.queries,
-        posted=outcomes.posted,
-        gone=len(outcomes.gone),
-        failed=len(outcomes.failed),
-        refused=outcomes.refused or None,
-        ended=round(time.time() * 1000, 3),
-        ms={name: round(value, 3) for name, value in milliseconds.items()},
-    )
+    line = {
+        "correlation_id": batches[-1].cursor,
+        "group": group,
+        "block": batches[-1].block,
+        "batches": len(batches),
+        "events": sum(len(batch.events) for batch in batches),
+        "deliveries": report.deliveries,
+        "held": report.held,
+        "queries": report.queries,
+        "posted": outcomes.posted,
+        "gone": len(outcomes.gone),
+        "left": len(outcomes.left),
+        "throttled": outcomes.throttled,
+        "retried": outcomes.retried,
+        "repeated": outcomes.repeated,
+        "refused": dict(outcomes.refused) or None,
+        "ended": round(time.time() * 1000, 3),
+        "ms": {name: round(value, 3) for name, value in milliseconds.items()},
+    }
+    if report.mark is None:
+        logger.info("batch delivered", extra=line)
+    else:
+        logger.error("batch handed back", extra={"error": report.error, **line})
     for name, value in (
-        ("Batches", 1),
+        ("Batches", len(batches)),
         ("Posted", outcomes.posted),
         ("Gone", len(outcomes.gone)),
-        ("PostsFailed", len(outcomes.failed)),
-        ("PostsRefused", len(outcomes.refused)),
+        ("PostsLeft", len(outcomes.left)),
+        ("PostsThrottled", outcomes.throttled),
+        ("PostsRepeated", outcomes.repeated),
+        ("PostsRefused", outcomes.refused.total()),
     ):
         metrics.add_metric(name=name, unit="Count", value=value)
-    metrics.add_metric(name="Lag", unit="Milliseconds", value=lag)
+    metrics.add_metric(name="Lag", unit="Milliseconds", value=time.time() * 1000 - batches[-1].timestamp)
 
 
-def _forget(gone: dict[str, list[str]]) -> None:
-    from chaincast.aws.forget import Forgetter  # boto3: a second of start-up that most invocations never need
+def _state() -> FanoutState:
+    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws.fanout_state import FanoutState
 
-    forgetter = Forgetter.from_environment(settings.shards)
-    for connection, topics in gone.items():
-        forgetter.forget(connection, topics)
+    return FanoutState(clients.dynamodb(), resources.name_of(resources.STATE))
 
 
 def _retry_soon(records: list[SqsRecord]) -> None:

@@ -15,7 +15,6 @@ from chaincast import dialects
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connections, slot
 from chaincast.aws.forget import Forgetter
-from chaincast.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,7 +29,7 @@ RESERVE_MS = 5_000
 _THREADS = 16
 
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
-forgetter = Forgetter.from_environment(Settings.from_environment().shards)
+forgetter = Forgetter.from_environment()
 management = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
 
 
@@ -57,17 +56,20 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
 
 
 def _ask(pool: ThreadPoolExecutor, window: list[str], now: int, counts: dict[str, int]) -> None:
+    """Purge those of a window that are gone."""
     counts["asked"] += len(window)
-    counts["gone"] += sum(pool.map(lambda connection_id: _purged(connection_id, now), window))
+    alive = pool.map(lambda connection_id: _alive(connection_id, now), window)
+    gone = [connection_id for connection_id, lives in zip(window, alive, strict=True) if not lives]
+    forgetter.forget(gone)
+    counts["gone"] += len(gone)
     window.clear()
 
 
-def _purged(connection_id: str, now: int) -> bool:
-    """Purge a connection if it is gone; one that lives is not asked after again for a while."""
+def _alive(connection_id: str, now: int) -> bool:
+    """Whether a connection is open; one that is, is not asked after again for a while."""
     try:
         management.get_connection(ConnectionId=connection_id)
     except management.exceptions.GoneException:
-        forgetter.forget(connection_id)
-        return True
+        return False
     connections.touch(connection_id, now)
-    return False
+    return True

@@ -1,4 +1,4 @@
-"""The lifecycle queue: the greeting, a moment after `$connect`."""
+"""The lifecycle queue: the greeting, a moment after `$connect`; replay, after a resume."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from chaincast import dialects
 from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.gateway import Gateway
-from chaincast.aws.lifecycle import Greet, parse_job
+from chaincast.aws.lifecycle import Greet, Job, Replay, Settle, encode_job, parse_job
+from chaincast.aws.pool import Pool
 from chaincast.commands import Connected
 from chaincast.errors import CodecError
 from chaincast.settings import Settings
@@ -21,47 +22,67 @@ from functions.events import SqsAnswer, SqsEvent, SqsRecord
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from chaincast.aws.holds import Holds
+
 logger = Logger(service="lifecycle")
 metrics = Metrics(namespace="Chaincast", service="lifecycle")
 
 settings = Settings.from_environment()
 management = ServiceClient(
-    resources.name_of(resources.MANAGEMENT_ENDPOINT), endpoints.region(), "execute-api", connections=8
+    Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), 32), endpoints.region(), "execute-api"
 )
+gateway = Gateway(management)
 loop = uvloop.new_event_loop()
 
 WAITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts: API Gateway answers 410 until `$connect` has returned and the handshake is done."""
+
+RESERVE_SECONDS = 12.0
+AGAIN_SECONDS = 1
+SETTLE_SECONDS = 120
+"""After this long fan-out has surely passed what was in the queue when a hold was lifted; if not, somebody is told
+something twice."""
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
     management.refresh_credentials()
-    failed = loop.run_until_complete(_run(event["Records"]))
+    seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
+    failed = loop.run_until_complete(_run(event["Records"], seconds))
     metrics.add_metric(name="JobsHandedBack", unit="Count", value=len(failed))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-async def _run(records: list[SqsRecord]) -> list[str]:
-    done = await asyncio.gather(*map(_handle, records))
+async def _run(records: list[SqsRecord], seconds: float) -> list[str]:
+    done = await asyncio.gather(*(_handle(record, seconds) for record in records))
     return [record["messageId"] for record, ok in zip(records, done, strict=True) if not ok]
 
 
-async def _handle(record: SqsRecord) -> bool:
+async def _handle(record: SqsRecord, seconds: float) -> bool:
     try:
-        return await _greet(parse_job(record["body"]))
+        return await _do(parse_job(record["body"]), seconds)
     except CodecError as error:
         logger.error("job dropped", error=str(error))
         return False
 
 
+async def _do(job: Job, seconds: float) -> bool:
+    match job:
+        case Greet():
+            return await _greet(job)
+        case Replay():
+            return await _replay(job, seconds)
+        case Settle():
+            await asyncio.to_thread(_settle, job)
+            return True
+
+
 async def _greet(job: Greet) -> bool:
     """Whether the greeting is done with: it arrived, or there is nobody to greet."""
     payload = dialects.get(job.dialect).outcome(Connected(job.connection_id, settings.networks))
-    gateway = Gateway(management)
     for wait in (*WAITS, None):
-        outcomes = await gateway.deliver([((payload,), (job.connection_id,))])
+        outcomes = await gateway.deliver([payload], [job.connection_id])
         if outcomes.posted or outcomes.refused:
             metrics.add_metric(name="Greetings", unit="Count", value=outcomes.posted)
             return True
@@ -73,8 +94,51 @@ async def _greet(job: Greet) -> bool:
     return False
 
 
+async def _replay(job: Replay, seconds: float) -> bool:
+    """Whether the replay is done with, or its rest is ordered as a job of its own."""
+    from chaincast.aws import clients  # boto3: half a second of start-up that greetings never need
+    from chaincast.aws.log import LogReader
+    from chaincast.aws.replay import Ending, Replayer
+    from chaincast.aws.subscriptions import Subscriptions
+
+    database = clients.dynamodb()
+    log = LogReader(database, resources.name_of(resources.LOG))
+    subscriptions = Subscriptions(database, resources.name_of(resources.SUBSCRIPTIONS))
+    replayer = Replayer(job, log, _holds(), subscriptions, gateway, settings.delivery_bytes)
+    ending = await replayer.run(seconds)
+    line = {"connection": job.connection_id, "source": job.source, "at": replayer.at}
+    logger.info("replayed", extra={**line, "posted": replayer.posted, "ending": ending.value})
+    metrics.add_metric(name="Replayed", unit="Count", value=replayer.posted)
+    if ending is Ending.LIVE:
+        await asyncio.to_thread(_order, Settle(job.connection_id, job.source, job.shards, job.token), SETTLE_SECONDS)
+    if ending is Ending.UNFINISHED:
+        await asyncio.to_thread(_order, job, AGAIN_SECONDS)
+    return True
+
+
+def _settle(job: Settle) -> None:
+    from chaincast.aws.holds import Place  # boto3: as above
+
+    _holds().remove(Place(job.connection_id, job.source, job.shards, job.token))
+
+
+def _order(job: Job, delay: int) -> None:
+    from chaincast.aws import clients  # boto3: as above
+
+    clients.sqs().send_message(
+        QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=encode_job(job), DelaySeconds=delay
+    )
+
+
+def _holds() -> Holds:
+    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws.holds import Holds
+
+    return Holds(clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS))
+
+
 def _on_record(connection_id: str) -> bool:
-    from chaincast.aws import clients  # boto3: a second of start-up that most greetings never need
+    from chaincast.aws import clients  # boto3: as above
     from chaincast.aws.connections import Connections
 
     return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS)).exists(connection_id)

@@ -11,7 +11,11 @@ from aws_lambda_powertools import Logger, Metrics
 from chaincast import dialects
 from chaincast.act import Actor
 from chaincast.aws import clients, resources
+from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connections
+from chaincast.aws.holds import Holds
+from chaincast.aws.log import LogReader
+from chaincast.aws.resume import Resumption
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.commands import Outcome
 from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
@@ -28,8 +32,17 @@ metrics = Metrics(namespace="Chaincast", service="message")
 
 settings = Settings.from_environment()
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
-subscriptions = Subscriptions(clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS), settings.shards)
-actor = Actor(subscriptions, settings)
+database, subscriptions_table = clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS)
+subscriptions = Subscriptions(database, subscriptions_table, settings.shards)
+resumption = Resumption(
+    LogReader(database, resources.name_of(resources.LOG)),
+    lambda network: newest(database, resources.name_of(resources.STATE), network),
+    Holds(database, subscriptions_table),
+    clients.sqs,
+    resources.name_of(resources.LIFECYCLE_QUEUE),
+    settings.shards,
+)
+actor = Actor(subscriptions, resumption, settings)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")

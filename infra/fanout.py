@@ -8,7 +8,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.functions import FunctionFactory, allow
-from infra.gateway import FORGET_SUBSCRIPTIONS, Gateway
+from infra.gateway import FORGET_CONNECTIONS, FORGET_SUBSCRIPTIONS, Gateway
 from infra.storage import Storage
 
 TIMEOUT = Duration.seconds(60)
@@ -42,15 +42,25 @@ class Fanout(Construct):
             environment={
                 "CHAINCAST_CONNECTIONS_TABLE": storage.connections.table_name,
                 "CHAINCAST_SUBSCRIPTIONS_TABLE": storage.subscriptions.table_name,
+                "CHAINCAST_STATE_TABLE": storage.state.table_name,
                 "CHAINCAST_FANOUT_QUEUE_URL": self.queue.queue_url,
                 "CHAINCAST_MANAGEMENT_ENDPOINT": gateway.management_endpoint,
             },
             timeout=TIMEOUT,
             memory_mb=1769,  # one vCPU: the work is one thread's
         )
-        allow(self.function, [storage.subscriptions.table_arn], "dynamodb:Query", *FORGET_SUBSCRIPTIONS)
-        allow(self.function, [storage.connections.table_arn], "dynamodb:DeleteItem")
+        allow(
+            self.function,
+            [storage.subscriptions.table_arn],
+            "dynamodb:Query",
+            "dynamodb:UpdateItem",
+            *FORGET_SUBSCRIPTIONS,
+        )
+        allow(self.function, [storage.connections.table_arn], *FORGET_CONNECTIONS)
+        allow(self.function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
         gateway.grant_manage(self.function, "POST")
         self.function.add_event_source(
             sources.SqsEventSource(self.queue, batch_size=10, report_batch_item_failures=True)
         )
+        # When the number of shards changes, those who read subscriptions learn of it before those who write them.
+        gateway.functions["message"].node.add_dependency(self.function)

@@ -22,8 +22,9 @@ STAGE = "prod"
 MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "$default")
 """All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
 
-FORGET_SUBSCRIPTIONS = ("dynamodb:GetItem", "dynamodb:DeleteItem", "dynamodb:BatchWriteItem")
-"""What deleting a connection's subscriptions takes."""
+FORGET_CONNECTIONS = ("dynamodb:BatchWriteItem",)
+FORGET_SUBSCRIPTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
+"""What forgetting connections takes, on either table."""
 
 
 class Gateway(Construct):
@@ -120,7 +121,7 @@ class Gateway(Construct):
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
-        allow(function, [self._storage.connections.table_arn], "dynamodb:DeleteItem")
+        allow(function, [self._storage.connections.table_arn], *FORGET_CONNECTIONS)
         allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
         self._route("$disconnect", function)
         return function
@@ -133,12 +134,25 @@ class Gateway(Construct):
             environment={
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
                 "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
+                "CHAINCAST_LOG_TABLE": self._storage.log.table_name,
+                "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
+                "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
             },
             timeout=Duration.seconds(15),
             memory_mb=1024,
         )
         allow(function, [self._storage.connections.table_arn], "dynamodb:UpdateItem")
-        allow(function, [self._storage.subscriptions.table_arn], "dynamodb:UpdateItem", "dynamodb:BatchWriteItem")
+        allow(
+            function,
+            [self._storage.subscriptions.table_arn],
+            "dynamodb:BatchGetItem",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:PutItem",
+            "dynamodb:UpdateItem",
+        )
+        allow(function, [self._storage.log.table_arn], "dynamodb:Query")
+        allow(function, [self._storage.state.table_arn], "dynamodb:GetItem")
+        self.lifecycle_queue.grant(function, "sqs:SendMessage")
         for route in MESSAGE_ROUTES:
             self._route(route, function, answers=True)
         return function
@@ -150,12 +164,25 @@ class Gateway(Construct):
             "lifecycle",
             environment={
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
+                "CHAINCAST_LOG_TABLE": self._storage.log.table_name,
+                "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
                 "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
             },
             timeout=Duration.seconds(30),
             memory_mb=1024,
         )
         allow(function, [self._storage.connections.table_arn], "dynamodb:GetItem")
+        allow(
+            function,
+            [self._storage.subscriptions.table_arn],
+            "dynamodb:BatchGetItem",
+            "dynamodb:DeleteItem",
+            "dynamodb:GetItem",
+            "dynamodb:UpdateItem",
+        )
+        allow(function, [self._storage.log.table_arn], "dynamodb:Query")
+        self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         function.add_event_source(
             sources.SqsEventSource(self.lifecycle_queue, batch_size=10, report_batch_item_failures=True)
@@ -176,7 +203,7 @@ class Gateway(Construct):
             memory_mb=512,
         )
         connections = self._storage.connections.table_arn
-        allow(function, [connections], "dynamodb:UpdateItem", "dynamodb:DeleteItem")
+        allow(function, [connections], "dynamodb:UpdateItem", *FORGET_CONNECTIONS)
         allow(function, [f"{connections}/index/by_beat"], "dynamodb:Query")
         allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
         self.grant_manage(function, "GET")

@@ -35,6 +35,7 @@ class Listener(Construct):
         local: bool,
     ) -> None:
         super().__init__(scope, id_)
+        self._fanout = fanout
         self._log_retention = log_retention
         self.environment = {
             "CHAINCAST_LOG_TABLE": storage.log.table_name,
@@ -128,7 +129,7 @@ class Listener(Construct):
             "IAM5[Resource::*]",
             "ecr:GetAuthorizationToken knows no resources; the rest of the role names its repository.",
         )
-        return ecs.FargateService(
+        service = ecs.FargateService(
             self,
             f"{name}Service",
             cluster=cluster,
@@ -142,3 +143,5 @@ class Listener(Construct):
             security_groups=[group],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
+        service.node.add_dependency(self._fanout)  # who reads the queue knows what a new listener writes before it writes it
+        return service

@@ -44,7 +44,8 @@ def make_sink(config: Config, name: str, owner: str) -> Sink:
         Log(database, resources.name_of(resources.LOG), config.retention.log_hours * 3600),
         History(database, resources.name_of(resources.HISTORY), config.retention.history_days * 86400),
         Contracts(database, state, name),
-        FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE), config.fanout.shards),
+        FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE)),
+        config.fanout.shards,
     )
 
 

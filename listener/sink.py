@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from time import monotonic, perf_counter
+from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING
 
 from chaincast.aws.checkpoint import Checkpoint, Lease
@@ -18,6 +18,7 @@ from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch, split_batch
+from chaincast.fanout.sharding import Sharding, decode_sharding
 from listener.adapters.base import Discovery
 
 if TYPE_CHECKING:
@@ -30,12 +31,15 @@ EMPTY_BLOCKS_SECONDS = 5.0
 class Sink:
     """Writes one network's batches. Blocking; used from one thread at a time, `keep` from another."""
 
-    def __init__(self, lease: Lease, log: Log, history: History, contracts: Contracts, queue: FanoutQueue) -> None:
+    def __init__(
+        self, lease: Lease, log: Log, history: History, contracts: Contracts, queue: FanoutQueue, shards: int
+    ) -> None:
         self._lease = lease
         self._log = log
         self._history = history
         self._contracts = contracts
         self._queue = queue
+        self._sharding = Sharding(shards)
         self._lock = threading.Lock()
         self._saved = Checkpoint()
         self._saved_at = 0.0
@@ -46,8 +50,12 @@ class Sink:
         checkpoint = self._lease.acquire()
         if checkpoint is None:
             return None
+        wanted = self._sharding.shards
+        if self._lease.sharding:
+            self._sharding = decode_sharding(self._lease.sharding)
         for batch in self._log.after(source, checkpoint.queued):
-            self._queue.send(batch)
+            self._send(batch)
+        self._reshard(source, wanted, checkpoint.seq)
         self.checkpoint = replace(checkpoint, queued=checkpoint.seq)
         self._saved, self._saved_at = checkpoint, monotonic()
         return self.checkpoint
@@ -77,7 +85,7 @@ class Sink:
             self.checkpoint, self._saved, self._saved_at = after, after, monotonic()
         appended = perf_counter()
         for part in parts:
-            self._queue.send(part)
+            self._send(part)
         with self._lock:
             self.checkpoint = replace(self.checkpoint, queued=batch.seq)
         queued = perf_counter()
@@ -106,6 +114,26 @@ class Sink:
             if self.checkpoint != self._saved:
                 self._save()
             self._lease.release()
+
+    def _send(self, batch: Batch) -> None:
+        self._queue.send(batch, self._sharding.workers_for(batch.seq, time()))
+
+    def _reshard(self, source: str, shards: int, seq: int) -> None:
+        """End what an earlier life began of a change of shards; then go over to another number behind batch `seq`."""
+        self._finish_switch(source)
+        self._sharding = self._sharding.changed(shards, seq, time())
+        if self._sharding.encode() != self._lease.sharding:
+            self._lease.remember(self._sharding.encode())
+        self._finish_switch(source)
+
+    def _finish_switch(self, source: str) -> None:
+        switch = self._sharding.switch
+        if switch is None:
+            return
+        new = self._sharding.switched()
+        self._queue.send_switch(source, switch.seq, self._sharding.former_workers(), new.workers(time()))
+        self._lease.remember(new.encode())
+        self._sharding = new
 
     def _save(self) -> None:
         self._lease.move(self.checkpoint)

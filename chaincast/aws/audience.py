@@ -1,35 +1,27 @@
-"""Who listens: Query on the Subscriptions table, by the hot client, consistently.
+"""Who listens: the subscribers of a plan's topics, in the order of their connection ids, a bounded number at a time.
 
-A client that was told `subscribed` gets whatever is queued from then on: that takes consistent reads.
+A client that was told `subscribed` gets whatever is queued from then on: that takes consistent reads. Partitions are
+sorted by connection id, so once every partition has been read up to some id, the views up to there are complete: they
+go out while the rest is still being read, and a million subscribers need no more memory than a few pages of them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from random import uniform
-
-import orjson
+from collections.abc import AsyncIterator
 
 from chaincast.aws.call import ServiceClient
-from chaincast.aws.http import HttpError
-from chaincast.errors import ChaincastError
-from chaincast.shards import partition
+from chaincast.aws.query import Item, Partition
+from chaincast.fanout.plan import Plan, View
+from chaincast.shards import Worker
 
-_HEADERS = (
-    ("content-type", "application/x-amz-json-1.0"),
-    ("x-amz-target", "DynamoDB_20120810.Query"),
-)
-_ATTEMPTS = 6
-_RETRIABLE = ("ProvisionedThroughputExceeded", "ThrottlingException", "RequestLimitExceeded", "InternalServerError")
-
-
-class AudienceUnavailable(ChaincastError):
-    """The Subscriptions table cannot be read now; the batch must be tried again."""
+_ATTRIBUTES = "connection_id, dialect, kinds"
+_AHEAD = 4
+"""Partitions that are read one page ahead."""
 
 
 class Audience:
-    """Reads the subscribers of topics."""
+    """Reads the Subscriptions table."""
 
     def __init__(self, client: ServiceClient, table: str) -> None:
         self._client = client
@@ -37,43 +29,81 @@ class Audience:
         self.requests = 0
         """Queries made so far, the basis of the bill."""
 
-    async def of(self, topics: Iterable[str], shard: int) -> dict[str, list[tuple[str, str]]]:
-        """The (connection, dialect) pairs of each topic that has any. Raises `AudienceUnavailable`."""
-        names = list(topics)
-        members = await asyncio.gather(*(self._members(partition(topic, shard)) for topic in names))
-        return {topic: found for topic, found in zip(names, members, strict=True) if found}
+    async def of(self, plan: Plan, worker: Worker) -> AsyncIterator[dict[str, View]]:
+        """What each of the worker's connections sees of a plan, if anything; a round of connections after the other,
+        each sorted by connection id and beyond the one before. Raises `TableUnavailable`."""
+        readers = [
+            _Reader(Partition(self._client, self._table, key, _ATTRIBUTES), plan, topic, worker if shared else None)
+            for topic in plan.topics
+            for key, shared in worker.partitions(topic)
+        ]
+        views: dict[str, View] = {}
+        behind = readers
+        try:
+            while behind:
+                await asyncio.gather(*(reader.fetch() for reader in behind))
+                self.requests += len(behind)
+                for reader in behind:
+                    reader.merge_into(views)
+                open_readers = sorted((r for r in readers if not r.done), key=lambda r: r.last)
+                if not open_readers:
+                    break
+                frontier = open_readers[0].last
+                behind = [reader for reader in open_readers if reader.last == frontier]
+                for reader in open_readers[:_AHEAD]:
+                    reader.fetch()
+                ready = sorted(c for c in views if c <= frontier)
+                yield {connection: views.pop(connection) for connection in ready}
+            yield {connection: views[connection] for connection in sorted(views)}
+        finally:
+            for reader in readers:
+                reader.cancel()
 
-    async def _members(self, key: str) -> list[tuple[str, str]]:
-        query: dict[str, object] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "topic_shard = :k",
-            "ExpressionAttributeValues": {":k": {"S": key}},
-            "ProjectionExpression": "connection_id, dialect",
-            "ConsistentRead": True,
-        }
-        found: list[tuple[str, str]] = []
-        while True:
-            page = await self._page(orjson.dumps(query))
-            found += [(item["connection_id"]["S"], item["dialect"]["S"]) for item in page["Items"]]
-            if not (last := page.get("LastEvaluatedKey")):
-                return found
-            query["ExclusiveStartKey"] = last
 
-    async def _page(self, body: bytes) -> dict[str, list[dict[str, dict[str, str]]]]:
-        reason = ""
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret
-            self.requests += 1
-            try:
-                response = await self._client.post("/", body, extra=_HEADERS)
-            except HttpError as error:
-                reason = str(error)
+class _Reader:
+    """One partition's rows, as views of the plan."""
+
+    def __init__(self, partition: Partition, plan: Plan, topic: str, worker: Worker | None) -> None:
+        self._partition = partition
+        self._plan = plan
+        self._mask = plan.topics[topic]
+        self._worker = worker
+        self._fetching: asyncio.Task[list[Item]] | None = None
+        self._of_dialect: dict[str, View] = {}
+        self.last = ""
+        """The last connection id read."""
+        self.done = False
+
+    def fetch(self) -> asyncio.Task[list[Item]]:
+        """Begin to read the next page, unless that is under way."""
+        if self._fetching is None:
+            self._fetching = asyncio.get_running_loop().create_task(self._partition.page())
+        return self._fetching
+
+    def merge_into(self, views: dict[str, View]) -> None:
+        """Add the page that was fetched."""
+        assert self._fetching is not None
+        items = self._fetching.result()
+        self._fetching = None
+        self.done = self._partition.done
+        of_dialect = self._of_dialect
+        for item in items:
+            connection = item["connection_id"]["S"]
+            if self._worker is not None and not self._worker.serves(connection):
                 continue
-            if response.status == 200:
-                page: dict[str, list[dict[str, dict[str, str]]]] = orjson.loads(response.body)
-                return page
-            reason = f"HTTP {response.status}: {response.body[:300].decode(errors='replace')}"
-            if response.status < 500 and not any(name in reason for name in _RETRIABLE):
-                break
-        raise AudienceUnavailable(f"Query on {self._table} failed: {reason}")
+            name = item["dialect"]["S"]
+            if len(item) == 2:
+                # One tuple for all of a page: what a connection costs is its place in the dictionary.
+                view = of_dialect.get(name) or of_dialect.setdefault(name, (name, self._mask))
+            else:
+                view = (name, self._mask & self._plan.of_kinds(frozenset(item["kinds"]["SS"])))
+                if not view[1]:
+                    continue
+            seen = views.get(connection)
+            views[connection] = view if seen is None or seen == view else (name, seen[1] | view[1])
+        if items:
+            self.last = items[-1]["connection_id"]["S"]
+
+    def cancel(self) -> None:
+        if self._fetching is not None and not self._fetching.cancel():
+            self._fetching.exception()  # known already: another partition's is what is being raised

@@ -2,40 +2,88 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from chaincast.aws.http import HttpPool, Response
+from chaincast.aws.http import HttpError
+from chaincast.aws.pool import Pool
 from chaincast.aws.sigv4 import Credentials, Signer, payload_hash
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A whole answer."""
+
+    status: int
+    body: bytes
+
+
+class Payload:
+    """A body that goes out many times: hashed once, with the end of the head before it."""
+
+    __slots__ = ("hash", "size", "tail")
+
+    def __init__(self, body: bytes) -> None:
+        self.hash = payload_hash(body)
+        self.size = len(body)
+        self.tail = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 
 class ServiceClient:
     """Signed POST requests to one service's endpoint; made once per execution environment, for all invocations."""
 
-    def __init__(self, endpoint: str, region: str, service: str, connections: int) -> None:
-        self._pool = HttpPool(endpoint, connections)
+    def __init__(self, pool: Pool, region: str, service: str) -> None:
+        self.pool = pool
         self._region = region
         self._service = service
-        self._signer = Signer(Credentials.from_environment(), region, service)
+        self._credentials = Credentials.from_environment()
+        self._signers: dict[tuple[tuple[str, str], ...], Signer] = {}
 
     def refresh_credentials(self) -> None:
         """Sign with what the environment holds now, if Lambda changed it."""
         credentials = Credentials.from_environment()
-        if credentials != self._signer.credentials:
-            self._signer = Signer(credentials, self._region, self._service)
+        if credentials != self._credentials:
+            self._credentials = credentials
+            self._signers.clear()
 
-    async def post(
-        self, path: str, body: bytes, body_hash: str | None = None, extra: tuple[tuple[str, str], ...] = ()
-    ) -> Response:
-        """POST `body` to `path` (percent-encoded, relative to the endpoint's). Raises `HttpError`.
+    def head(self, path: str, payload: Payload, extra: tuple[tuple[str, str], ...] = ()) -> bytes:
+        """The head of a request whose rest is `payload.tail`; `path` (relative to the endpoint's) and `extra` as
+        `Signer` wants them. Good for five minutes."""
+        signer = self._signers.get(extra)
+        if signer is None:
+            pool = self.pool
+            signer = Signer(self._credentials, self._region, self._service, pool.host, extra)
+            self._signers[extra] = signer
+        return signer.head(self.pool.path + path, payload.hash, time.time()).encode()
 
-        `body_hash` is `payload_hash(body)` where the caller has it already; `extra` as `Signer.headers` wants it.
-        """
-        pool = self._pool
-        path = pool.path + path
-        signature = self._signer.headers("POST", pool.host, path, body_hash or payload_hash(body), time.time(), extra)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in extra)
-        head = f"POST {path} HTTP/1.1\r\nHost: {pool.host}\r\n{lines}{signature}Content-Length: {len(body)}\r\n\r\n"
-        return await pool.request(head.encode() + body)
+    async def post(self, path: str, body: bytes, extra: tuple[tuple[str, str], ...] = ()) -> Response:
+        """POST `body` and wait for the answer. Raises `HttpError`."""
+        payload = Payload(body)
+        call = _Call(lambda: self.head(path, payload, extra) + payload.tail)
+        self.pool.submit(call)
+        return await call.done
 
     def close(self) -> None:
-        self._pool.close()
+        self.pool.close()
+
+
+class _Call:
+    """One request that somebody waits for; on a stale connection it is made once more, whoever waits or not."""
+
+    def __init__(self, make: Callable[[], bytes]) -> None:
+        self._make = make
+        self.done: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+
+    def request(self, now: float) -> bytes | None:
+        return None if self.done.done() else self._make()
+
+    def answered(self, status: int, body: bytes) -> bool:
+        if not self.done.done():
+            self.done.set_result(Response(status, body))
+        return False
+
+    def broken(self, error: HttpError) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)

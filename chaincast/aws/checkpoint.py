@@ -37,6 +37,14 @@ class Checkpoint:
     block_hash: str | None = None
 
 
+def newest(client: DynamoDBClient, table: str, network: str) -> int:
+    """The number of a network's newest batch; 0 before the first."""
+    answer = client.get_item(
+        TableName=table, Key={"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}, ConsistentRead=True
+    )
+    return int(answer.get("Item", {}).get("seq", {"N": "0"})["N"])
+
+
 class Lease:
     """The right to write one network. Every method but `acquire` raises `LeaseLost` once another holds it."""
 
@@ -47,6 +55,8 @@ class Lease:
         self._owner = owner
         self._seconds = seconds
         self._fence = 0
+        self.sharding = ""
+        """What was last remembered of the shards; empty at first."""
         self._key: dict[str, AttributeValueTypeDef] = {"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}
 
     def acquire(self) -> Checkpoint | None:
@@ -74,6 +84,7 @@ class Lease:
             raise
         item = answer["Attributes"]
         self._fence = int(item["fence"]["N"])
+        self.sharding = item["sharding"]["S"] if "sharding" in item else ""
         if "block" not in item:
             return Checkpoint()
         return Checkpoint(
@@ -127,22 +138,27 @@ class Lease:
                 raise self._lost() from None
             raise
 
+    def remember(self, sharding: str) -> None:
+        """Keep what there is to know of the shards."""
+        self._set("sharding", {"S": sharding})
+        self.sharding = sharding
+
     def renew(self) -> None:
         """Hold the lease for another term."""
-        self._set_until(self._until(time.time()))
+        self._set("lease_until", self._until(time.time()))
 
     def release(self) -> None:
         """Give the lease back, so that the next listener need not wait for it to expire."""
-        self._set_until({"N": "0"})
+        self._set("lease_until", {"N": "0"})
 
-    def _set_until(self, until: AttributeValueTypeDef) -> None:
+    def _set(self, name: str, value: AttributeValueTypeDef) -> None:
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=self._key,
-                UpdateExpression="SET lease_until = :u",
+                UpdateExpression=f"SET {name} = :v",
                 ConditionExpression="fence = :f",
-                ExpressionAttributeValues={":u": until, ":f": {"N": str(self._fence)}},
+                ExpressionAttributeValues={":v": value, ":f": {"N": str(self._fence)}},
             )
         except AwsError as error:
             if _code(error) == "ConditionalCheckFailedException":

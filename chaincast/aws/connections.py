@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from botocore.exceptions import ClientError as AwsError
 
+from chaincast.aws.writes import write_all
+
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
 
 MAX_SECONDS = 2 * 3600
 """API Gateway closes a WebSocket after two hours, whatever happens on it."""
@@ -104,8 +107,12 @@ class Connections:
         )
         return "Item" in answer
 
-    def delete(self, connection_id: str) -> None:
-        self._client.delete_item(TableName=self._table, Key={"connection_id": {"S": connection_id}})
+    def delete_all(self, connection_ids: Sequence[str]) -> None:
+        """Delete the records of connections, if there are any."""
+        requests: list[WriteRequestTypeDef] = [
+            {"DeleteRequest": {"Key": {"connection_id": {"S": connection_id}}}} for connection_id in connection_ids
+        ]
+        write_all(self._client, self._table, requests)
 
     def quiet(self, dialect: str, before_slot: int) -> Iterator[str]:
         """The connections of a dialect that sent nothing since `before_slot`; the index lags a little behind."""

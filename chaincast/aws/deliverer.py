@@ -1,64 +1,153 @@
-"""Delivering a batch: who listens (audience), which bytes they get (plan), posting them (gateway)."""
+"""Delivering batches: who listens (audience), what they see (plan), posting it (gateway)."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
 from chaincast.aws.audience import Audience
-from chaincast.aws.gateway import Gateway, Outcomes
+from chaincast.aws.call import Payload
+from chaincast.aws.gateway import Gateway, Outcomes, Posting
+from chaincast.aws.holds import HeldConnections, Hold
+from chaincast.aws.query import TableUnavailable
 from chaincast.batches import Batch
-from chaincast.errors import ChaincastError
-from chaincast.fanout.plan import audience_topics, plan
+from chaincast.fanout.plan import Plan, View
+from chaincast.fanout.progress import Mark, Progress
+from chaincast.shards import Worker
+
+_MAX_VIEWS = 256
+"""Distinct views whose messages are kept while they are posted; more are encoded again."""
 
 
-class DeliveryFailed(ChaincastError):
-    """Some connections may be alive and did not get the batch: it must be tried again, whole."""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Report:
-    """What became of one batch on one shard. `ms` by step: query, plan, post."""
+    """What became of some batches on one shard. `ms` by step: query (until the first subscribers are known), plan
+    (and encode), post (everything else)."""
 
-    outcomes: Outcomes
-    queries: int
-    deliveries: int
-    ms: dict[str, float]
-    topics_of_gone: dict[str, list[str]] = field(default_factory=dict)
-    """The rows that led to connections which are gone."""
+    outcomes: Outcomes = field(default_factory=Outcomes)
+    error: str = ""
+    """Why it could not be done to the end, if it could not."""
+    mark: Mark | None = None
+    """How far it got, where somebody is left."""
+    queries: int = 0
+    deliveries: int = 0
+    held: int = 0
+    """Connections that are left to replay."""
+    topics: tuple[str, ...] = ()
+    """Where rows of connections that are gone may be."""
+    ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("query", "plan", "post"), 0.0))
 
 
 class Deliverer:
-    """Delivers batches of one shard after the other."""
+    """Delivers batches of one source and shard at a time; of several at once, each in a task of its own."""
 
-    def __init__(self, audience: Audience, gateway: Gateway, max_bytes: int) -> None:
+    def __init__(self, audience: Audience, holds: HeldConnections, gateway: Gateway, max_bytes: int) -> None:
         self._audience = audience
+        self._holds = holds
         self._gateway = gateway
         self._max_bytes = max_bytes
 
-    async def deliver(self, batch: Batch, shard: int) -> Report:
-        """Deliver to every subscriber of the shard. Raises `AudienceUnavailable`; failed posts are in the report."""
+    async def deliver(
+        self, batches: Sequence[Batch], worker: Worker, progress: Progress, seconds: float | None
+    ) -> Report:
+        """Deliver consecutive batches, as one, to the worker's subscribers; begin nothing after so many seconds.
+
+        Whoever is left, and why, is in the report.
+        """
         started = perf_counter()
-        queries = self._audience.requests
-        masks = audience_topics(batch)
-        subscribers = await self._audience.of(masks, shard)
-        queried = perf_counter()
-        deliveries = plan(batch, masks, subscribers, self._max_bytes)
-        planned = perf_counter()
-        outcomes = await self._gateway.deliver((d.payloads, d.connections) for d in deliveries)
-        posted = perf_counter()
-        gone = {
-            connection: [topic for topic, members in subscribers.items() if any(m[0] == connection for m in members)]
-            for connection in outcomes.gone
-        }
-        return Report(
-            outcomes=outcomes,
-            queries=self._audience.requests - queries,
-            deliveries=sum(len(d.connections) for d in deliveries),
-            ms={
-                "query": (queried - started) * 1000,
-                "plan": (planned - queried) * 1000,
-                "post": (posted - planned) * 1000,
-            },
-            topics_of_gone=gone,
-        )
+        queries = self._audience.requests + self._holds.requests
+        report = Report()
+        plan = Plan(batches, self._max_bytes)
+        report.topics = tuple(plan.topics)
+        run = _Run(plan, batches[-1], progress, self._gateway.begin(seconds), self._holds, report)
+        report.ms["plan"] += (perf_counter() - started) * 1000
+        try:
+            holds = await self._holds.of(plan.source, worker)
+            async for views in self._audience.of(plan, worker):
+                if not report.ms["query"]:
+                    report.ms["query"] = (perf_counter() - started) * 1000
+                if not await run.offer(await run.without_held(views, holds)):
+                    report.error = "time was up, or too many posts failed"
+                    break
+        except TableUnavailable as error:
+            report.error = str(error)
+        report.outcomes = await run.posting.end()
+        if report.error or report.outcomes.left:
+            report.mark = run.mark(worker, run.last if report.error else None)
+            report.error = report.error or f"{len(report.outcomes.left)} connections could not be reached"
+        report.queries = self._audience.requests + self._holds.requests - queries
+        report.ms["post"] = (perf_counter() - started) * 1000 - report.ms["query"] - report.ms["plan"]
+        return report
+
+
+class _Run:
+    """One delivery under way."""
+
+    def __init__(
+        self, plan: Plan, end: Batch, progress: Progress, posting: Posting, holds: HeldConnections, report: Report
+    ) -> None:
+        self.posting = posting
+        self.last = ""
+        """The last connection that was offered its messages."""
+        self._plan = plan
+        self._end = (end.seq, end.part)
+        self._progress = progress
+        self._holds = holds
+        self._report = report
+        self._payloads: dict[View, list[Payload]] = {}
+
+    async def without_held(self, views: dict[str, View], holds: Mapping[str, Hold]) -> dict[str, View]:
+        """The views without what replay delivers, and without what was delivered before."""
+        if holds:
+            held = [connection for connection in views if connection in holds]
+            passed = await asyncio.gather(*(self._holds.pass_over(c, holds[c], self._end[0]) for c in held))
+            for connection, after in zip(held, passed, strict=True):
+                self._report.held += after is None
+                self._limit(views, connection, 0 if after is None else self._plan.behind(after, _ANY_PART))
+        if self._progress:
+            for connection in list(views):
+                through = self._progress.through(connection)
+                if through is not None:
+                    self._limit(views, connection, self._plan.behind(*through))
+        return views
+
+    def _limit(self, views: dict[str, View], connection: str, mask: int) -> None:
+        dialect, seen = views.pop(connection)
+        if seen & mask:
+            views[connection] = (dialect, seen & mask)
+
+    async def offer(self, views: Mapping[str, View]) -> bool:
+        """Post to each connection what it sees; False when told to stop before the end."""
+        posting, payloads = self.posting, self._payloads
+        for connection in sorted(views):
+            view = views[connection]
+            messages = payloads.get(view)
+            if messages is None:
+                messages = self._encode(view)
+            if messages:
+                if posting.full:
+                    await posting.room()
+                if posting.stopped:
+                    return False
+                posting.offer(connection, messages)
+                self._report.deliveries += 1
+            self.last = connection
+        return True
+
+    def _encode(self, view: View) -> list[Payload]:
+        started = perf_counter()
+        if len(self._payloads) >= _MAX_VIEWS:
+            self._payloads.clear()
+        made = self._payloads[view] = [Payload(body) for body in self._plan.messages(view)]
+        self._report.ms["plan"] += (perf_counter() - started) * 1000
+        return made
+
+    def mark(self, worker: Worker, upto: str | None) -> Mark:
+        """How far it got."""
+        return Mark(self._end, upto, frozenset(self._report.outcomes.left), worker.shards, worker.shard)
+
+
+_ANY_PART = 1 << 30
+"""Behind a batch means behind all its parts."""

@@ -1,86 +1,247 @@
-"""PostToConnection: messages to clients through API Gateway's management API."""
+"""PostToConnection: messages to clients through API Gateway's management API.
+
+What API Gateway answers decides: 200 posted; 410 gone; 429 again, more slowly; 408, 5xx and broken connections again,
+a few times; anything else (403, 413, …) will never go through and is dropped, counted by cause.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from random import uniform
+from time import monotonic
 
-from chaincast.aws.call import ServiceClient
+from chaincast.aws.call import Payload, ServiceClient
 from chaincast.aws.http import HttpError
-from chaincast.aws.sigv4 import encode_segment, payload_hash
+from chaincast.aws.sigv4 import encode_segment
 
-CONCURRENCY = 64
-_ATTEMPTS = 4
-_GONE = 410
-_REFUSED = frozenset({400, 403, 413})
+CONNECTIONS = 256
+"""Connections to the management API: API Gateway takes some 10 ms for a post."""
+
+ROOM = 512
+"""Connections of one posting whose messages are not all posted yet: what bounds its memory. They are signed as they are
+offered, half as many in a row: with the caches warm that takes half as long as one by one between system calls."""
+
+SIGNATURE_AGE = 60.0
+"""Seconds after which a request that waited is signed again; AWS takes signatures of up to five minutes."""
+
+MAX_FAILED = 500
+"""Failures after which a posting ends: then it is not single connections that fail."""
+
+ATTEMPTS = 5
+GRACE = 4.0
+"""Seconds that a connection of whose messages some are posted still has for the others, once time is up."""
+
+_DELAY = 0.05
+_MAX_DELAY = 1.0
+_GONE, _TOO_MANY, _TIMEOUT = 410, 429, 408
 
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of the messages of some deliveries, by connection."""
+    """What became of a posting."""
 
     posted: int = 0
+    """Messages."""
     gone: list[str] = field(default_factory=list)
-    failed: list[str] = field(default_factory=list)
-    """Not delivered, though the connection may live: to be tried again with the whole batch."""
-    refused: dict[str, int] = field(default_factory=dict)
-    """Never deliverable (status by connection): too large, or no permission; trying again would not help."""
+    """Connections that are no more."""
+    left: list[str] = field(default_factory=list)
+    """Connections that did not get all their messages, though they may live: to be tried again."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Messages that can never be delivered, by cause: too large, or no permission."""
+    throttled: int = 0
+    retried: int = 0
     repeated: int = 0
-    """Posts sent again although the first may have arrived."""
+    """Of those retried, the ones that may have arrived the first time: the only posts a client may get twice."""
 
 
 class Gateway:
-    """Posts payloads to connections, each connection's in order, many connections at once."""
+    """The management API of one stage."""
 
     def __init__(self, client: ServiceClient) -> None:
-        self._client = client
+        self.client = client
 
-    async def deliver(self, deliveries: Iterable[tuple[Sequence[bytes], Sequence[str]]]) -> Outcomes:
-        """Post each delivery's payloads, in order, to each of its connections. Never raises for a connection's sake."""
-        outcomes = Outcomes()
-        tasks = [(hashed, c) for payloads, to in deliveries for hashed in [_hashed(payloads)] for c in to]
-        work = iter(tasks)
+    def begin(self, seconds: float | None = None) -> Posting:
+        """A posting that begins no message after so many seconds; without a limit if None."""
+        return Posting(self.client, seconds)
 
-        async def worker() -> None:
-            for hashed, connection in work:
-                await self._deliver_one(connection, hashed, outcomes)
-
-        await asyncio.gather(*(worker() for _ in range(min(CONCURRENCY, len(tasks)))))
-        return outcomes
-
-    async def _deliver_one(self, connection: str, payloads: list[tuple[bytes, str]], outcomes: Outcomes) -> None:
-        path = "/@connections/" + encode_segment(connection)
-        for body, body_hash in payloads:
-            status = await self._post(path, body, body_hash, outcomes)
-            if status == 200:
-                outcomes.posted += 1
-            elif status == _GONE:
-                outcomes.gone.append(connection)
-                return
-            elif status in _REFUSED:
-                outcomes.refused[connection] = status
-            else:
-                outcomes.failed.append(connection)
-                return
-
-    async def _post(self, path: str, body: bytes, body_hash: str, outcomes: Outcomes) -> int:
-        """The final status of one post; 0 where there was no answer at all."""
-        status = 0
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                await asyncio.sleep(uniform(0.5, 1) * 0.05 * 4**attempt)  # noqa: S311 - jitter, no secret
-            try:
-                status = (await self._client.post(path, body, body_hash)).status
-            except HttpError as error:
-                status = 0
-                outcomes.repeated += error.maybe_sent
-                continue
-            if status < 500 and status != 429:
-                break
-        return status
+    async def deliver(self, payloads: Iterable[bytes], connections: Iterable[str]) -> Outcomes:
+        """Post messages, in order, to each connection. Never raises for a connection's sake."""
+        posting = self.begin()
+        prepared = [Payload(body) for body in payloads]
+        for connection in connections:
+            posting.offer(connection, prepared)
+        return await posting.end()
 
 
-def _hashed(payloads: Sequence[bytes]) -> list[tuple[bytes, str]]:
-    return [(body, payload_hash(body)) for body in payloads]
+class Posting:
+    """Messages to many connections at once, each connection's in order. Used from one task."""
+
+    def __init__(self, client: ServiceClient, seconds: float | None) -> None:
+        self.client = client
+        self.pace = client.pool.pace
+        self.outcomes = Outcomes()
+        self.stopped = False
+        """Time is up, or too much failed: what is offered now is left."""
+        self._posts: set[_Post] = set()
+        self._waiter: asyncio.Future[None] | None = None
+        self._threshold = 0
+        loop = asyncio.get_running_loop()
+        self._timers = [] if seconds is None else [loop.call_later(max(seconds, 0), self.stop)]
+
+    @property
+    def full(self) -> bool:
+        """Whether `room` should be awaited before more is offered."""
+        return len(self._posts) >= ROOM
+
+    def offer(self, connection: str, payloads: Sequence[Payload]) -> None:
+        """Post these to the connection, in order, as soon as may be."""
+        if self.stopped:
+            self.outcomes.left.append(connection)
+            return
+        post = _Post(self, connection, payloads)
+        self._posts.add(post)
+        self.client.pool.submit(post)
+
+    async def room(self) -> None:
+        """Wait until less is under way."""
+        await self._until(ROOM // 2)
+
+    async def end(self) -> Outcomes:
+        """Wait until nothing is under way any more."""
+        await self._until(0)
+        for timer in self._timers:
+            timer.cancel()
+        return self.outcomes
+
+    def stop(self) -> None:
+        """Begin nothing more; whoever has some of their messages gets the others still, within a grace."""
+        if self.stopped:
+            return
+        self.stopped = True
+        for post in [post for post in self._posts if not post.begun]:
+            self.leave(post)
+        self._timers.append(asyncio.get_running_loop().call_later(GRACE, self._abandon))
+
+    def settle(self, post: _Post) -> None:
+        """A connection has what it can get. (For posts to call.)"""
+        self._posts.discard(post)
+        if self._waiter is not None and len(self._posts) <= self._threshold and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def leave(self, post: _Post) -> None:
+        """A connection is left to another try. (For posts to call.)"""
+        post.over = True
+        self.outcomes.left.append(post.connection)
+        self.settle(post)
+        if len(self.outcomes.left) >= MAX_FAILED:
+            self.stop()
+
+    def _abandon(self) -> None:
+        for post in [*self._posts]:
+            self.outcomes.repeated += 1  # what is under way may arrive, and will be posted again
+            self.leave(post)
+
+    async def _until(self, threshold: int) -> None:
+        if len(self._posts) > threshold:
+            self._threshold = threshold
+            self._waiter = asyncio.get_running_loop().create_future()
+            await self._waiter
+
+
+class _Post:
+    """One connection's messages of one posting."""
+
+    __slots__ = ("_failures", "_head", "_index", "_payloads", "_posting", "_signed_at", "begun", "connection", "over")
+
+    def __init__(self, posting: Posting, connection: str, payloads: Sequence[Payload]) -> None:
+        self._posting = posting
+        self._payloads = payloads
+        self._index = 0
+        self._failures = 0
+        self.connection = connection
+        self.begun = False
+        """A request is under way, or some of the messages are posted."""
+        self.over = False
+        self._head = b""
+        self.sign(monotonic())
+
+    def sign(self, now: float) -> None:
+        """Make the head of the next request."""
+        path = "/@connections/" + encode_segment(self.connection)
+        self._head = self._posting.client.head(path, self._payloads[self._index])
+        self._signed_at = now
+
+    def request(self, now: float) -> bytes | None:
+        if self.over:
+            return None
+        self.begun = True
+        if now - self._signed_at > SIGNATURE_AGE:
+            self.sign(now)
+        return self._head + self._payloads[self._index].tail
+
+    def answered(self, status: int, body: bytes) -> bool:
+        posting = self._posting
+        if self.over:
+            return False
+        if status == 200:
+            posting.pace.posts += 1
+            posting.outcomes.posted += 1
+            return self._next()
+        if status == _GONE:
+            posting.outcomes.gone.append(self.connection)
+            posting.settle(self)
+        elif status == _TOO_MANY:
+            posting.outcomes.throttled += 1
+            posting.pace.refused(monotonic())
+            self._again(0)
+        elif status >= 500 or status == _TIMEOUT:
+            self._fail()
+        else:
+            posting.outcomes.refused[f"{status} {body[:200].decode(errors='replace')}"] += 1
+            return self._next()
+        return False
+
+    def broken(self, error: HttpError) -> None:
+        if self.over:
+            return
+        self._posting.outcomes.repeated += error.sent
+        if error.stale and not self._failures:
+            self._failures += 1
+            self._again(0, 0.0)
+        else:
+            self._fail()
+
+    def _next(self) -> bool:
+        """On to the next message, if there is one."""
+        self._failures = 0
+        self._index += 1
+        if self._index < len(self._payloads):
+            self.sign(monotonic())
+            return True
+        self._posting.settle(self)
+        return False
+
+    def _fail(self) -> None:
+        self._failures += 1
+        if self._failures >= ATTEMPTS:
+            self._posting.leave(self)
+        else:
+            self._again(self._failures)
+
+    def _again(self, failures: int, delay: float = _DELAY) -> None:
+        """The same message once more, after a while that grows; not, if time is up and nothing of it was posted."""
+        posting = self._posting
+        self.begun = self._index > 0
+        if posting.stopped and not self.begun:
+            posting.leave(self)
+            return
+        posting.outcomes.retried += 1
+        wait = min(delay * 3**failures, _MAX_DELAY) * uniform(0.5, 1)  # noqa: S311 - jitter, no secret
+        asyncio.get_running_loop().call_later(wait, self._submit)
+
+    def _submit(self) -> None:
+        if not self.over:
+            self._posting.client.pool.submit(self, first=True)

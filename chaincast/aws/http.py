@@ -1,171 +1,133 @@
-"""A small asynchronous HTTP/1.1 client for signed AWS calls: a keep-alive pool over asyncio protocols.
+"""A small asynchronous HTTP/1.1 client for signed AWS calls: exchanges over a pool of kept connections.
 
 It does what the two hot calls need and no more: requests with a body and a length, one at a time per connection,
-responses parsed by httptools (C). It outlives invocations: a connection that died while the sandbox was frozen is
-noticed when it is used, and the request is sent once more on a new one.
+answers parsed by httptools (C). There is no task, future or timer per request: a connection that has its answer takes
+the next exchange from the queue in the same callback. It outlives invocations: a connection that died while the
+sandbox was frozen is noticed before anything is sent on it, as a rule.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
-from collections import deque
-from dataclasses import dataclass
-from typing import cast
-from urllib.parse import urlsplit
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, cast
 
 import httptools
 
-CONNECT_TIMEOUT = 3.0
-REQUEST_TIMEOUT = 10.0
+if TYPE_CHECKING:
+    from chaincast.aws.pool import Pool
 
 
 class HttpError(Exception):
-    """No response: the connection failed, broke off or timed out. `maybe_sent`: the request may have arrived."""
+    """No answer: the connection failed, broke off or timed out.
 
-    def __init__(self, message: str, *, maybe_sent: bool) -> None:
+    `sent`: the request was handed to the network, so it may have been carried out. `stale`: the connection had been
+    kept, and ended without a byte of an answer: most likely it had been dropped while idle.
+    """
+
+    def __init__(self, message: str, *, sent: bool, stale: bool = False) -> None:
         super().__init__(message)
-        self.maybe_sent = maybe_sent
+        self.sent = sent
+        self.stale = stale
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A whole response."""
+class Exchange(Protocol):
+    """A request, and what becomes of it. Exactly one of `answered` and `broken` follows each request that is made."""
 
-    status: int
-    body: bytes
-    error_type: str = ""
-    """AWS's error name from `x-amzn-ErrorType`, without its suffixes."""
+    def request(self, now: float) -> bytes | None:
+        """The whole request, as it goes out now (monotonic s); None where it is not wanted any more."""
+        ...
+
+    def answered(self, status: int, body: bytes) -> bool:
+        """The answer came. True: this exchange goes on, with its next request."""
+        ...
+
+    def broken(self, error: HttpError) -> None:
+        """No answer will come."""
+        ...
 
 
-class _Connection(asyncio.Protocol):
-    """One keep-alive connection; at most one request under way."""
+class Connection(asyncio.Protocol):
+    """One kept connection of a pool; at most one exchange under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._transport: asyncio.Transport | None = None
-        self._waiting: asyncio.Future[Response] | None = None
-        self._parser: httptools.HttpResponseParser | None = None
+        self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
-        self._error_type = ""
-        self._started = False
-        self.used = False
+        self._exchange: Exchange | None = None
+        self._complete = self._started = self._used = self._keep = False
+        self._status = 0
+        self.since = 0.0
+        """When the last request was sent, or else when the connection was made (monotonic s)."""
+
+    @property
+    def busy(self) -> bool:
+        return self._exchange is not None
 
     @property
     def usable(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
+    def send(self, exchange: Exchange, request: bytes, now: float) -> None:
+        """Begin an exchange; only on a usable connection that is not busy."""
+        assert self._transport is not None
+        self._exchange = exchange
+        self._started = False
+        self.since = now
+        self._transport.write(request)
+
+    def fail(self, message: str) -> None:
+        """Give the connection up, and what is under way on it with it."""
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
+        exchange, self._exchange = self._exchange, None
+        self._pool.lost(self)
+        if exchange is not None:
+            exchange.broken(HttpError(message, sent=True, stale=self._used and not self._started))
+
+    # asyncio's callbacks
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's do not inherit from asyncio's
-
-    def send(self, request: bytes) -> asyncio.Future[Response]:
-        assert self._transport is not None
-        self._waiting = asyncio.get_running_loop().create_future()
-        self._parser = httptools.HttpResponseParser(self)
-        self._body.clear()
-        self._error_type = ""
-        self._started = False
-        self._transport.write(request)
-        return self._waiting
+        self.since = monotonic()
 
     def data_received(self, data: bytes) -> None:
         self._started = True
-        if self._parser is None:
-            self.close()
-            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(f"not HTTP: {error}")
+            self.fail(f"not HTTP: {error}")
+            return
+        if self._complete:
+            self._finish()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._transport = None
-        self._fail(f"connection closed by peer: {exc or 'end of stream'}")
-
-    def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-        self._fail("closed")
-
-    def _fail(self, message: str) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            # A used connection that ends without a byte of an answer was dropped while idle: the request did not run.
-            stale = self.used and not self._started
-            self._waiting.set_exception(HttpError(message, maybe_sent=not stale))
-        if self._transport is not None:
-            self._transport.abort()
+        self.fail(f"connection closed by peer: {exc or 'end of stream'}")
 
     # httptools' callbacks
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"x-amzn-errortype":
-            self._error_type = value.decode("latin-1").partition(":")[0]
-
     def on_body(self, data: bytes) -> None:
         self._body.append(data)
 
     def on_message_complete(self) -> None:
-        parser, waiting = self._parser, self._waiting
-        assert parser is not None
-        if not parser.should_keep_alive() and self._transport is not None:
-            self._transport.close()
-        if waiting is not None and not waiting.done():
-            waiting.set_result(Response(parser.get_status_code(), b"".join(self._body), self._error_type))
+        self._complete = True
+        # The parser forgets these with the message's end.
+        self._keep = self._parser.should_keep_alive()
+        self._status = self._parser.get_status_code()
 
-
-class HttpPool:
-    """Up to `size` connections to one endpoint, e.g. `https://dynamodb.us-east-1.amazonaws.com`.
-
-    One event loop's: not for use from several. `request` may be called by any number of tasks at once.
-    """
-
-    def __init__(self, endpoint: str, size: int) -> None:
-        url = urlsplit(endpoint)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ValueError(f"{endpoint!r} is no endpoint: http(s)://host[:port][/path]")
-        self.host = url.netloc
-        self.path = url.path.rstrip("/")
-        self._address = (url.hostname, url.port or (443 if url.scheme == "https" else 80))
-        self._tls = ssl.create_default_context() if url.scheme == "https" else None
-        self._free: deque[_Connection] = deque()
-        self._slots = asyncio.Semaphore(size)
-
-    async def request(self, request: bytes) -> Response:
-        """The response to a whole request (head and body). Raises `HttpError`."""
-        async with self._slots:
-            while True:
-                connection = await self._connection()
-                try:
-                    response = await asyncio.wait_for(connection.send(request), REQUEST_TIMEOUT)
-                except TimeoutError:
-                    connection.close()
-                    raise HttpError(f"no answer in {REQUEST_TIMEOUT:g} s", maybe_sent=True) from None
-                except HttpError as error:
-                    connection.close()
-                    if error.maybe_sent:
-                        raise
-                    continue
-                except asyncio.CancelledError:
-                    connection.close()
-                    raise
-                if connection.usable:
-                    connection.used = True
-                    self._free.append(connection)
-                return response
-
-    async def _connection(self) -> _Connection:
-        while self._free:
-            connection = self._free.pop()
-            if connection.usable:
-                return connection
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, connection = await loop.create_connection(_Connection, *self._address, ssl=self._tls)
-        except (OSError, TimeoutError) as error:
-            where = f"{self._address[0]}:{self._address[1]}"
-            raise HttpError(f"cannot connect to {where}: {error}", maybe_sent=False) from error
-        return connection
-
-    def close(self) -> None:
-        """Drop every idle connection."""
-        while self._free:
-            self._free.pop().close()
+    def _finish(self) -> None:
+        exchange, transport = self._exchange, self._transport
+        if exchange is None or transport is None:
+            self.fail("an answer to nothing")
+            return
+        self._exchange = None
+        self._complete = False
+        self._used = True
+        body = b""
+        if self._body:
+            body = b"".join(self._body)
+            self._body.clear()
+        if not self._keep:
+            transport.close()
+            self._transport = None
+        self._pool.finished(self, exchange, self._status, body, self._keep and not transport.is_closing())

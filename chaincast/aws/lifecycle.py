@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import TypeAlias, Union
 
 import orjson
 
@@ -17,17 +18,46 @@ class Greet:
     dialect: str
 
 
-def encode_job(job: Greet) -> str:
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Deliver to a connection what it missed of a source, from the Log, then let fan-out go on.
+
+    `shards` and `token` say which hold is this replay's; from where on is kept there.
+    """
+
+    connection_id: str
+    dialect: str
+    source: str
+    shards: int
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """Delete a hold that was lifted a while ago."""
+
+    connection_id: str
+    source: str
+    shards: int
+    token: str
+
+
+Job: TypeAlias = Union[Greet, Replay, Settle]
+_JOBS: dict[str, type[Job]] = {"greet": Greet, "replay": Replay, "settle": Settle}
+
+
+def encode_job(job: Job) -> str:
     """The message that orders a job."""
-    return orjson.dumps({"job": "greet", "connection": job.connection_id, "dialect": job.dialect}).decode()
+    return orjson.dumps({"job": type(job).__name__.lower(), **asdict(job)}).decode()
 
 
-def parse_job(body: str) -> Greet:
+def parse_job(body: str) -> Job:
     """The job of a message. Raises `CodecError`."""
     try:
         document = orjson.loads(body)
-        if document["job"] == "greet":
-            return Greet(document["connection"], document["dialect"])
-    except (ValueError, KeyError, TypeError) as error:
+        name = document.pop("job")
+        if name in _JOBS:
+            return _JOBS[name](**document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"not a lifecycle job: {error}: {body[:100]!r}") from error
-    raise CodecError(f"unknown lifecycle job {document['job']!r}; known: greet")
+    raise CodecError(f"unknown lifecycle job {name!r}; known: {', '.join(_JOBS)}")

@@ -6,19 +6,54 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from chaincast.batches import Batch, decode_batch, encode_batch
-from chaincast.cursors import format_cursor
+from chaincast.cursors import CURSOR_DIGITS, format_cursor, parse_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 
-class Log:
-    """Reads the Log, and makes the write of one item, which the State table carries out together with its own."""
+class LogReader:
+    """Reads the Log."""
 
-    def __init__(self, client: DynamoDBClient, table: str, retention_seconds: int) -> None:
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
+
+    def first(self, source: str) -> int | None:
+        """The number of the oldest batch there is; None if there is none."""
+        answer = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="#s = :s",
+            ExpressionAttributeNames={"#s": "source", "#c": "cursor"},
+            ExpressionAttributeValues={":s": {"S": source}},
+            ProjectionExpression="#c",
+            ConsistentRead=True,
+            Limit=1,
+        )
+        items = answer["Items"]
+        return parse_cursor(items[0]["cursor"]["S"][:CURSOR_DIGITS]) if items else None
+
+    def after(self, source: str, seq: int, page_size: int | None = None) -> Iterator[Batch]:
+        """The batches (parts) behind number `seq`, in order, read consistently, `page_size` at a time."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="#s = :s AND #c >= :c",
+            ExpressionAttributeNames={"#s": "source", "#c": "cursor"},
+            ExpressionAttributeValues={":s": {"S": source}, ":c": {"S": format_cursor(seq + 1)}},
+            ConsistentRead=True,
+            PaginationConfig={"PageSize": page_size} if page_size else {},
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield decode_batch(bytes(item["batch"]["B"]))
+
+
+class Log(LogReader):
+    """Makes the write of one item, too, which the State table carries out together with its own."""
+
+    def __init__(self, client: DynamoDBClient, table: str, retention_seconds: int) -> None:
+        super().__init__(client, table)
         self._retention = retention_seconds
 
     def append(self, batch: Batch) -> TransactWriteItemTypeDef:
@@ -40,16 +75,3 @@ class Log:
                 "ExpressionAttributeNames": {"#c": "cursor"},
             }
         }
-
-    def after(self, source: str, seq: int) -> Iterator[Batch]:
-        """The batches (parts) behind number `seq`, in order, read consistently."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="#s = :s AND #c >= :c",
-            ExpressionAttributeNames={"#s": "source", "#c": "cursor"},
-            ExpressionAttributeValues={":s": {"S": source}, ":c": {"S": format_cursor(seq + 1)}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            for item in page["Items"]:
-                yield decode_batch(bytes(item["batch"]["B"]))

@@ -2,56 +2,49 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chaincast.batches import Batch, decode_batch, encode_batch
-from chaincast.errors import CodecError
+from chaincast.batches import Batch, encode_batch
+from chaincast.cursors import format_cursor
+from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work, group_of
+from chaincast.shards import Worker
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
 class FanoutQueue:
-    """Sends batches to the fan-out workers.
+    """Sends work to the fan-out.
 
     A part of a batch is at most 350 KB of JSON, so compressed and in base64 it always fits SQS's 1 MiB.
     """
 
-    def __init__(self, client: SQSClient, url: str, shards: int) -> None:
+    def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
         self._url = url
-        self._shards = shards
 
-    def send(self, batch: Batch) -> None:
-        """Hand one batch to every shard. Returns when SQS has them: the next batch may be sent then."""
-        body = encode_body(batch)
-        for shard in range(self._shards):
-            self._client.send_message(
-                QueueUrl=self._url,
-                MessageBody=body,
-                MessageGroupId=f"{batch.source}#{shard}",
-                MessageDeduplicationId=f"{batch.source}:{batch.cursor}:{batch.part}:{shard}",
-            )
+    def send(self, batch: Batch, workers: Iterable[Worker]) -> None:
+        """Hand one batch to every worker. Returns when SQS has them: the next batch may be sent then."""
+        encoded = encode_batch(batch)
+        for worker in workers:
+            body = encode_work(Deliver(worker, batch), encoded)
+            self._put(body, batch.source, worker, f"{batch.source}:{batch.cursor}:{batch.part}:{worker.shard}")
 
+    def send_switch(self, source: str, seq: int, former: Iterable[Worker], workers: Iterable[Worker]) -> None:
+        """Tell the former workers that they get nothing behind batch `seq`, and the new ones to wait for them."""
+        was = list(former)
+        work: list[Work] = [Close(worker, source, seq) for worker in was]
+        work += [Open(worker, source, seq, len(was)) for worker in workers]
+        for item in work:
+            worker = item.worker
+            name = f"{type(item).__name__.lower()}:{worker.shards}.{worker.shard}"
+            self._put(encode_work(item), source, worker, f"{source}:{format_cursor(seq)}:{name}")
 
-def encode_body(batch: Batch) -> str:
-    """The batch as a message body."""
-    return b64encode(encode_batch(batch)).decode()
-
-
-def decode_body(body: str) -> Batch:
-    """The batch of a message body. Raises `CodecError`."""
-    try:
-        return decode_batch(b64decode(body, validate=True))
-    except (Base64Error, ValueError) as error:
-        raise CodecError(f"not a fan-out message: {error}") from error
-
-
-def shard_of_group(group: str) -> int:
-    """The shard of a message group `source#shard`. Raises `CodecError`."""
-    shard = group.rpartition("#")[2]
-    if not shard.isdecimal():
-        raise CodecError(f"{group!r} is no message group of the fan-out queue; those are source#shard")
-    return int(shard)
+    def _put(self, body: str, source: str, worker: Worker, deduplication_id: str) -> None:
+        self._client.send_message(
+            QueueUrl=self._url,
+            MessageBody=body,
+            MessageGroupId=group_of(source, worker.shard),
+            MessageDeduplicationId=deduplication_id,
+        )

@@ -1,20 +1,23 @@
 """AWS Signature Version 4 for the hot calls; tested against botocore's signer.
 
-Source: AWS General Reference, "Create a signed AWS API request" (SigV4). Nothing of it is per connection or per
-message but one SHA-256 and one HMAC: the day's signing key is derived once, a payload's hash is the caller's to share.
+Source: AWS General Reference, "Create a signed AWS API request" (SigV4). Everything that several requests share is made
+once: the day's key, the second's header lines, a payload's hash. A request costs one SHA-256 and one HMAC.
 """
 
 from __future__ import annotations
 
 import hmac
 import os
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from time import gmtime, strftime
 from urllib.parse import quote
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_BLOCK = 64
 _UNRESERVED = "-_.~"
+_PLAIN = re.compile(r"[A-Za-z0-9_.~=-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,56 +45,73 @@ def payload_hash(body: bytes) -> str:
 
 def encode_segment(text: str) -> str:
     """A path segment percent-encoded as it goes on the wire (RFC 3986 unreserved characters stay)."""
+    if _PLAIN.fullmatch(text):  # most of API Gateway's connection ids
+        return text.replace("=", "%3D")
     return quote(text, safe=_UNRESERVED)
 
 
 class Signer:
-    """Signs requests of one service in one region with one set of credentials."""
+    """Makes the signed heads of POST requests to one host of one service.
 
-    def __init__(self, credentials: Credentials, region: str, service: str) -> None:
+    `extra` are further headers that every request carries and signs: lower-case names, in alphabetical order.
+    """
+
+    def __init__(
+        self, credentials: Credentials, region: str, service: str, host: str, extra: tuple[tuple[str, str], ...] = ()
+    ) -> None:
         self.credentials = credentials
-        self._scope_tail = f"{region}/{service}/aws4_request"
-        self._parts = (region, service, "aws4_request")
+        self._scope = (region, service, "aws4_request")
+        self._host = host
+        self._extra = extra
+        self._second = -1
         self._date = ""
-        self._key = b""
+        self._inner = self._outer = sha256()
+        self._canonical = self._to_sign = self._lines = ""
 
-    def headers(
-        self,
-        method: str,
-        host: str,
-        path: str,
-        body_hash: str,
-        now: float,
-        extra: tuple[tuple[str, str], ...] = (),
-    ) -> str:
-        """The header lines `X-Amz-Date`, `X-Amz-Security-Token` (if any) and `Authorization`, each with CRLF.
+    def head(self, path: str, body_hash: str, now: float) -> str:
+        """The request line and the headers down to the signature, without the line end after it.
 
-        `path` is percent-encoded as on the wire, with no query; `extra` are further headers to sign, lower-case names
-        in alphabetical order, that the caller sends itself; `now` is in seconds since the epoch.
+        `path` is as on the wire: unreserved characters, `/`, `@` and percent-encoded ones, no query. `now` is in
+        seconds since the epoch. What follows (Content-Length, the body) is not signed but by the body's hash.
         """
-        stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(now))
+        if int(now) != self._second:
+            self._begin_second(int(now))
+        # Every service but S3 wants the path encoded a second time; these two are all that it then still holds.
+        encoded = path.replace("%", "%25").replace("@", "%40")
+        canonical = sha256(f"POST\n{encoded}{self._canonical}{body_hash}".encode()).hexdigest()
+        # HMAC (RFC 2104) from two prepared hashes: half the time of `hmac.digest`, which prepares them anew.
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(f"{self._to_sign}{canonical}".encode())
+        outer.update(inner.digest())
+        return f"POST {path}{self._lines}{outer.hexdigest()}"
+
+    def _begin_second(self, second: int) -> None:
+        self._second = second
+        stamp = strftime("%Y%m%dT%H%M%SZ", gmtime(second))
+        date = stamp[:8]
+        if date != self._date:
+            self._begin_day(date)
         token = self.credentials.token
-        signed = [*extra, ("host", host), ("x-amz-date", stamp)]
+        signed = [*self._extra, ("host", self._host), ("x-amz-date", stamp)]
         if token:
             signed.append(("x-amz-security-token", token))
         signed.sort()
         names = ";".join(name for name, _ in signed)
         lines = "".join(f"{name}:{value}\n" for name, value in signed)
-        # Every service but S3 wants the path encoded a second time.
-        canonical = f"{method}\n{quote(path, safe='/-_.~')}\n\n{lines}\n{names}\n{body_hash}"
-        scope = f"{stamp[:8]}/{self._scope_tail}"
-        text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{sha256(canonical.encode()).hexdigest()}"
-        signature = hmac.digest(self._signing_key(stamp[:8]), text.encode(), "sha256").hex()
-        token_line = f"X-Amz-Security-Token: {token}\r\n" if token else ""
-        return (
-            f"X-Amz-Date: {stamp}\r\n{token_line}Authorization: {_ALGORITHM} Credential="
-            f"{self.credentials.access_key}/{scope}, SignedHeaders={names}, Signature={signature}\r\n"
+        scope = "/".join((date, *self._scope))
+        self._canonical = f"\n\n{lines}\n{names}\n"
+        self._to_sign = f"{_ALGORITHM}\n{stamp}\n{scope}\n"
+        sent = "".join(f"{name}: {value}\r\n" for name, value in signed)
+        self._lines = (
+            f" HTTP/1.1\r\n{sent}authorization: {_ALGORITHM} Credential={self.credentials.access_key}/{scope}, "
+            f"SignedHeaders={names}, Signature="
         )
 
-    def _signing_key(self, date: str) -> bytes:
-        if date != self._date:
-            key = b"AWS4" + self.credentials.secret_key.encode()
-            for part in (date, *self._parts):
-                key = hmac.digest(key, part.encode(), "sha256")
-            self._date, self._key = date, key
-        return self._key
+    def _begin_day(self, date: str) -> None:
+        key = b"AWS4" + self.credentials.secret_key.encode()
+        for part in (date, *self._scope):
+            key = hmac.digest(key, part.encode(), "sha256")
+        self._date = date
+        block = key.ljust(_BLOCK, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))

@@ -1,26 +1,27 @@
 """The Subscriptions table, as clients' messages change it. (Fan-out reads it through `audience`.)
 
-Besides a row per topic and connection it holds one *index item* per connection, the set of its topics. The set is
-what the limit is checked against and what cleaning up goes by, in one consistent read; an index over the rows would be
-read late, and rows written just before a disconnect would stay behind. It is written before rows are put and after
-rows are deleted, so that it never misses one.
+Besides a row per topic and connection it holds one *index item* per connection: the set of its topics, and the number
+of shards its rows are under, which stays the same for a connection's life. The set is what the limit is checked against
+and what cleaning up goes by, in one consistent read; an index over the rows would be read late, and rows written just
+before a disconnect would stay behind. It is written before rows are put and after rows are deleted, so that it never
+misses one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.connections import MAX_SECONDS
-from chaincast.aws.writes import write_all
+from chaincast.aws.writes import read_all, write_all
 from chaincast.errors import ClientError, Code
-from chaincast.shards import partition, shard_of
+from chaincast.shards import home
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
 
 _GRACE_SECONDS = 600
 
@@ -31,20 +32,30 @@ def index_key(connection_id: str) -> str:
 
 
 class Subscriptions:
-    """The table's operations."""
+    """The table's operations. `shards`: those that rows of connections new to the table are put under."""
 
-    def __init__(self, client: DynamoDBClient, table: str, shards: int) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, shards: int = 1) -> None:
         self._client = client
         self._table = table
         self._shards = shards
 
-    def add(self, connection_id: str, dialect: str, topics: Sequence[str], limit: int, now_ms: int) -> None:
-        """Subscribe a connection to topics, all or none. Raises `ClientError` with `MAX_SUBSCRIPTIONS`.
+    def add(
+        self,
+        connection_id: str,
+        dialect: str,
+        topics: Sequence[str],
+        kinds: Collection[str],
+        limit: int,
+        now_ms: int,
+        before_rows: Callable[[], None] | None = None,
+    ) -> None:
+        """Subscribe a connection to topics, all or none; to events of some kinds only, if `kinds` names any.
 
-        When it returns, whatever is queued for fan-out from now on reaches the connection.
+        When it returns, whatever is queued for fan-out from now on reaches the connection. `before_rows` is called
+        when the topics are reserved and no row is there yet. Raises `ClientError` with `MAX_SUBSCRIPTIONS`.
         """
         expires_at = str(now_ms // 1000 + MAX_SECONDS + _GRACE_SECONDS)
-        before = self._add_to_index(connection_id, topics, expires_at)
+        before, shards = self._add_to_index(connection_id, topics, expires_at)
         wanted = before.union(topics)
         if len(wanted) > limit:
             self._remove_from_index(connection_id, [t for t in topics if t not in before])
@@ -52,53 +63,86 @@ class Subscriptions:
                 Code.MAX_SUBSCRIPTIONS,
                 f"{len(wanted)} topics would be subscribed; at most {limit} for each connection: unsubscribe from some",
             )
-        rows: list[WriteRequestTypeDef] = [
-            {
-                "PutRequest": {
-                    "Item": {
-                        "topic_shard": {"S": key},
-                        "connection_id": {"S": connection_id},
-                        "dialect": {"S": dialect},
-                        "expires_at": {"N": expires_at},
-                    }
-                }
+        if before_rows is not None:
+            before_rows()
+        rows: list[WriteRequestTypeDef] = []
+        for topic in topics:
+            item: dict[str, AttributeValueTypeDef] = {
+                "topic_shard": {"S": home(topic, connection_id, shards)},
+                "connection_id": {"S": connection_id},
+                "dialect": {"S": dialect},
+                "expires_at": {"N": expires_at},
             }
-            for key in self._partitions(connection_id, topics)
-        ]
-        self._write(rows)
+            if kinds:
+                item["kinds"] = {"SS": sorted(kinds)}
+            rows.append({"PutRequest": {"Item": item}})
+        write_all(self._client, self._table, rows)
 
     def remove(self, connection_id: str, topics: Sequence[str]) -> None:
         """Unsubscribe a connection; topics it does not hold are no error."""
-        self._delete_rows(connection_id, topics)
-        self._remove_from_index(connection_id, topics)
+        index = self._indexes([connection_id]).get(connection_id)
+        if index is not None:
+            self._delete(_row_keys(connection_id, topics, [index[1]]))
+            self._remove_from_index(connection_id, topics)
 
-    def remove_all(self, connection_id: str) -> None:
-        """Forget a connection's subscriptions."""
-        key = {"topic_shard": {"S": index_key(connection_id)}, "connection_id": {"S": connection_id}}
-        answer = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)
-        if "Item" not in answer:
-            return
-        self._delete_rows(connection_id, answer["Item"].get("topics", {}).get("SS", []))
-        self._client.delete_item(TableName=self._table, Key=key)
+    def remove_all(self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()) -> int:
+        """Forget connections' subscriptions; how many writes that took.
 
-    def remove_rows(self, connection_id: str, topics: Sequence[str]) -> None:
-        """Delete rows alone, for a connection that has no index item (any more)."""
-        self._delete_rows(connection_id, topics)
+        Of connections without an index item, rows are deleted under the topics and shards that the caller names.
+        """
+        found = self._indexes(connection_ids)
+        rows: list[tuple[str, str]] = []
+        for connection_id in connection_ids:
+            if connection_id in found:
+                own, under = found[connection_id]
+                rows += _row_keys(connection_id, own, [under])
+            else:
+                rows += _row_keys(connection_id, topics, shards)
+        self._delete(rows)
+        self._delete([(index_key(connection_id), connection_id) for connection_id in found])
+        return len(rows) + len(found)
 
-    def _partitions(self, connection_id: str, topics: Iterable[str]) -> list[str]:
-        shard = shard_of(connection_id, self._shards)
-        return [partition(topic, shard) for topic in topics]
+    def rows_of(self, connection_id: str) -> tuple[Mapping[str, frozenset[str] | None], bool]:
+        """A connection's topics, each with the kinds it is limited to (None: all); and whether that is all.
 
-    def _add_to_index(self, connection_id: str, topics: Sequence[str], expires_at: str) -> set[str]:
-        """Add topics to the index item; what it held before."""
+        It is not while a topic in the index item has no row yet: while it is being subscribed.
+        """
+        index = self._indexes([connection_id]).get(connection_id)
+        if index is None:
+            return {}, True
+        topics, shards = index
+        keys = dict(zip((key for key, _ in _row_keys(connection_id, topics, [shards])), topics, strict=True))
+        found: dict[str, frozenset[str] | None] = {}
+        for item in read_all(self._client, self._table, [_key(key, connection_id) for key in keys]):
+            kinds = item["kinds"]["SS"] if "kinds" in item else ()
+            found[keys[item["topic_shard"]["S"]]] = frozenset(kinds) or None
+        return found, len(found) == len(topics)
+
+    def _indexes(self, connection_ids: Iterable[str]) -> dict[str, tuple[list[str], int]]:
+        """The topics and the number of shards of the connections that have an index item."""
+        keys = [_key(index_key(connection_id), connection_id) for connection_id in connection_ids]
+        return {
+            item["connection_id"]["S"]: (sorted(item["topics"]["SS"]) if "topics" in item else [], _shards(item))
+            for item in read_all(self._client, self._table, keys)
+        }
+
+    def _add_to_index(self, connection_id: str, topics: Sequence[str], expires_at: str) -> tuple[set[str], int]:
+        """Add topics to the index item; the topics it held before, and the shards its rows are under."""
         answer = self._client.update_item(
             TableName=self._table,
-            Key={"topic_shard": {"S": index_key(connection_id)}, "connection_id": {"S": connection_id}},
-            UpdateExpression="ADD topics :t SET expires_at = :e",
-            ExpressionAttributeValues={":t": {"SS": list(topics)}, ":e": {"N": expires_at}},
-            ReturnValues="UPDATED_OLD",
+            Key=_key(index_key(connection_id), connection_id),
+            UpdateExpression="ADD topics :t SET expires_at = :e, shards = if_not_exists(shards, :s)",
+            ExpressionAttributeValues={
+                ":t": {"SS": list(topics)},
+                ":e": {"N": expires_at},
+                ":s": {"N": str(self._shards)},
+            },
+            ReturnValues="ALL_OLD",
         )
-        return set(answer.get("Attributes", {}).get("topics", {}).get("SS", []))
+        before = answer.get("Attributes")
+        if not before:
+            return set(), self._shards
+        return set(before["topics"]["SS"]) if "topics" in before else set(), _shards(before)
 
     def _remove_from_index(self, connection_id: str, topics: Sequence[str]) -> None:
         if not topics:
@@ -106,7 +150,7 @@ class Subscriptions:
         try:
             self._client.update_item(
                 TableName=self._table,
-                Key={"topic_shard": {"S": index_key(connection_id)}, "connection_id": {"S": connection_id}},
+                Key=_key(index_key(connection_id), connection_id),
                 UpdateExpression="DELETE topics :t",
                 ConditionExpression="attribute_exists(topic_shard)",
                 ExpressionAttributeValues={":t": {"SS": list(topics)}},
@@ -115,14 +159,19 @@ class Subscriptions:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
 
-    def _delete_rows(self, connection_id: str, topics: Iterable[str]) -> None:
-        keys = self._partitions(connection_id, topics)
-        self._write(
-            [
-                {"DeleteRequest": {"Key": {"topic_shard": {"S": key}, "connection_id": {"S": connection_id}}}}
-                for key in keys
-            ]
-        )
-
-    def _write(self, requests: list[WriteRequestTypeDef]) -> None:
+    def _delete(self, rows: Iterable[tuple[str, str]]) -> None:
+        requests: list[WriteRequestTypeDef] = [{"DeleteRequest": {"Key": _key(*row)}} for row in rows]
         write_all(self._client, self._table, requests)
+
+
+def _key(topic_shard: str, connection_id: str) -> dict[str, AttributeValueTypeDef]:
+    return {"topic_shard": {"S": topic_shard}, "connection_id": {"S": connection_id}}
+
+
+def _row_keys(connection_id: str, topics: Iterable[str], shards: Iterable[int]) -> list[tuple[str, str]]:
+    under = list(shards)
+    return [(home(topic, connection_id, s), connection_id) for topic in topics for s in under]
+
+
+def _shards(index: Mapping[str, AttributeValueTypeDef]) -> int:
+    return int(index["shards"]["N"]) if "shards" in index else 1

@@ -1,9 +1,9 @@
-"""BatchWriteItem to the end: 25 at a time, what DynamoDB left unprocessed again with jitter."""
+"""BatchWriteItem and BatchGetItem to the end: what DynamoDB left unprocessed again, with jitter."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import uniform
 from typing import TYPE_CHECKING
 
@@ -11,28 +11,50 @@ from chaincast.errors import ChaincastError
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
 
 BATCH = 25
 """DynamoDB's limit for one BatchWriteItem."""
 
+READS = 100
+"""DynamoDB's limit for one BatchGetItem."""
+
 _ATTEMPTS = 8
 
 
-class WritesUnprocessed(ChaincastError):
-    """DynamoDB kept refusing part of a batch write; the caller's whole step must be tried again."""
+class Unprocessed(ChaincastError):
+    """DynamoDB kept refusing part of a batch; the caller's whole step must be tried again."""
 
 
 def write_all(client: DynamoDBClient, table: str, requests: Sequence[WriteRequestTypeDef]) -> None:
-    """Carry out all writes on one table, in any order. Raises `WritesUnprocessed` when throttled for seconds."""
+    """Carry out all writes on one table, in any order. Raises `Unprocessed` when throttled for seconds."""
     for start in range(0, len(requests), BATCH):
         left = list(requests[start : start + BATCH])
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret
+        for _ in _attempts(f"writes on {table}"):
             answer = client.batch_write_item(RequestItems={table: left})
             left = list(answer.get("UnprocessedItems", {}).get(table, []))  # type: ignore[arg-type]  # same rows back
             if not left:
                 break
-        else:
-            raise WritesUnprocessed(f"{len(left)} writes on {table} stayed unprocessed after {_ATTEMPTS} attempts")
+
+
+def read_all(
+    client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, AttributeValueTypeDef]]
+) -> Iterator[dict[str, AttributeValueTypeDef]]:
+    """The items of one table that there are under these keys, in any order, read consistently. Raises `Unprocessed`."""
+    for start in range(0, len(keys), READS):
+        left = list(keys[start : start + READS])
+        for _ in _attempts(f"reads of {table}"):
+            answer = client.batch_get_item(RequestItems={table: {"Keys": left, "ConsistentRead": True}})
+            yield from answer["Responses"].get(table, [])
+            left = list(answer.get("UnprocessedKeys", {}).get(table, {"Keys": []})["Keys"])
+            if not left:
+                break
+
+
+def _attempts(what: str) -> Iterator[int]:
+    """Numbers of attempts, with a pause that grows before each but the first. Raises `Unprocessed` at the end."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret
+        yield attempt
+    raise Unprocessed(f"some {what} stayed unprocessed after {_ATTEMPTS} attempts")

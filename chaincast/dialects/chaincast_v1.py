@@ -36,7 +36,7 @@ class ChaincastV1:
                 message = _answer("pong", request_id) | {"timestamp": timestamp}
             case ClientError():
                 message = _answer("error", outcome.request_id)
-                message |= {"code": outcome.code.value, "message": outcome.message}
+                message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}
         return orjson.dumps(message)
 
     def event(self, event: Event) -> bytes:

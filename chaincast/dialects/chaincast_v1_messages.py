@@ -17,6 +17,9 @@ from chaincast.topics import Topic
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]
+WireKinds: TypeAlias = Annotated[
+    list[Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]], Field(max_length=20)
+]
 
 
 class _Message(BaseModel):
@@ -25,10 +28,12 @@ class _Message(BaseModel):
 
 
 class SubscribeMessage(_Message):
-    """Listen to topics; with `since`, also to what came after that cursor (of one source, or per source)."""
+    """Listen to topics, with `kinds` to events of these kinds only; with `since`, also to what came after that cursor
+    (of one source, or per source)."""
 
     type: Literal["subscribe"]
     topics: WireTopics
+    kinds: WireKinds = Field(default_factory=list)
     since: Union[StrictStr, dict[StrictStr, StrictStr], None] = None
 
 
@@ -81,9 +86,9 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
             return Ping(request_id)
         case UnsubscribeMessage(topics=topics):
             return Unsubscribe(_topics(topics, max_topics), request_id)
-        case SubscribeMessage(topics=topics, since=since):
+        case SubscribeMessage(topics=topics, kinds=kinds, since=since):
             parsed = _topics(topics, max_topics)
-            return Subscribe(parsed, None if since is None else _since(since, parsed), request_id)
+            return Subscribe(parsed, tuple(kinds), None if since is None else _since(since, parsed), request_id)
 
 
 def _validated(document: dict[str, object]) -> SubscribeMessage | UnsubscribeMessage | PingMessage:

@@ -1,13 +1,15 @@
-"""The plan of a batch's delivery: from the batch and who listens, to the fewest payloads.
+"""The plan of a delivery: what of some batches of one source a connection sees, and the fewest messages that say it.
 
-A connection's view of a batch is a bit mask, one bit per event and retraction: work per subscription is one dictionary
-step, whatever the number of events, and work per event is one encoding per dialect, whatever the number of connections.
+A connection's view is a bit mask, one bit per event and retraction: work per subscription is one dictionary step,
+whatever the number of events, and work per event is one encoding per dialect, whatever the number of connections.
+
+Several batches (those of a worker that is behind) make one plan and so one message per connection, as if they were one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from typing import TypeAlias
 
 from chaincast import dialects
 from chaincast.batches import Batch, Retraction
@@ -16,103 +18,114 @@ from chaincast.dialects.base import Dialect
 from chaincast.events import Event
 from chaincast.topics import wildcard_forms
 
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The same messages, in order, to all of `connections`."""
-
-    payloads: tuple[bytes, ...]
-    connections: Sequence[str]
+View: TypeAlias = tuple[str, int]
+"""A dialect, and the mask of what is seen."""
 
 
-def audience_topics(batch: Batch) -> dict[str, int]:
-    """Every topic, `*` forms included, that anything in the batch is filed under → the bits of what is.
+class Plan:
+    """Consecutive batches (or parts) of one source. Bit i is item i: of each batch its retractions, then its events."""
 
-    Bit i is event i; retraction j is bit len(events) + j.
-    """
-    exact: dict[str, int] = {}
-    bit = 1
-    items: list[Event | Retraction] = [*batch.events, *batch.retracted]
-    for item in items:
-        for topic in item.topics:
-            exact[topic] = exact.get(topic, 0) | bit
-        bit <<= 1
-    masks: dict[str, int] = {}
-    for topic, mask in exact.items():
-        for form in wildcard_forms(topic):
-            masks[form] = masks.get(form, 0) | mask
-    return masks
+    def __init__(self, batches: Sequence[Batch], max_bytes: int) -> None:
+        self.source = batches[0].source
+        self._max_bytes = max_bytes
+        self._end = batches[-1].resume_cursor
+        self._items: list[Event | Retraction] = []
+        self._batches: list[Batch] = []
+        for batch in batches:
+            self._items += [*batch.retracted, *batch.events]
+            self._batches += [batch] * (len(batch.retracted) + len(batch.events))
+        self._conflates = any(isinstance(i, Event) and i.conflation_key is not None for i in self._items)
+        self._fragments: dict[str, list[bytes | None]] = {}
+        self._of_kinds: dict[Collection[str], int] = {}
+        self.topics = self._topics()
+        """Every topic, `*` forms included, that anything is filed under → the mask of what is."""
 
+    def _topics(self) -> dict[str, int]:
+        exact: dict[str, int] = {}
+        for i, item in enumerate(self._items):
+            for topic in item.topics:
+                exact[topic] = exact.get(topic, 0) | 1 << i
+        masks: dict[str, int] = {}
+        for topic, mask in exact.items():
+            for form in wildcard_forms(topic):
+                masks[form] = masks.get(form, 0) | mask
+        return masks
 
-def plan(
-    batch: Batch,
-    masks: Mapping[str, int],
-    subscribers: Mapping[str, Iterable[tuple[str, str]]],
-    max_bytes: int,
-) -> list[Delivery]:
-    """The deliveries of a batch. `masks` as of `audience_topics`; `subscribers` per topic as (connection, dialect)."""
-    views: dict[tuple[str, str], int] = {}
-    for topic, members in subscribers.items():
-        mask = masks[topic]
-        for member in members:
-            views[member] = views.get(member, 0) | mask
-    groups: dict[tuple[str, int], list[str]] = {}
-    for (connection, dialect), mask in views.items():
-        groups.setdefault((dialect, mask), []).append(connection)
-    encoders: dict[str, Encoder] = {}
-    deliveries = []
-    for (name, mask), connections in groups.items():
-        encoder = encoders.get(name)
-        if encoder is None:
-            encoder = encoders[name] = Encoder(batch, dialects.get(name), max_bytes)
-        if payloads := encoder.payloads(mask):
-            deliveries.append(Delivery(payloads, connections))
-    return deliveries
+    def of_kinds(self, kinds: frozenset[str]) -> int:
+        """The mask of the events of some kinds, and of every retraction (whose kind nobody knows any more)."""
+        mask = self._of_kinds.get(kinds)
+        if mask is None:
+            mask = sum(
+                1 << i for i, item in enumerate(self._items) if not isinstance(item, Event) or item.kind in kinds
+            )
+            self._of_kinds[kinds] = mask
+        return mask
 
+    def behind(self, seq: int, part: int) -> int:
+        """The mask of what comes after a batch (or part of one)."""
+        return sum(1 << i for i, batch in enumerate(self._batches) if (batch.seq, batch.part) > (seq, part))
 
-class Encoder:
-    """One batch in one dialect: each event encoded at most once, messages joined from the fragments."""
+    def messages(self, view: View) -> tuple[bytes, ...]:
+        """The messages that carry what a view shows, in order, none longer than the limit.
 
-    def __init__(self, batch: Batch, dialect: Dialect, max_bytes: int) -> None:
-        self._batch = batch
-        self._dialect = dialect
-        self._room = max_bytes - dialect.overhead
-        self._events: list[bytes | None] | None = None
-
-    def payloads(self, mask: int) -> tuple[bytes, ...]:
-        """The messages that carry what `mask` shows: retractions first, none longer than the limit.
-
-        Only the last one carries the batch's own cursor: who resumes after an earlier one gets the batch again.
+        A message's cursor says: up to here you have everything. So it is that before the next message's first batch.
         """
-        events = self._visible_events(mask)
-        retractions = self._visible_retractions(mask >> len(self._batch.events))
-        chunks = [(self._dialect.retracted, c) for c in self._chunks(retractions)]
-        chunks += [(self._dialect.events, c) for c in self._chunks(events)]
-        last = len(chunks) - 1
-        before, after = format_cursor(max(self._batch.seq - 1, 0)), self._batch.resume_cursor
-        return tuple(
-            frame(self._batch.source, after if i == last else before, chunk) for i, (frame, chunk) in enumerate(chunks)
-        )
+        name, mask = view
+        dialect = dialects.get(name)
+        fragments = self._encoded(name, dialect)
+        seen = [i for i in self._seen(mask) if fragments[i] is not None]
+        chunks = list(self._chunks(seen, fragments, dialect))
+        messages = []
+        for place, chunk in enumerate(chunks):
+            if place + 1 < len(chunks):
+                cursor = format_cursor(max(self._batches[chunks[place + 1][0]].seq - 1, 0))
+            else:
+                cursor = self._end
+            frame = dialect.events if isinstance(self._items[chunk[0]], Event) else dialect.retracted
+            messages.append(frame(self.source, cursor, [f for i in chunk if (f := fragments[i]) is not None]))
+        return tuple(messages)
 
-    def _visible_events(self, mask: int) -> list[bytes]:
-        if self._events is None:
-            self._events = [self._dialect.event(e) for e in self._batch.events]
-        return [f for i, f in enumerate(self._events) if mask >> i & 1 and f is not None]
+    def _encoded(self, name: str, dialect: Dialect) -> list[bytes | None]:
+        if name not in self._fragments:
+            self._fragments[name] = [
+                dialect.event(item) if isinstance(item, Event) else dialect.retraction(item.id) for item in self._items
+            ]
+        return self._fragments[name]
 
-    def _visible_retractions(self, mask: int) -> list[bytes]:
-        if not mask:
-            return []
-        fragments = (self._dialect.retraction(r.id) for i, r in enumerate(self._batch.retracted) if mask >> i & 1)
-        return [f for f in fragments if f is not None]
+    def _seen(self, mask: int) -> list[int]:
+        """The items of a mask, of those with one conflation key the last."""
+        found = list(_bits(mask))
+        if not self._conflates:
+            return found
+        last: set[str] = set()
+        kept = []
+        for i in reversed(found):
+            item = self._items[i]
+            if isinstance(item, Event) and item.conflation_key is not None:
+                if item.conflation_key in last:
+                    continue
+                last.add(item.conflation_key)
+            kept.append(i)
+        return kept[::-1]
 
-    def _chunks(self, fragments: Sequence[bytes]) -> list[list[bytes]]:
-        """Fragments in runs that fit one message; one that is too long alone is a run of its own."""
-        chunks: list[list[bytes]] = []
-        size = self._room
-        for fragment in fragments:
-            size += len(fragment) + self._dialect.separator
-            if size > self._room:
-                chunks.append([])
-                size = len(fragment) + self._dialect.separator
-            chunks[-1].append(fragment)
-        return chunks
+    def _chunks(self, seen: Sequence[int], fragments: Sequence[bytes | None], dialect: Dialect) -> Iterator[list[int]]:
+        """Runs of one sort (events, retractions) that fit a message; what is too long alone is a run of its own."""
+        room = self._max_bytes - dialect.overhead
+        chunk: list[int] = []
+        size = 0
+        for i in seen:
+            length = len(fragments[i] or b"") + dialect.separator
+            if chunk and (size + length > room or type(self._items[i]) is not type(self._items[chunk[-1]])):
+                yield chunk
+                chunk, size = [], 0
+            chunk.append(i)
+            size += length
+        if chunk:
+            yield chunk
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low

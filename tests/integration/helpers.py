@@ -6,8 +6,8 @@ import os
 from typing import Any, TypeAlias
 
 from chaincast.aws import clients, resources
-from chaincast.aws.queue import decode_body
 from chaincast.batches import Batch
+from chaincast.fanout.work import Deliver, Work, decode_work
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
 
@@ -19,12 +19,17 @@ def items(variable: str) -> list[Item]:
 
 
 def take_batches() -> list[Batch]:
+    """Receive and delete everything in the fan-out queue: the batches."""
+    return [work.batch for work in take_work() if isinstance(work, Deliver)]
+
+
+def take_work() -> list[Work]:
     """Receive and delete everything in the fan-out queue."""
     url = os.environ[resources.FANOUT_QUEUE]
-    found: list[Batch] = []
+    found: list[Work] = []
     while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         for message in messages:
-            found.append(decode_body(message["Body"]))
+            found.append(decode_work(message["Body"]))
             clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
 

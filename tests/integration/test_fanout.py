@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,12 @@ import pytest
 
 from chaincast.aws import resources
 from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.queue import encode_body
+from chaincast.aws.holds import Holds, Place
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.batches import Batch
-from functions.events import SqsEvent, SqsRecord
+from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
+from chaincast.shards import Worker, shard_of
+from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, items
 from tests.integration.scripted import ScriptedServer
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 NOW = 1_700_000_000_000
+V1 = "chaincast.v1"
 
 
 @pytest.fixture
@@ -52,27 +55,51 @@ def fanout(gateway: ScriptedServer, database: DynamoDBClient, monkeypatch: pytes
     sys.modules.pop("functions.fanout")
 
 
+class Stage:
+    """A table with subscribers, a gateway that answers as told, and the function between them."""
+
+    def __init__(self, gateway: ScriptedServer, module: ModuleType, database: DynamoDBClient) -> None:
+        self.gateway = gateway
+        self.module = module
+        self.retried: list[SqsRecord] = []
+        self._connections = Connections(database, resources.CONNECTIONS.lower())
+        self._database = database
+        module._retry_soon = self.retried.extend
+
+    def subscribe(self, connection_id: str, *topics: str, shards: int = 1, kinds: Sequence[str] = ()) -> None:
+        self._connections.put(Connection(connection_id, V1, "", "", NOW))
+        table = Subscriptions(self._database, resources.SUBSCRIPTIONS.lower(), shards)
+        table.add(connection_id, V1, topics, kinds, 50, NOW)
+
+    def run(self, *records: SqsRecord, milliseconds: int = 60_000) -> list[str]:
+        """The ids of the messages that were handed back."""
+        answer = self.module.handler({"Records": list(records)}, Context(milliseconds))
+        failed = [f["itemIdentifier"] for f in answer["batchItemFailures"]]
+        assert failed == [r["messageId"] for r in self.retried]
+        self.retried.clear()
+        return failed
+
+    def cursors(self, connection: str) -> list[str]:
+        return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
+
+    def told(self, connection: str) -> list[str]:
+        """The ids of the events."""
+        return [e["id"] for body in self.gateway.posts[connection] for e in json.loads(body)["events"]]
+
+
 @pytest.fixture
-def subscribe(database: DynamoDBClient) -> object:
-    connections = Connections(database, resources.CONNECTIONS.lower())
-    subscriptions = Subscriptions(database, resources.SUBSCRIPTIONS.lower(), 1)
-
-    def add(connection_id: str, *topics: str) -> None:
-        connections.put(Connection(connection_id, "chaincast.v1", "", "", NOW))
-        subscriptions.add(connection_id, "chaincast.v1", topics, 50, NOW)
-
-    return add
+def stage(fanout: ModuleType, gateway: ScriptedServer, database: DynamoDBClient) -> Stage:
+    return Stage(gateway, fanout, database)
 
 
-def event_of(*batches: Batch, group: str = "anvil#0") -> SqsEvent:
-    return {"Records": [record(b, group) for b in batches]}
-
-
-def record(batch: Batch, group: str = "anvil#0", receives: int = 1) -> SqsRecord:
+def record(work: Batch | Work, group: str = "anvil#0", receives: int = 1) -> SqsRecord:
+    if isinstance(work, Batch):
+        work = Deliver(Worker(1, 0, (1,)), work)
+    seq = work.batch.seq if isinstance(work, Deliver) else work.seq
     return {
-        "messageId": f"{group} {batch.cursor}",
-        "receiptHandle": f"handle {batch.cursor}",
-        "body": encode_body(batch),
+        "messageId": f"{group} {type(work).__name__.lower()} {seq}",
+        "receiptHandle": f"handle {seq}",
+        "body": encode_work(work),
         "attributes": {
             "MessageGroupId": group,
             "ApproximateReceiveCount": str(receives),
@@ -82,84 +109,191 @@ def record(batch: Batch, group: str = "anvil#0", receives: int = 1) -> SqsRecord
 
 
 def batch(seq: int, *logs: int, source: str = "anvil") -> Batch:
-    return make_batch(*(make_event(i, network=source) for i in logs or (0,)), seq=seq, source=source)
+    return make_batch(
+        *(make_event(i, network=source, block=seq) for i in logs or (0,)), seq=seq, block=seq, source=source
+    )
 
 
-def cursors(gateway: ScriptedServer, connection: str) -> list[str]:
-    return [json.loads(body)["cursor"] for body in gateway.posts[connection]]
+def ids(*batches: Batch) -> list[str]:
+    return [e.id for b in batches for e in b.events]
 
 
-def failed(answer: dict[str, list[dict[str, str]]]) -> list[str]:
-    return [f["itemIdentifier"] for f in answer["batchItemFailures"]]
+def test_the_batches_of_one_invocation_are_one_message_to_each_subscriber(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil")
+    stage.subscribe("b", "trades:*:*")
+    stage.subscribe("c", "tokens:anvil")
+    batches = [batch(i, 0, 1) for i in range(1, 6)]
+    assert stage.run(*map(record, batches)) == []
+    assert stage.cursors("a") == stage.cursors("b") == ["000000000005"]
+    assert stage.told("a") == stage.told("b") == ids(*batches)
+    assert stage.gateway.posts["c"] == []
+    assert stage.run(record(batch(6))) == []
+    assert stage.cursors("a") == ["000000000005", "000000000006"]
 
 
-def test_batches_reach_their_subscribers_in_order(
-    fanout: ModuleType, gateway: ScriptedServer, subscribe: object
-) -> None:
-    subscribe("a", "network:anvil")  # type: ignore[operator]  # the fixture's function
-    subscribe("b", "trades:*:*")  # type: ignore[operator]  # as above
-    subscribe("c", "tokens:anvil")  # type: ignore[operator]  # as above
-    answer = fanout.handler(event_of(*(batch(i, 0, 1) for i in range(1, 6))), Context())
-    assert failed(answer) == []
-    assert cursors(gateway, "a") == cursors(gateway, "b") == [f"{i:012d}" for i in range(1, 6)]
-    assert gateway.posts["c"] == []
+def test_kinds_are_what_a_subscription_lets_through(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil", kinds=["token.created"])
+    stage.subscribe("b", "network:anvil", kinds=["trade", "alert"])
+    both = make_batch(make_event(0), make_event(1, kind="token.created"))
+    assert stage.run(record(both)) == []
+    assert (stage.told("a"), stage.told("b")) == ([both.events[1].id], [both.events[0].id])
 
 
-def test_who_is_gone_is_forgotten(fanout: ModuleType, gateway: ScriptedServer, subscribe: object) -> None:
-    subscribe("a", "network:anvil", "price:BTC")  # type: ignore[operator]  # the fixture's function
-    subscribe("b", "network:anvil")  # type: ignore[operator]  # as above
-    gateway.script["a"].append(410)
-    assert failed(fanout.handler(event_of(batch(1)), Context())) == []
+def test_subscribers_beyond_a_page_are_reached_once_each(stage: Stage) -> None:
+    names = [f"c{i:03d}" for i in range(137)]
+    for name in names:
+        stage.subscribe(name, "network:anvil", "trades:*:*") if int(name[1:]) % 3 else stage.subscribe(
+            name, "network:*"
+        )
+    stage.gateway.page_size = 10
+    one = batch(1)
+    assert stage.run(record(one)) == []
+    assert all(stage.told(name) == ids(one) for name in names)
+
+
+def test_who_is_gone_is_forgotten(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil", "price:BTC")
+    stage.subscribe("b", "network:anvil")
+    stage.gateway.script["a"].append(410)
+    assert stage.run(record(batch(1))) == []
     assert {i["connection_id"]["S"] for i in items(resources.CONNECTIONS)} == {"b"}
     assert {i["connection_id"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"b"}
-    assert len(gateway.posts["b"]) == 1
+    assert len(stage.gateway.posts["b"]) == 1
 
 
-def test_a_failed_batch_and_those_behind_it_are_handed_back_other_groups_go_on(
-    fanout: ModuleType, gateway: ScriptedServer, subscribe: object, monkeypatch: pytest.MonkeyPatch
+def test_what_failed_is_handed_back_other_groups_go_on_and_nobody_gets_it_twice(stage: Stage) -> None:
+    for name in ("a", "b", "c"):
+        stage.subscribe(name, "network:anvil")
+    stage.subscribe("o", "network:bsc")
+    one, two, three = batch(1), batch(2), batch(3)
+    stage.gateway.script["b"].extend([500] * 5)
+    failed = stage.run(record(one), record(batch(1, source="bsc"), "bsc#0"), record(two))
+    assert failed == ["anvil#0 deliver 1", "anvil#0 deliver 2"]
+    assert stage.told("a") == stage.told("c") == ids(one, two)
+    assert (stage.told("b"), len(stage.told("o"))) == ([], 1)
+    assert stage.run(record(one, receives=2), record(two, receives=2), record(three)) == []
+    assert stage.told("a") == stage.told("b") == stage.told("c") == ids(one, two, three)
+    assert stage.cursors("b") == ["000000000003"]
+
+
+def test_fewer_batches_than_were_handed_back_may_come_again(stage: Stage) -> None:
+    for name in ("a", "b"):
+        stage.subscribe(name, "network:anvil")
+    batches = [batch(i) for i in (1, 2, 3)]
+    stage.gateway.script["b"].extend([500] * 5)
+    assert len(stage.run(*map(record, batches))) == 3
+    for one in batches:
+        assert stage.run(record(one, receives=2)) == []
+    assert stage.told("a") == stage.told("b") == ids(*batches)
+
+
+def test_when_time_runs_out_the_rest_get_theirs_next_time(stage: Stage) -> None:
+    names = [f"c{i:02d}" for i in range(40)]
+    for name in names:
+        stage.subscribe(name, "network:anvil")
+    for name in names[10:]:
+        stage.gateway.script[name].extend([500] * 4)  # a second or two of trying
+    one = batch(1)
+    assert stage.run(record(one), milliseconds=stage.module.RESERVE_MS + 200) == ["anvil#0 deliver 1"]
+    assert sum(bool(stage.gateway.posts[name]) for name in names) < 40
+    for name in names:
+        stage.gateway.script[name].clear()
+    assert stage.run(record(one, receives=2)) == []
+    assert all(stage.told(name) == ids(one) for name in names)
+
+
+def test_a_damaged_message_stops_its_group_only(stage: Stage) -> None:
+    stage.subscribe("a", "network:*")
+    broken: SqsRecord = {**record(batch(2)), "body": "nonsense"}
+    failed = stage.run(record(batch(1)), broken, record(batch(3)), record(batch(1, source="bsc"), "bsc#0"))
+    assert failed == ["anvil#0 deliver 2", "anvil#0 deliver 3"]
+    assert sorted(stage.cursors("a")) == ["000000000001"] * 2
+
+
+def test_a_throttled_query_is_tried_again(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil")
+    stage.gateway.script["Query"].extend([400, 500, "drop"])
+    assert stage.run(record(batch(1))) == []
+    assert stage.cursors("a") == ["000000000001"]
+
+
+def test_a_table_that_stays_away_hands_everything_back(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil")
+    stage.gateway.script["Query"].extend([500] * 200)
+    assert stage.run(record(batch(1))) == ["anvil#0 deliver 1"]
+    stage.gateway.script["Query"].clear()
+    assert stage.run(record(batch(1), receives=2)) == []
+    assert stage.cursors("a") == ["000000000001"]
+
+
+def test_with_too_little_time_left_everything_is_handed_back(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil")
+    failed = stage.run(record(batch(1)), record(batch(2)), milliseconds=stage.module.RESERVE_MS - 1)
+    assert len(failed) == 2
+    assert stage.gateway.posts["a"] == []
+
+
+def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage, database: DynamoDBClient) -> None:
+    holds, place = Holds(database, resources.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    for name in ("a", "b"):
+        stage.subscribe(name, "network:anvil")
+    holds.place(place, 0, NOW)
+    assert stage.run(record(batch(1)), record(batch(2))) == []
+    assert (stage.told("a"), len(stage.told("b"))) == ([], 2)
+    assert not holds.lift(place, 1)
+    assert holds.lift(place, 2)
+    assert stage.run(record(batch(2)), record(batch(3))) == []
+    assert stage.told("a") == ids(batch(3))
+    holds.remove(place)
+    assert stage.run(record(batch(4))) == []
+    assert stage.told("a") == ids(batch(3), batch(4))
+
+
+def test_a_hold_lifted_between_read_and_write_is_respected(
+    stage: Stage, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    subscribe("a", "network:anvil")  # type: ignore[operator]  # the fixture's function
-    subscribe("b", "network:bsc")  # type: ignore[operator]  # as above
-    retried: list[SqsRecord] = []
-    monkeypatch.setattr(fanout, "_retry_soon", retried.extend)
-    gateway.script["a"].extend([200, 500, 500, 500, 500])
-    records = [record(batch(i)) for i in (1, 2, 3)]
-    others = [record(batch(i, source="bsc"), group="bsc#0") for i in (1, 2)]
-    answer = fanout.handler({"Records": [records[0], others[0], *records[1:], others[1]]}, Context())
-    assert failed(answer) == ["anvil#0 000000000002", "anvil#0 000000000003"]
-    assert retried == records[1:]
-    assert cursors(gateway, "a") == ["000000000001"]
-    assert cursors(gateway, "b") == ["000000000001", "000000000002"]
+    holds, place = Holds(database, resources.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    stage.subscribe("a", "network:anvil")
+    holds.place(place, 0, NOW)
+    stage.gateway.before["UpdateItem"] = lambda: holds.lift(place, 1)
+    assert stage.run(record(batch(1)), record(batch(2))) == []
+    assert stage.told("a") == ids(batch(2))
 
 
-def test_a_damaged_message_stops_its_group_only(
-    fanout: ModuleType, gateway: ScriptedServer, subscribe: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    subscribe("a", "network:*")  # type: ignore[operator]  # the fixture's function
-    monkeypatch.setattr(fanout, "_retry_soon", lambda records: None)
-    broken: SqsRecord = {**record(batch(1)), "body": "nonsense"}
-    answer = fanout.handler(
-        {"Records": [broken, record(batch(2)), record(batch(1, source="bsc"), group="bsc#0")]}, Context()
-    )
-    assert failed(answer) == ["anvil#0 000000000001", "anvil#0 000000000002"]
-    assert len(gateway.posts["a"]) == 1
+def test_rows_under_another_number_of_shards_are_found(stage: Stage) -> None:
+    names = [f"c{i}" for i in range(24)]
+    for i, name in enumerate(names):
+        stage.subscribe(name, "network:anvil", shards=(1, 4, 6)[i % 3])
+    one = batch(1)
+    workers = [Worker(4, shard, (1, 4, 6)) for shard in range(4)]
+    records = [record(Deliver(worker, one), f"anvil#{worker.shard}") for worker in workers]
+    for r in records[:2]:
+        assert stage.run(r) == []
+    assert {name for name in names if stage.told(name)} == {name for name in names if shard_of(name, 4) < 2}
+    assert stage.run(*records[2:]) == []
+    assert all(stage.told(name) == ids(one) for name in names)
 
 
-def test_a_throttled_query_is_tried_again(fanout: ModuleType, gateway: ScriptedServer, subscribe: object) -> None:
-    subscribe("a", "network:anvil")  # type: ignore[operator]  # the fixture's function
-    gateway.script["query"].extend([400, 500, "drop"])
-    assert failed(fanout.handler(event_of(batch(1)), Context())) == []
-    assert cursors(gateway, "a") == ["000000000001"]
+def test_what_the_message_function_writes_now_is_read_whatever_the_listener_knows(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil", shards=1)  # as this deployment's settings say
+    assert stage.run(record(Deliver(Worker(2, shard_of("a", 2), (2,)), batch(1)), "anvil#0")) == []
+    assert stage.told("a") == ids(batch(1))
 
 
-def test_with_too_little_time_left_everything_is_handed_back(
-    fanout: ModuleType, gateway: ScriptedServer, subscribe: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    subscribe("a", "network:anvil")  # type: ignore[operator]  # the fixture's function
-    monkeypatch.setattr(fanout, "_retry_soon", lambda records: None)
-    answer = fanout.handler(event_of(batch(1), batch(2)), Context(milliseconds=fanout.RESERVE_MS - 1))
-    assert len(failed(answer)) == 2
-    assert gateway.posts["a"] == []
+def test_a_new_group_waits_until_the_old_ones_are_closed(stage: Stage) -> None:
+    stage.subscribe("a", "network:anvil")
+    old = [Worker(2, shard, (2,)) for shard in (0, 1)]
+    new = Worker(1, 0, (1, 2))
+    behind = [record(Open(new, "anvil", 7, 2)), record(Deliver(new, batch(8)))]
+    assert stage.run(*behind) == ["anvil#0 open 7", "anvil#0 deliver 8"]
+    assert stage.run(record(Close(old[0], "anvil", 7), "anvil#0")) == []
+    assert stage.run(*behind) == ["anvil#0 open 7", "anvil#0 deliver 8"]
+    assert stage.run(record(Close(old[1], "anvil", 6), "anvil#1")) == []  # an older change
+    assert stage.run(*behind) == ["anvil#0 open 7", "anvil#0 deliver 8"]
+    assert stage.told("a") == []
+    assert stage.run(record(Close(old[1], "anvil", 7), "anvil#1")) == []
+    assert stage.run(*behind) == []
+    assert stage.told("a") == ids(batch(8))
 
 
 @pytest.mark.parametrize(("receives", "seconds"), [(1, 1), (2, 2), (4, 8), (30, 60)])
@@ -169,4 +303,4 @@ def test_handed_back_messages_come_again_soon_and_ever_later(
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(queues, "change_message_visibility", lambda **parameters: asked.append(parameters))
     fanout._retry_soon([record(batch(1), receives=receives)])
-    assert [(a["ReceiptHandle"], a["VisibilityTimeout"]) for a in asked] == [("handle 000000000001", seconds)]
+    assert [(a["ReceiptHandle"], a["VisibilityTimeout"]) for a in asked] == [("handle 1", seconds)]

@@ -137,7 +137,8 @@ def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node,
             Log(database, resources.LOG.lower(), 3600),
             History(database, resources.HISTORY.lower(), 3600),
             Contracts(database, state, "anvil"),
-            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE], 1),
+            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE]),
+            1,
         )
 
         def indexer() -> Indexer:

@@ -93,7 +93,7 @@ def test_subscribing_pinging_leaving() -> None:
     message = load("message")
     subscribed = say(message, {"type": "subscribe", "id": 1, "topics": ["trades:ANVIL:*"]})
     assert subscribed == {"type": "subscribed", "id": 1, "topics": ["trades:anvil:*"]}
-    assert {i["topic_shard"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"trades:anvil:*#0", "connection/c1="}
+    assert {i["topic_shard"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"trades:anvil:*#1.0", "connection/c1="}
     assert say(message, {"type": "ping", "id": 2})["type"] == "pong"
     assert say(message, {"type": "unsubscribe", "id": 3, "topics": ["trades:anvil:*"]})["type"] == "unsubscribed"
     load("disconnect").handler(make_event("DISCONNECT"), Context())
@@ -129,6 +129,6 @@ def test_a_fault_of_ours_is_answered_and_logged_not_raised(caplog: pytest.LogCap
 
 
 def test_jobs_that_are_none_are_refused() -> None:
-    for body in ("", "[]", "{}", '{"job":"dance"}', '{"job":"greet"}'):
+    for body in ("", "[]", "{}", '{"job":"dance"}', '{"job":"greet"}', '{"job":"replay","connection_id":"c"}'):
         with pytest.raises(CodecError):
             parse_job(body)

@@ -48,7 +48,8 @@ def make_sink(database: DynamoDBClient, queues: SQSClient, monkeypatch: pytest.M
             Log(database, resources.LOG.lower(), HOUR),
             History(database, resources.HISTORY.lower(), HOUR),
             Contracts(database, state, "anvil"),
-            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE], shards),
+            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE]),
+            shards,
         )
 
     return make

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import resources
-from chaincast.aws.connections import Connections
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.subscriptions import Subscriptions, index_key
 from chaincast.errors import ClientError, Code
-from chaincast.shards import partition, shard_of
+from chaincast.shards import home
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:
@@ -37,11 +36,11 @@ def held(connection_id: str = "c1") -> set[str]:
 
 
 def at(*topics: str, connection_id: str = "c1") -> set[str]:
-    return {partition(t, shard_of(connection_id, 4)) for t in topics}
+    return {home(t, connection_id, 4) for t in topics}
 
 
 def test_a_row_per_topic_in_the_connections_shard(subscriptions: Subscriptions) -> None:
-    subscriptions.add("c1", V1, ["a:1", "b:2"], 50, NOW)
+    subscriptions.add("c1", V1, ["a:1", "b:2"], (), 50, NOW)
     assert rows() == at("a:1", "b:2")
     assert held() == {"a:1", "b:2"}
     row = next(i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"] in rows())
@@ -50,24 +49,24 @@ def test_a_row_per_topic_in_the_connections_shard(subscriptions: Subscriptions) 
 
 
 def test_subscribing_again_changes_nothing(subscriptions: Subscriptions) -> None:
-    subscriptions.add("c1", V1, ["a:1"], 1, NOW)
-    subscriptions.add("c1", V1, ["a:1"], 1, NOW)
+    subscriptions.add("c1", V1, ["a:1"], (), 1, NOW)
+    subscriptions.add("c1", V1, ["a:1"], (), 1, NOW)
     assert rows() == at("a:1")
 
 
 def test_the_limit_refuses_whole_and_keeps_what_was(subscriptions: Subscriptions) -> None:
-    subscriptions.add("c1", V1, ["a:1", "a:2"], 3, NOW)
+    subscriptions.add("c1", V1, ["a:1", "a:2"], (), 3, NOW)
     with pytest.raises(ClientError, match="4 topics would be subscribed; at most 3") as caught:
-        subscriptions.add("c1", V1, ["a:2", "a:3", "a:4"], 3, NOW)
+        subscriptions.add("c1", V1, ["a:2", "a:3", "a:4"], (), 3, NOW)
     assert caught.value.code == Code.MAX_SUBSCRIPTIONS
     assert rows() == at("a:1", "a:2")
     assert held() == {"a:1", "a:2"}
-    subscriptions.add("c1", V1, ["a:3"], 3, NOW)
+    subscriptions.add("c1", V1, ["a:3"], (), 3, NOW)
 
 
 def test_more_topics_than_one_batch_write_takes(subscriptions: Subscriptions) -> None:
     topics = [f"price:S{i}" for i in range(60)]
-    subscriptions.add("c1", V1, topics, 100, NOW)
+    subscriptions.add("c1", V1, topics, (), 100, NOW)
     assert rows() == at(*topics)
     subscriptions.remove("c1", topics[:40])
     assert rows() == at(*topics[40:])
@@ -77,29 +76,67 @@ def test_more_topics_than_one_batch_write_takes(subscriptions: Subscriptions) ->
 def test_removing_what_is_not_held_is_no_error(subscriptions: Subscriptions) -> None:
     subscriptions.remove("c1", ["a:1"])
     assert items(resources.SUBSCRIPTIONS) == []
-    subscriptions.add("c1", V1, ["a:1"], 5, NOW)
+    subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     subscriptions.remove("c1", ["a:1", "a:2"])
     assert rows() == set()
 
 
-def test_forgetting_leaves_nothing_and_touches_nobody_else(
+def test_a_connections_rows_stay_under_the_shards_it_began_with(
     subscriptions: Subscriptions, database: DynamoDBClient
 ) -> None:
-    forgetter = Forgetter(Connections(database, resources.CONNECTIONS.lower()), subscriptions)
-    for name in ("c1", "c2"):
-        subscriptions.add(name, V1, ["a:1", "b:2"], 5, NOW)
-    forgetter.forget("c1")
-    forgetter.forget("c1")
-    assert rows() == held() == set()
+    subscriptions.add("c1", V1, ["a:1", "b:2"], (), 5, NOW)
+    later = Subscriptions(database, resources.SUBSCRIPTIONS.lower(), shards=8)
+    later.add("c1", V1, ["c:3"], (), 5, NOW)
+    later.add("c2", V1, ["c:3"], (), 5, NOW)
+    assert rows() == at("a:1", "b:2", "c:3")
+    assert rows("c2") == {home("c:3", "c2", 8)}
+    later.remove("c1", ["b:2"])
+    assert rows() == at("a:1", "c:3")
+    later.remove_all(["c1", "c2"])
+    assert items(resources.SUBSCRIPTIONS) == []
+
+
+def test_kinds_stand_in_the_rows(subscriptions: Subscriptions) -> None:
+    subscriptions.add("c1", V1, ["a:1"], ("trade", "alert"), 5, NOW)
+    subscriptions.add("c1", V1, ["b:2"], (), 5, NOW)
+    assert subscriptions.rows_of("c1") == ({"a:1": frozenset({"trade", "alert"}), "b:2": None}, True)
+    assert subscriptions.rows_of("c2") == ({}, True)
+
+
+def test_while_a_topic_is_reserved_and_has_no_row_that_is_not_all(subscriptions: Subscriptions) -> None:
+    seen = []
+    subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
+    subscriptions.add("c1", V1, ["b:2"], (), 5, NOW, lambda: seen.append(subscriptions.rows_of("c1")))
+    assert seen == [({"a:1": None}, False)]
+
+
+@pytest.fixture
+def forgetter(database: DynamoDBClient) -> Forgetter:
+    return Forgetter(database, resources.CONNECTIONS.lower(), resources.SUBSCRIPTIONS.lower())
+
+
+def test_forgetting_leaves_nothing_and_touches_nobody_else(subscriptions: Subscriptions, forgetter: Forgetter) -> None:
+    for name in ("c1", "c2", "c3"):
+        subscriptions.add(name, V1, ["a:1", "b:2"], (), 5, NOW)
+    assert forgetter.forget(["c1", "c3"]) == 2 + 4 + 2
+    forgetter.forget(["c1"])
+    assert rows() == held() == rows("c3") == set()
     assert rows("c2") == at("a:1", "b:2", connection_id="c2")
 
 
-def test_a_row_without_an_index_item_goes_by_the_topics_that_were_seen(
-    subscriptions: Subscriptions, database: DynamoDBClient
+def test_hundreds_are_forgotten_in_batches(subscriptions: Subscriptions, forgetter: Forgetter) -> None:
+    names = [f"c{i}" for i in range(130)]
+    for name in names:
+        subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
+    forgetter.forget(names)
+    assert items(resources.SUBSCRIPTIONS) == []
+
+
+def test_a_row_without_an_index_item_goes_by_the_topics_and_shards_that_were_seen(
+    subscriptions: Subscriptions, forgetter: Forgetter, database: DynamoDBClient
 ) -> None:
-    forgetter = Forgetter(Connections(database, resources.CONNECTIONS.lower()), subscriptions)
-    subscriptions.add("c1", V1, ["a:1"], 5, NOW)
+    subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     key = {"topic_shard": {"S": index_key("c1")}, "connection_id": {"S": "c1"}}
     database.delete_item(TableName=resources.SUBSCRIPTIONS.lower(), Key=key)
-    forgetter.forget("c1", ["a:1"])
+    forgetter.forget(["c1"], ["a:1"], [1, 4])
     assert items(resources.SUBSCRIPTIONS) == []

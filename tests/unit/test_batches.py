@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.aws.queue import decode_body, encode_body, shard_of_group
 from chaincast.batches import Batch, Retraction, decode_batch, encode_batch, split_batch
 from chaincast.errors import CodecError
 from chaincast.events import Event
@@ -42,9 +41,8 @@ batches = st.builds(
 
 
 @given(batches)
-def test_what_is_encoded_comes_back_from_log_and_queue(batch: Batch) -> None:
+def test_what_is_encoded_comes_back(batch: Batch) -> None:
     assert decode_batch(encode_batch(batch)) == batch
-    assert decode_body(encode_body(batch)) == batch
 
 
 @given(batches)
@@ -97,15 +95,3 @@ def test_what_this_version_did_not_write_is_refused(data: bytes) -> None:
 def test_damage_is_refused_and_nothing_else_happens(data: bytes) -> None:
     with pytest.raises(CodecError):
         decode_batch(data)
-
-
-@pytest.mark.parametrize("body", ["", "!", "bm9uc2Vuc2U=", "ü"])
-def test_a_message_that_is_no_batch_is_refused(body: str) -> None:
-    with pytest.raises(CodecError):
-        decode_body(body)
-
-
-def test_a_group_names_its_shard() -> None:
-    assert shard_of_group("bsc#3") == 3
-    with pytest.raises(CodecError, match="source#shard"):
-        shard_of_group("bsc")

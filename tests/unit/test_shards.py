@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.shards import partition, shard_of, topic_of_partition
+from chaincast.shards import home, partition, shard_of, workers
 
 
 @given(st.text(max_size=30), st.integers(1, 64))
@@ -24,6 +24,30 @@ def test_a_connection_of_one_shard_needs_no_hash() -> None:
     assert shard_of("anything", 1) == 0
 
 
-def test_a_partition_is_a_topic_and_a_shard() -> None:
-    assert partition("trades:bsc:*", 3) == "trades:bsc:*#3"
-    assert topic_of_partition("trades:bsc:*#3") == "trades:bsc:*"
+def test_a_partition_is_a_topic_and_a_shard_of_so_many() -> None:
+    assert partition("trades:bsc:*", 4, 3) == "trades:bsc:*#4.3"
+    assert home("tokens:bsc", "L1=", 1) == "tokens:bsc#1.0"
+
+
+def test_a_worker_reads_its_own_partition_only_while_s_does_not_change() -> None:
+    assert [w.partitions("system") for w in workers(2, ())] == [[("system#2.0", False)], [("system#2.1", False)]]
+
+
+@given(
+    st.lists(st.text("abcXYZ019=-_", min_size=1, max_size=12), unique=True, max_size=40),
+    st.integers(1, 12),
+    st.lists(st.integers(1, 12), max_size=3),
+    st.data(),
+)
+def test_whatever_s_a_row_was_written_under_exactly_one_worker_finds_it(
+    connections: list[str], shards: int, readable: list[int], data: st.DataObject
+) -> None:
+    under = {c: data.draw(st.sampled_from([shards, *readable])) for c in connections}
+    rows = {c: home("system", c, under[c]) for c in connections}
+    found: list[str] = []
+    for worker in workers(shards, readable):
+        for key, shared in worker.partitions("system"):
+            here = [c for c in connections if rows[c] == key]
+            assert shared or all(worker.serves(c) for c in here)
+            found += [c for c in here if worker.serves(c)]
+    assert sorted(found) == sorted(connections)

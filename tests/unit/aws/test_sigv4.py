@@ -43,24 +43,30 @@ def test_signatures_are_botocores(
     now = at.replace(microsecond=0, tzinfo=UTC)
     extra = (("content-type", "application/x-amz-json-1.0"), ("x-amz-target", "A.Query")) if with_headers else ()
     path = f"/prod/@connections/{encode_segment(connection_id)}"
-    lines = Signer(credentials, "eu-west-1", service).headers(
-        "POST", "api.example.com:8443", path, payload_hash(body), now.timestamp(), extra
-    )
-    ours = dict(line.split(": ", 1) for line in lines.strip().split("\r\n"))
+    signer = Signer(credentials, "eu-west-1", service, "api.example.com:8443", extra)
+    ours = headers(signer.head(path, payload_hash(body), now.timestamp()))
     url = f"https://api.example.com:8443{path}"
-    assert ours["Authorization"] == botocore_authorization(credentials, url, body, service, now, dict(extra))
-    assert ours.get("X-Amz-Security-Token", "") == credentials.token
+    assert ours["authorization"] == botocore_authorization(credentials, url, body, service, now, dict(extra))
+    assert ours.get("x-amz-security-token", "") == credentials.token
+    assert ours["host"] == "api.example.com:8443"
+    assert all(ours[name] == value for name, value in extra)
 
 
-def test_the_days_key_is_renewed_at_midnight() -> None:
-    signer = Signer(Credentials("AKID", "secret"), "eu-west-1", "execute-api")
-    before = datetime(2026, 5, 31, 23, 59, 59, tzinfo=UTC)
+def headers(head: str) -> dict[str, str]:
+    line, *rest = head.split("\r\n")
+    assert line.startswith("POST /prod/@connections/")
+    return dict(text.split(": ", 1) for text in rest)
+
+
+def test_one_signer_serves_any_order_of_times_across_midnight() -> None:
+    signer = Signer(Credentials("AKID", "secret"), "eu-west-1", "execute-api", "h")
+    before = datetime(2026, 5, 31, 23, 59, 59, 900_000, tzinfo=UTC)
     after = datetime(2026, 6, 1, 0, 0, 0, tzinfo=UTC)
-    for now in (before, after, before):
-        lines = signer.headers("POST", "h", "/p", payload_hash(b""), now.timestamp())
-        fresh = Signer(Credentials("AKID", "secret"), "eu-west-1", "execute-api")
-        assert lines == fresh.headers("POST", "h", "/p", payload_hash(b""), now.timestamp())
-        assert f"{now:%Y%m%d}/eu-west-1/execute-api/aws4_request" in lines
+    for now in (before, before, after, after, before):
+        head = signer.head("/p", payload_hash(b""), now.timestamp())
+        fresh = Signer(Credentials("AKID", "secret"), "eu-west-1", "execute-api", "h")
+        assert head == fresh.head("/p", payload_hash(b""), now.timestamp())
+        assert f"{now:%Y%m%d}/eu-west-1/execute-api/aws4_request" in head
 
 
 def test_credentials_come_from_the_environment() -> None:

@@ -53,11 +53,15 @@ def topics(*texts: str) -> tuple[Topic, ...]:
         ),
         (
             {"type": "subscribe", "topics": ["tokens:bsc"], "since": "000000000007"},
-            Subscribe(topics("tokens:bsc"), {"bsc": "000000000007"}),
+            Subscribe(topics("tokens:bsc"), since={"bsc": "000000000007"}),
         ),
         (
             {"type": "subscribe", "topics": ["tokens:*"], "since": {"bsc": "000000000007", "eth": "000000000001"}},
-            Subscribe(topics("tokens:*"), {"bsc": "000000000007", "eth": "000000000001"}),
+            Subscribe(topics("tokens:*"), since={"bsc": "000000000007", "eth": "000000000001"}),
+        ),
+        (
+            {"type": "subscribe", "topics": ["contract:bsc:*"], "kinds": ["trade", "token.created"]},
+            Subscribe(topics("contract:bsc:*"), ("trade", "token.created")),
         ),
         ({"type": "unsubscribe", "id": 0, "topics": ["system"]}, Unsubscribe(topics("system"), 0)),
         ({"type": "ping", "unknown": "is ignored"}, Ping()),
@@ -87,6 +91,9 @@ SUB = {"type": "subscribe", "id": "r1"}
         ({**SUB, "topics": ["trades:bsc"]}, Code.BAD_TOPIC, "trades:{network}:{token}"),
         ({**SUB, "topics": ["x" * 5000]}, Code.BAD_MESSAGE, "at most 1024"),
         ({**SUB, "topics": ["system"] * 6}, Code.TOO_MANY_TOPICS, "6 topics in one message; at most 5"),
+        ({**SUB, "topics": ["system"], "kinds": "trade"}, Code.BAD_MESSAGE, "kinds is 'trade'"),
+        ({**SUB, "topics": ["system"], "kinds": ["Trade!"]}, Code.BAD_MESSAGE, "kinds.0 is 'Trade!'"),
+        ({**SUB, "topics": ["system"], "kinds": ["a"] * 21}, Code.BAD_MESSAGE, "at most 20"),
         ({**SUB, "topics": ["system"], "since": 3}, Code.BAD_MESSAGE, "since"),
         ({**SUB, "topics": ["tokens:a"], "since": "7"}, Code.BAD_CURSOR, "12 digits"),
         ({**SUB, "topics": ["tokens:a"], "since": {"a": "x"}}, Code.BAD_CURSOR, "'x' of 'a'"),
@@ -101,6 +108,18 @@ def test_a_bad_message_gets_code_words_and_its_id(message: object, code: Code, w
     assert words in caught.value.message
     assert caught.value.request_id == "r1"
     assert told(caught.value) == {"type": "error", "id": "r1", "code": code.value, "message": caught.value.message}
+
+
+def test_an_error_carries_its_details() -> None:
+    error = ClientError(Code.CURSOR_EXPIRED, "too old", 3, {"source": "bsc", "oldest": "000000000005"})
+    assert told(error) == {
+        "type": "error",
+        "id": 3,
+        "code": "CURSOR_EXPIRED",
+        "message": "too old",
+        "source": "bsc",
+        "oldest": "000000000005",
+    }
 
 
 @pytest.mark.parametrize("bad_id", [True, 1.5, [], {}, "x" * 129, 2**53])

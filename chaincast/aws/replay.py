@@ -1,0 +1,141 @@
+"""Replay: what a client missed, from the Log, in order; then the hand-over to fan-out, behind the last batch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from enum import Enum
+from itertools import islice
+from time import monotonic
+
+from chaincast import dialects
+from chaincast.aws.gateway import Gateway
+from chaincast.aws.holds import HoldLifted, Holds, Place
+from chaincast.aws.lifecycle import Replay
+from chaincast.aws.log import LogReader
+from chaincast.aws.resume import expired
+from chaincast.aws.subscriptions import Subscriptions
+from chaincast.batches import Batch
+from chaincast.cursors import format_cursor
+from chaincast.fanout.plan import Plan
+
+_TOGETHER = 25
+"""Log items that are told as one."""
+
+_PAUSE = 0.05
+_LOOKS = 60
+"""How often to look for the hold and the rows that the message function writes after it has ordered this job."""
+
+
+class Ending(Enum):
+    """How a replay ended."""
+
+    LIVE = "live"
+    GONE = "gone"
+    EXPIRED = "expired"
+    SUPERSEDED = "superseded"
+    """Another subscribe with `since` took the hold over, or there is none (any more)."""
+    UNFINISHED = "unfinished"
+    """Time was up, or API Gateway did not take a message: to go on another time."""
+
+
+class Replayer:
+    """One replay of one connection and source."""
+
+    def __init__(
+        self, job: Replay, log: LogReader, holds: Holds, subscriptions: Subscriptions, gateway: Gateway, max_bytes: int
+    ) -> None:
+        self._job = job
+        self._place = Place(job.connection_id, job.source, job.shards, job.token)
+        self._log = log
+        self._holds = holds
+        self._subscriptions = subscriptions
+        self._gateway = gateway
+        self._max_bytes = max_bytes
+        self.at = 0
+        """The batch up to which the client has everything."""
+        self.posted = 0
+
+    async def run(self, seconds: float) -> Ending:
+        """Replay until fan-out has taken over, but begin nothing after so many seconds."""
+        try:
+            since = await self._since()
+            if since is None:
+                return Ending.SUPERSEDED
+            self.at = since
+            ending = await self._replay(monotonic() + seconds)
+            if ending is Ending.UNFINISHED and self.at > since:
+                await asyncio.to_thread(self._holds.advance, self._place, self.at)
+            return ending
+        except HoldLifted:
+            return Ending.SUPERSEDED
+
+    async def _replay(self, until: float) -> Ending:
+        job = self._job
+        while monotonic() < until:
+            # Before the Log is read, so that what it does not have yet will find every row of ours in its place.
+            await self._topics()
+            found = await asyncio.to_thread(self._read)
+            if not found:
+                if await asyncio.to_thread(self._holds.lift, self._place, self.at):
+                    return Ending.LIVE
+                continue
+            if found[0].seq > self.at + 1:
+                await self._gateway.deliver([self._expired(found[0].seq - 1)], [job.connection_id])
+                return await self._given_up(Ending.EXPIRED)
+            # And after: what was subscribed before these batches came is held back as well, and so is ours to tell.
+            if (ending := await self._tell(found, await self._topics())) is not None:
+                return ending
+        return Ending.UNFINISHED
+
+    async def _since(self) -> int | None:
+        """Where to begin, once the hold is there: before, fan-out may still deliver. None if it does not come."""
+        for _ in range(_LOOKS):
+            since = await asyncio.to_thread(self._holds.since, self._place)
+            if since is not None:
+                return since
+            await asyncio.sleep(_PAUSE)
+        return None
+
+    async def _topics(self) -> Mapping[str, frozenset[str] | None]:
+        """What the connection listens to; whatever is being subscribed now, too, unless that seems to have failed."""
+        topics: Mapping[str, frozenset[str] | None] = {}
+        for _ in range(_LOOKS):
+            topics, complete = await asyncio.to_thread(self._subscriptions.rows_of, self._job.connection_id)
+            if complete:
+                break
+            await asyncio.sleep(_PAUSE)
+        return topics
+
+    def _read(self) -> list[Batch]:
+        """The next batches, the last of them with all its parts."""
+        found = list(islice(self._log.after(self._job.source, self.at, _TOGETHER), _TOGETHER))
+        while found and found[-1].part != found[-1].parts - 1:
+            whole = [batch for batch in found if batch.seq != found[-1].seq]
+            if whole:
+                return whole
+            found = list(islice(self._log.after(self._job.source, self.at), found[-1].parts))
+        return found
+
+    async def _tell(self, batches: list[Batch], topics: Mapping[str, frozenset[str] | None]) -> Ending | None:
+        plan = Plan(batches, self._max_bytes)
+        mask = 0
+        for topic, kinds in topics.items():
+            if seen := plan.topics.get(topic):
+                mask |= seen if kinds is None else seen & plan.of_kinds(kinds)
+        outcomes = await self._gateway.deliver(plan.messages((self._job.dialect, mask)), [self._job.connection_id])
+        self.posted += outcomes.posted
+        if outcomes.gone:
+            return await self._given_up(Ending.GONE)
+        if outcomes.left:
+            return Ending.UNFINISHED
+        self.at = batches[-1].seq
+        return None
+
+    async def _given_up(self, ending: Ending) -> Ending:
+        await asyncio.to_thread(self._holds.remove, self._place)
+        return ending
+
+    def _expired(self, oldest: int) -> bytes:
+        error = expired(self._job.source, format_cursor(self.at), oldest)
+        return dialects.get(self._job.dialect).outcome(error)

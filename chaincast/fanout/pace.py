@@ -1,0 +1,72 @@
+"""How fast to post: as fast as can be, until API Gateway says 429; then additive increase, multiplicative decrease.
+
+All shards of a stack share one quota that none of them knows, and each finds its share of it by this rule (AIMD: Chiu
+and Jain, 1989). Pure: the caller's clock, in seconds, comes with each call.
+"""
+
+from __future__ import annotations
+
+DECREASE = 0.7
+INCREASE = 100.0
+"""Posts per second, each second: the same for all, which is what makes their shares even."""
+
+ROUND = 0.2
+"""Seconds in which 429s count as one: those under way when the rate was lowered say nothing about the lower rate."""
+
+MIN_RATE = 5.0
+FREE_AFTER = 30.0
+"""Seconds without a 429 after which there is no limit again."""
+
+_BURST = 0.02
+
+
+class Pace:
+    """The rate of one process."""
+
+    def __init__(self) -> None:
+        self.limited = False
+        self.rate = 0.0
+        """Posts per second, while `limited`."""
+        self.posts = 0
+        """Posts accepted so far; the caller counts them here."""
+        self._tokens = 0.0
+        self._at = 0.0
+        self._lowered_at = 0.0
+        self._ticked_at = 0.0
+        self._ticked_posts = 0
+        self._measured = 0.0
+
+    def tick(self, now: float) -> None:
+        """To be called a few times a second while posts are under way: what the rate is measured by."""
+        elapsed = now - self._ticked_at
+        if elapsed > 0:
+            self._measured = (self.posts - self._ticked_posts) / elapsed
+        self._ticked_at, self._ticked_posts = now, self.posts
+
+    def refused(self, now: float) -> None:
+        """A post was answered 429."""
+        if self.limited and now - self._lowered_at < ROUND:
+            return
+        before = self.rate if self.limited else self._fastest(now)
+        self.rate = max(MIN_RATE, before * DECREASE)
+        self.limited = True
+        self._lowered_at = self._at = now
+        self._tokens = 0.0
+
+    def wait(self, now: float) -> float:
+        """Seconds to wait before the next post; 0: go, and this post is counted."""
+        elapsed, self._at = now - self._at, now
+        if now - self._lowered_at >= FREE_AFTER:
+            self.limited = False
+            return 0.0
+        self.rate += INCREASE * elapsed
+        self._tokens = min(max(1.0, self.rate * _BURST), self._tokens + self.rate * elapsed)
+        if self._tokens >= 1:
+            self._tokens -= 1
+            return 0.0
+        return (1 - self._tokens) / self.rate
+
+    def _fastest(self, now: float) -> float:
+        """Posts per second since the last tick or before it, whichever were more."""
+        elapsed = max(now - self._ticked_at, ROUND)
+        return max((self.posts - self._ticked_posts) / elapsed, self._measured)

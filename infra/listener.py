@@ -143,5 +143,6 @@ class Listener(Construct):
             security_groups=[group],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
-        service.node.add_dependency(self._fanout)  # who reads the queue knows what a new listener writes before it writes it
+        # Who reads the queue knows what a new listener writes there before it does.
+        service.node.add_dependency(self._fanout)
         return service

@@ -64,7 +64,7 @@ class Stage:
         self.retried: list[SqsRecord] = []
         self._connections = Connections(database, resources.CONNECTIONS.lower())
         self._database = database
-        module._retry_soon = self.retried.extend
+        vars(module)["_retry_soon"] = self.retried.extend
 
     def subscribe(self, connection_id: str, *topics: str, shards: int = 1, kinds: Sequence[str] = ()) -> None:
         self._connections.put(Connection(connection_id, V1, "", "", NOW))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from unittest.mock import patch
@@ -19,11 +19,12 @@ from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch, decode_batch
 from chaincast.errors import CursorTaken, LeaseLost
+from chaincast.fanout.work import Deliver
 from listener.adapters.base import Discovery
 from listener.sink import Sink
 from listener.sources.base import Block
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import items, take_batches
+from tests.integration.helpers import items, take_batches, take_work
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -155,6 +156,86 @@ def test_a_long_batch_is_several_items_of_one_number(make_sink: object) -> None:
 def test_each_shard_gets_the_batch(make_sink: object) -> None:
     started(make_sink, shards=3).write(batch(1), [])
     assert take_batches() == [batch(1)] * 3
+
+
+def summary() -> list[tuple[str, str, int]]:
+    """The queue's messages: what it is, of which worker, about which batch."""
+    return [
+        (
+            type(work).__name__.lower(),
+            f"{work.worker.shards}.{work.worker.shard}",
+            work.batch.seq if isinstance(work, Deliver) else work.seq,
+        )
+        for work in take_work()
+    ]
+
+
+def test_another_number_of_shards_closes_the_old_groups_and_opens_the_new(make_sink: object) -> None:
+    started(make_sink).write(batch(1), [])
+    sink = started(make_sink, shards=2)
+    sink.write(batch(2), [])
+    assert sorted(summary()) == [
+        ("close", "1.0", 1),
+        ("deliver", "1.0", 1),
+        ("deliver", "2.0", 2),
+        ("deliver", "2.1", 2),
+        ("open", "2.0", 1),
+        ("open", "2.1", 1),
+    ]
+    sink.close()
+    sink = started(make_sink, shards=2)
+    sink.write(batch(3), [])
+    assert sorted(summary()) == [("deliver", "2.0", 3), ("deliver", "2.1", 3)]
+    sink.close()
+    back = started(make_sink, shards=1)
+    back.write(batch(4), [])
+    assert ("open", "1.0", 3) in (messages := summary())
+    assert messages[-1] == ("deliver", "1.0", 4)
+
+
+@pytest.mark.parametrize("calls", range(1, 8))
+def test_a_change_of_shards_survives_a_crash_at_any_call(
+    make_sink: object, calls: int, database: DynamoDBClient, queues: SQSClient
+) -> None:
+    """What was in the Log and not marked as queued goes to the old workers, whatever was queued before the crash."""
+    started(make_sink).write(batch(1), [])
+    sink: Sink = make_sink(shards=2)  # type: ignore[operator]  # the fixture's function
+    with suppress(Crash), crash_at_call(calls, (database, "update_item"), (queues, "send_message")):
+        sink.recover("anvil")
+    sink = started(make_sink, shards=2)
+    sink.write(batch(2), [])
+    messages = summary()
+    assert {m for m in messages if m[0] == "deliver"} == {
+        ("deliver", "1.0", 1),
+        ("deliver", "2.0", 2),
+        ("deliver", "2.1", 2),
+    }
+    assert {m for m in messages if m[0] != "deliver"} == {("close", "1.0", 1), ("open", "2.0", 1), ("open", "2.1", 1)}
+    old = [m for m in messages if m[1] == "1.0"]
+    assert old.index(("deliver", "1.0", 1)) < old.index(("close", "1.0", 1))
+    for shard in ("2.0", "2.1"):
+        mine = [m[0] for m in messages if m[1] == shard]
+        assert mine.index("open") < mine.index("deliver")
+
+
+@contextmanager
+def crash_at_call(number: int, *functions: tuple[object, str]) -> Iterator[None]:
+    """Crash instead of the so-manieth call, counted over all of these functions."""
+    left = [number]
+
+    def guarded(real: Callable[..., object]) -> Callable[..., object]:
+        def call(**parameters: object) -> object:
+            left[0] -= 1
+            if left[0] == 0:
+                raise Crash
+            return real(**parameters)
+
+        return call
+
+    with ExitStack() as stack:
+        for client, name in functions:
+            stack.enter_context(patch.object(client, name, guarded(getattr(client, name))))
+        yield
 
 
 def test_only_one_listener_holds_the_lease(make_sink: object) -> None:

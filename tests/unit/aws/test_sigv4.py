@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 
 from chaincast.aws.sigv4 import Credentials, Signer, encode_segment, payload_hash
 
-connection_ids = st.text(alphabet="abcXYZ019=/+-_. @:~%é", min_size=1, max_size=24)
+# Not "." and "..": they would be no connection's path, but another.
+connection_ids = st.text(alphabet="abcXYZ019=/+-_. @:~%é", min_size=1, max_size=24).filter(
+    lambda s: s not in (".", "..")
+)
 secrets = st.text(alphabet="abcXYZ019/+=", min_size=16, max_size=40)
 
 

@@ -1,0 +1,351 @@
+"""`subscribe` with `since`: from the message function over the replay to the fan-out that goes on, on moto."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from chaincast.aws import clients, resources
+from chaincast.aws.connections import Connection, Connections
+from chaincast.aws.lifecycle import Replay, Settle, parse_job
+from chaincast.aws.log import Log
+from chaincast.batches import Batch, split_batch
+from chaincast.cursors import format_cursor
+from chaincast.fanout.work import Deliver, encode_work
+from chaincast.shards import Worker
+from functions.events import SqsRecord
+from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
+from tests.integration.helpers import Context, items
+from tests.integration.scripted import ScriptedServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Answer: TypeAlias = dict[str, Any]  # parsed JSON
+
+NOW = 1_700_000_000_000
+V1 = "chaincast.v1"
+
+
+class Stack:
+    """The three functions, the Log and a gateway."""
+
+    def __init__(self, gateway: ScriptedServer, database: DynamoDBClient) -> None:
+        self.gateway = gateway
+        self._database = database
+        self._log = Log(database, resources.LOG.lower(), 3600)
+        self._connections = Connections(database, resources.CONNECTIONS.lower())
+        self.message, self.lifecycle, self.fanout = (self._load(name) for name in ("message", "lifecycle", "fanout"))
+
+    @staticmethod
+    def _load(name: str) -> ModuleType:
+        sys.modules.pop(f"functions.{name}", None)
+        return importlib.import_module(f"functions.{name}")
+
+    def append(self, *batches: Batch) -> None:
+        for batch in batches:
+            for part in split_batch(batch):
+                write = self._log.append(part)["Put"]
+                self._database.put_item(TableName=write["TableName"], Item=write["Item"])
+            self._database.update_item(
+                TableName=resources.STATE.lower(),
+                Key={"key": {"S": f"network/{batch.source}"}, "sort": {"S": "checkpoint"}},
+                UpdateExpression="SET seq = :s",
+                ExpressionAttributeValues={":s": {"N": str(batch.seq)}},
+            )
+
+    def connect(self, connection_id: str = "c1") -> None:
+        self._connections.put(Connection(connection_id, V1, "", "", NOW))
+
+    def subscribe(self, *topics: str, connection_id: str = "c1", **more: object) -> Answer:
+        event = {
+            "requestContext": {"connectionId": connection_id, "eventType": "MESSAGE"},
+            "body": json.dumps({"type": "subscribe", "topics": topics, **more}),
+        }
+        answer: Answer = json.loads(self.message.handler(event, Context())["body"])
+        return answer
+
+    def jobs(self) -> list[Any]:
+        url = os.environ[resources.LIFECYCLE_QUEUE]
+        found = []
+        while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                found.append(message["Body"])
+                clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def work_off(self, milliseconds: int = 30_000) -> list[Any]:
+        """Do the jobs of the lifecycle queue; the jobs."""
+        bodies = self.jobs()
+        records = [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]
+        answer = self.lifecycle.handler({"Records": records}, Context(milliseconds))
+        assert answer == {"batchItemFailures": []}
+        return [parse_job(body) for body in bodies]
+
+    def fan_out(self, *batches: Batch) -> None:
+        records: list[SqsRecord] = [
+            {
+                "messageId": str(batch.seq),
+                "receiptHandle": "",
+                "body": encode_work(Deliver(Worker(1, 0, (1,)), batch)),
+                "attributes": {
+                    "MessageGroupId": f"{batch.source}#0",
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": str(NOW),
+                },
+            }
+            for batch in batches
+        ]
+        assert self.fanout.handler({"Records": records}, Context()) == {"batchItemFailures": []}
+
+    def told(self, connection: str = "c1") -> list[str]:
+        """The ids of the events that a connection was told of."""
+        found = []
+        for body in self.gateway.posts[connection]:
+            found += [e["id"] for e in json.loads(body).get("events", [])]
+        return found
+
+    def cursors(self, connection: str = "c1") -> list[str]:
+        return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
+
+    def close(self) -> None:
+        for module in (self.lifecycle, self.fanout):
+            module.management.close()
+            module.loop.run_until_complete(module.loop.shutdown_default_executor())
+        self.fanout.database.close()
+        for module in (self.lifecycle, self.fanout):
+            module.loop.run_until_complete(module.loop.shutdown_asyncgens())
+            module.loop.close()
+        for name in ("message", "lifecycle", "fanout"):
+            sys.modules.pop(f"functions.{name}")
+
+
+@pytest.fixture
+def stack(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    clients.sqs()  # boto3's clients are made before the endpoints change, and stay with moto
+    with ScriptedServer() as server:
+        monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        made = Stack(server, database)
+        made.connect()
+        yield made
+        made.close()
+
+
+def batch(seq: int, *, token: str = TOKEN, source: str = "anvil") -> Batch:
+    return make_batch(make_event(0, token=token, block=seq, network=source), seq=seq, block=seq, source=source)
+
+
+def ids(*batches: Batch) -> list[str]:
+    return [e.id for b in batches for e in b.events]
+
+
+def test_what_was_missed_comes_in_order_and_then_what_is_new(stack: Stack) -> None:
+    batches = [batch(i) for i in range(1, 61)]
+    stack.append(*batches[:59])
+    answer = stack.subscribe("network:anvil", id=1, since=format_cursor(5))
+    assert answer == {"type": "subscribed", "id": 1, "topics": ["network:anvil"]}
+    stack.fan_out(batches[58])  # lags behind the Log, and passes it over
+    assert stack.told() == []
+    assert [type(job) for job in stack.work_off()] == [Replay]
+    assert stack.told() == ids(*batches[5:59])
+    assert stack.cursors() == sorted(stack.cursors())
+    assert len(stack.cursors()) == 3  # twenty-five at a time
+    stack.fan_out(batches[58])  # once more: it lies before the hand-over
+    stack.append(batches[59])
+    stack.fan_out(batches[59])
+    assert stack.told() == ids(*batches[5:60])
+    assert stack.cursors()[-1] == format_cursor(60)
+
+
+def test_only_what_the_connection_listens_to_is_replayed(stack: Stack) -> None:
+    mine, others = [batch(i) for i in (1, 3)], batch(2, token=OTHER_TOKEN)
+    stack.append(mine[0], others, mine[1])
+    stack.subscribe(f"trades:anvil:{TOKEN}", since=format_cursor(0))
+    stack.work_off()
+    assert stack.told() == ids(*mine)
+
+
+def test_kinds_count_in_replay_too(stack: Stack) -> None:
+    both = make_batch(make_event(0), make_event(1, kind="token.created"), seq=1)
+    stack.append(both)
+    stack.subscribe("network:anvil", since=format_cursor(0), kinds=["token.created"])
+    stack.work_off()
+    assert stack.told() == [both.events[1].id]
+
+
+def test_long_batches_are_replayed_whole(stack: Stack) -> None:
+    long = make_batch(*(make_event(i, data={"x": "y" * 100_000}) for i in range(12)), seq=1)
+    stack.append(long, batch(2))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    stack.work_off()
+    assert stack.told() == [*ids(long), *ids(batch(2))]
+    assert stack.cursors() == [format_cursor(0)] * 11 + [format_cursor(1), format_cursor(2)]
+
+
+def test_with_nothing_missed_it_is_live_at_once(stack: Stack) -> None:
+    stack.append(batch(1))
+    stack.subscribe("network:anvil", since=format_cursor(1))
+    stack.work_off()
+    stack.append(batch(2))
+    stack.fan_out(batch(2))
+    assert stack.told() == ids(batch(2))
+
+
+def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.append(batch(1))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    from chaincast.aws.holds import Holds, Place
+
+    lift = Holds.lift
+
+    def late(self: Holds, place: Place, after: int) -> bool:
+        """Just before the hold is lifted a batch is appended, and fan-out meets the hold."""
+        monkeypatch.setattr(Holds, "lift", lift)
+        stack.append(batch(2))
+        held = {"topic_shard": place.key["topic_shard"], "connection_id": {"S": "c1"}}
+        clients.dynamodb().update_item(
+            TableName=resources.SUBSCRIPTIONS.lower(),
+            Key=held,
+            UpdateExpression="SET seen = :b",
+            ExpressionAttributeValues={":b": {"N": "2"}},
+        )
+        return lift(self, place, after)
+
+    monkeypatch.setattr(Holds, "lift", late)
+    stack.work_off()
+    assert stack.told() == ids(batch(1), batch(2))
+
+
+def test_a_topic_subscribed_during_a_replay_waits_for_it_and_misses_nothing(stack: Stack) -> None:
+    stack.append(batch(1))
+    stack.subscribe(f"trades:anvil:{TOKEN}", since=format_cursor(0))
+    stack.subscribe(f"trades:anvil:{OTHER_TOKEN}")
+    second = batch(2, token=OTHER_TOKEN)
+    stack.append(second)
+    stack.fan_out(second)
+    assert stack.told() == []
+    stack.work_off()
+    assert stack.told() == ids(batch(1), second)
+
+
+def test_two_resumes_at_once_are_one_from_the_earlier_cursor(stack: Stack) -> None:
+    batches = [batch(i) for i in range(1, 6)]
+    stack.append(*batches)
+    stack.subscribe("network:anvil", since=format_cursor(1))
+    stack.subscribe("tokens:anvil", since=format_cursor(3))
+    assert len(stack.work_off()) == 2
+    assert stack.told() == ids(*batches[1:])
+
+
+def test_each_source_is_resumed_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = ("anvil", "bsc")
+    for module in (stack.message, stack.lifecycle):
+        settings = type(module.settings)(
+            **{**{f: getattr(module.settings, f) for f in module.settings.__slots__}, "networks": networks}
+        )
+        monkeypatch.setattr(module, "settings", settings)
+    monkeypatch.setattr(stack.message.actor, "_settings", stack.message.settings)
+    for source in networks:
+        stack.append(*(batch(i, source=source) for i in (1, 2, 3)))
+    stack.subscribe("trades:*:*", since={"anvil": format_cursor(1), "bsc": format_cursor(2)})
+    stack.work_off()
+    assert sorted(stack.told()) == sorted(ids(batch(2), batch(3), batch(3, source="bsc")))
+
+
+def test_a_cursor_that_is_older_than_the_log_is_expired_and_named_the_oldest(
+    stack: Stack, database: DynamoDBClient
+) -> None:
+    stack.append(*(batch(i) for i in range(1, 10)))
+    for seq in (1, 2, 3, 4):
+        key = {"source": {"S": "anvil"}, "cursor": {"S": format_cursor(seq)}}
+        database.delete_item(TableName=resources.LOG.lower(), Key=key)
+    answer = stack.subscribe("network:anvil", id="r", since=format_cursor(2))
+    assert {k: answer[k] for k in ("type", "id", "code", "source", "oldest")} == {
+        "type": "error",
+        "id": "r",
+        "code": "CURSOR_EXPIRED",
+        "source": "anvil",
+        "oldest": format_cursor(4),
+    }
+    assert items(resources.SUBSCRIPTIONS) == []
+    assert stack.jobs() == []
+    assert stack.subscribe("network:anvil", since=answer["oldest"])["type"] == "subscribed"
+    stack.work_off()
+    assert stack.told() == ids(*(batch(i) for i in range(5, 10)))
+
+
+def test_a_log_that_expired_whole_still_knows_its_newest(stack: Stack, database: DynamoDBClient) -> None:
+    stack.append(batch(1))
+    key = {"source": {"S": "anvil"}, "cursor": {"S": format_cursor(1)}}
+    database.delete_item(TableName=resources.LOG.lower(), Key=key)
+    assert stack.subscribe("network:anvil", since=format_cursor(0))["oldest"] == format_cursor(1)
+    assert stack.subscribe("network:anvil", since=format_cursor(1))["type"] == "subscribed"
+
+
+def test_what_expires_during_a_replay_is_told(stack: Stack, database: DynamoDBClient) -> None:
+    stack.append(batch(1), batch(2))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    key = {"source": {"S": "anvil"}, "cursor": {"S": format_cursor(1)}}
+    database.delete_item(TableName=resources.LOG.lower(), Key=key)
+    stack.work_off()
+    (message,) = map(json.loads, stack.gateway.posts["c1"])
+    assert (message["code"], message["oldest"]) == ("CURSOR_EXPIRED", format_cursor(1))
+    stack.append(batch(3))
+    stack.fan_out(batch(3))
+    assert stack.told() == ids(batch(3))
+
+
+@pytest.mark.parametrize(
+    ("since", "code"), [(format_cursor(7), "BAD_CURSOR"), ({"eth": format_cursor(1)}, "UNKNOWN_NETWORK")]
+)
+def test_cursors_of_elsewhere_are_refused(stack: Stack, since: object, code: str) -> None:
+    stack.append(batch(1))
+    assert stack.subscribe("network:anvil", since=since)["code"] == code
+
+
+def test_a_client_that_left_ends_its_replay(stack: Stack) -> None:
+    stack.append(batch(1))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    stack.gateway.script["c1"].append(410)
+    stack.work_off()
+    assert stack.jobs() == []
+    assert not [i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
+
+
+def test_a_replay_that_gets_no_further_goes_on_another_time(stack: Stack) -> None:
+    stack.append(*(batch(i) for i in range(1, 31)))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    stack.gateway.script["c1"].extend([200, *[500] * 5])
+    stack.work_off()
+    assert stack.told() == ids(*(batch(i) for i in range(1, 26)))
+    wait_for(stack.work_off)
+    assert stack.told() == ids(*(batch(i) for i in range(1, 31)))
+
+
+def wait_for(work_off: Callable[[], list[Any]]) -> None:
+    """Work off a job that comes with a delay."""
+    deadline = time.monotonic() + 10
+    while not work_off():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_hold_is_deleted_when_it_has_done_its_work(stack: Stack) -> None:
+    stack.append(batch(1))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    (job,) = stack.work_off()
+    (hold,) = (i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/"))
+    assert hold["after"]["N"] == "1"
+    stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(Settle("c1", "anvil", 1, "other"), 10))
+    stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(Settle("c1", "anvil", 1, job.token), 10))
+    assert not [i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
+    assert stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(job, 10))  # delivered twice by SQS

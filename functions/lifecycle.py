@@ -64,7 +64,9 @@ async def _handle(record: SqsRecord, seconds: float) -> bool:
         return await _do(parse_job(record["body"]), seconds)
     except CodecError as error:
         logger.error("job dropped", error=str(error))
-        return False
+    except Exception:
+        logger.exception("job failed")  # and is tried again, without those that came with it
+    return False
 
 
 async def _do(job: Job, seconds: float) -> bool:

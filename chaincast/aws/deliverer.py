@@ -64,8 +64,9 @@ class Deliverer:
         run = _Run(plan, batches[-1], progress, self._gateway.begin(seconds), self._holds, report)
         report.ms["plan"] += (perf_counter() - started) * 1000
         try:
-            holds = await self._holds.of(plan.source, worker)
             async for views in self._audience.of(plan, worker):
+                # Read after the rows: a hold is placed before the rows that it is for, so whoever sees those sees it.
+                holds = await self._holds.of(plan.source, worker) if views else {}
                 if not report.ms["query"]:
                     report.ms["query"] = (perf_counter() - started) * 1000
                 if not await run.offer(await run.without_held(views, holds)):

@@ -98,6 +98,8 @@ class Posting:
 
     def offer(self, connection: str, payloads: Sequence[Payload]) -> None:
         """Post these to the connection, in order, as soon as may be."""
+        if not payloads:
+            return
         if self.stopped:
             self.outcomes.left.append(connection)
             return

@@ -52,7 +52,7 @@ class Replayer:
         self._subscriptions = subscriptions
         self._gateway = gateway
         self._max_bytes = max_bytes
-        self.at = 0
+        self.at = self._recorded = 0
         """The batch up to which the client has everything."""
         self.posted = 0
 
@@ -62,30 +62,28 @@ class Replayer:
             since = await self._since()
             if since is None:
                 return Ending.SUPERSEDED
-            self.at = since
+            self.at = self._recorded = since
             ending = await self._replay(monotonic() + seconds)
-            if ending is Ending.UNFINISHED and self.at > since:
+            if ending is Ending.UNFINISHED and self.at > self._recorded:
                 await asyncio.to_thread(self._holds.advance, self._place, self.at)
             return ending
         except HoldLifted:
             return Ending.SUPERSEDED
 
     async def _replay(self, until: float) -> Ending:
-        job = self._job
         while monotonic() < until:
             # Before the Log is read, so that what it does not have yet will find every row of ours in its place.
             await self._topics()
             found = await asyncio.to_thread(self._read)
-            if not found:
-                if await asyncio.to_thread(self._holds.lift, self._place, self.at):
-                    return Ending.LIVE
-                continue
-            if found[0].seq > self.at + 1:
-                await self._gateway.deliver([self._expired(found[0].seq - 1)], [job.connection_id])
+            if found and found[0].seq > self.at + 1:
+                await self._gateway.deliver([self._expired(found[0].seq - 1)], [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
             # And after: what was subscribed before these batches came is held back as well, and so is ours to tell.
-            if (ending := await self._tell(found, await self._topics())) is not None:
+            if found and (ending := await self._tell(found, await self._topics())) is not None:
                 return ending
+            # At what was the Log's end a moment ago: a source that never rests would never be caught up with otherwise.
+            if len(found) < _TOGETHER and await asyncio.to_thread(self._holds.lift, self._place, self.at):
+                return Ending.LIVE
         return Ending.UNFINISHED
 
     async def _since(self) -> int | None:
@@ -130,6 +128,9 @@ class Replayer:
         if outcomes.left:
             return Ending.UNFINISHED
         self.at = batches[-1].seq
+        if self.at - self._recorded >= _TOGETHER:  # should this job have to be done again, it begins here
+            await asyncio.to_thread(self._holds.advance, self._place, self.at)
+            self._recorded = self.at
         return None
 
     async def _given_up(self, ending: Ending) -> Ending:

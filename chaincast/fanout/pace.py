@@ -1,17 +1,20 @@
 """How fast to post: as fast as can be, until API Gateway says 429; then additive increase, multiplicative decrease.
 
 All shards of a stack share one quota that none of them knows, and each finds its share of it by this rule (AIMD: Chiu
-and Jain, 1989). Pure: the caller's clock, in seconds, comes with each call.
+and Jain, 1989). The decrease follows the share of posts that were refused (as DCTCP's does, RFC 8257): one in a hundred
+is a hint, one in two an order. Pure: the caller's clock, in seconds, comes with each call.
 """
 
 from __future__ import annotations
 
-DECREASE = 0.7
-INCREASE = 100.0
+DECREASE = 0.5
+"""By this share the rate falls when every post of a round was refused, and at the first 429."""
+
+INCREASE = 250.0
 """Posts per second, each second: the same for all, which is what makes their shares even."""
 
 ROUND = 0.2
-"""Seconds in which 429s count as one: those under way when the rate was lowered say nothing about the lower rate."""
+"""Seconds after which the rate is lowered again: those under way when it was say nothing about the lower rate."""
 
 MIN_RATE = 5.0
 FREE_AFTER = 30.0
@@ -32,6 +35,7 @@ class Pace:
         self._tokens = 0.0
         self._at = 0.0
         self._lowered_at = 0.0
+        self._round_posts = self._round_refused = 0
         self._ticked_at = 0.0
         self._ticked_posts = 0
         self._measured = 0.0
@@ -45,13 +49,21 @@ class Pace:
 
     def refused(self, now: float) -> None:
         """A post was answered 429."""
-        if self.limited and now - self._lowered_at < ROUND:
+        if not self.limited:
+            self.limited = True
+            self._tokens, self._at = 0.0, now
+            self._lower(now, self._fastest(now) * (1 - DECREASE))
             return
-        before = self.rate if self.limited else self._fastest(now)
-        self.rate = max(MIN_RATE, before * DECREASE)
-        self.limited = True
-        self._lowered_at = self._at = now
-        self._tokens = 0.0
+        self._round_refused += 1
+        if now - self._lowered_at >= ROUND:
+            posts = self.posts - self._round_posts
+            share = self._round_refused / (self._round_refused + posts)
+            self._lower(now, self.rate * (1 - DECREASE * share))
+
+    def _lower(self, now: float, rate: float) -> None:
+        self.rate = max(MIN_RATE, rate)
+        self._lowered_at = now
+        self._round_posts, self._round_refused = self.posts, 0
 
     def wait(self, now: float) -> float:
         """Seconds to wait before the next post; 0: go, and this post is counted."""

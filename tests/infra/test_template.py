@@ -143,22 +143,39 @@ def test_event_sources_report_partial_failures(template: Template) -> None:
 
 EXPECTED_ACTIONS = {
     "GatewayConnect": {"dynamodb:PutItem", "sqs:SendMessage"},
-    "GatewayDisconnect": {"dynamodb:DeleteItem", "dynamodb:GetItem", "dynamodb:BatchWriteItem"},
-    "GatewayMessage": {"dynamodb:UpdateItem", "dynamodb:BatchWriteItem"},
-    "GatewayLifecycle": {"dynamodb:GetItem", "execute-api:ManageConnections"},
-    "GatewayHeartbeat": {
-        "dynamodb:UpdateItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:Query",
-        "dynamodb:GetItem",
+    "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"},
+    "GatewayMessage": {
+        "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "sqs:SendMessage",
+    },
+    "GatewayLifecycle": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:GetItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "execute-api:ManageConnections",
+        "sqs:SendMessage",
+    },
+    "GatewayHeartbeat": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
         "execute-api:ManageConnections",
     },
     "FanoutFunction": {
-        "dynamodb:Query",
-        "dynamodb:GetItem",
-        "dynamodb:DeleteItem",
+        "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
         "execute-api:ManageConnections",
     },
     "ListenerRole": {
@@ -187,6 +204,19 @@ def test_a_role_may_do_just_what_its_code_does(template: Template, role: str) ->
     if role in ("GatewayLifecycle", "FanoutFunction"):
         expected = expected | QUEUE_CONSUMER
     assert actions(template, role) == expected
+
+
+def test_readers_of_subscriptions_and_queue_are_updated_before_their_writers(template: Template) -> None:
+    """So that whatever a new number of shards makes them write is looked for already."""
+    names = template["Resources"]
+    (fanout,) = (n for n in names if n.startswith("FanoutFunction") and names[n]["Type"] == "AWS::Lambda::Function")
+    writers = [
+        r
+        for n, r in names.items()
+        if r["Type"] == "AWS::ECS::Service" or (r["Type"] == "AWS::Lambda::Function" and n.startswith("GatewayMessage"))
+    ]
+    assert len(writers) == 2
+    assert all(fanout in writer["DependsOn"] for writer in writers)
 
 
 def test_no_policy_names_everything(template: Template) -> None:

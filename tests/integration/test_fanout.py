@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -247,6 +247,32 @@ def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage,
     holds.remove(place)
     assert stage.run(record(batch(4))) == []
     assert stage.told("a") == ids(batch(3), batch(4))
+
+
+def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage, database: DynamoDBClient) -> None:
+    holds, place = Holds(database, resources.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+
+    def resume() -> None:
+        holds.place(place, 0, NOW)
+        stage.subscribe("a", "network:anvil")
+
+    def at_the(nth: int) -> Callable[[], None]:
+        def query() -> None:
+            if nth == 1:
+                resume()
+            else:
+                stage.gateway.before["Query"] = at_the(nth - 1)
+
+        return query
+
+    for nth in range(1, 12):  # whichever Query it happens before
+        stage.subscribe("b", "network:anvil")
+        stage.gateway.before["Query"] = at_the(nth)
+        assert stage.run(record(batch(nth))) == []
+        stage.gateway.before.clear()
+        assert stage.told("a") == []
+        Subscriptions(database, resources.SUBSCRIPTIONS.lower()).remove_all(["a"])
+        holds.remove(place)
 
 
 def test_a_hold_lifted_between_read_and_write_is_respected(

@@ -174,6 +174,35 @@ def test_only_what_the_connection_listens_to_is_replayed(stack: Stack) -> None:
     assert stack.told() == ids(*mine)
 
 
+def test_batches_of_which_nothing_is_for_a_connection_are_passed_by(stack: Stack) -> None:
+    stack.append(*(batch(i, token=OTHER_TOKEN) for i in range(1, 40)), batch(40))
+    stack.subscribe(f"trades:anvil:{TOKEN}", since=format_cursor(0))
+    assert [type(job) for job in stack.work_off()] == [Replay]
+    assert stack.told() == ids(batch(40))
+
+
+def test_a_job_that_fails_fails_alone(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.connect("c2")
+    stack.append(batch(1))
+    for name in ("c1", "c2"):
+        stack.subscribe("network:anvil", since=format_cursor(0), connection_id=name)
+    deliver = stack.lifecycle.gateway.deliver
+
+    async def broken(payloads: list[bytes], connections: list[str]) -> object:
+        if connections == ["c1"]:
+            raise ZeroDivisionError
+        return await deliver(payloads, connections)
+
+    monkeypatch.setattr(stack.lifecycle.gateway, "deliver", broken)
+    records = [{"messageId": parse_job(body).connection_id, "body": body} for body in stack.jobs()]
+    answer = stack.lifecycle.handler({"Records": records}, Context(30_000))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "c1"}]}
+    assert (stack.told("c1"), stack.told("c2")) == ([], ids(batch(1)))
+    monkeypatch.setattr(stack.lifecycle.gateway, "deliver", deliver)
+    stack.lifecycle.handler({"Records": records}, Context(30_000))
+    assert stack.told("c1") == stack.told("c2") == ids(batch(1))
+
+
 def test_kinds_count_in_replay_too(stack: Stack) -> None:
     both = make_batch(make_event(0), make_event(1, kind="token.created"), seq=1)
     stack.append(both)

@@ -35,24 +35,27 @@ def test_a_429_lowers_the_rate_below_what_it_was() -> None:
     pace, now = running_at(5000)
     pace.refused(now)
     assert pace.limited
-    assert pace.rate == 5000 * DECREASE
-    assert 0.9 * 3500 <= granted(pace, now, 1.0) <= 1.2 * 3500
+    assert pace.rate == 5000 * (1 - DECREASE)
+    assert 0.95 * 2500 <= granted(pace, now, 1.0) <= 1.1 * 2500
 
 
-def test_429s_of_one_round_count_once_and_of_the_next_again() -> None:
+@pytest.mark.parametrize(("accepted", "share"), [(0, 1.0), (101, 0.5), (101 * 99, 0.01)])
+def test_the_rate_falls_once_a_round_by_the_share_that_was_refused(accepted: int, share: float) -> None:
     pace, now = running_at(5000)
-    for i in range(100):
+    for i in range(101):
         pace.refused(now + i * ROUND / 200)
-    assert pace.rate == 5000 * DECREASE
+    before = 5000 * (1 - DECREASE)
+    assert pace.rate == before
+    pace.posts += accepted
     pace.refused(now + ROUND)
-    assert pace.rate < 5000 * DECREASE**2 * 1.01
+    assert pace.rate == pytest.approx(before * (1 - DECREASE * share))
 
 
 def test_the_rate_comes_back_bit_by_bit_and_then_there_is_no_limit() -> None:
     pace, now = running_at(1000)
     pace.refused(now)
     granted(pace, now, 5.0)
-    assert pace.rate == pytest.approx(1000 * DECREASE + 5 * INCREASE, rel=0.01)
+    assert pace.rate == pytest.approx(1000 * (1 - DECREASE) + 5 * INCREASE, rel=0.01)
     pace.wait(now + FREE_AFTER)
     assert not pace.limited
 

@@ -1,0 +1,163 @@
+"""The whole `fanout` handler: deliveries a second on one core, how that grows, and what it asks of AWS.
+
+A batch of 20 events in an SQS event goes in; Query is answered by a responder with prepared pages (in clear), posts go
+to nginx over TLS, as they would to API Gateway. The function runs in a process of its own, bound to one core; the
+responder and nginx have the other. Each figure is the median of several batches.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+
+from benchmarks.imports import environment
+from benchmarks.posting import CREDENTIALS
+from benchmarks.report import finish, parser, show
+from benchmarks.responder import responder
+from benchmarks.sink import Sink, running
+from benchmarks.subscribers import NETWORK, batch_of
+from local.tools import ROOT
+
+EVENTS = 20
+HEADLINE = 10_000
+GROWTH = (1_000, 3_000, 10_000, 30_000, 100_000)
+BYSTANDERS = 1_000_000
+"""Connections with subscriptions of their own, none of them to what happens."""
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--batches", type=int, default=7)
+    options.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
+    arguments = options.parse_args()
+    if arguments.worker:
+        print(json.dumps(_work(arguments.batches)))
+        return 0
+    with running() as sink:
+        found = {(n, 0): _measure(sink, n, 0, arguments.batches) for n in GROWTH}
+        found[HEADLINE, BYSTANDERS] = _measure(sink, HEADLINE, BYSTANDERS, arguments.batches)
+    rows = [
+        [
+            f"{n:,} subscribers" + (f", {others:,} others" if others else ""),
+            f"{f['per_s']:,.0f}",
+            f"{f['cpu_us']:.1f}",
+            f"{f['ms']:.1f}",
+            f"{f['queries']:.0f}",
+            f"{f['posts']:,.0f}",
+            f"{f['deletes']:.0f}",
+        ]
+        for (n, others), f in found.items()
+    ]
+    columns = ["one batch of 20 events", "deliveries/s", "CPU µs each", "ms", "Query", "Post", "Delete"]
+    show("the fan-out function, over TLS, on one core", columns, rows)
+    headline, crowded = found[HEADLINE, 0], found[HEADLINE, BYSTANDERS]
+    finish(
+        arguments,
+        {
+            "deliveries_per_s": headline["per_s"],
+            "growth": {n: found[n, 0]["per_s"] for n in GROWTH},
+            "with_a_million_others": crowded["per_s"],
+            "requests_per_batch": {name: headline[name] for name in ("queries", "posts", "deletes")},
+        },
+    )
+    return 0
+
+
+def _measure(sink: Sink, subscribers: int, others: int, batches: int) -> Mapping[str, float]:
+    with TemporaryDirectory() as name, responder(subscribers, others, Path(name)) as tables:
+        child_environment = {
+            **environment(),
+            **CREDENTIALS,
+            "AWS_CA_BUNDLE": str(sink.authority),
+            "CHAINCAST_MANAGEMENT_ENDPOINT": sink.tls,
+            "AWS_ENDPOINT_URL_DYNAMODB": tables,
+            "AWS_LAMBDA_FUNCTION_NAME": "fanout",
+            "POWERTOOLS_LOG_LEVEL": "WARNING",
+        }
+        command = [sys.executable, "-m", "benchmarks.fanout", "--worker", "--batches", str(batches)]
+        done = subprocess.run(command, cwd=ROOT, env=child_environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"the function failed:\n{done.stderr}")
+        figures: Mapping[str, float] = json.loads(done.stdout.splitlines()[-1])
+        assert figures["posts"] == subscribers
+        return figures
+
+
+def _work(batches: int) -> Mapping[str, float]:
+    """In a process with a function's environment: medians over the batches, the first one (a cold start) left out."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
+    from chaincast.fanout.work import Deliver, encode_work
+    from chaincast.shards import Worker
+    from functions import fanout
+
+    requests = _Counter(fanout.database.post)
+    fanout.database.post = requests  # type: ignore[method-assign,assignment]  # counts, and hands on
+    seconds, cpu, posts, queries = [], [], [], []
+    for seq in range(batches + 1):
+        body = encode_work(Deliver(Worker(1, 0, (1,)), batch_of(EVENTS, seq + 1)))
+        event = {"Records": [_record(body, seq)]}
+        before = fanout.management.pool.pace.posts, requests.count
+        began, computed = perf_counter(), process_time()
+        answer = fanout.handler(event, _Context())  # type: ignore[arg-type]  # an SQS event and a context, as Lambda's
+        seconds.append(perf_counter() - began)
+        cpu.append(process_time() - computed)
+        assert answer == {"batchItemFailures": []}
+        posts.append(fanout.management.pool.pace.posts - before[0])
+        queries.append(requests.count - before[1])
+    time = median(seconds[1:])
+    return {
+        "per_s": median(p / s for p, s in zip(posts[1:], seconds[1:], strict=True)),
+        "cpu_us": median(c / p for p, c in zip(posts[1:], cpu[1:], strict=True)) * 1e6,
+        "ms": time * 1000,
+        "queries": median(queries[1:]),
+        "posts": median(posts[1:]),
+        "deletes": 0,  # nobody is gone
+    }
+
+
+class _Counter:
+    """Counts calls of an asynchronous function."""
+
+    def __init__(self, function: object) -> None:
+        self._function = function
+        self.count = 0
+
+    def __call__(self, *arguments: object) -> object:
+        self.count += 1
+        return self._function(*arguments)  # type: ignore[operator]  # what it was made with
+
+
+def _record(body: str, seq: int) -> dict[str, object]:
+    return {
+        "messageId": str(seq),
+        "receiptHandle": "",
+        "body": body,
+        "attributes": {
+            "MessageGroupId": f"{NETWORK}#0",
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1700000000000",
+        },
+    }
+
+
+class _Context:
+    function_name = "fanout"
+    memory_limit_in_mb = 1769
+    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:fanout"
+    aws_request_id = "request"
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from threading import Event
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from local.market import Market
+from local.stack import LocalStack
+from tests.e2e.client import SECONDS, Client
+from tests.e2e.mining import Miner
+from tests.e2e.test_delivery import choose_topics, wanted
+
+CLIENTS = 50
+BLOCKS = 500
+
+
+class Restless:
+    """A client that drops its connection again and again, and comes back with the cursor it had."""
+
+    def __init__(self, url: str, topics: list[str], dice: random.Random) -> None:
+        self._url = url
+        self.topics = topics
+        self._dice = dice
+        self.ids: list[str] = []
+        self.since: str | None = None
+        self.resumes = 0
+        self.ready = asyncio.Event()
+        self.told = asyncio.Event()
+        self.quiet = asyncio.Event()
+        """Set: do not drop any more."""
+
+    async def run(self, last: asyncio.Future[str]) -> None:
+        """Until the last event that is meant for it has come."""
+        while not (last.done() and last.result() in self.ids):
+            try:
+                await self._stay(last)
+            except (ConnectionClosed, TimeoutError):
+                continue
+
+    async def _stay(self, last: asyncio.Future[str]) -> None:
+        async with connect(self._url, open_timeout=SECONDS) as socket:
+            subscribe: dict[str, object] = {"type": "subscribe", "topics": self.topics}
+            if self.since is not None:
+                self.resumes += 1
+                subscribe["since"] = {"anvil": self.since}
+            await socket.send(json.dumps(subscribe))
+            dropping = asyncio.create_task(self._drop(socket.transport))
+            try:
+                while not (last.done() and last.result() in self.ids):
+                    self._take(json.loads(await asyncio.wait_for(socket.recv(), SECONDS)))
+            finally:
+                dropping.cancel()
+
+    def _take(self, message: dict[str, object]) -> None:
+        assert message["type"] in ("connected", "subscribed", "events"), message
+        if message["type"] == "subscribed":
+            self.ready.set()
+        if message["type"] == "events":
+            cursor = str(message["cursor"])
+            assert self.since is None or cursor >= self.since, "a cursor went back"
+            self.since = cursor
+            self.told.set()
+            self.ids += [event["id"] for event in message["events"]]  # type: ignore[attr-defined]  # parsed JSON
+
+    async def _drop(self, transport: asyncio.Transport) -> None:
+        await self.told.wait()
+        await asyncio.sleep(self._dice.uniform(0.2, 4))
+        if not self.quiet.is_set():
+            transport.abort()
+
+
+async def test_clients_that_drop_and_come_back_miss_nothing(stack: LocalStack) -> None:
+    miner = Miner(stack.node, Market(stack.node, seed=21))
+    miner.create_tokens(5)
+    dice = random.Random(8)
+    clients = [
+        Restless(stack.outputs.websocket_url, choose_topics(miner, dice), random.Random(i)) for i in range(CLIENTS)
+    ]
+    loop = asyncio.get_running_loop()
+    lasts: list[asyncio.Future[str]] = [loop.create_future() for _ in clients]
+    async with asyncio.TaskGroup() as group:
+        for client, last in zip(clients, lasts, strict=True):
+            group.create_task(client.run(last))
+        await asyncio.gather(*(client.ready.wait() for client in clients))
+        first, _ = await asyncio.to_thread(mine, miner)
+        await asyncio.to_thread(miner.create_tokens, 1)  # ends with a block that everybody's topics but trades' see
+        final = await asyncio.to_thread(miner.block, 8)
+        expected = [wanted(miner.expected(first, final), client.topics) for client in clients]
+        for client, last, ids in zip(clients, lasts, expected, strict=True):
+            client.quiet.set()
+            last.set_result(ids[-1])
+    for client, ids in zip(clients, expected, strict=True):
+        assert list(dict.fromkeys(client.ids)) == ids
+    assert sum(client.resumes for client in clients) > CLIENTS
+    repeats = sum(len(client.ids) - len(ids) for client, ids in zip(clients, expected, strict=True))
+    told = sum(len(client.ids) for client in clients)
+    print(f"{sum(c.resumes for c in clients)} resumes, {told} events told, {repeats} of them repeats")
+
+
+def mine(miner: Miner) -> tuple[int, int]:
+    """Blocks at the pace of a fast chain."""
+    first, pace = miner.node.block_number() + 1, Event()
+    for i in range(BLOCKS):
+        if i % 20 == 19:
+            miner.create_tokens(1)
+        else:
+            miner.block(4)
+        pace.wait(0.02)
+    return first, miner.node.block_number()
+
+
+async def test_an_expired_cursor_is_named_with_the_oldest(stack: LocalStack, miner: Miner) -> None:
+    await asyncio.to_thread(miner.block, 2)
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.send({"type": "subscribe", "id": 1, "topics": ["network:anvil"], "since": "000099999999"})
+        error = await client.message("error", id=1)
+        assert error["code"] == "BAD_CURSOR"

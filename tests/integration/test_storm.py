@@ -1,0 +1,169 @@
+"""Every promise of delivery, kept through a storm of faults: 100,000 deliveries and more, in one shard and in eight."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import sys
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from random import Random
+from types import ModuleType
+
+import pytest
+
+from chaincast.aws import clients, resources
+from chaincast.aws.deliverer import Report
+from chaincast.fanout.work import Deliver, encode_work, group_of
+from chaincast.shards import Worker, home, workers
+from functions.events import SqsRecord
+from tests.factories import make_batch, make_event
+from tests.integration.helpers import Context
+from tests.integration.storm import Storm, Weather
+
+CONNECTIONS = 1000
+BATCHES = 180
+
+STORM = Weather(
+    throttled=0.003, failed=0.01, cut_before=0.005, cut_after=0.005, stalled=0.0002, gone=0.0005, query_failed=0.05
+)
+
+
+@contextmanager
+def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The fan-out function between the storm's table and its gateway; State stays with moto."""
+    clients.dynamodb()
+    storm.start()
+    url = f"http://127.0.0.1:{storm.port}"
+    monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{url}/prod")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
+    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    sys.modules.pop("functions.fanout", None)
+    module = importlib.import_module("functions.fanout")
+    monkeypatch.setattr(module, "_retry_soon", lambda records: None)
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+    for client in (module.management, module.database):
+        client.pool._timeout = 0.5
+    yield module
+    module.management.close()
+    module.database.close()
+    module.loop.run_until_complete(module.loop.shutdown_default_executor())
+    module.loop.close()
+    sys.modules.pop("functions.fanout")
+    storm.stop()
+
+
+class Queue:
+    """SQS's part: groups in order, up to ten messages at once, those that were handed back again."""
+
+    def __init__(self, shards: int, batches: int) -> None:
+        self.groups: dict[str, list[SqsRecord]] = {}
+        for worker in workers(shards, ()):
+            self.groups[group_of("anvil", worker.shard)] = [record(worker, seq) for seq in range(1, batches + 1)]
+
+    def take(self, dice: Random) -> list[SqsRecord]:
+        """What the next invocation gets: one message of each group, or several of one."""
+        waiting = [group for group, records in self.groups.items() if records]
+        if dice.random() < 0.15:
+            return self.groups[dice.choice(waiting)][: dice.randint(2, 10)]
+        return [self.groups[group][0] for group in waiting]
+
+    def settle(self, taken: list[SqsRecord], failed: set[str]) -> None:
+        for done in taken:
+            if done["messageId"] in failed:
+                done["attributes"]["ApproximateReceiveCount"] = "2"
+            else:
+                self.groups[done["attributes"]["MessageGroupId"]].remove(done)
+
+
+def record(worker: Worker, seq: int) -> SqsRecord:
+    group = group_of("anvil", worker.shard)
+    batch = make_batch(make_event(0, block=seq), make_event(1, block=seq), seq=seq, block=seq)
+    return {
+        "messageId": f"{group} {seq}",
+        "receiptHandle": "",
+        "body": encode_work(Deliver(worker, batch)),
+        "attributes": {"MessageGroupId": group, "ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"},
+    }
+
+
+@pytest.mark.parametrize("shards", [1, 8])
+def test_in_a_storm_everybody_gets_everything_in_order(shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = Random(shards)
+    names = [f"L{i:04d}abc=" for i in range(CONNECTIONS)]
+    rows: dict[str, list[str]] = {}
+    for name in names:
+        rows.setdefault(home("network:anvil", name, shards), []).append(name)
+    storm = Storm(rows, STORM, seed=shards)
+    queue = Queue(shards, BATCHES)
+    counted = handed_back = invocations = 0
+    with function(storm, monkeypatch) as module:
+        deliver = module.deliverer.deliver
+
+        async def counting(*arguments: object) -> Report:
+            nonlocal counted
+            report: Report = await deliver(*arguments)
+            counted += report.outcomes.repeated
+            return report
+
+        monkeypatch.setattr(module.deliverer, "deliver", counting)
+        while any(queue.groups.values()):
+            taken = queue.take(dice)
+            hurried = dice.random() < 0.1  # time runs out in the middle
+            answer = module.handler({"Records": taken}, Context(module.RESERVE_MS + (30 if hurried else 40_000)))
+            failed = {f["itemIdentifier"] for f in answer["batchItemFailures"]}
+            queue.settle(taken, failed)
+            handed_back += len(failed)
+            invocations += 1
+            assert invocations < 10_000
+    everything = ids(BATCHES)
+    posts = repeats = 0
+    for name in names:
+        posts += len(storm.received[name])
+        got: set[str] = set()
+        again = 0
+        for body in storm.received[name]:
+            message = [e["id"] for e in json.loads(body)["events"]]
+            again += not got.isdisjoint(message)
+            # In order: whatever is new in a message follows on what there was.
+            assert [i for i in message if i not in got] == everything[len(got) : len(got | set(message))]
+            got.update(message)
+        assert name in storm.gone or len(got) == len(everything)
+        assert again <= storm.unsure[name]
+        repeats += again
+    assert repeats <= counted
+    assert posts > 100_000
+    assert min(storm.met[fault] for fault in ("throttled", "failed", "cut_before", "cut_after", "stalled")) > 5
+    assert handed_back
+    assert 0 < len(storm.gone) < CONNECTIONS / 2
+    print(
+        f"{posts} posts in {invocations} invocations, {len(storm.gone)} of {CONNECTIONS} gone, {handed_back} messages "
+        f"handed back, {repeats} posts came twice, {counted} counted as maybe; faults: {dict(storm.met)}"
+    )
+
+
+def ids(batches: int) -> list[str]:
+    return [make_event(i, block=seq).id for seq in range(1, batches + 1) for i in (0, 1)]
+
+
+def test_a_thousand_batches_leave_no_memory_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"L{i:04d}abc=" for i in range(50)]
+    storm = Storm({home("network:anvil", "any", 1): names}, Weather(throttled=0.002, failed=0.002), seed=1)
+    (worker,) = workers(1, ())
+    sizes = []
+    with function(storm, monkeypatch) as module:
+        tracemalloc.start()
+        for seq in range(1, 1201):
+            assert module.handler({"Records": [record(worker, seq)]}, Context()) == {"batchItemFailures": []}
+            storm.received.clear()
+            if seq % 200 == 0:
+                gc.collect()
+                # What our modules hold; pytest itself holds what the function printed.
+                ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/chaincast/*")])
+                sizes.append(sum(trace.size for trace in ours.traces))
+        tracemalloc.stop()
+    # From the second measurement on: the first batches fill caches.
+    assert sizes[-1] - sizes[1] < 20_000
+    print("KiB after each two hundred batches:", [round(size / 1024) for size in sizes])

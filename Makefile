@@ -51,8 +51,11 @@ format: setup ## format, and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: setup ## the benchmarks, each a table; ARGS="--json"
+bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARGS="--json"
 	$(BIN)/python -m benchmarks.imports $(ARGS)
+	$(BIN)/python -m benchmarks.planning $(ARGS)
+	$(BIN)/python -m benchmarks.posting $(ARGS)
+	$(BIN)/python -m benchmarks.fanout $(ARGS)
 	$(BIN)/python -m benchmarks.latency $(ARGS)
 
 contracts: setup ## compile contracts/Launchpad.sol

@@ -42,6 +42,12 @@ RESERVE_MS = 12_000
 messages four, and what is left must be put on record."""
 
 MAX_RETRY_SECONDS = 60
+
+GIVE_UP_TRIES = 5
+GIVE_UP_CONNECTIONS = 50
+"""After so many tries (some fifteen seconds) a few connections that cannot be reached are disconnected, so that a shard
+does not wait for them: they come back and resume. More than a few are no matter of single connections."""
+
 QUERIES = 64
 
 settings = Settings.from_environment()
@@ -136,6 +142,13 @@ class _Invocation:
         _measure(group, together, report, self._started, begun)
         if report.mark is None:
             return True
+        tries = max(int(record["attributes"]["ApproximateReceiveCount"]) for record, _ in together)
+        left = report.outcomes.left
+        if report.mark.upto is None and tries >= GIVE_UP_TRIES and len(left) <= GIVE_UP_CONNECTIONS:
+            logger.warning("connections given up", extra={"group": group, "connections": left})
+            await asyncio.to_thread(_disconnect, left)
+            self._gone[frozenset(worker.readable)].update(left)
+            return True
         after = progress.after(report.mark, (batches[0].seq, batches[0].part))
         await asyncio.to_thread(lambda: _state().save_progress(group, after))
         return False
@@ -202,6 +215,20 @@ def _state() -> FanoutState:
     from chaincast.aws.fanout_state import FanoutState
 
     return FanoutState(clients.dynamodb(), resources.name_of(resources.STATE))
+
+
+def _disconnect(connections: list[str]) -> None:
+    """Close connections, as far as API Gateway lets us."""
+    from botocore.exceptions import BotoCoreError, ClientError  # boto3: as above
+
+    from chaincast.aws import clients
+
+    client = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
+    for connection in connections:
+        try:
+            client.delete_connection(ConnectionId=connection)
+        except (BotoCoreError, ClientError) as error:
+            logger.warning("connection not closed", extra={"connection": connection, "error": str(error)})
 
 
 def _retry_soon(records: list[SqsRecord]) -> None:

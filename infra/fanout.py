@@ -59,6 +59,7 @@ class Fanout(Construct):
         allow(self.function, [storage.connections.table_arn], *FORGET_CONNECTIONS)
         allow(self.function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
         gateway.grant_manage(self.function, "POST")
+        gateway.grant_manage(self.function, "DELETE")
         self.function.add_event_source(
             sources.SqsEventSource(self.queue, batch_size=10, report_batch_item_failures=True)
         )

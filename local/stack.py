@@ -97,11 +97,15 @@ class LocalStack:
         """Deploy again after a change; only what changed is replaced."""
         self._outputs = self.emulator.deploy()
 
-    def start_listener(self, name: str = "listener") -> Child:
-        """Start a listener with the environment its container would have; returns once it holds the lease."""
+    def start_listener(self, name: str = "listener", config: Path | None = None) -> Child:
+        """Start a listener with the environment its container would have; returns once it holds the lease.
+
+        `config`: another configuration than the deployed one, as a new deployment's listener would have it.
+        """
         log = self.run / f"{name}.log"
         begun = len(log.read_text()) if log.exists() else 0
-        child = spawn(name, [PYTHON, "-m", "listener"], self.listener_environment(), log, ROOT)
+        environment = self.listener_environment() | ({"CHAINCAST_CONFIG": str(config)} if config else {})
+        child = spawn(name, [PYTHON, "-m", "listener"], environment, log, ROOT)
         self.children.append(child)
 
         def holds_lease() -> None:

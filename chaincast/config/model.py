@@ -82,7 +82,9 @@ class Limits(_Section):
 class Fanout(_Section):
     """How events reach the connections."""
 
-    shards: Annotated[int, Field(ge=1, le=64)] = Field(1, description="workers that share the connections")
+    shards: Annotated[int, Field(ge=1, le=64)] = Field(
+        1, description="workers that share the connections; may be changed at any time"
+    )
     delivery_bytes: Annotated[int, Field(ge=1024, le=131_072)] = Field(
         32_768, description="longest message to a client; API Gateway meters in units of 32768"
     )

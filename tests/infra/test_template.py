@@ -229,15 +229,17 @@ def test_no_policy_names_everything(template: Template) -> None:
 
 
 def test_connections_are_managed_by_method_and_stage(template: Template) -> None:
-    found = {}
+    found: dict[str, set[str]] = {}
     for role in ("GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat"):
         for statement in statements(template, role):
             if statement["Action"] == "execute-api:ManageConnections":
-                found[role] = statement["Resource"]["Fn::Join"][1][-1]
+                listed = statement["Resource"]
+                named = listed if isinstance(listed, list) else [listed]
+                found[role] = {resource["Fn::Join"][1][-1] for resource in named}
     assert found == {
-        "GatewayLifecycle": "/prod/POST/@connections/*",
-        "FanoutFunction": "/prod/POST/@connections/*",
-        "GatewayHeartbeat": "/prod/GET/@connections/*",
+        "GatewayLifecycle": {"/prod/POST/@connections/*"},
+        "FanoutFunction": {"/prod/POST/@connections/*", "/prod/DELETE/@connections/*"},
+        "GatewayHeartbeat": {"/prod/GET/@connections/*"},
     }
 
 

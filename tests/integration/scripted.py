@@ -33,6 +33,8 @@ class ScriptedServer:
         """Items that a Query gives at once."""
         self.before: dict[str, Callable[[], object]] = {}
         """By DynamoDB operation: what happens just before the next one."""
+        self.deleted: list[str] = []
+        """Connections that were closed."""
         self.answers: dict[str, bytes] = {}
         """By connection id: the body of the answer."""
         self.posted = threading.Event()
@@ -117,6 +119,11 @@ def _handler(script: ScriptedServer) -> Callable[..., BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
+
+        def do_DELETE(self) -> None:
+            script.deleted.append(unquote(self.path.rpartition("/")[2]))
+            self.send_response(204)
+            self.end_headers()
 
         def _abort(self, how: str = "drop") -> None:
             self.close_connection = True

@@ -176,6 +176,20 @@ def test_what_failed_is_handed_back_other_groups_go_on_and_nobody_gets_it_twice(
     assert stage.cursors("b") == ["000000000003"]
 
 
+def test_a_shard_does_not_wait_for_ever_for_one_that_cannot_be_reached(stage: Stage) -> None:
+    for name in ("a", "b"):
+        stage.subscribe(name, "network:anvil")
+    stage.gateway.script["b"].extend([500] * 100)
+    one = batch(1)
+    for tries in range(1, stage.module.GIVE_UP_TRIES):
+        assert stage.run(record(one, receives=tries)) == ["anvil#0 deliver 1"]
+    assert stage.gateway.deleted == []
+    assert stage.run(record(one, receives=stage.module.GIVE_UP_TRIES)) == []
+    assert stage.gateway.deleted == ["b"]
+    assert stage.told("a") == ids(one)
+    assert {i["connection_id"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"a"}
+
+
 def test_fewer_batches_than_were_handed_back_may_come_again(stage: Stage) -> None:
     for name in ("a", "b"):
         stage.subscribe(name, "network:anvil")

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from threading import Event, Thread
+
+from local.market import Market
+from local.stack import LocalStack
+from local.tools import ROOT
+from tests.e2e.client import Client
+from tests.e2e.mining import Miner
+from tests.e2e.test_crashes import LISTENER, listener
+
+CLIENTS = 12
+
+
+def with_shards(folder: Path, shards: int) -> Path:
+    """The configuration, with another number of shards."""
+    text = (ROOT / "chaincast.toml").read_text()
+    assert "shards = 1 " in text
+    path = folder / f"shards-{shards}.toml"
+    path.write_text(text.replace("shards = 1 ", f"shards = {shards} "))
+    return path
+
+
+def change_while_trading(stack: LocalStack, miner: Miner, folder: Path) -> None:
+    """Blocks without a pause, while listeners of other numbers of shards take over from each other."""
+    done = Event()
+
+    def trade() -> None:
+        while not done.is_set():
+            miner.block(4)
+            done.wait(0.03)
+
+    trading = Thread(target=trade)
+    trading.start()
+    try:
+        for shards in (4, 3, 1):
+            stack.stop_child(listener(stack))
+            stack.start_listener(LISTENER, with_shards(folder, shards))
+            done.wait(1.5)
+    finally:
+        done.set()
+        trading.join()
+
+
+async def test_changing_the_number_of_shards_loses_nothing_and_keeps_the_order(
+    stack: LocalStack, tmp_path: Path
+) -> None:
+    miner = Miner(stack.node, Market(stack.node, seed=31))
+    miner.create_tokens(5)
+    async with AsyncExitStack() as exit_stack:
+        clients = [await exit_stack.enter_async_context(Client(stack.outputs.websocket_url)) for _ in range(CLIENTS)]
+        for client in clients:
+            await client.message("connected")
+            await client.subscribe("network:anvil")
+        first = miner.node.block_number() + 1
+        await asyncio.to_thread(change_while_trading, stack, miner, tmp_path)
+        last = await asyncio.to_thread(miner.block, 4)
+        expected = [e.id for e in miner.expected(first, last)]
+        for client in clients:
+            await client.until_event(expected[-1])
+    for client in clients:
+        assert [e["id"] for e in client.events] == expected
+        assert client.cursors == sorted(set(client.cursors))

@@ -189,7 +189,6 @@ def _measure(
         "throttled": outcomes.throttled,
         "retried": outcomes.retried,
         "repeated": outcomes.repeated,
-        "refused": dict(outcomes.refused) or None,
         "ended": round(time.time() * 1000, 3),
         "ms": {name: round(value, 3) for name, value in milliseconds.items()},
     }
@@ -197,6 +196,8 @@ def _measure(
         logger.info("batch delivered", extra=line)
     else:
         logger.error("batch handed back", extra={"error": report.error, **line})
+    if outcomes.refused:
+        logger.warning("messages dropped", extra={"group": group, "refused": dict(outcomes.refused)})
     for name, value in (
         ("Batches", len(batches)),
         ("Posted", outcomes.posted),

@@ -34,6 +34,7 @@ ATTEMPTS = 5
 GRACE = 4.0
 """Seconds that a connection of whose messages some are posted still has for the others, once time is up."""
 
+DELIVER_SECONDS = 8.0
 _DELAY = 0.05
 _MAX_DELAY = 1.0
 _GONE, _TOO_MANY, _TIMEOUT = 410, 429, 408
@@ -67,9 +68,11 @@ class Gateway:
         """A posting that begins no message after so many seconds; without a limit if None."""
         return Posting(self.client, seconds)
 
-    async def deliver(self, payloads: Iterable[bytes], connections: Iterable[str]) -> Outcomes:
-        """Post messages, in order, to each connection. Never raises for a connection's sake."""
-        posting = self.begin()
+    async def deliver(
+        self, payloads: Iterable[bytes], connections: Iterable[str], seconds: float = DELIVER_SECONDS
+    ) -> Outcomes:
+        """Post messages, in order, to each connection, for so long at most. Never raises for a connection's sake."""
+        posting = self.begin(seconds)
         prepared = [Payload(body) for body in payloads]
         for connection in connections:
             posting.offer(connection, prepared)

@@ -176,6 +176,19 @@ def test_what_failed_is_handed_back_other_groups_go_on_and_nobody_gets_it_twice(
     assert stage.cursors("b") == ["000000000003"]
 
 
+def test_what_is_refused_is_dropped_and_logged_once_with_its_cause(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b", "c"):
+        stage.subscribe(name, "network:anvil")
+    for name in ("a", "b"):
+        stage.gateway.script[name].append(413)
+    assert stage.run(record(batch(1))) == []
+    assert stage.told("c") == ids(batch(1))
+    (line,) = (r for r in caplog.records if r.message == "messages dropped")
+    assert [(cause[:3], count) for cause, count in vars(line)["refused"].items()] == [("413", 2)]
+
+
 def test_a_shard_does_not_wait_for_ever_for_one_that_cannot_be_reached(stage: Stage) -> None:
     for name in ("a", "b"):
         stage.subscribe(name, "network:anvil")

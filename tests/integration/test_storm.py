@@ -24,10 +24,10 @@ from tests.integration.helpers import Context
 from tests.integration.storm import Storm, Weather
 
 CONNECTIONS = 1000
-BATCHES = 180
+BATCHES = 200
 
 STORM = Weather(
-    throttled=0.003, failed=0.01, cut_before=0.005, cut_after=0.005, stalled=0.0002, gone=0.0005, query_failed=0.05
+    throttled=0.003, failed=0.01, cut_before=0.005, cut_after=0.005, stalled=0.0001, gone=0.0005, query_failed=0.05
 )
 
 
@@ -45,7 +45,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     monkeypatch.setattr(module, "_retry_soon", lambda records: None)
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     for client in (module.management, module.database):
-        client.pool._timeout = 0.5
+        client.pool._timeout = 1.5
     yield module
     module.management.close()
     module.database.close()
@@ -135,7 +135,8 @@ def test_in_a_storm_everybody_gets_everything_in_order(shards: int, monkeypatch:
         repeats += again
     assert repeats <= counted
     assert posts > 100_000
-    assert min(storm.met[fault] for fault in ("throttled", "failed", "cut_before", "cut_after", "stalled")) > 5
+    assert min(storm.met[fault] for fault in ("throttled", "failed", "cut_before", "cut_after")) > 50
+    assert storm.met["stalled"]
     assert handed_back
     assert 0 < len(storm.gone) < CONNECTIONS / 2
     print(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from random import uniform
 from time import perf_counter
 
@@ -12,14 +12,22 @@ from aws_lambda_powertools import Logger
 
 from chaincast.batches import Batch
 from chaincast.config import Network
-from chaincast.errors import ForkDetected, SourceError
+from chaincast.errors import SourceError
+from chaincast.events import Event
 from listener.indexer import Indexer
+from listener.reorg import find_fork, live
 from listener.sink import Sink
 from listener.sources.base import Block, Source
 
 logger = Logger(service="listener", child=True)
 
 MAX_BACKOFF = 15.0
+MAX_LINKED = 64
+"""Blocks at once near the head, where every header is read."""
+
+
+class _Forked(Exception):
+    """The block after the checkpoint has another parent than the checkpoint."""
 
 
 class Follower:
@@ -84,14 +92,17 @@ class Follower:
             await asyncio.to_thread(self._sink.keep)
 
     async def _follow(self) -> None:
-        indexer = self._make_indexer()
-        indexer.learn(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
+        indexer = await self._fresh_indexer()
         failures = 0
         while not self._stop.is_set():
             try:
                 await self._source.open()
                 while not self._stop.is_set():
-                    await self._advance(indexer)
+                    try:
+                        await self._advance(indexer)
+                    except _Forked:
+                        await self._reorganise()
+                        indexer = await self._fresh_indexer()
                     failures = 0
             except SourceError as error:
                 failures += 1
@@ -115,7 +126,11 @@ class Follower:
         if last <= last_done:
             return
         started = perf_counter()
-        blocks = await self._source.blocks(last_done + 1, last, indexer.topics0)
+        # Blocks that may still change come whole and in moderate numbers, each checked against the one before.
+        linked = last > head - self._network.finality_depth
+        if linked:
+            last = min(last, last_done + MAX_LINKED)
+        blocks = await self._source.blocks(last_done + 1, last, indexer.topics0, linked=linked)
         fetched = (perf_counter() - started) * 1000
         self._check_branch(blocks[0])
         for block in blocks:
@@ -173,10 +188,39 @@ class Follower:
     def _check_branch(self, first: Block) -> None:
         done = self._sink.checkpoint
         if done.block_hash and done.block == first.number - 1 and done.block_hash != first.parent_hash:
-            raise ForkDetected(
-                f"{self._name}: block {first.number} has parent {first.parent_hash}, but block {done.block} was "
-                f"{done.block_hash} when it was read: the chain was reorganised under the checkpoint"
-            )
+            raise _Forked
+
+    async def _fresh_indexer(self) -> Indexer:
+        """An indexer that knows the contracts on record, and no others."""
+        indexer = self._make_indexer()
+        indexer.learn(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
+        return indexer
+
+    async def _reorganise(self) -> None:
+        """Go back to where the chain and what was written of it part, and take back what stands behind."""
+        done, start = self._sink.checkpoint, self._network.start_block
+        assert done.block is not None
+        batches = live(self._sink.backwards(self._name))
+
+        async def newest_first() -> AsyncIterator[tuple[Batch, list[Event]]]:
+            while (found := await asyncio.to_thread(next, batches, None)) is not None:
+                yield found
+
+        fork = await find_fork(
+            newest_first(),
+            self._source.header,
+            done.block,
+            self._network.finality_depth,
+            0 if start == "latest" else start,
+        )
+        await asyncio.shield(asyncio.to_thread(self._sink.retract, self._name, fork))
+        logger.warning(
+            "chain reorganised",
+            network=self._name,
+            block=done.block,
+            back_to=fork.ancestor.number,
+            retracted=len(fork.retracted),
+        )
 
     async def _pause(self, seconds: float) -> None:
         try:

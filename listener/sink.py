@@ -17,11 +17,12 @@ from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch, split_batch
+from chaincast.batches import Batch, Retraction, split_batch
 from chaincast.fanout.sharding import Sharding, decode_sharding
 from listener.adapters.base import Discovery
 
 if TYPE_CHECKING:
+    from listener.reorg import Fork
     from listener.sources.base import Block
 
 EMPTY_BLOCKS_SECONDS = 5.0
@@ -78,20 +79,51 @@ class Sink:
             self._contracts.put((d.address, batch.block, d.facts) for d in found)
         self._history.add(batch)
         remembered = perf_counter()
+        parts = self._append(batch)
+        appended = perf_counter()
+        self._queue_up(batch, parts)
+        queued = perf_counter()
+        steps = {"history": started, "log": remembered, "queue": appended}
+        ends = (remembered, appended, queued)
+        return {name: (end - start) * 1000 for (name, start), end in zip(steps.items(), ends, strict=True)}
+
+    def retract(self, source: str, fork: Fork) -> None:
+        """Take back what stands behind a fork's ancestor, and go on from there."""
+        self._history.remove(fork.retracted)
+        self._contracts.remove_behind(fork.ancestor.number)
+        if fork.retracted:
+            batch = Batch(
+                source=source,
+                seq=self.checkpoint.seq + 1,
+                timestamp=fork.timestamp,
+                retracted=tuple(Retraction(event.id, event.topics) for event in fork.retracted),
+                block=fork.ancestor.number,
+                block_hash=fork.ancestor.hash,
+            )
+            self._queue_up(batch, self._append(batch))
+        else:
+            with self._lock:
+                self.checkpoint = replace(self.checkpoint, block=fork.ancestor.number, block_hash=fork.ancestor.hash)
+                self._save()
+
+    def backwards(self, source: str) -> Iterator[Batch]:
+        """The batches of the Log, the newest first."""
+        return self._log.backwards(source)
+
+    def _append(self, batch: Batch) -> list[Batch]:
+        """Append a batch and move the checkpoint to its block; its parts."""
         parts = split_batch(batch)
         with self._lock:
             after = replace(self.checkpoint, seq=batch.seq, block=batch.block, block_hash=batch.block_hash)
             self._lease.append([self._log.append(part) for part in parts], after)
             self.checkpoint, self._saved, self._saved_at = after, after, monotonic()
-        appended = perf_counter()
+        return parts
+
+    def _queue_up(self, batch: Batch, parts: Iterable[Batch]) -> None:
         for part in parts:
             self._send(part)
         with self._lock:
             self.checkpoint = replace(self.checkpoint, queued=batch.seq)
-        queued = perf_counter()
-        steps = {"history": started, "log": remembered, "queue": appended}
-        ends = (remembered, appended, queued)
-        return {name: (end - start) * 1000 for (name, start), end in zip(steps.items(), ends, strict=True)}
 
     def skip(self, block: Block) -> None:
         """Note that blocks up to this one are done and brought nothing."""

@@ -9,7 +9,7 @@ from chaincast.aws.writes import write_all
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
 
 
 class Contracts:
@@ -21,7 +21,7 @@ class Contracts:
         self._key = f"contracts/{network}"
 
     def put(self, found: Iterable[tuple[str, int, Mapping[str, str]]]) -> None:
-        """Record (address, block it was found in, facts). Repeating it changes nothing. Raises `WritesUnprocessed`."""
+        """Record (address, block it was found in, facts). Repeating it changes nothing. Raises `Unprocessed`."""
         requests: list[WriteRequestTypeDef] = [
             {
                 "PutRequest": {
@@ -39,6 +39,19 @@ class Contracts:
 
     def all(self) -> Iterator[tuple[str, dict[str, str]]]:
         """Every (address, facts) on record, read consistently."""
+        for item in self._items():
+            yield item["sort"]["S"], {name: value["S"] for name, value in item["facts"]["M"].items()}
+
+    def remove_behind(self, block: int) -> None:
+        """Delete those that were found in blocks behind this one. Raises `Unprocessed`."""
+        requests: list[WriteRequestTypeDef] = [
+            {"DeleteRequest": {"Key": {"key": item["key"], "sort": item["sort"]}}}
+            for item in self._items()
+            if int(item["block"]["N"]) > block
+        ]
+        write_all(self._client, self._table, requests)
+
+    def _items(self) -> Iterator[dict[str, AttributeValueTypeDef]]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#k = :k",
@@ -47,5 +60,4 @@ class Contracts:
             ConsistentRead=True,
         )
         for page in pages:
-            for item in page["Items"]:
-                yield item["sort"]["S"], {name: value["S"] for name, value in item["facts"]["M"].items()}
+            yield from page["Items"]

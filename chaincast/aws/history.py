@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import orjson
 
 from chaincast.aws.writes import write_all
 from chaincast.batches import Batch
+from chaincast.events import Event
 from chaincast.topics import history_topic
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ class History:
         self._retention = retention_seconds
 
     def add(self, batch: Batch) -> None:
-        """Put the batch's events under their history topics. Raises `WritesUnprocessed`."""
+        """Put the batch's events under their history topics. Raises `Unprocessed`."""
         expires_at = str(batch.timestamp // 1000 + self._retention)
         requests: list[WriteRequestTypeDef] = []
         for event in batch.events:
@@ -40,4 +42,13 @@ class History:
                 "expires_at": {"N": expires_at},
             }
             requests.append({"PutRequest": {"Item": item}})
+        write_all(self._client, self._table, requests)
+
+    def remove(self, events: Iterable[Event]) -> None:
+        """Delete events that a reorg took back. Raises `Unprocessed`."""
+        requests: list[WriteRequestTypeDef] = [
+            {"DeleteRequest": {"Key": {"topic": {"S": topic}, "position": {"S": event.position}}}}
+            for event in events
+            if (topic := history_topic(event.kind, event.topics)) is not None
+        ]
         write_all(self._client, self._table, requests)

@@ -48,6 +48,21 @@ class LogReader:
             for item in page["Items"]:
                 yield decode_batch(bytes(item["batch"]["B"]))
 
+    def backwards(self, source: str) -> Iterator[Batch]:
+        """All batches (parts), the newest first, read consistently."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="#s = :s",
+            ExpressionAttributeNames={"#s": "source"},
+            ExpressionAttributeValues={":s": {"S": source}},
+            ConsistentRead=True,
+            ScanIndexForward=False,
+            PaginationConfig={"PageSize": 25},
+        )
+        for page in pages:
+            for item in page["Items"]:
+                yield decode_batch(bytes(item["batch"]["B"]))
+
 
 class Log(LogReader):
     """Makes the write of one item, too, which the State table carries out together with its own."""

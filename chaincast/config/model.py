@@ -55,6 +55,9 @@ class Network(_Section):
         "all its tokens) or `latest` (only tokens created from now on)",
     )
     confirmations: Annotated[int, Field(ge=0, le=1000)] = Field(0, description="blocks to wait behind the head")
+    finality_depth: Annotated[int, Field(ge=1, le=1000)] = Field(
+        64, description="blocks that a reorganisation may take back; a deeper one stops the listener"
+    )
     block_range: Annotated[int, Field(ge=1, le=10_000)] = Field(500, description="most blocks asked for at once")
     poll_ms: Annotated[int, Field(ge=50, le=60_000)] = Field(
         1000, description="how often an HTTP endpoint is asked for its head; over WebSocket only a safety net"

@@ -46,9 +46,14 @@ class Source(Protocol):
         """Wait until the head is beyond `block`; its number. Returns the old head when nothing came for a while."""
         ...
 
-    async def blocks(self, first: int, last: int, topics0: Sequence[bytes]) -> list[Block]:
+    async def header(self, number: int) -> Block:
+        """A block as it is on the chain now, without logs."""
+        ...
+
+    async def blocks(self, first: int, last: int, topics0: Sequence[bytes], *, linked: bool) -> list[Block]:
         """Blocks `first`…`last` in order: those with logs of the given event signatures, and always the first and last.
 
-        Each log's block hash was checked against its header: what is returned is of one branch.
+        Each log's block hash was checked against its header. `linked`: every block is there, and each one's parent hash
+        was checked, so that what is returned is of one branch, even if the node changed its mind meanwhile.
         """
         ...

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeAlias, cast
 
 from web3 import AsyncHTTPProvider, AsyncWeb3, WebSocketProvider
@@ -84,13 +85,16 @@ class EvmSource:
                 self._head = await self.head()
         return self._head
 
-    async def blocks(self, first: int, last: int, topics0: Sequence[bytes]) -> list[Block]:
+    async def header(self, number: int) -> Block:
+        return _block(await self._header(number), [])
+
+    async def blocks(self, first: int, last: int, topics0: Sequence[bytes], *, linked: bool) -> list[Block]:
         filter_ = {
             "fromBlock": hex(first),
             "toBlock": hex(last),
             "topics": [["0x" + t.hex() for t in topics0]],
         }
-        ends = sorted({first, last})
+        ends = list(range(first, last + 1)) if linked else sorted({first, last})
         logs, *headers = await asyncio.gather(
             self._call("eth_getLogs", filter_), *(self._header(number) for number in ends)
         )
@@ -100,7 +104,14 @@ class EvmSource:
         known = dict(zip(ends, headers, strict=True))
         missing = [number for number in by_block if number not in known]
         known |= dict(zip(missing, await asyncio.gather(*map(self._header, missing)), strict=True))
-        return [_block(cast(Document, known[n]), by_block.get(n, [])) for n in sorted(known)]
+        blocks = [_block(cast(Document, known[n]), by_block.get(n, [])) for n in sorted(known)]
+        for before, after in pairwise(blocks) if linked else ():
+            if after.parent_hash != before.hash:
+                raise SourceError(
+                    f"block {after.number} has parent {after.parent_hash}, but block {before.number} is {before.hash}: "
+                    "the node changed its mind in between"
+                )
+        return blocks
 
     async def _header(self, number: int) -> Document:
         header = await self._call("eth_getBlockByNumber", hex(number), False)

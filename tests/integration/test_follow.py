@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import orjson
 import pytest
 
 from chaincast.aws import resources
@@ -79,7 +80,10 @@ async def test_blocks_come_with_their_logs_and_ends(miner: Miner, push: bool) ->
     miner.node.mine(2)
     async with opened(make_source(miner.node, push=push)) as source:
         assert await source.head() == last + 2
-        blocks = await source.blocks(first, last + 2, Launchpad.topics0)
+        blocks = await source.blocks(first, last + 2, Launchpad.topics0, linked=False)
+        linked = await source.blocks(first, last + 2, Launchpad.topics0, linked=True)
+    assert [b.number for b in linked] == list(range(first, last + 3))
+    assert [b for b in linked if b.logs or b.number == last + 2] == blocks
     assert blocks[-1].number == last + 2
     assert blocks[-1].logs == ()
     assert [b.number for b in blocks[:-1]] == list(range(first, last + 1))
@@ -221,17 +225,87 @@ async def test_latest_begins_at_the_head_and_misses_nothing_after(
     await running
 
 
-async def test_a_replaced_chain_stops_the_listener_with_words(
+async def test_a_reorganisation_deeper_than_finality_stops_the_listener_with_words(
     miner: Miner, make_follower: Callable[..., Follower]
 ) -> None:
-    _, last = await asyncio.to_thread(miner.blocks, 4, 3)
+    _, last = await asyncio.to_thread(miner.blocks, 6, 3)
     expected = [e.id for e in miner.expected(0, last)]
     await follow_until(make_follower(), partial(is_logged, expected))
-    miner.node.call("anvil_reorg", 3, [])
+    miner.node.call("anvil_reorg", 4, [])
     await asyncio.to_thread(miner.node.mine, 2)
-    with pytest.raises(ForkDetected, match="reorganised under the checkpoint"):
-        await asyncio.wait_for(make_follower().run(), SECONDS)
+    with pytest.raises(ForkDetected, match=r"deeper than finality_depth \(2 blocks under"):
+        await asyncio.wait_for(make_follower(finality_depth=2).run(), SECONDS)
     assert logged_ids() == expected
+
+
+def folded() -> list[str]:
+    """What a client that was told all of the Log holds: events minus those taken back."""
+    held: dict[str, None] = {}
+    for batch in logged():
+        for retraction in batch.retracted:
+            del held[retraction.id]
+        for event in batch.events:
+            assert event.id not in held
+            held[event.id] = None
+    return list(held)
+
+
+def is_folded(expected: list[str]) -> bool:
+    return folded() == expected
+
+
+def history_ids() -> set[str]:
+    return {orjson.loads(bytes(item["event"]["B"]))["id"] for item in items(resources.HISTORY)}
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it follows", "while it is away"])
+async def test_what_a_reorganisation_took_back_is_retracted_and_the_new_branch_told(
+    miner: Miner, make_follower: Callable[..., Follower], running: bool
+) -> None:
+    """Tokens of the old branch are forgotten as well: on the new one there may be another at the same address."""
+    await asyncio.to_thread(miner.blocks, 3, 3)
+    follower = make_follower()
+    following = asyncio.create_task(follower.run())
+    for depth in (1, 5, 2, 7):
+        await asyncio.to_thread(miner.create_tokens, 1)
+        await asyncio.to_thread(miner.blocks, 4, 3)
+        expected = [e.id for e in miner.expected(0, miner.node.block_number())]
+        await until(partial(is_folded, expected))
+        if not running:
+            follower.stop()
+            await asyncio.wait_for(following, SECONDS)
+        miner.node.call("anvil_reorg", depth, [])
+        await asyncio.to_thread(miner.blocks, 2, 3)
+        if not running:
+            follower = make_follower()
+            following = asyncio.create_task(follower.run())
+        expected = [e.id for e in miner.expected(0, miner.node.block_number())]
+        await until(partial(is_folded, expected))
+    follower.stop()
+    await asyncio.wait_for(following, SECONDS)
+    assert [b.seq for b in logged()] == list(range(1, len(logged()) + 1))
+    assert history_ids() == {
+        e.id for e in miner.expected(0, miner.node.block_number()) if e.kind in ("trade", "token.created")
+    }
+
+
+async def test_a_fork_among_blocks_that_brought_nothing_takes_nothing_back(
+    miner: Miner, make_follower: Callable[..., Follower]
+) -> None:
+    _, last = await asyncio.to_thread(miner.blocks, 2, 3)
+    expected = [e.id for e in miner.expected(0, last)]
+    follower = make_follower()
+    following = asyncio.create_task(follower.run())
+    await until(partial(is_logged, expected))
+    await asyncio.to_thread(miner.node.mine, 6)
+    await until(lambda: follower._sink.checkpoint.block == last + 6)
+    miner.node.call("anvil_reorg", 3, [])
+    await asyncio.to_thread(miner.block, 3)
+    expected = [e.id for e in miner.expected(0, miner.node.block_number())]
+    await until(partial(is_logged, expected))
+    follower.stop()
+    await asyncio.wait_for(following, SECONDS)
+    assert not any(batch.retracted for batch in logged())
 
 
 async def test_a_node_that_goes_away_is_waited_for(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import logging
 import sys
 import tracemalloc
 from collections.abc import Iterator
@@ -39,7 +40,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     url = f"http://127.0.0.1:{storm.port}"
     monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{url}/prod")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-    monkeypatch.setenv("POWERTOOLS_LOG_LEVEL", "CRITICAL")
+    logging.disable(logging.CRITICAL)  # pytest would keep every record
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     monkeypatch.setattr(module, "_retry_soon", lambda records: None)
@@ -53,6 +54,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     module.loop.close()
     sys.modules.pop("functions.fanout")
     storm.stop()
+    logging.disable(logging.NOTSET)
 
 
 class Queue:

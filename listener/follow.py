@@ -127,9 +127,9 @@ class Follower:
             return
         started = perf_counter()
         # Blocks that may still change come whole and in moderate numbers, each checked against the one before.
-        linked = last > head - self._network.finality_depth
-        if linked:
-            last = min(last, last_done + MAX_LINKED)
+        final = head - self._network.finality_depth
+        linked = last_done >= final
+        last = min(last, last_done + MAX_LINKED if linked else final)
         blocks = await self._source.blocks(last_done + 1, last, indexer.topics0, linked=linked)
         fetched = (perf_counter() - started) * 1000
         self._check_branch(blocks[0])

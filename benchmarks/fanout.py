@@ -12,11 +12,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+from unittest.mock import patch
 
 from benchmarks.imports import environment
 from benchmarks.posting import CREDENTIALS
@@ -95,24 +96,28 @@ def _work(batches: int) -> Mapping[str, float]:
     """In a process with a function's environment: medians over the batches, the first one (a cold start) left out."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
+    from chaincast.aws.forget import Forgetter
     from chaincast.fanout.work import Deliver, encode_work
     from chaincast.shards import Worker
     from functions import fanout
 
     requests = _Counter(fanout.database.post)
     vars(fanout.database)["post"] = requests
-    seconds, cpu, posts, queries = [], [], [], []
+    seconds, cpu, posts, queries, deletes = [], [], [], [], []
     for seq in range(batches + 1):
         body = encode_work(Deliver(Worker(1, 0, (1,)), batch_of(EVENTS, seq + 1)))
         event = {"Records": [_record(body, seq)]}
         before = fanout.management.pool.pace.posts, requests.count
+        deleted: list[int] = []
         began, computed = perf_counter(), process_time()
-        answer = fanout.handler(event, _Context())
+        with patch.object(Forgetter, "forget", _counting(Forgetter.forget, deleted)):
+            answer = fanout.handler(event, _Context())
         seconds.append(perf_counter() - began)
         cpu.append(process_time() - computed)
         assert answer == {"batchItemFailures": []}
         posts.append(fanout.management.pool.pace.posts - before[0])
         queries.append(requests.count - before[1])
+        deletes.append(sum(deleted))
     time = median(seconds[1:])
     return {
         "per_s": median(p / s for p, s in zip(posts[1:], seconds[1:], strict=True)),
@@ -120,8 +125,18 @@ def _work(batches: int) -> Mapping[str, float]:
         "ms": time * 1000,
         "queries": median(queries[1:]),
         "posts": median(posts[1:]),
-        "deletes": 0,  # nobody is gone
+        "deletes": median(deletes[1:]),
     }
+
+
+def _counting(forget: Callable[..., int], deleted: list[int]) -> Callable[..., int]:
+    """Forget, and note how many writes it took."""
+
+    def counted(*arguments: object) -> int:
+        deleted.append(forget(*arguments))
+        return deleted[-1]
+
+    return counted
 
 
 class _Counter:

@@ -23,11 +23,10 @@ class Response:
 class Payload:
     """A body that goes out many times: hashed once, with the end of the head before it."""
 
-    __slots__ = ("hash", "size", "tail")
+    __slots__ = ("hash", "tail")
 
     def __init__(self, body: bytes) -> None:
         self.hash = payload_hash(body)
-        self.size = len(body)
         self.tail = b"\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
 
 

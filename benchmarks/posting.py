@@ -122,7 +122,7 @@ def _ours(url: str, seconds: float) -> Mapping[str, float]:
 
         await post_for(WARM_UP)
         figures = await post_for(seconds)
-        gateway.client.close()
+        await gateway.client.close()
         return figures
 
     return uvloop.run(run())

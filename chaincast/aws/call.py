@@ -64,8 +64,8 @@ class ServiceClient:
         self.pool.submit(call)
         return await call.done
 
-    def close(self) -> None:
-        self.pool.close()
+    async def close(self) -> None:
+        await self.pool.close()
 
 
 class _Call:

@@ -47,11 +47,14 @@ class Pool:
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
         self._opening: set[asyncio.Task[None]] = set()
-        self._scheduled = self._sweeping = self._waiting = self._growing = False
+        self._scheduled = self._sweeping = self._waiting = self._growing = self._closed = False
         self._grown_at = (0.0, 0.0)
 
     def submit(self, exchange: Exchange, *, first: bool = False) -> None:
         """Queue an exchange; `first`: before all others, as it has waited already."""
+        if self._closed:
+            exchange.broken(HttpError("the pool is closed", sent=False))
+            return
         if first:
             self._queue.appendleft(exchange)
         else:
@@ -87,12 +90,17 @@ class Pool:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._scheduled_pump)
 
-    def close(self) -> None:
-        """Drop every connection; what is under way on them breaks."""
-        for task in self._opening:
+    async def close(self) -> None:
+        """Drop every connection and open none; what waits, is under way or is submitted later breaks."""
+        self._closed = True
+        opening = [*self._opening]
+        for task in opening:
             task.cancel()
         for connection in [*self._connections]:
             connection.fail("closed")
+        self._break_waiting(HttpError("the pool was closed", sent=False))
+        await asyncio.gather(*opening, return_exceptions=True)
+        await asyncio.sleep(0)  # the loop closes dropped sockets in its next round
 
     def _scheduled_pump(self) -> None:
         self._scheduled = False
@@ -175,8 +183,10 @@ class Pool:
 
     def _not_opened(self, error: HttpError) -> None:
         """Without any connection there is nothing to wait for: whoever waits is told."""
-        if self._connections:
-            return
+        if not self._connections:
+            self._break_waiting(error)
+
+    def _break_waiting(self, error: HttpError) -> None:
         waiting, self._queue = self._queue, deque()
         for exchange in waiting:
             exchange.broken(error)

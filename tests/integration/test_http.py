@@ -29,9 +29,10 @@ def server() -> Iterator[ScriptedServer]:
 @asynccontextmanager
 async def open_client(server: ScriptedServer, patience: float = 5.0) -> AsyncIterator[ServiceClient]:
     client = ServiceClient(Pool(f"{server.url}/prod", 4, patience), "us-east-1", "execute-api")
-    yield client
-    client.close()
-    await asyncio.sleep(0)
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 @asynccontextmanager
@@ -157,6 +158,22 @@ async def test_when_nothing_gets_through_a_posting_ends_early(server: ScriptedSe
     assert len(outcomes.left) == 500
 
 
+async def test_after_its_close_a_pool_opens_and_sends_nothing_and_says_so(server: ScriptedServer) -> None:
+    server.script["a"].extend([200, "stall", "stall"])
+    client = ServiceClient(Pool(server.url, 2), "us-east-1", "execute-api")
+    calls = [asyncio.ensure_future(client.post("/@connections/a", b"1")) for _ in range(20)]
+    await asyncio.to_thread(server.posted.wait, 10)
+    await client.close()
+    opened = server.connections
+    calls.append(asyncio.ensure_future(client.post("/@connections/a", b"2")))
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    broken = [end for end in ends if isinstance(end, HttpError) and "closed" in str(end)]
+    assert len(broken) == 20
+    assert not broken[-1].sent
+    assert server.connections == opened
+    assert b"2" not in server.posts["a"]
+
+
 async def test_nobody_there_is_an_error_that_says_so() -> None:
     client = ServiceClient(Pool("http://127.0.0.1:1", 1), "us-east-1", "dynamodb")
     with pytest.raises(HttpError, match=r"cannot connect to 127\.0\.0\.1:1") as caught:
@@ -187,7 +204,7 @@ async def test_a_server_that_speaks_nonsense_is_an_error(answer: bytes) -> None:
         client = ServiceClient(Pool(url, 1), "us-east-1", "dynamodb")
         with pytest.raises(HttpError, match=r"not HTTP|closed by peer"):
             await client.post("/", b"")
-        client.close()
+        await client.close()
 
 
 async def test_an_answer_to_nothing_ends_the_connection_and_harms_nobody() -> None:
@@ -204,7 +221,7 @@ async def test_an_answer_to_nothing_ends_the_connection_and_harms_nobody() -> No
         client = ServiceClient(Pool(url, 1), "us-east-1", "dynamodb")
         for _ in range(3):
             assert (await client.post("/", b"")).status in (200, 408)
-        client.close()
+        await client.close()
 
 
 async def test_new_credentials_are_taken_up(server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> None:

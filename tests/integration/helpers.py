@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from asyncio import AbstractEventLoop
 from typing import Any, TypeAlias
 
 from chaincast.aws import clients, resources
+from chaincast.aws.call import ServiceClient
 from chaincast.batches import Batch
 from chaincast.fanout.work import Deliver, Work, decode_work
 
@@ -32,6 +34,15 @@ def take_work() -> list[Work]:
             found.append(decode_work(message["Body"]))
             clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
+
+
+def end_loop(loop: AbstractEventLoop, *clients: ServiceClient) -> None:
+    """End a function module's event loop, and what it holds open."""
+    for client in clients:
+        loop.run_until_complete(client.close())
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
 
 
 class Context:

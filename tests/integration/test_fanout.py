@@ -20,7 +20,7 @@ from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.shards import Worker, shard_of
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context, items
+from tests.integration.helpers import Context, end_loop, items
 from tests.integration.scripted import ScriptedServer
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def fanout(gateway: ScriptedServer, database: DynamoDBClient, monkeypatch: pytes
     # boto3's own calls stay with moto.
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     yield module
-    module.management.close()
-    module.database.close()
-    module.loop.run_until_complete(module.loop.shutdown_default_executor())
-    module.loop.close()
+    end_loop(module.loop, module.management, module.database)
     sys.modules.pop("functions.fanout")
 
 

@@ -23,7 +23,7 @@ from chaincast.fanout.work import Deliver, encode_work
 from chaincast.shards import Worker
 from functions.events import SqsRecord
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
-from tests.integration.helpers import Context, items
+from tests.integration.helpers import Context, end_loop, items
 from tests.integration.scripted import ScriptedServer
 
 if TYPE_CHECKING:
@@ -117,13 +117,8 @@ class Stack:
         return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
 
     def close(self) -> None:
-        for module in (self.lifecycle, self.fanout):
-            module.management.close()
-            module.loop.run_until_complete(module.loop.shutdown_default_executor())
-        self.fanout.database.close()
-        for module in (self.lifecycle, self.fanout):
-            module.loop.run_until_complete(module.loop.shutdown_asyncgens())
-            module.loop.close()
+        end_loop(self.lifecycle.loop, self.lifecycle.management)
+        end_loop(self.fanout.loop, self.fanout.management, self.fanout.database)
         for name in ("message", "lifecycle", "fanout"):
             sys.modules.pop(f"functions.{name}")
 

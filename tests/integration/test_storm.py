@@ -21,7 +21,7 @@ from chaincast.fanout.work import Deliver, encode_work, group_of
 from chaincast.shards import Worker, home, workers
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context
+from tests.integration.helpers import Context, end_loop
 from tests.integration.storm import Storm, Weather
 
 CONNECTIONS = 1000
@@ -48,10 +48,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     for client in (module.management, module.database):
         client.pool._timeout = 1.5
     yield module
-    module.management.close()
-    module.database.close()
-    module.loop.run_until_complete(module.loop.shutdown_default_executor())
-    module.loop.close()
+    end_loop(module.loop, module.management, module.database)
     sys.modules.pop("functions.fanout")
     storm.stop()
     logging.disable(logging.NOTSET)

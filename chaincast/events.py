@@ -18,6 +18,8 @@ class Kind:
     TRADE: Final = "trade"
     TOKEN_GRADUATED: Final = "token.graduated"  # noqa: S105 - no password
     LIQUIDITY_ADDED: Final = "liquidity.added"
+    LIQUIDITY_REMOVED: Final = "liquidity.removed"
+    PRICE: Final = "price"
     CONTRACT_EVENT: Final = "contract.event"
     ALERT: Final = "alert"
 

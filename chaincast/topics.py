@@ -123,6 +123,8 @@ def chain_topics(kind: str, network: str, contract: str, token: str | None) -> t
             topics.append(f"tokens:{network}")
         elif kind == Kind.TRADE:
             topics.append(f"trades:{network}:{token}")
+        elif kind == Kind.PRICE:
+            topics.append(f"prices:{network}:{token}")
         topics.append(f"token:{network}:{token}")
     topics.append(f"contract:{network}:{contract.lower()}")
     topics.append(f"network:{network}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 from aws_cdk import Duration, IgnoreMode, RemovalPolicy
@@ -10,12 +10,13 @@ from aws_cdk import aws_ec2 as ec2
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk.aws_ecr_assets import Platform
 from constructs import Construct
 
 from infra.fanout import Fanout
 from infra.nag import acknowledge
-from infra.settings import ROOT
+from infra.settings import ROOT, NetworkSettings
 from infra.storage import Storage
 
 
@@ -29,7 +30,7 @@ class Listener(Construct):
         *,
         storage: Storage,
         fanout: Fanout,
-        networks: Sequence[str],
+        networks: Mapping[str, NetworkSettings],
         config: Path,
         log_retention: logs.RetentionDays,
         local: bool,
@@ -55,7 +56,7 @@ class Listener(Construct):
         fanout.queue.grant(self.role, "sqs:SendMessage")
         self.services: list[ecs.FargateService] = [] if local else self._services(networks, config)
 
-    def _services(self, networks: Sequence[str], config: Path) -> list[ecs.FargateService]:
+    def _services(self, networks: Mapping[str, NetworkSettings], config: Path) -> list[ecs.FargateService]:
         if not networks:
             return []
         vpc = ec2.Vpc(
@@ -87,10 +88,23 @@ class Listener(Construct):
         outward_only = ec2.SecurityGroup(
             self, "SecurityGroup", vpc=vpc, description="Chaincast listeners: nothing comes in", allow_all_outbound=True
         )
-        return [self._service(name, cluster, image, outward_only) for name in networks]
+        return [self._service(name, network, cluster, image, outward_only) for name, network in networks.items()]
+
+    def _secrets(self, name: str, settings: NetworkSettings) -> dict[str, ecs.Secret]:
+        """RPC URLs with keys: the container gets them from Secrets Manager; the template knows the secret's name."""
+        if not settings["rpc_secret"]:
+            return {}
+        secret_name, _, key = settings["rpc_secret"].partition("#")
+        secret = secretsmanager.Secret.from_secret_name_v2(self, f"{name}RpcSecret", secret_name)
+        return {settings["url_variable"]: ecs.Secret.from_secrets_manager(secret, key or None)}
 
     def _service(
-        self, network: str, cluster: ecs.Cluster, image: ecs.ContainerImage, group: ec2.SecurityGroup
+        self,
+        network: str,
+        settings: NetworkSettings,
+        cluster: ecs.Cluster,
+        image: ecs.ContainerImage,
+        group: ec2.SecurityGroup,
     ) -> ecs.FargateService:
         name = "".join(part.capitalize() for part in network.split("-"))
         task = ecs.FargateTaskDefinition(
@@ -108,6 +122,7 @@ class Listener(Construct):
             "listener",
             image=image,
             environment=environment,
+            secrets=self._secrets(name, settings),
             logging=ecs.LogDrivers.aws_logs(
                 stream_prefix=network,
                 log_group=logs.LogGroup(

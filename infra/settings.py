@@ -23,10 +23,15 @@ class RetentionSettings(TypedDict):
     logs_days: int
 
 
+class NetworkSettings(TypedDict):
+    rpc_secret: str
+    url_variable: str
+
+
 class Configuration(TypedDict):
     """The part of `python -m chaincast.config`'s output that the stack depends on."""
 
-    networks: dict[str, dict[str, object]]
+    networks: dict[str, NetworkSettings]
     retention: RetentionSettings
     settings: str
 

@@ -38,7 +38,7 @@ class ChaincastStack(Stack):
             "Listener",
             storage=storage,
             fanout=fanout,
-            networks=list(configuration["networks"]),
+            networks=configuration["networks"],
             config=switches.config,
             log_retention=functions.log_retention,
             local=switches.local,

@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from random import uniform
 from time import perf_counter
 
 from aws_lambda_powertools import Logger
 
 from chaincast.batches import Batch
 from chaincast.config import Network
-from chaincast.errors import SourceError
+from chaincast.errors import ConfigError, SourceError
 from chaincast.events import Event
+from listener.backfill import Backfill
 from listener.indexer import Indexer
+from listener.learn import backoff, learn
+from listener.metrics import ListenerMetrics
 from listener.reorg import find_fork, live
 from listener.sink import Sink
 from listener.sources.base import Block, Source
+from listener.sources.faults import RangeTooLarge
+from listener.sources.ranges import RangeSize
 
 logger = Logger(service="listener", child=True)
 
-MAX_BACKOFF = 15.0
 MAX_LINKED = 64
 """Blocks at once near the head, where every header is read."""
 
@@ -41,6 +44,7 @@ class Follower:
         sink: Sink,
         make_indexer: Callable[[], Indexer],
         lease_seconds: float,
+        metrics: ListenerMetrics,
         alive: Callable[[], None],
     ) -> None:
         self._name = name
@@ -49,7 +53,10 @@ class Follower:
         self._sink = sink
         self._make_indexer = make_indexer
         self._lease_seconds = lease_seconds
+        self._metrics = metrics
         self._alive = alive
+        self._block_seconds = network.block_ms / 1000
+        self._ranges = RangeSize(network.block_range)
         self._stop = asyncio.Event()
 
     def stop(self) -> None:
@@ -60,8 +67,8 @@ class Follower:
         """Follow until stopped; on standby first, while another listener holds the lease.
 
         Raises `LeaseLost` when another listener took over: a process that lost the lease ends, and nothing that it
-        still has under way can be mistaken for the work of its next life. Raises `WrongChain` or `ForkDetected`: both
-        need a person.
+        still has under way can be mistaken for the work of its next life. Raises `WrongChain`, `ForkDetected` or
+        `ConfigError`: all need a person.
         """
         while await asyncio.to_thread(self._sink.recover, self._name) is None:
             self._alive()
@@ -94,35 +101,72 @@ class Follower:
     async def _follow(self) -> None:
         indexer = await self._fresh_indexer()
         failures = 0
-        while not self._stop.is_set():
-            try:
-                await self._source.open()
-                while not self._stop.is_set():
-                    try:
+        try:
+            while not self._stop.is_set():
+                try:
+                    if await self._backfilled(indexer):
                         await self._advance(indexer)
-                    except _Forked:
-                        await self._reorganise()
-                        indexer = await self._fresh_indexer()
                     failures = 0
-            except SourceError as error:
-                failures += 1
-                delay = min(MAX_BACKOFF, 0.1 * 2**failures) * uniform(0.5, 1)  # noqa: S311 - jitter, no secret
-                logger.warning("source failed", network=self._name, error=str(error), retry_in=round(delay, 2))
-                self._alive()
-                await self._pause(delay)
-            finally:
-                await self._source.close()
+                except _Forked:
+                    await self._reorganise()
+                    indexer = await self._fresh_indexer()
+                except RangeTooLarge as error:
+                    self._ranges.refused(self._ranges.size, error.suggested)
+                except SourceError as error:
+                    failures += 1
+                    delay = backoff(error, failures, self._block_seconds)
+                    logger.warning("source failed", network=self._name, error=str(error), retry_in=round(delay, 2))
+                    self._alive()
+                    await self._pause(delay)
+        finally:
+            await self._source.close()
+
+    async def _backfilled(self, indexer: Indexer) -> bool:
+        """Whether all from before this network's first start is done; some of it is, at least."""
+        if self._sink.checkpoint.block is None:
+            await self._begin()
+        done, last = self._sink.checkpoint.block, self._sink.backfill_to
+        assert done is not None
+        if done >= last:
+            return True
+        backfill = Backfill(
+            self._name,
+            self._source,
+            self._sink,
+            indexer,
+            self._ranges,
+            self._network.backfill.parallel,
+            self._block_seconds,
+            self._metrics,
+            self._alive,
+        )
+        await backfill.run(last, self._stop.is_set)
+        return False
+
+    async def _begin(self) -> None:
+        """Settle where a network without a checkpoint begins."""
+        start, head = self._network.start_block, await self._source.head()
+        if start == "checkpoint":
+            raise ConfigError(
+                f'{self._name}: start_block is "checkpoint", but there is none: nothing was ever read of this network '
+                "into these tables; to begin, set a number or latest"
+            )
+        first = head + 1 if start == "latest" else start
+        # What may still change must be in the Log, so that it can be taken back.
+        final = head - self._network.finality_depth
+        backfill_to = final if final >= first and not self._network.backfill.deliver else -1
+        await asyncio.to_thread(self._sink.begin_after, first - 1, backfill_to)
 
     async def _advance(self, indexer: Indexer) -> None:
         """Wait for a block and handle what there is, a range at a time."""
         last_done = self._sink.checkpoint.block
-        if last_done is None:
-            last_done = await self._origin()
-            await asyncio.to_thread(self._sink.begin_after, last_done)
+        assert last_done is not None
         head = await self._head_after(last_done + self._network.confirmations)
         self._alive()
+        self._metrics.head(head)
+        self._metrics.print_when_due()
         woken = time.time()
-        last = min(head - self._network.confirmations, last_done + self._network.block_range)
+        last = min(head - self._network.confirmations, last_done + self._ranges.size)
         if last <= last_done:
             return
         started = perf_counter()
@@ -130,7 +174,8 @@ class Follower:
         final = head - self._network.finality_depth
         linked = last_done >= final
         last = min(last, last_done + MAX_LINKED if linked else final)
-        blocks = await self._source.blocks(last_done + 1, last, indexer.topics0, linked=linked)
+        blocks = await self._source.blocks(last_done + 1, last, indexer.wanted, linked=linked)
+        self._ranges.answered(last - last_done, sum(len(block.logs) for block in blocks))
         fetched = (perf_counter() - started) * 1000
         self._check_branch(blocks[0])
         for block in blocks:
@@ -152,11 +197,14 @@ class Follower:
 
     async def _handle(self, indexer: Indexer, block: Block, woken: float, fetched: float) -> None:
         started = perf_counter()
+        found = await learn(indexer, [block], self._source)
+        asked = perf_counter()
         indexed = indexer.index(block)
         for reason in indexed.undecodable:
             logger.warning("log passed over", network=self._name, reason=reason)
+        self._metrics.done(block.number, block.timestamp, len(indexed.events))
         if not indexed.events:
-            await asyncio.to_thread(self._sink.skip, block)
+            await asyncio.to_thread(self._sink.skip, block, found)
             return
         batch = Batch(
             source=self._name,
@@ -166,10 +214,10 @@ class Follower:
             block=block.number,
             block_hash=block.hash,
         )
-        decoded = (perf_counter() - started) * 1000
+        decoded = (perf_counter() - asked) * 1000
         # Not to be interrupted: half a write is safe, but would make a graceful stop as rough as a crash.
-        steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, indexed.discoveries))
-        milliseconds = {"fetch": fetched, "decode": decoded, **steps}
+        steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, found))
+        milliseconds = {"fetch": fetched, "learn": (asked - started) * 1000, "decode": decoded, **steps}
         logger.info(
             "batch queued",
             correlation_id=batch.cursor,
@@ -179,11 +227,6 @@ class Follower:
             woken=round(woken * 1000, 3),
             ms={name: round(value, 3) for name, value in milliseconds.items()},
         )
-
-    async def _origin(self) -> int:
-        """The last block not to be read, of a network without a checkpoint."""
-        start = self._network.start_block
-        return await self._source.head() if start == "latest" else start - 1
 
     def _check_branch(self, first: Block) -> None:
         done = self._sink.checkpoint
@@ -211,9 +254,10 @@ class Follower:
             self._source.header,
             done.block,
             self._network.finality_depth,
-            0 if start == "latest" else start,
+            start if isinstance(start, int) else 0,
         )
         await asyncio.shield(asyncio.to_thread(self._sink.retract, self._name, fork))
+        self._metrics.reorganised(done.block - fork.ancestor.number)
         logger.warning(
             "chain reorganised",
             network=self._name,

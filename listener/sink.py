@@ -7,7 +7,7 @@ again, and the block that was under way is indexed again, to the same bytes.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING
@@ -18,8 +18,8 @@ from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch, Retraction, split_batch
+from chaincast.discoveries import Discovery
 from chaincast.fanout.sharding import Sharding, decode_sharding
-from listener.adapters.base import Discovery
 
 if TYPE_CHECKING:
     from listener.reorg import Fork
@@ -61,23 +61,34 @@ class Sink:
         self._saved, self._saved_at = checkpoint, monotonic()
         return self.checkpoint
 
-    def begin_after(self, block: int) -> None:
-        """Settle where a network without a checkpoint begins: with the block after this one."""
+    def begin_after(self, block: int, backfill_to: int) -> None:
+        """Settle where a network without a checkpoint begins: with the block after this one; and its backfill's end."""
         with self._lock:
+            self._lease.begin_backfill(backfill_to)
             self.checkpoint = replace(self.checkpoint, block=block)
             self._save()
 
     def discoveries(self) -> Iterator[Discovery]:
         """The contracts discovered so far."""
-        return (Discovery(address, facts) for address, facts in self._contracts.all())
+        return self._contracts.all()
+
+    @property
+    def backfill_to(self) -> int:
+        """Up to which block events are not for clients."""
+        return self._lease.backfill_to
+
+    def backfill(self, batches: Sequence[Batch], found: Iterable[Discovery], last: Block) -> None:
+        """Write what blocks up to `last` brought, for History and State only."""
+        self._contracts.put(found)
+        self._history.add(batches)
+        self.skip(last)
 
     def write(self, batch: Batch, found: Iterable[Discovery]) -> dict[str, float]:
         """Write one block's batch, whose number must be the next. The milliseconds of each step."""
         assert batch.block is not None
         started = perf_counter()
-        if found := list(found):
-            self._contracts.put((d.address, batch.block, d.facts) for d in found)
-        self._history.add(batch)
+        self._contracts.put(found)
+        self._history.add([batch])
         remembered = perf_counter()
         parts = self._append(batch)
         appended = perf_counter()
@@ -121,12 +132,14 @@ class Sink:
 
     def _queue_up(self, batch: Batch, parts: Iterable[Batch]) -> None:
         for part in parts:
+            self._lease.check()  # the queue knows no fence
             self._send(part)
         with self._lock:
             self.checkpoint = replace(self.checkpoint, queued=batch.seq)
 
-    def skip(self, block: Block) -> None:
-        """Note that blocks up to this one are done and brought nothing."""
+    def skip(self, block: Block, found: Iterable[Discovery] = ()) -> None:
+        """Note that blocks up to this one are done and brought nothing, but for contracts that were found."""
+        self._contracts.put(found)
         with self._lock:
             self.checkpoint = replace(self.checkpoint, block=block.number, block_hash=block.hash)
             if monotonic() - self._saved_at >= EMPTY_BLOCKS_SECONDS:

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from chaincast.config import url_variable
 from local.chain import Node, deploy_launchpad
 from local.deployment import Emulator, Outputs, run_directory
 from local.processes import Child, spawn, wait_until_up
@@ -128,9 +129,9 @@ class LocalStack:
         environment = self.emulator.environment | self.outputs.listener_environment
         environment |= {
             "CHAINCAST_NETWORK": self.options.network,
-            "CHAINCAST_RPC_URL": self.options.rpc or self.node.ws_url,
+            url_variable(self.options.network): self.options.rpc or self.node.ws_url,
             "CHAINCAST_OWNER": "local",
-            "CHAINCAST_HEALTH_FILE": str(self.run / "listener.health"),
+            "CHAINCAST_HEALTH_FOLDER": str(self.run / "health"),
             "PYTHONUNBUFFERED": "1",
         }
         if self.options.auth:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import uniform
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
@@ -55,8 +56,11 @@ class Lease:
         self._owner = owner
         self._seconds = seconds
         self._fence = 0
+        self._held_until = 0.0
         self.sharding = ""
         """What was last remembered of the shards; empty at first."""
+        self.backfill_to = -1
+        """Up to which block events are not for clients; -1: none."""
         self._key: dict[str, AttributeValueTypeDef] = {"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}
 
     def acquire(self) -> Checkpoint | None:
@@ -84,7 +88,9 @@ class Lease:
             raise
         item = answer["Attributes"]
         self._fence = int(item["fence"]["N"])
+        self._renewed(now)
         self.sharding = item["sharding"]["S"] if "sharding" in item else ""
+        self.backfill_to = int(item["backfill_to"]["N"]) if "backfill_to" in item else -1
         if "block" not in item:
             return Checkpoint()
         return Checkpoint(
@@ -110,6 +116,7 @@ class Lease:
             if attempt:
                 time.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret
             try:
+                now = time.time()
                 self._client.transact_write_items(TransactItems=[update, *writes])
             except self._client.exceptions.TransactionCanceledException as error:
                 reasons = [r.get("Code", "None") for r in error.response.get("CancellationReasons", [])]
@@ -120,10 +127,12 @@ class Lease:
                 if attempt == _ATTEMPTS - 1 or not _PASSING.issuperset(reasons):
                     raise
             else:
+                self._renewed(now)
                 return
 
     def move(self, checkpoint: Checkpoint) -> None:
         """Move the checkpoint over blocks that brought nothing, or the `queued` mark; renews the lease as well."""
+        now = time.time()
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -137,15 +146,31 @@ class Lease:
             if _code(error) == "ConditionalCheckFailedException":
                 raise self._lost() from None
             raise
+        self._renewed(now)
 
     def remember(self, sharding: str) -> None:
         """Keep what there is to know of the shards."""
         self._set("sharding", {"S": sharding})
         self.sharding = sharding
 
+    def begin_backfill(self, to: int) -> None:
+        """Keep up to which block events are not for clients, before the checkpoint is first set."""
+        self._set("backfill_to", {"N": str(to)})
+        self.backfill_to = to
+
     def renew(self) -> None:
         """Hold the lease for another term."""
-        self._set("lease_until", self._until(time.time()))
+        now = time.time()
+        self._set("lease_until", self._until(now))
+        self._renewed(now)
+
+    def check(self) -> None:
+        """Raises `LeaseLost` if the lease's term is over by this machine's clock: before what no fence can guard.
+
+        A process that was paused for longer than its lease wakes here, in the middle of something.
+        """
+        if monotonic() > self._held_until:
+            raise LeaseLost(f"{self._network}: the lease was not renewed in time; another listener may have it")
 
     def release(self) -> None:
         """Give the lease back, so that the next listener need not wait for it to expire."""
@@ -177,6 +202,10 @@ class Lease:
 
     def _until(self, now: float) -> AttributeValueTypeDef:
         return {"N": f"{now + self._seconds:.3f}"}
+
+    def _renewed(self, asked_at: float) -> None:
+        """A term began when it was asked for, not when the answer came."""
+        self._held_until = monotonic() + self._seconds - (time.time() - asked_at)
 
     def _lost(self) -> LeaseLost:
         return LeaseLost(f"{self._network}: another listener took the lease over (fence {self._fence} is old)")

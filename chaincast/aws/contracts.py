@@ -1,11 +1,13 @@
-"""Contracts that adapters discovered on a network (a factory's markets), kept in State so that a restart knows them."""
+"""Contracts that adapters discovered on a network (a factory's markets, pairs, tokens), kept in State: a restart knows
+them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from chaincast.aws.writes import write_all
+from chaincast.discoveries import Discovery
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -13,34 +15,36 @@ if TYPE_CHECKING:
 
 
 class Contracts:
-    """One item per discovered contract: its address and what the adapter must know of it, as text attributes."""
+    """One item per discovered contract and adapter."""
 
     def __init__(self, client: DynamoDBClient, table: str, network: str) -> None:
         self._client = client
         self._table = table
         self._key = f"contracts/{network}"
 
-    def put(self, found: Iterable[tuple[str, int, Mapping[str, str]]]) -> None:
-        """Record (address, block it was found in, facts). Repeating it changes nothing. Raises `Unprocessed`."""
+    def put(self, found: Iterable[Discovery]) -> None:
+        """Record contracts. Repeating it changes nothing. Raises `Unprocessed`."""
         requests: list[WriteRequestTypeDef] = [
             {
                 "PutRequest": {
                     "Item": {
                         "key": {"S": self._key},
-                        "sort": {"S": address},
-                        "block": {"N": str(block)},
-                        "facts": {"M": {name: {"S": value} for name, value in facts.items()}},
+                        "sort": {"S": f"{contract.adapter}/{contract.address}"},
+                        "block": {"N": str(contract.block)},
+                        "facts": {"M": {name: {"S": value} for name, value in contract.facts.items()}},
                     }
                 }
             }
-            for address, block, facts in found
+            for contract in found
         ]
         write_all(self._client, self._table, requests)
 
-    def all(self) -> Iterator[tuple[str, dict[str, str]]]:
-        """Every (address, facts) on record, read consistently."""
+    def all(self) -> Iterator[Discovery]:
+        """Every contract on record, read consistently."""
         for item in self._items():
-            yield item["sort"]["S"], {name: value["S"] for name, value in item["facts"]["M"].items()}
+            adapter, _, address = item["sort"]["S"].rpartition("/")
+            facts = {name: value["S"] for name, value in item["facts"]["M"].items()}
+            yield Discovery(adapter, address, int(item["block"]["N"]), facts)
 
     def remove_behind(self, block: int) -> None:
         """Delete those that were found in blocks behind this one. Raises `Unprocessed`."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import orjson
@@ -26,23 +25,25 @@ class History:
         self._table = table
         self._retention = retention_seconds
 
-    def add(self, batch: Batch) -> None:
-        """Put the batch's events under their history topics. Raises `Unprocessed`."""
+    def add(self, batches: Iterable[Batch]) -> None:
+        """Put the batches' events under their history topics. Raises `Unprocessed`."""
+        requests: list[WriteRequestTypeDef] = [
+            {"PutRequest": {"Item": item}} for batch in batches for item in self._items(batch)
+        ]
+        write_all(self._client, self._table, requests)
+
+    def _items(self, batch: Batch) -> Iterator[dict[str, AttributeValueTypeDef]]:
         expires_at = str(batch.timestamp // 1000 + self._retention)
-        requests: list[WriteRequestTypeDef] = []
         for event in batch.events:
             topic = history_topic(event.kind, event.topics)
-            if topic is None:
-                continue
-            item: dict[str, AttributeValueTypeDef] = {
-                "topic": {"S": topic},
-                "position": {"S": event.position},
-                "cursor": {"S": batch.cursor},
-                "event": {"B": orjson.dumps(asdict(event))},
-                "expires_at": {"N": expires_at},
-            }
-            requests.append({"PutRequest": {"Item": item}})
-        write_all(self._client, self._table, requests)
+            if topic is not None:
+                yield {
+                    "topic": {"S": topic},
+                    "position": {"S": event.position},
+                    "cursor": {"S": batch.cursor},
+                    "event": {"B": orjson.dumps(event)},
+                    "expires_at": {"N": expires_at},
+                }
 
     def remove(self, events: Iterable[Event]) -> None:
         """Delete events that a reorg took back. Raises `Unprocessed`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from random import uniform
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ BATCH = 25
 READS = 100
 """DynamoDB's limit for one BatchGetItem."""
 
+PARALLEL = 8
+"""Batches under way at once: the client keeps ten connections."""
+
 _ATTEMPTS = 8
 
 
@@ -28,13 +32,23 @@ class Unprocessed(ChaincastError):
 
 def write_all(client: DynamoDBClient, table: str, requests: Sequence[WriteRequestTypeDef]) -> None:
     """Carry out all writes on one table, in any order. Raises `Unprocessed` when throttled for seconds."""
-    for start in range(0, len(requests), BATCH):
-        left = list(requests[start : start + BATCH])
-        for _ in _attempts(f"writes on {table}"):
-            answer = client.batch_write_item(RequestItems={table: left})
-            left = list(answer.get("UnprocessedItems", {}).get(table, []))  # type: ignore[arg-type]  # same rows back
-            if not left:
-                break
+    batches = [requests[start : start + BATCH] for start in range(0, len(requests), BATCH)]
+    if len(batches) < 2:
+        for batch in batches:
+            _write(client, table, batch)
+        return
+    with ThreadPoolExecutor(min(PARALLEL, len(batches)), "writes") as threads:
+        for done in [threads.submit(_write, client, table, batch) for batch in batches]:
+            done.result()
+
+
+def _write(client: DynamoDBClient, table: str, requests: Sequence[WriteRequestTypeDef]) -> None:
+    left = list(requests)
+    for _ in _attempts(f"writes on {table}"):
+        answer = client.batch_write_item(RequestItems={table: left})
+        left = list(answer.get("UnprocessedItems", {}).get(table, []))  # type: ignore[arg-type]  # same rows back
+        if not left:
+            break
 
 
 def read_all(

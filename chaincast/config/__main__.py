@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-from chaincast.config import load
+from chaincast.config import load, url_variable
 from chaincast.errors import ConfigError
 
 
@@ -26,7 +26,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     networks = config.deployed_networks(local=options.local)
     document = config.model_dump(mode="json") | {
-        "networks": {name: n.model_dump(mode="json") for name, n in networks.items()},
+        "networks": {
+            name: {**n.model_dump(mode="json"), "url_variable": url_variable(name)} for name, n in networks.items()
+        },
         "settings": config.settings(local=options.local).to_json(),
     }
     print(json.dumps(document))

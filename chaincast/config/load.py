@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from chaincast.config.model import Config
+from chaincast.config.network import FOLDER
 from chaincast.errors import ConfigError
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]#]+?)\s*\]\]?\s*(#.*)?$")
@@ -26,17 +27,20 @@ def load(path: Path) -> Config:
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
-    return parse(text, str(path))
+    return parse(text, str(path), path.parent)
 
 
-def parse(text: str, name: str = "chaincast.toml") -> Config:
-    """The configuration in `text`; `name` is what errors call it. Raises `ConfigError`."""
+def parse(text: str, name: str = "chaincast.toml", folder: Path = Path()) -> Config:
+    """The configuration in `text`; `name` is what errors call it, `folder` where its ABI files are.
+
+    Raises `ConfigError`.
+    """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{name}: not TOML: {error}") from None
     try:
-        return Config.model_validate(document)
+        return Config.model_validate(document, context={FOLDER: folder})
     except ValidationError as error:
         raise ConfigError("\n".join(_described(text, name, e) for e in error.errors(include_url=False))) from None
 

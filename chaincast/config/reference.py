@@ -5,10 +5,13 @@ from __future__ import annotations
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from chaincast.config.model import Config, Contract, Fanout, Limits, Network, Retention
+from chaincast.config.model import Config, Fanout, Limits, Retention
+from chaincast.config.network import Backfill, Contract, Network
+from chaincast.config.presets import PRESETS
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[networks.NAME]", Network),
+    ("[networks.NAME.backfill]", Backfill),
     ("[[networks.NAME.contracts]]", Contract),
     ("[limits]", Limits),
     ("[fanout]", Fanout),
@@ -21,9 +24,20 @@ def markdown() -> str:
     assert set(Config.model_fields) == {"networks", "limits", "fanout", "retention"}
     tables = []
     for title, model in SECTIONS:
-        rows = [_row(name, field) for name, field in model.model_fields.items() if name != "contracts"]
+        rows = [
+            _row(name, field) for name, field in model.model_fields.items() if name not in ("contracts", "backfill")
+        ]
         tables.append(f"## `{title}`\n\n| key | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows))
-    return "\n\n".join(tables) + "\n"
+    return "\n\n".join([*tables, _presets()]) + "\n"
+
+
+def _presets() -> str:
+    rows = [f"| `{name}` | {p['chain_id']} | {p['block_ms']} | {p['finality_depth']} |" for name, p in PRESETS.items()]
+    return (
+        "## Known networks\n\nOf networks with these names, `chain_id`, `block_ms`, `finality_depth`, `wrapped_native` "
+        "and `stable_tokens` are known (for Stacks, `kind` and `rpc_url`); what the file says goes first.\n\n"
+        "| name | `chain_id` | `block_ms` | `finality_depth` |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
+    )
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -34,6 +48,8 @@ def _row(name: str, field: FieldInfo) -> str:
 def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, tuple):
+        return "[]"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -1,67 +1,89 @@
-"""Decoding a log by its event's signature: built once per event, on eth-abi (web3.py's own decoder).
+"""Decoding a log by its event, compiled once.
 
 Source: the Solidity ABI specification, "Events" and "Encoding of Indexed Event Parameters".
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from chaincast.errors import ChaincastError
+from listener.adapters.codec import Budget, Parameter, Read, Type, Undecodable, budget_for, compile_type, members
 from listener.sources.base import RawLog
 
 Values: TypeAlias = dict[str, Any]  # by parameter name; the signature says which Python type each has
 
+__all__ = ["MAX_TEXT", "EventDecoder", "Parameter", "Undecodable", "Values"]
+
 MAX_TEXT = 256
-"""Characters kept of a text: whoever creates a token chooses its name's length, and events go to everybody."""
-
-
-class Undecodable(ChaincastError):
-    """A log has the event's signature but not its shape: another contract's event of the same name, or damage."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    name: str
-    type: str
-    indexed: bool = False
+"""Characters kept of a text that everybody gets: whoever creates a token chooses its name's length."""
 
 
 class EventDecoder:
-    """Decodes the logs of one event, e.g. `EventDecoder("Paid", Parameter("to", "address", indexed=True), …)`."""
+    """Decodes the logs of one event, e.g. `EventDecoder("Paid", Parameter("to", "address", indexed=True), …)`.
 
-    def __init__(self, name: str, *parameters: Parameter) -> None:
-        self.signature = f"{name}({','.join(p.type for p in parameters)})"
+    `json`: values as JSON has them. Parameters without a name, or with another's, are called `arg` and their place.
+    Raises `BadType`.
+    """
+
+    def __init__(self, name: str, *parameters: Parameter, json: bool = False, anonymous: bool = False) -> None:
+        types = [compile_type(p, json=json) for p in parameters]
+        names = _names(parameters)
+        self.name = name
+        self.signature = f"{name}({','.join(t.canonical for t in types)})"
+        self.anonymous = anonymous
         self.topic0 = keccak(text=self.signature)
-        self._indexed = [p for p in parameters if p.indexed]
-        self._plain = [p for p in parameters if not p.indexed]
-        # `string` is read as `bytes` (the same encoding): a hostile contract's text need not be UTF-8.
-        self._types = ["bytes" if p.type == "string" else p.type for p in self._plain]
+        self._first_topic = 0 if anonymous else 1
+        indexed = [(n, _in_topic(t)) for n, p, t in zip(names, parameters, types, strict=True) if p.indexed]
+        self._indexed = indexed
+        self.topic_count = len(indexed) + self._first_topic
+        """Of its logs: what tells events of one signature apart whose `indexed` differ (ERC-20 and ERC-721)."""
+        plain = [(n, t) for n, p, t in zip(names, parameters, types, strict=True) if not p.indexed]
+        self._plain = [n for n, _ in plain]
+        self._read = members([t for _, t in plain])
+        # The order of the declaration, whatever is indexed.
+        self._in_order = [n for n, _ in indexed] + self._plain == names
+        self._names = names
 
     def decode(self, log: RawLog) -> Values:
-        """The parameters by name; addresses in lower case, texts cut to `MAX_TEXT`. Raises `Undecodable`."""
-        if len(log.topics) != len(self._indexed) + 1:
-            raise Undecodable(f"{self.signature}: {len(log.topics)} topics, {len(self._indexed) + 1} expected")
+        """The parameters by name; addresses in lower case, an indexed one of dynamic type as its hash (0x hex).
+
+        Raises `Undecodable`.
+        """
+        if len(log.topics) != self.topic_count:
+            raise Undecodable(f"{self.signature}: {len(log.topics)} topics, {self.topic_count} expected")
+        values: Values = {}
         try:
-            values = {
-                p.name: _shaped(p.type, decode([p.type], topic)[0])
-                for p, topic in zip(self._indexed, log.topics[1:], strict=True)
-            }
-            for p, value in zip(self._plain, decode(self._types, log.data), strict=True):
-                values[p.name] = _shaped(p.type, value)
-        except (DecodingError, OverflowError, ValueError) as error:
-            raise Undecodable(f"{self.signature}: {error}") from error
-        return values
+            for place, (name, read) in enumerate(self._indexed, self._first_topic):
+                values[name] = read(log.topics[place], 0, _NO_BUDGET)
+            if self._plain:
+                for name, value in zip(self._plain, self._read(log.data, 0, budget_for(log.data)), strict=True):
+                    values[name] = value
+        except Undecodable as error:
+            raise Undecodable(f"{self.signature}: {error}") from None
+        return values if self._in_order else {name: values[name] for name in self._names}
 
 
-def _shaped(type_: str, value: Any) -> Any:
-    if type_ == "address":
-        return value.lower()
-    if type_ == "string":
-        return value.decode("utf-8", "replace")[:MAX_TEXT]
-    return value
+_NO_BUDGET: Budget = [0]
+
+
+def _in_topic(type_: Type) -> Read:
+    """A topic has 32 bytes: of what is longer, or of no fixed length, there is only the hash."""
+    if type_.dynamic or type_.size != 32 or type_.canonical[-1:] in ")]":
+        return lambda data, at, budget: "0x" + data.hex()
+    read = type_.read
+
+    def read_topic(data: bytes, at: int, budget: Budget) -> Any:
+        if len(data) != 32:
+            raise Undecodable(f"a topic of {len(data)} bytes")
+        return read(data, at, budget)
+
+    return read_topic
+
+
+def _names(parameters: tuple[Parameter, ...]) -> list[str]:
+    names: list[str] = []
+    for place, parameter in enumerate(parameters):
+        names.append(parameter.name if parameter.name and parameter.name not in names else f"arg{place}")
+    return names

@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
+from chaincast.discoveries import Discovery
 from chaincast.events import Json
-from listener.sources.base import RawLog
+from listener.sources.base import Block, LogFilter, RawLog
+
+Call: TypeAlias = tuple[str, bytes]
+"""A question to a contract: its address, and call data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a log says: the event's kind and data, and the token it is about."""
+    """What a log says: the event's kind and data, and the token it is about.
+
+    `conflation_key`: of a batch's events with the same one, only the last matters.
+    """
 
     kind: str
     data: Mapping[str, Json]
     token: str | None = None
+    conflation_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Discovery:
-    """A contract that a log told of, which the adapter follows from then on; `facts` are what it must know of it."""
-
-    address: str
-    facts: Mapping[str, str]
+Inquiry: TypeAlias = Generator[Sequence[Call], Sequence[bytes | None], list[Discovery]]
+"""Yields questions to contracts, is sent their answers (None: a revert), returns what was found."""
 
 
 class Adapter(Protocol):
-    """Reads the logs of one configured contract and of those discovered through it."""
+    """Reads the logs of configured contracts and of those discovered through them."""
 
     @property
-    def topics0(self) -> Sequence[bytes]:
-        """Signatures of the events it reads: what the source asks the node for."""
+    def name(self) -> str:
+        """Unique on its network, and the same in every life."""
         ...
 
-    def discover(self, log: RawLog) -> Discovery | None:
-        """The contract that a log tells of, if it does; called for all logs of a block before any `decode`."""
+    @property
+    def wanted(self) -> LogFilter:
+        """The logs it reads: what the source asks the node for."""
+        ...
+
+    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
+        """What there is to learn before these blocks can be read; nothing is learned by it."""
         ...
 
     def learn(self, discovery: Discovery) -> None:
@@ -44,5 +53,5 @@ class Adapter(Protocol):
         ...
 
     def decode(self, log: RawLog) -> Decoded | None:
-        """What the log says; `None` if it is of a contract that is not followed. Raises `Undecodable`."""
+        """What the log says; `None` if it is not of a contract that is followed. Raises `Undecodable`."""
         ...

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Context, Decimal
 
+from chaincast.discoveries import Discovery
 from chaincast.events import Json, Kind
-from listener.adapters.abi import EventDecoder, Parameter, Values
-from listener.adapters.base import Decoded, Discovery
-from listener.sources.base import RawLog
+from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable, Values
+from listener.adapters.base import Decoded, Inquiry
+from listener.sources.base import Block, LogFilter, RawLog
 
 _P = Parameter
 TOKEN_CREATED = EventDecoder(
@@ -42,28 +43,50 @@ _PRICE_DIGITS = Context(prec=18)
 
 
 class Launchpad:
-    """Follows one factory and every market it ever created."""
+    """Follows factories, every market they ever created, and what those create, however deep.
+
+    A contract counts as theirs when a contract of theirs said that it created it.
+    """
 
     topics0 = (TOKEN_CREATED.topic0, TRADE.topic0, GRADUATED.topic0, LIQUIDITY_ADDED.topic0)
 
-    def __init__(self, factory: str) -> None:
-        self._factory = factory
+    def __init__(self, factories: Sequence[str]) -> None:
+        self.name = f"launchpad {factories[0]}"
+        self.wanted = LogFilter(topics0=self.topics0)
+        self._creators = set(factories)
         self._markets: dict[str, Mapping[str, str]] = {}
 
-    def discover(self, log: RawLog) -> Discovery | None:
-        if log.address != self._factory or log.topics[0] != TOKEN_CREATED.topic0:
-            return None
-        values = TOKEN_CREATED.decode(log)
-        facts = {"token": values["token"], "name": values["name"], "symbol": values["symbol"]}
-        return Discovery(values["market"], facts)
+    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
+        """Nothing needs to be asked: the logs say it all."""
+        found: list[Discovery] = []
+        creators = set(self._creators)
+        told = [(block.number, log) for block in blocks for log in block.logs if is_created(log)]
+        while mine := [(number, log) for number, log in told if log.address in creators]:
+            # Again, until there is nothing new: what is created may have created something before that was said.
+            told = [(number, log) for number, log in told if log.address not in creators]
+            for number, log in mine:
+                try:
+                    values = TOKEN_CREATED.decode(log)
+                except Undecodable:
+                    continue  # decode says so
+                facts = {
+                    "token": values["token"],
+                    "name": values["name"][:MAX_TEXT],
+                    "symbol": values["symbol"][:MAX_TEXT],
+                }
+                found.append(Discovery(self.name, values["market"], number, facts))
+                creators |= {values["market"], values["token"]}
+        yield from ()
+        return found
 
     def learn(self, discovery: Discovery) -> None:
         self._markets[discovery.address] = discovery.facts
+        self._creators |= {discovery.address, discovery.facts["token"]}
 
     def decode(self, log: RawLog) -> Decoded | None:
-        topic0 = log.topics[0]
-        if log.address == self._factory:
-            return _created(TOKEN_CREATED.decode(log)) if topic0 == TOKEN_CREATED.topic0 else None
+        topic0 = log.topics[0] if log.topics else b""
+        if topic0 == TOKEN_CREATED.topic0:
+            return _created(TOKEN_CREATED.decode(log)) if log.address in self._creators else None
         facts = self._markets.get(log.address)
         if facts is None:
             return None
@@ -91,5 +114,15 @@ def _trade(values: Values) -> dict[str, Json]:
 
 
 def _amounts(values: Values) -> dict[str, Json]:
-    """Integers as decimal strings: wei and token units do not fit a JSON number exactly."""
-    return {k: str(v) if isinstance(v, int) and not isinstance(v, bool) else v for k, v in values.items()}
+    """Integers as decimal strings: wei and token units do not fit a JSON number exactly. Texts are cut."""
+
+    def shaped(value: object) -> Json:
+        if isinstance(value, bool):
+            return value
+        return str(value) if isinstance(value, int) else str(value)[:MAX_TEXT]
+
+    return {name: shaped(value) for name, value in values.items()}
+
+
+def is_created(log: RawLog) -> bool:
+    return bool(log.topics) and log.topics[0] == TOKEN_CREATED.topic0

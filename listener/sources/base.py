@@ -29,12 +29,19 @@ class Block:
     logs: tuple[RawLog, ...] = ()
 
 
-class Source(Protocol):
-    """A chain, as the listener sees it. Methods raise `SourceError` when the node fails; calling again may help."""
+@dataclass(frozen=True, slots=True)
+class LogFilter:
+    """Logs of any of `addresses` with any of `topics0` (event signatures); an empty tuple means all."""
 
-    async def open(self) -> None:
-        """Connect and check the chain. Raises `WrongChain` if the node serves another."""
-        ...
+    addresses: tuple[str, ...] = ()
+    topics0: tuple[bytes, ...] = ()
+
+
+class Source(Protocol):
+    """A chain, as the listener sees it. Methods raise `SourceError` when the node fails; calling again may help.
+
+    They raise `WrongChain` if a node serves another chain: nothing will help. Connections are opened when needed.
+    """
 
     async def close(self) -> None: ...
 
@@ -50,10 +57,15 @@ class Source(Protocol):
         """A block as it is on the chain now, without logs."""
         ...
 
-    async def blocks(self, first: int, last: int, topics0: Sequence[bytes], *, linked: bool) -> list[Block]:
-        """Blocks `first`…`last` in order: those with logs of the given event signatures, and always the first and last.
+    async def blocks(self, first: int, last: int, wanted: Sequence[LogFilter], *, linked: bool) -> list[Block]:
+        """Blocks `first`…`last` in order: those with logs that one of the filters wants, and always the first and last.
 
         Each log's block hash was checked against its header. `linked`: every block is there, and each one's parent hash
         was checked, so that what is returned is of one branch, even if the node changed its mind meanwhile.
+        Raises `RangeTooLarge` if a shorter range would do.
         """
+        ...
+
+    async def read(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
+        """What contracts answer to (address, call data), as of now; None where one reverts or is no contract."""
         ...

@@ -1,182 +1,254 @@
-"""EVM chains over JSON-RPC by web3.py: WebSocket (heads are pushed) or HTTP (the head is asked for)."""
+"""An EVM chain through one endpoint: its head, its blocks with their logs, what its contracts answer."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, TypeAlias, cast
-
-from web3 import AsyncHTTPProvider, AsyncWeb3, WebSocketProvider
-from web3.exceptions import Web3Exception
-from web3.types import RPCEndpoint, RPCResponse
+from time import monotonic
+from typing import Any, Protocol, TypeAlias, cast
 
 from chaincast.errors import SourceError, WrongChain
-from listener.sources.base import Block, RawLog
+from listener.sources.base import Block, LogFilter, RawLog
+from listener.sources.bloom import bloom_of, may_match
+from listener.sources.cadence import Cadence
+from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge
 
 Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are checked where they are read
 
-REQUEST_TIMEOUT = 10.0
-MAX_ANSWER_BYTES = 128 * 1024 * 1024
-_URL = re.compile(r"(wss?|https?)://\S+")
-_CONNECTION_ERRORS = (OSError, TimeoutError, Web3Exception, EOFError)
+RANGE_TIMEOUT = 20.0
+PARALLEL = 16
+"""Requests under way at once; many providers refuse more from one client."""
+
+
+class Endpoint(Protocol):
+    """What an `Rpc` is to this."""
+
+    pushes: bool
+    name: str
+    pushed_head: int
+    head_came: asyncio.Event
+
+    subscription_ended: bool
+
+    @property
+    def connected(self) -> bool: ...
+    async def connect(self) -> None: ...
+    async def close(self) -> None: ...
+    async def subscribe_heads(self, within: float) -> None: ...
+    async def call(self, method: str, *params: object, within: float) -> object: ...
 
 
 class EvmSource:
-    """One endpoint of one EVM chain. `poll_seconds` is how often the head is asked for where none is pushed."""
+    """`block_seconds`: the chain's block time. `poll_seconds`: how often to ask for the head; 0: as the chain's pace
+    suggests. `check_blooms`: whether headers' blooms say truly which logs their blocks have."""
 
-    def __init__(self, url: str, chain_id: int, poll_seconds: float) -> None:
-        self._pushes = url.startswith(("ws://", "wss://"))
-        self._url = url
+    def __init__(
+        self, rpc: Endpoint, chain_id: int, block_seconds: float, poll_seconds: float = 0, *, check_blooms: bool = True
+    ) -> None:
+        self.rpc = rpc
         self._chain_id = chain_id
+        self._checked = False
+        self._timeout = min(max(block_seconds, 0.5), 10.0)
+        """Of what takes a node no time, so that a silent one is given up before two blocks have passed."""
         self._poll_seconds = poll_seconds
-        self._w3: AsyncWeb3[Any] | None = None
-        self._heads: asyncio.Task[None] | None = None
+        self._cadence = Cadence(block_seconds)
+        self._check_blooms = check_blooms
+        self._slots = asyncio.Semaphore(PARALLEL)
         self._head = -1
-        self._new_head = asyncio.Event()
-
-    async def open(self) -> None:
-        try:
-            if self._pushes:
-                provider = WebSocketProvider(
-                    self._url,
-                    # The library's own limit of 1 MiB is a few hundred logs.
-                    websocket_kwargs={"max_size": MAX_ANSWER_BYTES},
-                    request_timeout=REQUEST_TIMEOUT,
-                    max_connection_retries=1,
-                )
-                self._w3 = AsyncWeb3(provider)
-                await provider.connect()
-            else:
-                self._w3 = AsyncWeb3(AsyncHTTPProvider(self._url, request_kwargs={"timeout": REQUEST_TIMEOUT}))
-        except _CONNECTION_ERRORS as error:
-            raise SourceError(f"cannot connect to the node: {_brief(error)}") from error
-        chain_id = int(cast(str, await self._call("eth_chainId")), 16)
-        if chain_id != self._chain_id:
-            raise WrongChain(f"the node serves chain {chain_id}, the configuration says {self._chain_id}")
-        if self._pushes:
-            await self._subscribe_heads()
-        self._head = await self.head()
 
     async def close(self) -> None:
-        if self._heads is not None:
-            self._heads.cancel()
-            await asyncio.gather(self._heads, return_exceptions=True)
-            self._heads = None
-        if self._w3 is not None:
-            with contextlib.suppress(*_CONNECTION_ERRORS):
-                await self._w3.provider.disconnect()
-            self._w3 = None
+        self._checked = False
+        await self.rpc.close()
 
     async def head(self) -> int:
-        return int(cast(str, await self._call("eth_blockNumber")), 16)
-
-    async def head_after(self, block: int) -> int:
-        if self._head <= block:
-            self._new_head.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._poll_seconds):
-                    await self._new_head.wait()
-            if self._heads is not None and self._heads.done():
-                raise SourceError("the node closed its subscription to new heads")
-            if self._head <= block:
-                self._head = await self.head()
+        self._note(int(cast(str, await self._call("eth_blockNumber")), 16))
         return self._head
 
-    async def header(self, number: int) -> Block:
-        return _block(await self._header(number), [])
+    async def head_after(self, block: int, patience: float = 5.0) -> int:
+        """The head, once it is beyond `block` or so many seconds have passed."""
+        until = monotonic() + patience
+        if self.rpc.pushes:
+            await self._ready()
+            await self.rpc.subscribe_heads(self._timeout)
+            while (head := max(self._head, self.rpc.pushed_head)) <= block and (left := until - monotonic()) > 0:
+                self.rpc.head_came.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left):
+                        await self.rpc.head_came.wait()
+                if self.rpc.subscription_ended:
+                    await self.close()
+                    raise SourceError(f"{self.rpc.name}: closed its subscription to new heads")
+            self._note(head)
+            return self._head  # after silence the caller asks: a subscription may end without a word
+        while await self._newer(block) <= block and (left := until - monotonic()) > 0:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(min(left, self._poll_seconds or self._cadence.wait(monotonic())))
+        return self._head
 
-    async def blocks(self, first: int, last: int, topics0: Sequence[bytes], *, linked: bool) -> list[Block]:
-        filter_ = {
-            "fromBlock": hex(first),
-            "toBlock": hex(last),
-            "topics": [["0x" + t.hex() for t in topics0]],
-        }
+    async def _newer(self, block: int) -> int:
+        return self._head if self._head > block else await self.head()
+
+    def _note(self, head: int) -> None:
+        self._head = max(self._head, head)
+        self._cadence.head(head, monotonic())
+
+    def forget_head(self) -> None:
+        """What was said of the head is not to be relied on: another node says it was not so."""
+        self._head = self.rpc.pushed_head = -1
+
+    async def header(self, number: int) -> Block:
+        return block_of(await self._header(number), [])
+
+    async def blocks(self, first: int, last: int, wanted: Sequence[LogFilter], *, linked: bool) -> list[Block]:
         ends = list(range(first, last + 1)) if linked else sorted({first, last})
-        logs, *headers = await asyncio.gather(
-            self._call("eth_getLogs", filter_), *(self._header(number) for number in ends)
-        )
-        by_block: dict[int, list[Document]] = {}
-        for log in cast(list[Document], logs):
-            by_block.setdefault(int(log["blockNumber"], 16), []).append(log)
+        logs, headers = await asyncio.gather(self._logs(first, last, wanted), asyncio.gather(*map(self._header, ends)))
         known = dict(zip(ends, headers, strict=True))
-        missing = [number for number in by_block if number not in known]
+        missing = [number for number in logs if number not in known]
         known |= dict(zip(missing, await asyncio.gather(*map(self._header, missing)), strict=True))
-        blocks = [_block(cast(Document, known[n]), by_block.get(n, [])) for n in sorted(known)]
-        for before, after in pairwise(blocks) if linked else ():
-            if after.parent_hash != before.hash:
-                raise SourceError(
-                    f"block {after.number} has parent {after.parent_hash}, but block {before.number} is {before.hash}: "
-                    "the node changed its mind in between"
-                )
+        blocks = [block_of(known[n], logs.get(n, [])) for n in sorted(known)]
+        if linked:
+            check_links(blocks)
+            if self._check_blooms:
+                blocks = list(await asyncio.gather(*(self._completed(b, known[b.number], wanted) for b in blocks)))
         return blocks
+
+    async def read(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
+        async def one(address: str, data: bytes) -> bytes | None:
+            try:
+                answer = await self._call("eth_call", {"to": address, "data": "0x" + data.hex()}, "latest")
+            except SourceError as error:
+                if type(error) is SourceError and "answered" in str(error):
+                    return None  # a revert, in whatever words
+                raise
+            return bytes.fromhex(cast(str, answer)[2:])
+
+        return list(await asyncio.gather(*(one(address, data) for address, data in calls)))
+
+    async def _logs(self, first: int, last: int, wanted: Sequence[LogFilter]) -> dict[int, list[Document]]:
+        """By block; a log that several filters want, once."""
+        found: dict[tuple[int, int], Document] = {}
+        try:
+            answers = await asyncio.gather(
+                *(
+                    self._call("eth_getLogs", _range(first, last) | _conditions(filter_), within=RANGE_TIMEOUT)
+                    for filter_ in wanted
+                )
+            )
+        except (RangeTooLarge, NoAnswer) as error:
+            if first != last:
+                raise error if isinstance(error, RangeTooLarge) else RangeTooLarge(str(error)) from error
+            answers = [await self._logs_of_receipts(first, wanted)]
+        for log in (log for answer in answers for log in cast(list[Document], answer)):
+            found[int(log["blockNumber"], 16), int(log["logIndex"], 16)] = log
+        by_block: dict[int, list[Document]] = {}
+        for number, index in sorted(found):
+            by_block.setdefault(number, []).append(found[number, index])
+        return by_block
+
+    async def _logs_of_receipts(self, number: int, wanted: Sequence[LogFilter]) -> list[Document]:
+        """Of one block whose logs are more than the provider gives at once."""
+        receipts = await self._call("eth_getBlockReceipts", hex(number), within=RANGE_TIMEOUT)
+        logs = [log for receipt in cast(list[Document], receipts) for log in receipt["logs"]]
+        return [log for log in logs if any(matches(raw_log(log), filter_) for filter_ in wanted)]
+
+    async def _completed(self, block: Block, header: Document, wanted: Sequence[LogFilter]) -> Block:
+        """The block, once it is sure that none of its logs are missing: a node may tell of a block before it has them.
+
+        A bloom that cannot match says so at once. One that can is checked against all logs of the block: bloom filters
+        err, but only to this side.
+        """
+        bloom = int(header["logsBloom"], 16)
+        if block.logs or not any(may_match(bloom, filter_) for filter_ in wanted):
+            return block
+        everything = await self._call("eth_getLogs", {"blockHash": block.hash}, within=RANGE_TIMEOUT)
+        logs = [raw_log(log) for log in cast(list[Document], everything)]
+        if bloom_of(logs) != bloom:
+            raise NotThere(
+                f"{self.rpc.name}: block {block.number} has other logs than its header's bloom says: not all are there "
+                "yet (if this lasts, its chain's blooms are not true: set check_blooms = false)"
+            )
+        matching = [log for log in logs if any(matches(log, filter_) for filter_ in wanted)]
+        return Block(block.number, block.hash, block.parent_hash, block.timestamp, tuple(matching))
 
     async def _header(self, number: int) -> Document:
         header = await self._call("eth_getBlockByNumber", hex(number), False)
         if header is None:
-            raise SourceError(f"the node announced block {number} but does not have it yet")
+            raise NotThere(f"{self.rpc.name}: announced block {number} but does not have it yet")
         return cast(Document, header)
 
-    async def _subscribe_heads(self) -> None:
-        assert self._w3 is not None
-        try:
-            await self._w3.eth.subscribe("newHeads")
-        except _CONNECTION_ERRORS as error:
-            raise SourceError(f"eth_subscribe newHeads: {_brief(error)}") from error
-        self._heads = asyncio.create_task(self._follow_heads(self._w3), name="heads")
+    async def _ready(self) -> None:
+        """Connected, and the chain is the right one."""
+        await self.rpc.connect()
+        if self._checked:
+            return
+        chain_id = int(cast(str, await self.rpc.call("eth_chainId", within=max(self._timeout, 2.0))), 16)
+        if chain_id != self._chain_id:
+            raise WrongChain(f"{self.rpc.name} serves chain {chain_id}, the configuration says {self._chain_id}")
+        self._checked = True
 
-    async def _follow_heads(self, w3: AsyncWeb3[Any]) -> None:
-        """Only wakes the listener: which blocks there are, it finds out by range."""
-        with contextlib.suppress(*_CONNECTION_ERRORS):
-            async for message in w3.socket.process_subscriptions():
-                head = cast(Mapping[str, Any], message["result"])
-                self._head = int(head["number"])
-                self._new_head.set()
-        self._new_head.set()
-
-    async def _call(self, method: str, *params: object) -> object:
-        """A raw JSON-RPC result: web3's result formatters cost more than the call at hundreds of logs per block."""
-        if self._w3 is None:
-            raise SourceError("not connected")
-        try:
-            async with asyncio.timeout(REQUEST_TIMEOUT):
-                response: RPCResponse = await self._w3.provider.make_request(RPCEndpoint(method), list(params))
-        except _CONNECTION_ERRORS as error:
-            raise SourceError(f"{method}: {_brief(error)}") from error
-        if "error" in response:
-            raise SourceError(_URL.sub("(a URL)", f"{method}: the node answered {response['error']!r}")[:500])
-        return response.get("result")
+    async def _call(self, method: str, *params: object, within: float | None = None) -> object:
+        async with self._slots:
+            await self._ready()
+            try:
+                return await self.rpc.call(method, *params, within=within or self._timeout)
+            except SourceError:
+                self._checked = self._checked and self.rpc.connected
+                raise
 
 
-def _block(header: Document, logs: list[Document]) -> Block:
+def raw_log(log: Document) -> RawLog:
+    """A log of JSON-RPC's."""
+    return RawLog(
+        address=log["address"].lower(),
+        topics=tuple(bytes.fromhex(t[2:]) for t in log["topics"]),
+        data=bytes.fromhex(log["data"][2:]),
+        log_index=int(log["logIndex"], 16),
+        tx_hash=log["transactionHash"],
+    )
+
+
+def block_of(header: Document, logs: list[Document]) -> Block:
+    """A header and its block's logs, in log order. Raises `NotThere` if they are of different blocks."""
     for log in logs:
         if log["blockHash"] != header["hash"]:
-            raise SourceError(
+            raise NotThere(
                 f"logs of block {int(header['number'], 16)} are of {log['blockHash']}, its header is {header['hash']}"
             )
-    raw = [
-        RawLog(
-            address=log["address"].lower(),
-            topics=tuple(bytes.fromhex(t[2:]) for t in log["topics"]),
-            data=bytes.fromhex(log["data"][2:]),
-            log_index=int(log["logIndex"], 16),
-            tx_hash=log["transactionHash"],
-        )
-        for log in logs
-    ]
-    raw.sort(key=lambda log: log.log_index)
     return Block(
         number=int(header["number"], 16),
         hash=header["hash"],
         parent_hash=header["parentHash"],
         timestamp=int(header["timestamp"], 16),
-        logs=tuple(raw),
+        logs=tuple(raw_log(log) for log in logs),
     )
 
 
-def _brief(error: BaseException) -> str:
-    """The error in one line and without URLs, which may hold a provider's key."""
-    text = f"{type(error).__name__}: {error}".replace("\n", " ")
-    return _URL.sub("(its URL)", text)[:300]
+def check_links(blocks: Sequence[Block]) -> None:
+    """Raises `NotThere` if one of consecutive blocks is not the next one's parent."""
+    for before, after in pairwise(blocks):
+        if after.parent_hash != before.hash:
+            raise NotThere(
+                f"block {after.number} has parent {after.parent_hash}, but block {before.number} is {before.hash}: "
+                "the node changed its mind in between"
+            )
+
+
+def _range(first: int, last: int) -> Document:
+    return {"fromBlock": hex(first), "toBlock": hex(last)}
+
+
+def _conditions(wanted: LogFilter) -> Document:
+    conditions: Document = {}
+    if wanted.addresses:
+        conditions["address"] = list(wanted.addresses)
+    if wanted.topics0:
+        conditions["topics"] = [["0x" + t.hex() for t in wanted.topics0]]
+    return conditions
+
+
+def matches(log: RawLog, wanted: LogFilter) -> bool:
+    """Whether a filter wants a log."""
+    return (not wanted.addresses or log.address in wanted.addresses) and (
+        not wanted.topics0 or (bool(log.topics) and log.topics[0] in wanted.topics0)
+    )

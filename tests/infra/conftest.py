@@ -24,6 +24,9 @@ rpc_url = "wss://node.example/bsc"
 [[networks.bsc-testnet.contracts]]
 adapter = "launchpad"
 address = "0x00000000000000000000000000000000000000aa"
+
+[networks.base]
+rpc_secret = "chaincast/rpc#base"
 """
 
 

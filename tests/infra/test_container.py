@@ -95,17 +95,21 @@ def run(image: Path, *command: str, **environment: str) -> subprocess.CompletedP
 def test_the_start_command_needs_nothing_that_is_not_installed(image: Path) -> None:
     done = run(image, "python", "-m", "listener")
     assert done.returncode == 2
-    assert "CHAINCAST_NETWORK is ''; configured: anvil" in done.stdout
+    assert "CHAINCAST_NETWORK is '': '' is not configured; known: anvil" in done.stdout
     done = run(image, "python", "-m", "listener", CHAINCAST_NETWORK="anvil", AWS_DEFAULT_REGION="us-east-1")
     assert done.returncode == 2
     assert "CHAINCAST_STATE_TABLE is not set" in done.stdout
 
 
 def test_the_health_command_tells_a_stuck_loop(image: Path, tmp_path: Path) -> None:
-    file = tmp_path / "alive"
-    environment = {"CHAINCAST_HEALTH_FILE": str(file)}
+    folder = tmp_path / "health"
+    environment = {"CHAINCAST_HEALTH_FOLDER": str(folder)}
     assert run(image, "python", "-m", "listener.health", **environment).returncode == 1
-    file.touch()
+    folder.mkdir()
+    for network in ("bsc", "base"):
+        (folder / network).touch()
     assert run(image, "python", "-m", "listener.health", **environment).returncode == 0
-    os.utime(file, (0, 0))
-    assert run(image, "python", "-m", "listener.health", **environment).returncode == 1
+    os.utime(folder / "bsc", (0, 0))
+    done = run(image, "python", "-m", "listener.health", **environment)
+    assert done.returncode == 1
+    assert "the loop of bsc last turned" in done.stdout

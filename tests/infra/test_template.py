@@ -106,7 +106,7 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
     environment = functions(template)[name]["Environment"]["Variables"]
     assert asked <= set(environment)
     assert {v for v in environment if v.startswith("CHAINCAST_")} == asked | {"CHAINCAST_SETTINGS"}
-    assert Settings.from_json(environment["CHAINCAST_SETTINGS"]).networks == ("bsc-testnet",)
+    assert Settings.from_json(environment["CHAINCAST_SETTINGS"]).networks == ("bsc-testnet", "base")
 
 
 def test_the_route_is_chosen_by_type_and_answers_go_back(template: Template) -> None:
@@ -215,7 +215,7 @@ def test_readers_of_subscriptions_and_queue_are_updated_before_their_writers(tem
         for n, r in names.items()
         if r["Type"] == "AWS::ECS::Service" or (r["Type"] == "AWS::Lambda::Function" and n.startswith("GatewayMessage"))
     ]
-    assert len(writers) == 2
+    assert len(writers) == 3
     assert all(fanout in writer["DependsOn"] for writer in writers)
 
 
@@ -245,7 +245,7 @@ def test_connections_are_managed_by_method_and_stage(template: Template) -> None
 
 def test_a_listener_runs_per_network_without_nat_and_lets_nobody_in(template: Template) -> None:
     services = of_type(template, "AWS::ECS::Service")
-    assert len(services) == 1
+    assert len(services) == 2
     assert of_type(template, "AWS::EC2::NatGateway") == {}
     assert all("SecurityGroupIngress" not in g for g in of_type(template, "AWS::EC2::SecurityGroup").values())
     endpoint = next(iter(of_type(template, "AWS::EC2::VPCEndpoint").values()))
@@ -255,6 +255,16 @@ def test_a_listener_runs_per_network_without_nat_and_lets_nobody_in(template: Te
     wanted = {resources.LOG, resources.HISTORY, resources.STATE, resources.FANOUT_QUEUE, "CHAINCAST_NETWORK"}
     assert variables == wanted
     assert container["HealthCheck"]["Command"] == ["CMD", "python", "-m", "listener.health"]
+
+
+def test_urls_with_keys_come_from_secrets_manager(template: Template) -> None:
+    containers = [t["ContainerDefinitions"][0] for t in of_type(template, "AWS::ECS::TaskDefinition").values()]
+    network = {v["Value"]: c for c in containers for v in c["Environment"] if v["Name"] == "CHAINCAST_NETWORK"}
+    assert "Secrets" not in network["bsc-testnet"]
+    (secret,) = network["base"]["Secrets"]
+    assert secret["Name"] == "CHAINCAST_RPC_URL_BASE"
+    assert json.dumps(secret["ValueFrom"]).count("chaincast/rpc") == 1
+    assert ":base::" in json.dumps(secret["ValueFrom"])
 
 
 def test_the_url_is_an_output(template: Template) -> None:

@@ -27,8 +27,12 @@ from listener import adapters
 from listener.adapters.launchpad import Launchpad
 from listener.follow import Follower
 from listener.indexer import Indexer
+from listener.metrics import ListenerMetrics
+from listener.networks import make_source as make_network_source
 from listener.sink import Sink
+from listener.sources.base import LogFilter
 from listener.sources.evm import EvmSource
+from listener.sources.rpc import Rpc
 from local.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
 from local.market import Market
 from local.processes import Child
@@ -41,6 +45,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SECONDS = 30.0
+WANTED = [LogFilter(topics0=Launchpad.topics0)]
 
 
 @pytest.fixture
@@ -62,12 +67,11 @@ def miner(node: tuple[Node, Child]) -> Miner:
 
 
 def make_source(node: Node, *, push: bool = True, chain_id: int = CHAIN_ID) -> EvmSource:
-    return EvmSource(node.ws_url if push else node.http_url, chain_id, poll_seconds=0.05)
+    return EvmSource(Rpc(node.ws_url if push else node.http_url), chain_id, 1.0, poll_seconds=0.05)
 
 
 @asynccontextmanager
 async def opened(source: EvmSource) -> AsyncIterator[EvmSource]:
-    await source.open()
     try:
         yield source
     finally:
@@ -80,8 +84,8 @@ async def test_blocks_come_with_their_logs_and_ends(miner: Miner, push: bool) ->
     miner.node.mine(2)
     async with opened(make_source(miner.node, push=push)) as source:
         assert await source.head() == last + 2
-        blocks = await source.blocks(first, last + 2, Launchpad.topics0, linked=False)
-        linked = await source.blocks(first, last + 2, Launchpad.topics0, linked=True)
+        blocks = await source.blocks(first, last + 2, WANTED, linked=False)
+        linked = await source.blocks(first, last + 2, WANTED, linked=True)
     assert [b.number for b in linked] == list(range(first, last + 3))
     assert [b for b in linked if b.logs or b.number == last + 2] == blocks
     assert blocks[-1].number == last + 2
@@ -108,32 +112,26 @@ async def _beyond(source: EvmSource, block: int) -> int:
 
 
 async def test_another_chain_is_refused(miner: Miner) -> None:
-    source = make_source(miner.node, chain_id=56)
-    with pytest.raises(WrongChain, match=f"serves chain {CHAIN_ID}, the configuration says 56"):
-        await source.open()
-    await source.close()
+    async with opened(make_source(miner.node, chain_id=56)) as source:
+        with pytest.raises(WrongChain, match=f"serves chain {CHAIN_ID}, the configuration says 56"):
+            await source.head()
 
 
 @pytest.mark.parametrize("scheme", ["ws", "http"])
 async def test_a_node_that_is_not_there_is_an_error_without_its_url(scheme: str) -> None:
-    source = EvmSource(f"{scheme}://127.0.0.1:1/v3/secret-key", CHAIN_ID, 0.05)
-    with pytest.raises(SourceError) as caught:
-        await source.open()
+    async with opened(EvmSource(Rpc(f"{scheme}://127.0.0.1:1/v3/secret-key"), CHAIN_ID, 1.0)) as source:
+        with pytest.raises(SourceError) as caught:
+            await source.head()
     assert "secret-key" not in str(caught.value)
-    await source.close()
-
-
-async def test_a_call_before_opening_is_an_error() -> None:
-    with pytest.raises(SourceError, match="not connected"):
-        await EvmSource("ws://127.0.0.1:1", CHAIN_ID, 1).head()
+    assert "127.0.0.1" in str(caught.value)
 
 
 @pytest.fixture
 def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node, Child]) -> Callable[..., Follower]:
     def make(owner: str = "one", lease_seconds: float = 15, **fields: object) -> Follower:
-        described = {"chain_id": CHAIN_ID, "rpc_url": node[0].ws_url, "poll_ms": 50, "start_block": 0}
+        described = {"chain_id": CHAIN_ID, "rpc_url": node[0].ws_url, "poll_ms": 50, "block_ms": 200, "start_block": 0}
         network = Network.model_validate(
-            {**described, "contracts": [Contract(adapter="launchpad", address=FACTORY)], **fields}
+            {**described, "contracts": [Contract(adapter="launchpad", address=(FACTORY,))], **fields}
         )
         state = resources.STATE.lower()
         sink = Sink(
@@ -146,10 +144,11 @@ def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node,
         )
 
         def indexer() -> Indexer:
-            return Indexer("anvil", [adapters.make(contract) for contract in network.contracts])
+            return Indexer("anvil", [adapters.make(contract, network) for contract in network.contracts])
 
-        source = EvmSource(network.rpc_url, network.chain_id, network.poll_ms / 1000)
-        return Follower("anvil", network, source, sink, indexer, lease_seconds, lambda: None)
+        metrics = ListenerMetrics("anvil")
+        source = make_network_source("anvil", network, metrics)
+        return Follower("anvil", network, source, sink, indexer, lease_seconds, metrics, lambda: None)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -18,9 +19,9 @@ from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch, decode_batch
+from chaincast.discoveries import Discovery
 from chaincast.errors import CursorTaken, LeaseLost
 from chaincast.fanout.work import Deliver
-from listener.adapters.base import Discovery
 from listener.sink import Sink
 from listener.sources.base import Block
 from tests.factories import make_batch, make_event
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 HOUR = 3600
-FOUND = [Discovery("0xmarket", {"token": "0xt", "name": "N", "symbol": "S"})]
+FOUND = [Discovery("launchpad 0xf", "0xmarket", 1, {"token": "0xt", "name": "N", "symbol": "S"})]
 
 
 class Crash(BaseException):
@@ -246,9 +247,41 @@ def test_only_one_listener_holds_the_lease(make_sink: object) -> None:
     assert second.recover("anvil") is not None
 
 
-def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(make_sink: object) -> None:
-    old = started(make_sink, owner="old", lease_seconds=-1)
+def expire_lease(database: DynamoDBClient) -> None:
+    """As if the lease's term were over: its holder did not renew it."""
+    database.update_item(
+        TableName=resources.STATE.lower(),
+        Key={"key": {"S": "network/anvil"}, "sort": {"S": "checkpoint"}},
+        UpdateExpression="SET lease_until = :past",
+        ExpressionAttributeValues={":past": {"N": "0"}},
+    )
+
+
+def test_a_process_that_wakes_after_its_lease_ended_queues_nothing(
+    make_sink: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was paused between the append and the queue, which knows no fence; the new holder has queued the batch."""
+    sink = started(make_sink, lease_seconds=15)
+    append = sink._append
+
+    def append_and_pause(appended: Batch) -> list[Batch]:
+        parts = append(appended)
+        woken = time.monotonic() + 20
+        monkeypatch.setattr("chaincast.aws.checkpoint.monotonic", lambda: woken)
+        return parts
+
+    monkeypatch.setattr(sink, "_append", append_and_pause)
+    with pytest.raises(LeaseLost, match="not renewed in time"):
+        sink.write(batch(1), [])
+    assert take_batches() == []
+
+
+def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(
+    make_sink: object, database: DynamoDBClient
+) -> None:
+    old = started(make_sink, owner="old")
     old.write(batch(1), [])
+    expire_lease(database)
     new = started(make_sink, owner="new")
     state, log = items(resources.STATE), items(resources.LOG)
     with pytest.raises(LeaseLost):
@@ -284,7 +317,7 @@ def block(number: int) -> Block:
 
 def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink: object) -> None:
     sink = started(make_sink)
-    sink.begin_after(9)
+    sink.begin_after(9, -1)
     before = items(resources.STATE)
     sink.skip(block(10))
     assert items(resources.STATE) == before
@@ -296,8 +329,20 @@ def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink:
     assert started(make_sink).checkpoint == Checkpoint(0, 0, 11, block(11).hash)
 
 
+def test_a_backfill_goes_to_history_and_contracts_and_to_no_client(make_sink: object) -> None:
+    sink = started(make_sink)
+    sink.begin_after(9, 40)
+    sink.backfill([replace(batch(0), block=11), replace(batch(1), block=12)], FOUND, block(20))
+    assert len(items(resources.HISTORY)) == 4
+    assert (items(resources.LOG), take_batches()) == ([], [])
+    sink.close()
+    again = started(make_sink)
+    assert (again.checkpoint.block, again.checkpoint.seq, again.backfill_to) == (20, 0, 40)
+    assert list(again.discoveries()) == FOUND
+
+
 def test_a_listener_that_began_at_the_head_goes_on_from_there(make_sink: object) -> None:
-    started(make_sink).begin_after(1000)
+    started(make_sink).begin_after(1000, -1)
     assert started(make_sink).checkpoint.block == 1000
 
 

@@ -8,6 +8,7 @@ import pytest
 from chaincast.config import load, parse
 from chaincast.config.__main__ import main
 from chaincast.config.load import line_of
+from chaincast.config.presets import PRESETS
 from chaincast.errors import ConfigError
 
 GOOD = """\
@@ -45,7 +46,7 @@ def test_the_projects_own_file_is_valid() -> None:
 
 def test_a_good_file_is_read_with_defaults_and_lower_case_addresses() -> None:
     config = parse(GOOD)
-    assert config.networks["bsc"].contracts[0].address == "0xabcdef" + "0" * 34
+    assert config.networks["bsc"].contracts[0].address == ("0xabcdef" + "0" * 34,)
     assert config.networks["anvil"].start_block == "latest"
     assert config.fanout.shards == 1
 
@@ -62,7 +63,7 @@ def test_local_and_disabled_networks_are_not_deployed() -> None:
     [
         ("chain_id = 56", "chain_id = 0", 7, ["networks.bsc.chain_id", "= 0", "greater than or equal to 1"]),
         ("chain_id = 56", 'chain_id = "56x"', 7, ["networks.bsc.chain_id", "'56x'", "integer"]),
-        ("chain_id = 56\n", "", 6, ["networks.bsc.chain_id", "required"]),
+        ("chain_id = 31337\n", "", 1, ["networks.anvil.chain_id", "required"]),
         ("https://node", "ftp://node", 8, ["rpc_url", "ws://, wss://, http:// or https://"]),
         ("start_block = 10", "start_block = -1", 9, ["start_block"]),
         ("start_block = 10", 'start_block = "soon"', 9, ["start_block", "'soon'", "latest"]),
@@ -82,6 +83,72 @@ def test_a_bad_file_is_refused_with_line_value_and_what_is_allowed(
     assert f"c.toml:{line}:" in message or f"line {line}" in message
     for word in words:
         assert word in message
+
+
+def test_a_network_with_a_known_name_needs_no_more_than_a_url() -> None:
+    config = parse('[networks.arbitrum]\nrpc_url = ["wss://a", "https://b"]\n[networks.stacks-mainnet]\n')
+    arbitrum, stacks = config.networks["arbitrum"], config.networks["stacks-mainnet"]
+    assert (arbitrum.chain_id, arbitrum.block_ms, arbitrum.finality_depth) == (42161, 250, 256)
+    assert arbitrum.rpc_url == ("wss://a", "https://b")
+    assert stacks.kind == "stacks"
+    assert parse('[networks.bsc]\nrpc_url="ws://a"\nblock_ms=450\n').networks["bsc"].block_ms == 450
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+def test_what_is_known_of_networks_is_valid(name: str) -> None:
+    network = parse(f'[networks.{name}]\nrpc_secret = "chaincast/rpc#{name}"\n').networks[name]
+    assert network.chain_id == PRESETS[name]["chain_id"]
+    assert network.stable_tokens or network.kind == "stacks"
+
+
+ABI = '[{"type":"event","name":"Paid","inputs":[{"name":"to","type":"address"}]},{"type":"function","name":"pay"}]'
+
+
+def contract(*lines: str, network: str = "base") -> str:
+    table = f'[networks.{network}]\nrpc_url = "wss://a"\n[[networks.{network}.contracts]]\n'
+    return table + "\n".join(lines)
+
+
+def test_an_abi_is_read_from_its_file_from_an_artifact_or_inline(tmp_path: Path) -> None:
+    address = f'address = ["0x{"ab" * 20}", "0x{"CD" * 20}"]'
+    (tmp_path / "paid.json").write_text(ABI)
+    (tmp_path / "artifact.json").write_text(f'{{"contractName":"X","abi":{ABI}}}')
+    for abi in ('"paid.json"', '"artifact.json"', f"'{ABI}'"):
+        path = tmp_path / "c.toml"
+        path.write_text(contract('adapter = "abi"', address, f"abi = {abi}"))
+        (found,) = load(path).networks["base"].contracts
+        assert [e["name"] for e in json.loads(found.abi)] == ["Paid"]
+        assert found.address == ("0x" + "ab" * 20, "0x" + "cd" * 20)
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (['adapter = "abi"', 'address = "*"'], "needs an abi"),
+        (['adapter = "abi"', 'address = "*"', 'abi = "no.json"'], "no.json cannot be read"),
+        (['adapter = "abi"', 'address = "*"', "abi = '[}'"], "is no JSON"),
+        (['adapter = "abi"', 'address = "*"', "abi = '{}'"], "is no JSON ABI"),
+        (['adapter = "abi"', 'address = "*"', "abi = '[]'"], "has no events"),
+        (['adapter = "abi"', 'address = "*"', f"abi = '{ABI}'", 'events = ["Pain"]'], "events Pain: not in the ABI"),
+        (['adapter = "abi"', "address = []", f"abi = '{ABI}'"], "at least 1 item"),
+        (['adapter = "abi"', 'address = "SP000000000000000000002Q6VF78.pox"', f"abi = '{ABI}'"], "of kind 'evm'"),
+        (['adapter = "launchpad"', 'address = "*"'], "name the factory"),
+        (['adapter = "uniswap_v2"', f'address = "0x{"0" * 40}"', 'events = ["Swap"]'], "are for adapter 'abi'"),
+    ],
+)
+def test_a_contract_that_cannot_be_read_is_refused(lines: list[str], words: str) -> None:
+    assert words in refused(contract(*lines))
+
+
+def test_stacks_has_addresses_and_an_adapter_of_its_own() -> None:
+    stacks = ['adapter = "abi"', 'address = "SP2N959SER36FZ5QT1CX9BR63W3E8X35WQCMBYYWC.leo-cats"']
+    assert parse(contract(*stacks, network="stacks-mainnet")).networks["stacks-mainnet"].contracts[0].abi == ""
+    evm = ['adapter = "launchpad"', f'address = "0x{"0" * 40}"']
+    assert "of kind 'stacks'" in refused(contract(*evm, network="stacks-mainnet"))
+
+
+def test_a_network_that_nobody_says_how_to_reach_is_refused() -> None:
+    assert "neither rpc_url nor rpc_secret" in refused("[networks.base]\n")
 
 
 def test_every_fault_is_named_at_once() -> None:

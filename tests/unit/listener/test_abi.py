@@ -5,7 +5,7 @@ from eth_abi.abi import encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable
+from listener.adapters.abi import EventDecoder, Parameter, Undecodable
 from listener.sources.base import RawLog
 
 PAID = EventDecoder(
@@ -40,8 +40,29 @@ def test_parameters_come_back(to: str, ok: bool, amount: int, note: bytes, by: s
     assert PAID.decode(log(to, ok, amount, note, by)) == {"to": to, "ok": ok, "amount": amount, "note": text, "by": by}
 
 
-def test_a_text_is_cut() -> None:
-    assert PAID.decode(log("0x" + "00" * 20, True, 1, b"x" * 100_000, "0x" + "00" * 20))["note"] == "x" * MAX_TEXT
+def test_indexed_values_of_no_fixed_length_are_their_hash_and_the_order_is_the_declarations() -> None:
+    event = EventDecoder(
+        "Mixed",
+        Parameter("a", "uint256"),
+        Parameter("b", "string", indexed=True),
+        Parameter("", "uint8[2]", indexed=True),
+        Parameter("a", "bytes4", indexed=True),
+        json=True,
+    )
+    topics = (event.topic0, b"\1" * 32, b"\2" * 32, b"\xca\xfe".ljust(32, b"\0"))
+    values = event.decode(RawLog("0x00", topics, (7).to_bytes(32, "big"), 0, "0x00"))
+    assert list(values.items()) == [
+        ("a", "7"),
+        ("b", "0x" + "01" * 32),
+        ("arg2", "0x" + "02" * 32),
+        ("arg3", "0xcafe0000"),
+    ]
+
+
+def test_an_anonymous_event_has_no_signature_among_its_topics() -> None:
+    event = EventDecoder("Note", Parameter("who", "address", indexed=True), anonymous=True)
+    who = encode(["address"], ["0x" + "ab" * 20])
+    assert event.decode(RawLog("0x00", (who,), b"", 0, "0x00")) == {"who": "0x" + "ab" * 20}
 
 
 @given(st.lists(st.binary(min_size=32, max_size=32), max_size=4), st.binary(max_size=300))

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from chaincast.config import Contract
+from chaincast.config import Contract, Network
+from chaincast.discoveries import Discovery
 from listener import adapters
-from listener.adapters.base import Discovery
 from listener.indexer import Indexed, Indexer
-from listener.sources.base import RawLog
+from listener.sources.base import Block, RawLog
 from tests.unit.listener.logs import (
     CREATOR,
     FACTORY,
@@ -22,13 +22,27 @@ from tests.unit.listener.logs import (
     trade,
 )
 
+NETWORK = Network(chain_id=1, rpc_url=("ws://node",))
+ADAPTER = f"launchpad {FACTORY}"
+
 
 def make_indexer() -> Indexer:
-    return Indexer("anvil", [adapters.make(Contract(adapter="launchpad", address=FACTORY.upper().replace("0X", "0x")))])
+    contract = Contract(adapter="launchpad", address=(FACTORY.upper().replace("0X", "0x"),))
+    return Indexer("anvil", [adapters.make(contract, NETWORK)])
+
+
+def inquire(indexer: Indexer, *blocks: Block) -> list[Discovery]:
+    """What blocks tell of contracts, where no question is asked."""
+    with pytest.raises(StopIteration) as end:
+        next(indexer.inquire(blocks))
+    found: list[Discovery] = end.value.value
+    return found
 
 
 def index(*logs: RawLog) -> Indexed:
-    return make_indexer().index(block(*logs))
+    indexer = make_indexer()
+    indexer.learn(inquire(indexer, block(*logs)))
+    return indexer.index(block(*logs))
 
 
 def test_a_created_token_is_an_event_and_its_market_a_discovery() -> None:
@@ -45,7 +59,26 @@ def test_a_created_token_is_an_event_and_its_market_a_discovery() -> None:
         "symbol": "MC",
         "supply": str(10**27),
     }
-    assert indexed.discoveries == (Discovery(MARKET, {"token": TOKEN, "name": "Moon Cat", "symbol": "MC"}),)
+    assert inquire(make_indexer(), block(created())) == [
+        Discovery(ADAPTER, MARKET, 12, {"token": TOKEN, "name": "Moon Cat", "symbol": "MC"})
+    ]
+
+
+def test_what_a_discovered_contract_creates_is_followed_too_however_deep_and_in_whatever_order() -> None:
+    def made(by: str, market: str, log_index: int) -> RawLog:
+        log = created(log_index=log_index, address=by)
+        return replace(log, topics=(*log.topics[:2], bytes.fromhex(market[2:]).rjust(32, b"\0"), log.topics[3]))
+
+    second, third = "0x" + "52" * 20, "0x" + "53" * 20
+    logs = (
+        made(second, third, 0),
+        made(MARKET, second, 1),
+        made(FACTORY, MARKET, 2),
+        trade(address=third, log_index=3),
+    )
+    found = inquire(make_indexer(), block(*logs))
+    assert [d.address for d in found] == [MARKET, second, third]
+    assert [e.kind for e in index(*logs).events] == ["token.created"] * 3 + ["trade"]
 
 
 def test_a_market_trades_in_the_block_that_creates_it_even_before() -> None:
@@ -88,12 +121,12 @@ def test_graduation_and_liquidity() -> None:
 def test_logs_of_contracts_that_are_not_followed_are_nothing() -> None:
     stranger = "0x" + "99" * 20
     indexed = index(trade(), created(address=stranger), replace(graduated(), address=stranger))
-    assert indexed == Indexed((), (), ())
+    assert indexed == Indexed((), ())
 
 
 def test_markets_known_from_before_a_restart_are_followed() -> None:
     indexer = make_indexer()
-    indexer.learn([Discovery(MARKET, {"token": TOKEN, "name": "N", "symbol": "S"})])
+    indexer.learn([Discovery(ADAPTER, MARKET, 5, {"token": TOKEN, "name": "N", "symbol": "S"})])
     assert indexer.index(block(trade())).events[0].data["symbol"] == "S"
 
 
@@ -117,7 +150,8 @@ def test_indexing_again_gives_the_same() -> None:
 
 
 def test_the_node_is_asked_only_for_what_is_read() -> None:
-    assert set(make_indexer().topics0) == {
+    (wanted,) = make_indexer().wanted
+    assert set(wanted.topics0) == {
         created().topics[0],
         trade().topics[0],
         graduated().topics[0],

@@ -1,0 +1,95 @@
+"""Which of a pair's two tokens is traded for which, and what is known of a token: pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Context, Decimal
+
+from listener.adapters.abi import Parameter
+from listener.adapters.codec import Undecodable, budget_for, compile_type
+
+MAX_NAME = 64
+_PRICE_DIGITS = Context(prec=18, Emin=-999_999, Emax=999_999)
+_STRING = compile_type(Parameter("", "string"))
+_MAX_DECIMALS = 77
+"""Ten to it still fits 256 bits: a token that says more says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An ERC-20 token; `decimals` None where it does not say."""
+
+    address: str
+    symbol: str
+    name: str
+    decimals: int | None
+
+    @classmethod
+    def answered(cls, address: str, symbol: bytes | None, name: bytes | None, decimals: bytes | None) -> Token:
+        """From what it answered to `symbol()`, `name()` and `decimals()`."""
+        places = int.from_bytes(decimals, "big") if decimals is not None and len(decimals) >= 32 else None
+        known = places if places is not None and places <= _MAX_DECIMALS else None
+        return cls(address, _text(symbol), _text(name), known)
+
+    @classmethod
+    def of_facts(cls, address: str, facts: Mapping[str, str]) -> Token:
+        decimals = facts["decimals"]
+        return cls(address, facts["symbol"], facts["name"], int(decimals) if decimals else None)
+
+    def facts(self) -> dict[str, str]:
+        decimals = "" if self.decimals is None else str(self.decimals)
+        return {"kind": "token", "symbol": self.symbol, "name": self.name, "decimals": decimals}
+
+
+def _text(answer: bytes | None) -> str:
+    """ERC-20's texts are strings; some old tokens answer with 32 bytes."""
+    if answer is None:
+        return ""
+    if len(answer) == 32:
+        raw = answer.rstrip(b"\0").decode("utf-8", "replace")
+    else:
+        try:
+            raw = _STRING.read(answer, int.from_bytes(answer[:32], "big"), budget_for(answer))
+        except Undecodable:
+            return ""
+    return raw[:MAX_NAME]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A pair's tokens, and which of the two is the one that is traded (the other, the quote, is what it costs)."""
+
+    token0: str
+    token1: str
+    flipped: bool
+    """Whether token1 is the one that is traded."""
+
+    @classmethod
+    def of(cls, token0: str, token1: str, wrapped_native: str, stable_tokens: Sequence[str]) -> Pair:
+        """Stable tokens are what others cost, then the native coin; between two others, token1."""
+
+        def rank(token: str) -> int:
+            return 2 if token in stable_tokens else int(token == wrapped_native)
+
+        return cls(token0, token1, rank(token0) > rank(token1))
+
+    @property
+    def token(self) -> str:
+        return self.token1 if self.flipped else self.token0
+
+    @property
+    def quote(self) -> str:
+        return self.token0 if self.flipped else self.token1
+
+    def ordered(self, zero: int, one: int) -> tuple[int, int]:
+        """What belongs to token0 and token1, as (of the token, of the quote)."""
+        return (one, zero) if self.flipped else (zero, one)
+
+
+def price_of(token_reserve: int, quote_reserve: int, token: Token | None, quote: Token | None) -> str | None:
+    """What one token costs, in quotes: whole units, not the smallest. None where that cannot be said."""
+    if not token_reserve or token is None or quote is None or token.decimals is None or quote.decimals is None:
+        return None
+    ratio = _PRICE_DIGITS.divide(Decimal(quote_reserve), Decimal(token_reserve))
+    return f"{ratio.scaleb(token.decimals - quote.decimals, _PRICE_DIGITS):f}"

@@ -1,0 +1,103 @@
+"""Making what follows a network: endpoints, adapters, sink, from the configuration and the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from functools import partial
+from uuid import uuid4
+
+from chaincast.aws import clients, resources
+from chaincast.aws.checkpoint import Lease
+from chaincast.aws.contracts import Contracts
+from chaincast.aws.history import History
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
+from chaincast.config import Config, Network, url_variable
+from chaincast.errors import ConfigError
+from listener import adapters
+from listener.adapters.codec import BadType
+from listener.follow import Follower
+from listener.indexer import Indexer
+from listener.metrics import ListenerMetrics
+from listener.sink import Sink
+from listener.sources.evm import EvmSource
+from listener.sources.failover import Candidate, Failover
+from listener.sources.rpc import Rpc
+from listener.sources.stacks import StacksSource
+
+LEASE_SECONDS = 15.0
+
+
+def urls_of(name: str, network: Network) -> tuple[str, ...]:
+    """Where a network is reached: what the environment says goes first. Raises `ConfigError` if nobody says."""
+    given = os.environ.get(url_variable(name), "")
+    if not given and network.kind == "stacks":
+        given = os.environ.get("STACKS_API_URL", "")  # as those who use Stacks have it already
+    urls = tuple(given.replace(",", " ").split()) or network.rpc_url
+    if not urls:
+        raise ConfigError(
+            f"{name}: its URLs are in the secret {network.rpc_secret!r}, which the environment should bring as "
+            f"{url_variable(name)}"
+        )
+    for place, url in enumerate(urls, 1):
+        if not url.startswith(("ws://", "wss://", "http://", "https://")):
+            raise ConfigError(
+                f"{name}: the URL in place {place} does not begin with ws://, wss://, http:// or https://"
+            )
+    return urls
+
+
+def make_source(name: str, network: Network, metrics: ListenerMetrics) -> Failover:
+    """The endpoints of a network as one source."""
+    sources = [_make_candidate(network, url, place, metrics) for place, url in enumerate(urls_of(name, network), 1)]
+    return Failover(sources, network.block_ms / 1000, metrics.failed_over)
+
+
+def _make_candidate(network: Network, url: str, place: int, metrics: ListenerMetrics) -> tuple[str, Candidate]:
+    seconds, poll_seconds = network.block_ms / 1000, network.poll_ms / 1000
+    if network.kind == "stacks":
+        stacks = StacksSource(url, network.chain_id, seconds, poll_seconds)
+        label = f"{place}:{stacks.name}"
+        stacks.observe = partial(_observed, metrics, label)
+        return label, stacks
+    rpc = Rpc(url)
+    label = f"{place}:{rpc.name}"
+    rpc.observe = partial(_observed, metrics, label)
+    return label, EvmSource(rpc, network.chain_id, seconds, poll_seconds, check_blooms=network.check_blooms)
+
+
+def _observed(metrics: ListenerMetrics, label: str, method: str, seconds: float, fault: Exception | None) -> None:
+    metrics.called(label, seconds, fault is not None)
+
+
+def make_sink(config: Config, name: str, owner: str) -> Sink:
+    """The sink of a network, on the tables and the queue that the environment names."""
+    database = clients.dynamodb()
+    state = resources.name_of(resources.STATE)
+    return Sink(
+        Lease(database, state, name, owner, LEASE_SECONDS),
+        Log(database, resources.name_of(resources.LOG), config.retention.log_hours * 3600),
+        History(database, resources.name_of(resources.HISTORY), config.retention.history_days * 86400),
+        Contracts(database, state, name),
+        FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE)),
+        config.fanout.shards,
+    )
+
+
+def make_follower(config: Config, name: str, network: Network, alive: Callable[[], None]) -> Follower:
+    """The follower of one network. Raises `ConfigError`."""
+    # The same owner after a restart takes its own lease back at once; by default each process is an owner of its own.
+    owner = os.environ.get("CHAINCAST_OWNER") or f"{socket.gethostname()}/{uuid4()}"
+
+    def make_indexer() -> Indexer:
+        return Indexer(name, [adapters.make(contract, network) for contract in network.contracts])
+
+    try:
+        make_indexer()
+    except BadType as error:
+        raise ConfigError(f"{name}: its ABI cannot be used: {error}") from None
+    metrics = ListenerMetrics(name)
+    source = make_source(name, network, metrics)
+    return Follower(name, network, source, make_sink(config, name, owner), make_indexer, LEASE_SECONDS, metrics, alive)

@@ -92,4 +92,4 @@ def price_of(token_reserve: int, quote_reserve: int, token: Token | None, quote:
     if not token_reserve or token is None or quote is None or token.decimals is None or quote.decimals is None:
         return None
     ratio = _PRICE_DIGITS.divide(Decimal(quote_reserve), Decimal(token_reserve))
-    return f"{ratio.scaleb(token.decimals - quote.decimals, _PRICE_DIGITS):f}"
+    return f"{ratio.scaleb(token.decimals - quote.decimals, _PRICE_DIGITS).normalize(_PRICE_DIGITS):f}"

@@ -10,14 +10,18 @@ from time import monotonic
 from typing import Any, Protocol, TypeAlias, cast
 
 from chaincast.errors import SourceError, WrongChain
+from listener.sources import multicall
 from listener.sources.base import Block, LogFilter, RawLog
 from listener.sources.bloom import bloom_of, may_match
 from listener.sources.cadence import Cadence
-from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge
+from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge, Reverted
 
 Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are checked where they are read
 
 RANGE_TIMEOUT = 20.0
+FEW = 4
+"""Questions to contracts that are asked one by one; more are asked together."""
+
 PARALLEL = 16
 """Requests under way at once; many providers refuse more from one client."""
 
@@ -114,16 +118,30 @@ class EvmSource:
         return blocks
 
     async def read(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
-        async def one(address: str, data: bytes) -> bytes | None:
-            try:
-                answer = await self._call("eth_call", {"to": address, "data": "0x" + data.hex()}, "latest")
-            except SourceError as error:
-                if type(error) is SourceError and "answered" in str(error):
-                    return None  # a revert, in whatever words
-                raise
-            return bytes.fromhex(cast(str, answer)[2:])
+        if len(calls) < FEW:
+            return list(await asyncio.gather(*(self._read(call) for call in calls)))
+        chunks = [calls[start : start + multicall.AT_ONCE] for start in range(0, len(calls), multicall.AT_ONCE)]
+        answers = await asyncio.gather(*map(self._read_together, chunks))
+        return [answer for chunk in answers for answer in chunk]
 
-        return list(await asyncio.gather(*(one(address, data) for address, data in calls)))
+    async def _read_together(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
+        together = await self._read((multicall.ADDRESS, multicall.encode_calls(calls)))
+        found = together and multicall.decode_answers(together, len(calls))
+        # One that burns all gas lets those behind it fail: who failed is asked again, alone.
+        again = [place for place in range(len(calls)) if not found or found[place] is None]
+        alone = await asyncio.gather(*(self._read(calls[place]) for place in again))
+        answers = found or [None] * len(calls)
+        for place, answer in zip(again, alone, strict=True):
+            answers[place] = answer
+        return answers
+
+    async def _read(self, call: tuple[str, bytes]) -> bytes | None:
+        address, data = call
+        try:
+            answer = await self._call("eth_call", {"to": address, "data": "0x" + data.hex()}, "latest")
+        except Reverted:
+            return None  # a revert, in whatever words
+        return bytes.fromhex(cast(str, answer)[2:])
 
     async def _logs(self, first: int, last: int, wanted: Sequence[LogFilter]) -> dict[int, list[Document]]:
         """By block; a log that several filters want, once."""

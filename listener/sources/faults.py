@@ -31,6 +31,10 @@ class NotThere(SourceError):
     """A block that should be there is not, or not yet, or not with all it brought: this node is behind another."""
 
 
+class Reverted(SourceError):
+    """A contract's call failed, as it would anywhere: it says nothing about the node."""
+
+
 class NoAnswer(SourceError):
     """The endpoint took too long."""
 
@@ -51,6 +55,10 @@ _RANGE = re.compile(
 _RATE = re.compile(
     r"rate.?limit|too many requests|request (count|rate)|compute units|throughput|capacity|limit exceeded|throttl", re.I
 )
+_REVERT = re.compile(
+    r"revert|out of gas|invalid (opcode|jump)|vm (execution )?(error|exception)|stack (under|over)flow", re.I
+)
+_REVERTED = 3
 _SUGGESTED = re.compile(r"\[(0x[0-9a-f]+|\d+), ?(0x[0-9a-f]+|\d+)\]|range (\d+)-(\d+)", re.I)
 _RATE_CODES = frozenset({-32005, -32029, 429})
 MAX_RETRY_AFTER = 60.0
@@ -71,6 +79,8 @@ def rpc_fault(call: str, error: object) -> SourceError:
         return RangeTooLarge(text, _suggested(words))
     if code in _RATE_CODES or _RATE.search(words):
         return Throttled(text)
+    if code == _REVERTED or _REVERT.search(words):
+        return Reverted(text)
     return SourceError(text)
 
 

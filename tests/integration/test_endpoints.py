@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 import pytest
+from eth_abi.abi import encode
 
 from chaincast.errors import SourceError, WrongChain
+from listener.sources import multicall
 from listener.sources.base import Block, LogFilter
 from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
@@ -187,9 +189,24 @@ async def test_contracts_answer_or_revert() -> None:
     async with staged() as stage, closing(stage.one()) as source:
         stage.nodes["a"].answers[ADDRESS, "0xcafe"] = b"answer"
         assert await source.read([(ADDRESS, b"\xca\xfe"), (ADDRESS, b"\xff")]) == [b"answer", None]
+        many = [(ADDRESS, b"\xca\xfe"), (ADDRESS, b"\xff")] * 5
+        assert await source.read(many) == [b"answer", None] * 5  # no Multicall3 here: one by one
         stage.nodes["a"].script["eth_call"].append(HttpStatus(502))
         with pytest.raises(SourceError, match="502"):
             await source.read([(ADDRESS, b"\xca\xfe")])
+
+
+async def test_many_contracts_are_asked_in_one_question_and_again_alone_where_one_spoils_it() -> None:
+    async with staged() as stage, closing(stage.one()) as source:
+        node = stage.nodes["a"]
+        calls = [(ADDRESS, bytes([n])) for n in range(10)]
+        results = [(n < 7, bytes([n, n])) for n in range(10)]  # the last three were left without gas
+        together = encode(["(bool,bytes)[]"], [results])
+        node.answers[multicall.ADDRESS, "0x" + multicall.encode_calls(calls).hex()] = together
+        node.answers[ADDRESS, "0x08"] = b"alone"
+        found = await source.read(calls)
+        assert found == [*(bytes([n, n]) for n in range(7)), None, b"alone", None]
+        assert [method for method, _ in node.calls].count("eth_call") == 4
 
 
 async def follow(source: Failover, stage: Stage, done: int, upto: int) -> float:

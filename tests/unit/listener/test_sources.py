@@ -14,7 +14,7 @@ from listener.learn import MAX_BACKOFF, backoff
 from listener.sources.base import LogFilter, RawLog
 from listener.sources.bloom import bloom_of, may_match
 from listener.sources.cadence import LONGEST, SHORTEST, Cadence
-from listener.sources.faults import NotThere, RangeTooLarge, Throttled, http_fault, rpc_fault
+from listener.sources.faults import NotThere, RangeTooLarge, Reverted, Throttled, http_fault, rpc_fault
 from listener.sources.ranges import AIM_LOGS, RangeSize
 from listener.sources.standing import MARGIN, Standing
 
@@ -48,6 +48,9 @@ from listener.sources.standing import MARGIN, Standing
         (-32000, "block range extends beyond current head block", NotThere),
         (-32000, "invalid block range params", NotThere),
         (-32603, "internal error", SourceError),
+        (3, "execution reverted: NOT_FOUND", Reverted),
+        (-32000, "out of gas", Reverted),
+        (-32015, "VM execution error.", Reverted),
     ],
 )
 def test_what_providers_say_is_told_apart(code: int, message: str, kind: type[SourceError]) -> None:

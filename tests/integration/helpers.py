@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from asyncio import AbstractEventLoop
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from chaincast.aws import clients, resources
 from chaincast.aws.call import ServiceClient
-from chaincast.batches import Batch
+from chaincast.batches import Batch, decode_batch
 from chaincast.fanout.work import Deliver, Work, decode_work
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
@@ -18,6 +20,29 @@ def items(variable: str) -> list[Item]:
     """Every item of a table, in a stable order."""
     found: list[Item] = list(clients.dynamodb().scan(TableName=variable.lower(), ConsistentRead=True)["Items"])
     return sorted(found, key=repr)
+
+
+def logged() -> list[Batch]:
+    """What is in the Log, in order."""
+    batches = (decode_batch(bytes(item["batch"]["B"])) for item in items(resources.LOG))
+    return sorted(batches, key=lambda batch: (batch.seq, batch.part))
+
+
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+    """Wait for what nobody announces: a change of a table."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110 - tables tell nobody when they change
+            await asyncio.sleep(0.02)
+
+
+def expire_lease(network: str) -> None:
+    """As if the lease's term were over: its holder did not renew it."""
+    clients.dynamodb().update_item(
+        TableName=resources.STATE.lower(),
+        Key={"key": {"S": f"network/{network}"}, "sort": {"S": "checkpoint"}},
+        UpdateExpression="SET lease_until = :past",
+        ExpressionAttributeValues={":past": {"N": "0"}},
+    )
 
 
 def take_batches() -> list[Batch]:

@@ -20,7 +20,6 @@ from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch, decode_batch
 from chaincast.config import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
 from listener import adapters
@@ -38,7 +37,7 @@ from local.market import Market
 from local.processes import Child
 from local.tools import free_port
 from tests.e2e.mining import Miner
-from tests.integration.helpers import items
+from tests.integration.helpers import items, logged, until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -153,10 +152,6 @@ def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node,
     return make
 
 
-def logged() -> list[Batch]:
-    return sorted((decode_batch(bytes(i["batch"]["B"])) for i in items(resources.LOG)), key=lambda b: b.seq)
-
-
 def logged_ids() -> list[str]:
     return [event.id for batch in logged() for event in batch.events]
 
@@ -164,12 +159,6 @@ def logged_ids() -> list[str]:
 def is_logged(expected: list[str]) -> bool:
     """Whether the Log holds exactly these events, in order."""
     return [event.id for batch in logged() for event in batch.events] == expected
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():  # noqa: ASYNC110 - tables tell nobody when they change
-            await asyncio.sleep(0.02)
 
 
 async def follow_until(follower: Follower, condition: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""Any interleaving of heads, reorganisations, faults, crashes and failovers: the Log, folded, is the canonical chain."""
+"""Any interleaving of heads, reorgs, faults, crashes and failovers: the Log, folded, is the canonical chain."""
 
 from __future__ import annotations
 
@@ -241,6 +241,7 @@ class World:
     async def end(self) -> None:
         """All is well again, and two more blocks come."""
         for node, rpc in zip(self.nodes, self.rpcs, strict=True):
+            self.database.crash_in = self.queues.crash_in = -1
             node.thaw()
             node.script.clear()
             rpc.down = False

@@ -18,14 +18,14 @@ from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch, decode_batch
+from chaincast.batches import Batch
 from chaincast.discoveries import Discovery
 from chaincast.errors import CursorTaken, LeaseLost
 from chaincast.fanout.work import Deliver
 from listener.sink import Sink
 from listener.sources.base import Block
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import items, take_batches, take_work
+from tests.integration.helpers import expire_lease, items, logged, take_batches, take_work
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -65,10 +65,6 @@ def started(make_sink: object, **options: object) -> Sink:
 
 def batch(seq: int) -> Batch:
     return make_batch(make_event(0, block=seq + 10), make_event(1, block=seq + 10), seq=seq, block=seq + 10)
-
-
-def logged() -> list[Batch]:
-    return sorted((decode_batch(bytes(i["batch"]["B"])) for i in items(resources.LOG)), key=lambda b: (b.seq, b.part))
 
 
 def test_a_batch_is_in_history_log_and_queue_and_moves_the_checkpoint(make_sink: object) -> None:
@@ -247,16 +243,6 @@ def test_only_one_listener_holds_the_lease(make_sink: object) -> None:
     assert second.recover("anvil") is not None
 
 
-def expire_lease(database: DynamoDBClient) -> None:
-    """As if the lease's term were over: its holder did not renew it."""
-    database.update_item(
-        TableName=resources.STATE.lower(),
-        Key={"key": {"S": "network/anvil"}, "sort": {"S": "checkpoint"}},
-        UpdateExpression="SET lease_until = :past",
-        ExpressionAttributeValues={":past": {"N": "0"}},
-    )
-
-
 def test_a_process_that_wakes_after_its_lease_ended_queues_nothing(
     make_sink: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,12 +262,10 @@ def test_a_process_that_wakes_after_its_lease_ended_queues_nothing(
     assert take_batches() == []
 
 
-def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(
-    make_sink: object, database: DynamoDBClient
-) -> None:
+def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(make_sink: object) -> None:
     old = started(make_sink, owner="old")
     old.write(batch(1), [])
-    expire_lease(database)
+    expire_lease("anvil")
     new = started(make_sink, owner="new")
     state, log = items(resources.STATE), items(resources.LOG)
     with pytest.raises(LeaseLost):

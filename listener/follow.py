@@ -59,6 +59,11 @@ class Follower:
         self._ranges = RangeSize(network.block_range)
         self._stop = asyncio.Event()
 
+    @property
+    def done(self) -> int | None:
+        """The newest block that is written; None before the first."""
+        return self._sink.checkpoint.block
+
     def stop(self) -> None:
         """End after the block under way."""
         self._stop.set()

@@ -98,23 +98,28 @@ class LocalStack:
         """Deploy again after a change; only what changed is replaced."""
         self._outputs = self.emulator.deploy()
 
-    def start_listener(self, name: str = "listener", config: Path | None = None) -> Child:
+    def start_listener(
+        self, name: str = "listener", config: Path | None = None, *, owner: str = "local", standby: bool = False
+    ) -> Child:
         """Start a listener with the environment its container would have; returns once it holds the lease.
 
-        `config`: another configuration than the deployed one, as a new deployment's listener would have it.
+        `config`: another configuration than the deployed one, as a new deployment's listener would have it. `owner`:
+        who it is to others. `standby`: another holds the lease; returns as soon as it runs.
         """
         log = self.run / f"{name}.log"
         begun = len(log.read_text()) if log.exists() else 0
         environment = self.listener_environment() | ({"CHAINCAST_CONFIG": str(config)} if config else {})
+        environment |= {"CHAINCAST_OWNER": owner, "CHAINCAST_HEALTH_FOLDER": str(self.run / f"{name}-health")}
+        sign = "starting" if standby else "lease taken"
         child = spawn(name, [PYTHON, "-m", "listener"], environment, log, ROOT)
         self.children.append(child)
 
-        def holds_lease() -> None:
-            if "lease taken" not in child.log.read_text()[begun:]:
+        def is_there() -> None:
+            if sign not in child.log.read_text()[begun:]:
                 raise BlockingIOError("not yet")
 
         try:
-            return wait_until_up(child, holds_lease, _LISTENER_SECONDS, f"read {child.log}")
+            return wait_until_up(child, is_there, _LISTENER_SECONDS, f"read {child.log}")
         except StepFailed:
             self.children.remove(child)
             raise
@@ -130,8 +135,6 @@ class LocalStack:
         environment |= {
             "CHAINCAST_NETWORK": self.options.network,
             url_variable(self.options.network): self.options.rpc or self.node.ws_url,
-            "CHAINCAST_OWNER": "local",
-            "CHAINCAST_HEALTH_FOLDER": str(self.run / "health"),
             "PYTHONUNBUFFERED": "1",
         }
         if self.options.auth:

@@ -20,8 +20,8 @@ BATCH = 25
 READS = 100
 """DynamoDB's limit for one BatchGetItem."""
 
-PARALLEL = 8
-"""Batches under way at once: the client keeps ten connections."""
+PARALLEL = 4
+"""Batches under way at once: each takes as long to make as to carry out; more would only wait for each other."""
 
 _ATTEMPTS = 8
 

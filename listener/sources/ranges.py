@@ -8,12 +8,16 @@ AIM_LOGS = 5_000
 _GROWTH = 1.5
 
 
+FIRST = 50
+"""Blocks asked for at first, when nothing is known of how many logs they have."""
+
+
 class RangeSize:
     """A number of blocks between 1 and `largest`."""
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._size = float(largest)
+        self._size = float(min(largest, FIRST))
         self._ceiling = float(largest)
 
     @property

@@ -97,19 +97,15 @@ def in_log() -> list[str]:
     return [event.id for batch in logged() for event in batch.events]
 
 
-def at(follower: Follower) -> int | None:
-    return follower._sink.checkpoint.block
-
-
 async def test_the_past_goes_to_history_the_rest_to_clients_without_gap_or_repeat() -> None:
     async with staged() as stage, running(stage.follower()) as follower:
         for _ in range(30):  # the chain does not wait for the backfill
             stage.grow(1)
             await asyncio.sleep(0)
         head = stage.chain.head
-        await until(lambda: at(follower) == head)
+        await until(lambda: follower.done == head)
         stage.grow(3)
-        await until(lambda: at(follower) == head + 3)
+        await until(lambda: follower.done == head + 3)
         assert in_history() == stage.expected(1, head + 3)
         final = follower._sink.backfill_to
         assert final >= BLOCKS - FINALITY
@@ -127,13 +123,13 @@ async def test_a_listener_that_died_goes_on_where_it_was_and_still_tells_nobody(
         stage.node.max_range = 8
         follower = stage.follower()
         task = asyncio.create_task(follower.run())
-        await until(lambda: (at(follower) or 0) >= 60)
+        await until(lambda: (follower.done or 0) >= 60)
         task.cancel()  # nothing is saved, nothing is given back
         await asyncio.gather(task, return_exceptions=True)
         stage.grow(100)
         expire_lease("net")
         async with running(stage.follower()) as again:
-            await until(lambda: at(again) == stage.chain.head)
+            await until(lambda: again.done == stage.chain.head)
         assert in_history() == stage.expected(1, stage.chain.head)
         assert in_log() == stage.expected(BLOCKS - FINALITY + 1, stage.chain.head)
 
@@ -153,7 +149,7 @@ async def test_faults_and_limits_on_the_way_cost_time_and_nothing_else() -> None
         stage.node.script["eth_getLogs"].extend([None, *FAULTS, None, *FAULTS] * 2)
         stage.node.script["eth_getBlockByNumber"].extend([None, None, "null", *FAULTS[1:]])
         async with running(stage.follower()) as follower:
-            await until(lambda: at(follower) == BLOCKS)
+            await until(lambda: follower.done == BLOCKS)
         assert in_history() == stage.expected(1, BLOCKS)
 
 
@@ -173,7 +169,7 @@ async def test_only_so_many_ranges_are_asked_for_ahead(monkeypatch: pytest.Monke
 
         monkeypatch.setattr(follower._sink, "backfill", slow)
         async with running(follower):
-            await until(lambda: at(follower) == BLOCKS)
+            await until(lambda: follower.done == BLOCKS)
         assert 2 <= asked_ahead <= 4
         assert written == sorted(written)
 
@@ -183,7 +179,7 @@ async def test_without_a_checkpoint_one_that_only_goes_on_does_not_begin() -> No
         with pytest.raises(ConfigError, match='start_block is "checkpoint", but there is none'):
             await stage.follower(start_block="checkpoint").run()
         async with running(stage.follower(start_block="latest")) as follower:
-            await until(lambda: at(follower) == BLOCKS)
+            await until(lambda: follower.done == BLOCKS)
         stage.grow(2)
         async with running(stage.follower(start_block="checkpoint")):
             await until(lambda: in_log() == stage.expected(BLOCKS + 1, BLOCKS + 2))

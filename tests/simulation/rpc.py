@@ -17,20 +17,20 @@ from tests.simulation.chain import HttpStatus, Node, RpcError
 class RpcServer:
     """Serves nodes by name. `await server.announce()` pushes the heads to those who subscribed."""
 
-    def __init__(self, nodes: Mapping[str, Node]) -> None:
+    def __init__(self, nodes: Mapping[str, Node], port: int = 0) -> None:
         self._nodes = nodes
         self._sockets: dict[str, list[web.WebSocketResponse]] = {name: [] for name in nodes}
         self._down: set[str] = set()
         self._released = asyncio.Event()
         self._runner: web.AppRunner | None = None
-        self.port = 0
+        self.port = port
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=2**27)
         app.router.add_route("*", "/{name}", self._serve)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
         await site.start()
         self.port = self._runner.addresses[0][1]
         return self

@@ -1,0 +1,62 @@
+"""Backfill: events a second from a local JSON-RPC server, and where the CPU time goes.
+
+The node and AWS (which takes everything at once) are in another process; the listener decodes every log, writes every
+event to History by BatchWriteItem, and has one core's worth of Python.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from time import perf_counter, process_time
+
+from benchmarks.chain import around
+from benchmarks.listening import Profile, following, make, prepare, rss_mb, until_done
+from benchmarks.report import finish, parser, show
+
+LOGS = 50
+FINALITY = 64
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--events", type=int, default=100_000)
+    arguments = options.parse_args()
+    blocks = arguments.events // LOGS + FINALITY
+    with TemporaryDirectory() as folder, around(Path(folder), blocks, LOGS) as there:
+        prepare(there.aws)
+        figures = asyncio.run(_measure(there.http, blocks - FINALITY))
+        profile = Profile()
+        with profile.running():  # in a run of its own: it costs as much as what it looks at
+            asyncio.run(_measure(there.http, blocks - FINALITY))
+    rows = [
+        ["events/s", f"{figures['events_per_s']:,.0f}"],
+        ["CPU µs an event", f"{figures['cpu_us']:.1f}"],
+        ["seconds", f"{figures['seconds']:.1f}"],
+        ["RSS MB", f"{figures['rss_mb']:.0f}"],
+    ]
+    show(f"backfill of {arguments.events:,} logs over HTTP", ["", ""], rows)
+    show("where its CPU time goes", ["", "share"], [[part, f"{share:.0%}"] for part, share in profile.shares()])
+    finish(arguments, {**figures, "cpu": dict(profile.shares())})
+    return 0
+
+
+async def _measure(url: str, last: int) -> dict[str, float]:
+    follower = make(url, 1, finality_depth=FINALITY, block_ms=1000)
+    started, computed = perf_counter(), process_time()
+    async with following(follower):
+        await until_done(follower, last, 300)
+        seconds, cpu = perf_counter() - started, process_time() - computed
+    events = (last - 1) * LOGS
+    return {
+        "events_per_s": events / seconds,
+        "cpu_us": cpu / events * 1e6,
+        "seconds": seconds,
+        "rss_mb": rss_mb(),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

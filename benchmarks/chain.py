@@ -1,0 +1,135 @@
+"""What a listener needs around it, in a process of its own: a node with a simulated chain, AWS that takes everything.
+
+`python -m benchmarks.chain PORT AWS_PORT BLOCKS LOGS SECONDS`: a chain of so many blocks with so many trades of the
+demo launchpad each; then another block every so many seconds (0: none).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import httptools
+import uvloop
+from eth_abi.abi import encode
+
+from listener.adapters.launchpad import TOKEN_CREATED, TRADE
+from local.processes import spawn, wait_until_up
+from local.tools import PYTHON, ROOT, free_port, port_taken
+from tests.simulation.chain import Chain, Entry, Node
+from tests.simulation.rpc import RpcServer
+
+FACTORY, TRADER = ("0x" + c * 20 for c in ("f0", "d4"))
+MARKETS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """Where the node and AWS are, and what the node's process says."""
+
+    http: str
+    ws: str
+    aws: str
+    log: Path
+
+
+@contextmanager
+def around(folder: Path, blocks: int, logs: int, seconds: float = 0) -> Iterator[Around]:
+    """A running node and AWS."""
+    node_port, aws_port = free_port(), free_port()
+    command = [PYTHON, "-m", "benchmarks.chain", *map(str, (node_port, aws_port, blocks, logs, seconds))]
+    child = spawn("chain", command, {"PYTHONPATH": str(ROOT)}, folder / "chain.log", ROOT)
+
+    def answers() -> None:
+        if not (port_taken(node_port) and port_taken(aws_port)):
+            raise ConnectionError
+
+    wait_until_up(child, answers, 300, "look at what it says")
+    try:
+        node = f"127.0.0.1:{node_port}/node"
+        yield Around(f"http://{node}", f"ws://{node}", f"http://127.0.0.1:{aws_port}", child.log)
+    finally:
+        child.stop()
+
+
+def _indexed(address: str) -> bytes:
+    return bytes.fromhex(address[2:]).rjust(32, b"\0")
+
+
+def _address(number: int, prefix: str) -> str:
+    return f"0x{prefix}{number:038x}"
+
+
+def creations() -> list[Entry]:
+    """The logs of the tokens that are traded."""
+    data = encode(["string", "string", "uint256"], ["Moon Cat", "MC", 10**27])
+    return [
+        (FACTORY, [TOKEN_CREATED.topic0, *map(_indexed, (_address(n, "b2"), _address(n, "a1"), TRADER))], data)
+        for n in range(MARKETS)
+    ]
+
+
+def trades(number: int, count: int) -> list[Entry]:
+    """The logs of a block of trades."""
+    found: list[Entry] = []
+    for i in range(count):
+        amounts = encode(["uint256"] * 4, [10**18 + number, 3 * 10**24 + i, 11 * 10**18, 9 * 10**26])
+        topics = [TRADE.topic0, _indexed(TRADER), (i % 2).to_bytes(32, "big")]
+        found.append((_address((number + i) % MARKETS, "a1"), topics, amounts))
+    return found
+
+
+class _Aws(asyncio.Protocol):
+    """Answers what a listener calls, as if all went well."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._parser = httptools.HttpRequestParser(self)
+        self._target = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._parser.feed_data(data)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"x-amz-target":
+            self._target = value.rpartition(b".")[2]
+        elif name.lower() == b"expect":
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_message_complete(self) -> None:
+        body = {
+            b"UpdateItem": b'{"Attributes":{"fence":{"N":"1"}}}',
+            b"Query": b'{"Items":[],"Count":0}',
+            b"SendMessage": b'{"MessageId":"1"}',
+        }.get(self._target, b"{}")
+        self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+
+
+async def _serve(port: int, aws_port: int, blocks: int, logs: int, seconds: float) -> None:
+    # Live blocks must be of now; a past may be of whenever.
+    chain = Chain(genesis_time=int(time.time()) - blocks - 1)
+    chain.mine(*creations())
+    for number in range(1, blocks):
+        chain.mine(*trades(number, logs))
+    async with RpcServer({"node": Node(chain)}, port) as server:
+        aws = await asyncio.get_running_loop().create_server(_Aws, "127.0.0.1", aws_port)
+        async with aws:
+            due = time.time()
+            while True:
+                due += seconds or 3600
+                await asyncio.sleep(max(0.0, due - time.time()))
+                entries = trades(len(chain.blocks), logs)
+                block = chain.mine(*entries)
+                print(block.number, time.time(), flush=True)  # when it was mined, for whoever measures
+                await server.announce()
+
+
+if __name__ == "__main__":
+    _port, _aws_port, _blocks, _logs = map(int, sys.argv[1:5])
+    uvloop.run(_serve(_port, _aws_port, _blocks, _logs, float(sys.argv[5])))

@@ -1,0 +1,165 @@
+"""Decoding logs: web3's `process_log`, eth-abi, faster-eth-abi (mypyc), and what Chaincast does.
+
+The logs are those of Ethereum's block 17173049 (`../shared/data`), by event; where that folder is absent, logs of the
+same shapes. All decode the same logs, one after the other, best of five; ours gives the event's whole arguments as JSON
+has them, eth-abi and its relative the bare values.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from eth_abi.abi import encode
+from hexbytes import HexBytes
+from web3 import Web3
+from web3.types import LogReceipt
+
+from benchmarks.report import finish, parser, show
+from listener.adapters.abi import EventDecoder
+from listener.adapters.codec import parameters_of
+from listener.sources.base import RawLog
+from local.tools import PYTHON, ROOT
+from tests.simulation.recorded import FOLDER, lines
+
+EVENTS: dict[str, list[tuple[str, str, bool]]] = {
+    "Transfer": [("from", "address", True), ("to", "address", True), ("value", "uint256", False)],
+    "Swap": [
+        ("sender", "address", True),
+        *((name, "uint256", False) for name in ("amount0In", "amount1In", "amount0Out", "amount1Out")),
+        ("to", "address", True),
+    ],
+    "Sync": [("reserve0", "uint112", False), ("reserve1", "uint112", False)],
+}
+ROUNDS = 5
+ENOUGH = 2_000
+
+
+def main() -> int:
+    arguments = parser(__doc__).parse_args()
+    faster = _environment()
+    rows, figures = [], {}
+    for name, inputs in EVENTS.items():
+        abi = {
+            "type": "event",
+            "name": name,
+            "anonymous": False,
+            "inputs": [{"name": n, "type": t, "indexed": i} for n, t, i in inputs],
+        }
+        logs = _logs(abi)
+        found = {
+            "web3": _web3(abi, logs[: ENOUGH // 4]),
+            "eth_abi": _worker(PYTHON, "eth_abi", abi, logs),
+            "faster_eth_abi": _worker(faster, "faster_eth_abi", abi, logs),
+            "ours": _ours(abi, logs),
+        }
+        ratio = found["web3"] / found["ours"]
+        rows.append([name, *(f"{value:.1f}" for value in found.values()), f"{ratio:.0f} ×"])
+        figures[name] = {**found, "times_web3": ratio}
+    columns = ["event", "web3 process_log", "eth-abi", "faster-eth-abi", "ours", "ours / web3"]
+    show("decoding a log, µs", columns, rows)
+    finish(arguments, figures)
+    return 0
+
+
+def _logs(abi: dict[str, Any]) -> list[RawLog]:
+    """Real logs of the event, as many as need be by repeating them."""
+    decoder = EventDecoder(abi["name"], *parameters_of(abi["inputs"]))
+    if FOLDER.exists():
+        found = [
+            RawLog(
+                log["address"],
+                tuple(bytes.fromhex(t[2:]) for t in log["topics"]),
+                bytes.fromhex(log["data"][2:]),
+                i,
+                "",
+            )
+            for i, log in enumerate(lines("logs"))
+        ]
+        logs = [log for log in found if log.topics[0] == decoder.topic0 and len(log.topics) == decoder.topic_count]
+    else:
+        values: dict[str, Any] = {"address": "0x" + "ab" * 20, "uint256": 2**90, "uint112": 2**90}
+        topics = [encode([i["type"]], [values[i["type"]]]) for i in abi["inputs"] if i["indexed"]]
+        types = [i["type"] for i in abi["inputs"] if not i["indexed"]]
+        data = encode(types, [values[t] for t in types])
+        logs = [RawLog("0x" + "cd" * 20, (decoder.topic0, *topics), data, 0, "")]
+    return (logs * (ENOUGH // len(logs) + 1))[:ENOUGH]
+
+
+def _best(work: Callable[[], object], count: int) -> float:
+    best = float("inf")
+    for _ in range(ROUNDS):
+        started = perf_counter()
+        work()
+        best = min(best, perf_counter() - started)
+    return best / count * 1e6
+
+
+def _ours(abi: dict[str, Any], logs: Sequence[RawLog]) -> float:
+    decoder = EventDecoder(abi["name"], *parameters_of(abi["inputs"]), json=True)
+
+    def work() -> None:
+        for log in logs:
+            decoder.decode(log)
+
+    return _best(work, len(logs))
+
+
+def _web3(abi: dict[str, Any], logs: Sequence[RawLog]) -> float:
+    event = Web3().eth.contract(abi=[abi]).events[abi["name"]]()
+    receipts = [
+        LogReceipt(
+            address=Web3.to_checksum_address(log.address),
+            topics=[HexBytes(topic) for topic in log.topics],
+            data=HexBytes(log.data),
+            blockHash=HexBytes(bytes(32)),
+            blockNumber=1,  # type: ignore[typeddict-item]  # a number, as web3 gives it
+            transactionHash=HexBytes(bytes(32)),
+            transactionIndex=0,
+            logIndex=log.log_index,
+            payload=HexBytes(b""),
+            removed=False,
+            topic=HexBytes(b""),
+            blockTimestamp=0,
+        )
+        for log in logs
+    ]
+
+    def work() -> None:
+        for receipt in receipts:
+            event.process_log(receipt)
+
+    return _best(work, len(receipts))
+
+
+def _worker(python: str, library: str, abi: dict[str, Any], logs: Sequence[RawLog]) -> float:
+    indexed = [i["type"] for i in abi["inputs"] if i["indexed"]]
+    plain = [i["type"] for i in abi["inputs"] if not i["indexed"]]
+    work = [
+        ([(t, topic.hex()) for t, topic in zip(indexed, log.topics[1:], strict=True)], plain, log.data.hex())
+        for log in logs
+    ]
+    script = str(Path(__file__).with_name("decoding_worker.py"))
+    done = subprocess.run([python, script, library], input=json.dumps(work), capture_output=True, text=True, check=True)
+    return float(done.stdout)
+
+
+def _environment() -> str:
+    """The Python of an environment with faster-eth-abi."""
+    folder = ROOT / ".build" / "comparison"
+    python = str(folder / "bin" / "python")
+    if not folder.exists():
+        uv = [PYTHON, "-m", "uv"]
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, str(folder)], check=True)
+        install = [*uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "--no-deps"]
+        subprocess.run([*install, "-r", str(ROOT / "requirements" / "comparison.txt")], check=True)
+    return python
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,62 @@
+"""Live lag: blocks of 2,000 events, one a second; how long after it was mined is a block written and queued?
+
+The node pushes heads over WebSocket; node and AWS (which takes everything at once) are in another process. What AWS
+itself takes is measured by `benchmarks.latency`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+from benchmarks.chain import around
+from benchmarks.listening import following, make, prepare, until_done
+from benchmarks.report import finish, parser, percentile, show
+
+PAST = 3
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--blocks", type=int, default=60)
+    options.add_argument("--events", type=int, default=2000)
+    arguments = options.parse_args()
+    with TemporaryDirectory() as folder, around(Path(folder), PAST, arguments.events, 1.0) as there:
+        prepare(there.aws)
+        written = asyncio.run(_follow(there.ws, arguments.blocks))
+        mined = _mined(there.log)
+    lags = [written[number] - mined[number] for number in written if number in mined][2:]
+    figures = {"p50_s": median(lags), "p99_s": percentile(lags, 0.99), "worst_s": max(lags), "blocks": len(lags)}
+    rows = [[name, f"{value:.3f}" if name != "blocks" else str(value)] for name, value in figures.items()]
+    show(f"{arguments.events:,} events a block, a block a second", ["from mined to queued", ""], rows)
+    finish(arguments, figures)
+    return 0
+
+
+async def _follow(url: str, blocks: int) -> dict[int, float]:
+    """When each block was written and queued."""
+    follower = make(url, 1, block_ms=1000)
+    written: dict[int, float] = {}
+    async with following(follower):
+        await until_done(follower, PAST - 1, 60)
+        last = follower.done or 0
+        while len(written) < blocks:
+            await until_done(follower, last + 1, 30)
+            now, done = time.time(), follower.done or 0
+            written |= dict.fromkeys(range(last + 1, done + 1), now)
+            last = done
+    return written
+
+
+def _mined(log: Path) -> dict[int, float]:
+    """When each block was mined, as the node's process says."""
+    pairs = (line.split() for line in log.read_text().splitlines())
+    return {int(number): float(at) for number, at in pairs}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The listener under measurement: a follower on a simulated node, with AWS that takes everything, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import resource
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
+
+from benchmarks.chain import FACTORY
+from chaincast.aws import clients, resources
+from chaincast.config import parse
+from listener.follow import Follower
+from listener.networks import make_follower
+
+_SAMPLE = 0.002
+_WAITING = frozenset(
+    {"select", "poll", "wait", "acquire", "recv_into", "readinto", "sleep", "_wait_for_tstate_lock", "_worker"}
+)
+_PARTS = (
+    ("benchmarks/", ""),
+    ("listener/adapters/", "decode"),
+    ("chaincast/aws/history", "history items"),
+    ("chaincast/batches", "batch encoding"),
+    ("botocore/", "boto3 (and its HTTP)"),
+    ("boto3/", "boto3 (and its HTTP)"),
+    ("listener/sources/", "fetch: JSON-RPC, headers, raw logs"),
+    ("aiohttp/", "fetch: JSON-RPC, headers, raw logs"),
+    ("listener/indexer", "events"),
+    ("listener/", "the listener's own loop"),
+    ("asyncio/", "event loop"),
+)
+
+
+def prepare(aws: str) -> None:
+    """The environment of a listener whose AWS is there."""
+    os.environ |= {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": aws,
+        "CHAINCAST_HEALTH_FOLDER": "/dev/shm",  # noqa: S108 - nothing is written
+        **{name: name.lower() for name in (resources.LOG, resources.HISTORY, resources.STATE)},
+        resources.FANOUT_QUEUE: f"{aws}/queue/fanout.fifo",
+    }
+    for cached in (clients.dynamodb, clients.sqs):
+        cached.cache_clear()
+    logging.disable(logging.INFO)
+
+
+def make(url: str, start_block: int | str, **fields: object) -> Follower:
+    """A follower of the simulated chain's launchpad."""
+    start = f'"{start_block}"' if isinstance(start_block, str) else start_block
+    keys = "\n".join(f"{name} = {value}" for name, value in fields.items())
+    config = parse(f"""
+[networks.bench]
+chain_id = 1337
+rpc_url = "{url}"
+start_block = {start}
+{keys}
+[[networks.bench.contracts]]
+adapter = "launchpad"
+address = "{FACTORY}"
+""")
+    return make_follower(config, "bench", config.networks["bench"], lambda: None)
+
+
+@asynccontextmanager
+async def following(follower: Follower) -> AsyncIterator[None]:
+    """Run it meanwhile."""
+    task = asyncio.create_task(follower.run())
+    try:
+        yield
+    finally:
+        follower.stop()
+        await task
+
+
+def rss_mb() -> float:
+    """What this process holds now."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[1]) * resource.getpagesize() / 2**20
+
+
+class Profile:
+    """Where threads compute: samples of their stacks, by the innermost part that is known."""
+
+    def __init__(self) -> None:
+        self.samples: Counter[str] = Counter()
+        self._ended = threading.Event()
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        thread = threading.Thread(target=self._sample, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._ended.set()
+            thread.join()
+
+    def shares(self) -> list[tuple[str, float]]:
+        """Parts and their share of the CPU, the largest first."""
+        total = self.samples.total() or 1
+        return [(part, count / total) for part, count in self.samples.most_common()]
+
+    def _sample(self) -> None:
+        mine = threading.get_ident()
+        while not self._ended.wait(_SAMPLE):
+            for ident, frame in sys._current_frames().items():
+                if ident != mine and frame.f_code.co_name not in _WAITING and (part := _part(frame)):
+                    self.samples[part] += 1
+
+
+def _part(frame: FrameType | None) -> str:
+    while frame is not None:
+        name = frame.f_code.co_filename
+        for piece, part in _PARTS:
+            if piece in name:
+                return part
+        frame = frame.f_back
+    return "other"
+
+
+async def until_done(follower: Follower, block: int, seconds: float) -> None:
+    """Wait until a block is written."""
+    deadline = time.monotonic() + seconds
+    while (follower.done or 0) < block:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"block {block} was not reached in {seconds:g} s; the listener is at {follower.done}")
+        await asyncio.sleep(0.005)

@@ -105,16 +105,18 @@ class Follower:
 
     async def _follow(self) -> None:
         indexer = await self._fresh_indexer()
-        failures = 0
+        failures, forked = 0, False
         try:
             while not self._stop.is_set():
                 try:
-                    if await self._backfilled(indexer):
+                    if forked:
+                        await self._reorganise()
+                        indexer, forked = await self._fresh_indexer(), False
+                    elif await self._backfilled(indexer):
                         await self._advance(indexer)
                     failures = 0
                 except _Forked:
-                    await self._reorganise()
-                    indexer = await self._fresh_indexer()
+                    forked = True
                 except RangeTooLarge as error:
                     self._ranges.refused(self._ranges.size, error.suggested)
                 except SourceError as error:
@@ -159,7 +161,7 @@ class Follower:
         first = head + 1 if start == "latest" else start
         # What may still change must be in the Log, so that it can be taken back.
         final = head - self._network.finality_depth
-        backfill_to = final if final >= first and not self._network.backfill.deliver else -1
+        backfill_to = first - 1 if self._network.backfill.deliver else max(final, first - 1)
         await asyncio.to_thread(self._sink.begin_after, first - 1, backfill_to)
 
     async def _advance(self, indexer: Indexer) -> None:
@@ -173,6 +175,8 @@ class Follower:
         woken = time.time()
         last = min(head - self._network.confirmations, last_done + self._ranges.size)
         if last <= last_done:
+            if head == last_done:
+                await self._check_tip()
             return
         started = perf_counter()
         # Blocks that may still change come whole and in moderate numbers, each checked against the one before.
@@ -233,6 +237,12 @@ class Follower:
             ms={name: round(value, 3) for name, value in milliseconds.items()},
         )
 
+    async def _check_tip(self) -> None:
+        """No block came for a while: is the newest one still what it was? A branch may end at the same height."""
+        done = self._sink.checkpoint
+        if done.block and done.block_hash and (await self._source.header(done.block)).hash != done.block_hash:
+            raise _Forked
+
     def _check_branch(self, first: Block) -> None:
         done = self._sink.checkpoint
         if done.block_hash and done.block == first.number - 1 and done.block_hash != first.parent_hash:
@@ -246,7 +256,7 @@ class Follower:
 
     async def _reorganise(self) -> None:
         """Go back to where the chain and what was written of it part, and take back what stands behind."""
-        done, start = self._sink.checkpoint, self._network.start_block
+        done = self._sink.checkpoint
         assert done.block is not None
         batches = live(self._sink.backwards(self._name))
 
@@ -259,7 +269,7 @@ class Follower:
             self._source.header,
             done.block,
             self._network.finality_depth,
-            start if isinstance(start, int) else 0,
+            self._sink.backfill_to + 1,
         )
         await asyncio.shield(asyncio.to_thread(self._sink.retract, self._name, fork))
         self._metrics.reorganised(done.block - fork.ancestor.number)

@@ -43,7 +43,10 @@ async def find_fork(
     finality_depth: int,
     origin: int,
 ) -> Fork:
-    """The fork under `checkpoint` (a block number). `newest_first` as of `live`; `origin`: the first block ever read.
+    """The fork under `checkpoint` (a block number). `newest_first` as of `live`; `origin`: the first block ever told.
+
+    Blocks that brought nothing are not in the Log, and on another branch they may bring something: from the newest batch
+    that is common, or as deep as may be, everything is read again.
 
     Raises `ForkDetected` if what is to be taken back is deeper than `finality_depth`: that needs a person.
     """
@@ -54,7 +57,7 @@ async def find_fork(
         assert batch.block is not None
         found = await header(batch.block)
         if found.hash == batch.block_hash:
-            lowest = batch.block
+            lowest = max(lowest, batch.block)
             break
         if batch.block < checkpoint - finality_depth:
             raise ForkDetected(
@@ -63,5 +66,4 @@ async def find_fork(
             )
         retracted += events
         timestamp = timestamp or batch.timestamp
-        lowest = batch.block - 1
     return Fork(await header(max(lowest, 0)), tuple(retracted), timestamp)

@@ -60,7 +60,7 @@ class Lease:
         self.sharding = ""
         """What was last remembered of the shards; empty at first."""
         self.backfill_to = -1
-        """Up to which block events are not for clients; -1: none."""
+        """Up to which block events are not for clients: what was before, and what a backfill reads."""
         self._key: dict[str, AttributeValueTypeDef] = {"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}
 
     def acquire(self) -> Checkpoint | None:

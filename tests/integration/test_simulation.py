@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from eth_utils.crypto import keccak
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from chaincast.aws import clients, resources
@@ -239,13 +239,14 @@ class World:
                 raise
 
     async def end(self) -> None:
-        """All is well again, and two more blocks come."""
+        """All is well again, and a few more blocks come: at least as many as there were."""
         for node, rpc in zip(self.nodes, self.rpcs, strict=True):
             self.database.crash_in = self.queues.crash_in = -1
             node.thaw()
             node.script.clear()
             rpc.down = False
-        for _ in range(2):
+        done = (self.follower and self.follower.done) or 0
+        for _ in range(max(2, done - self.chain.head)):
             self.chain.mine(*self.entries(1))
         await self.settle(required=True)
         assert self.follower is not None
@@ -282,6 +283,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
+@example(
+    plan=[("mine", [0, 1, 1, 0]), ("settle",), ("fault", 0, "eth_blockNumber", ["hang"]), ("reorganise", 3, [3, 0])]
+)
 @given(plan=st.lists(actions, min_size=5, max_size=30))
 def test_the_log_folded_is_the_canonical_chain(quick: Callable[[], str], plan: list[tuple[Any, ...]]) -> None:
     async def live() -> World:
@@ -299,3 +303,24 @@ def test_the_log_folded_is_the_canonical_chain(quick: Callable[[], str], plan: l
     assert folded(batches) == world.chain.ids(world.name)
     event(f"crashes: {min(world.crashes, 3)}")
     event(f"retractions: {min(sum(bool(b.retracted) for b in batches), 3)}")
+
+
+@pytest.mark.parametrize("mined", [[0, 1, 1, 0], [2, 1]])
+def test_a_branch_that_ends_at_the_same_height_is_noticed(quick: Callable[[], str], mined: list[int]) -> None:
+    """Found by the test above: no next block tells of it."""
+
+    async def live() -> World:
+        world = World(quick())
+        await world.tend()
+        await world.act(("mine", mined))
+        await world.settle(required=True)
+        await world.act(("reorganise", 2, [3, 1]))
+        await world.settle(required=True)
+        assert world.follower is not None
+        world.follower.stop()
+        assert world.task is not None
+        await world.task
+        return world
+
+    world = asyncio.run(live())
+    assert folded(world.batches()) == world.chain.ids(world.name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -12,7 +12,7 @@ from constructs import Construct
 
 
 class Observability(Construct):
-    """Alarms: dead letters, a late fan-out, failing functions."""
+    """Alarms: dead letters, a late fan-out, failing functions, listeners that stopped or are late."""
 
     def __init__(
         self,
@@ -22,6 +22,7 @@ class Observability(Construct):
         dead_letters: Mapping[str, sqs.Queue],
         fanout_queue: sqs.Queue,
         functions: Mapping[str, lambda_.Function],
+        networks: Iterable[str],
     ) -> None:
         super().__init__(scope, id_)
         for name, queue in dead_letters.items():
@@ -43,6 +44,36 @@ class Observability(Construct):
                 function.metric_errors(period=Duration.minutes(5)),
                 1,
                 f"invocations of functions/{name}.py fail",
+            )
+
+        for network in networks:
+            name = "".join(part.capitalize() for part in network.split("-"))
+            # The listener's own metrics (listener/metrics.py): embedded in its log.
+            dimensions = {"service": "listener", "network": network}
+            self._alarm(
+                f"{name}Stopped",
+                cloudwatch.Metric(
+                    namespace="Chaincast",
+                    metric_name="ListenerStopped",
+                    dimensions_map=dimensions,
+                    period=Duration.minutes(5),
+                    statistic="Sum",
+                ),
+                1,
+                f"the listener of {network} stopped and needs a person: its log says why (a reorganisation deeper than "
+                "finality_depth, a node of another chain, a configuration that cannot be used)",
+            )
+            self._alarm(
+                f"{name}Late",
+                cloudwatch.Metric(
+                    namespace="Chaincast",
+                    metric_name="HeadLagSeconds",
+                    dimensions_map=dimensions,
+                    period=Duration.minutes(5),
+                    statistic="Minimum",
+                ),
+                120,
+                f"the newest block of {network} that was written is two minutes old, for five minutes",
             )
 
     def _alarm(self, id_: str, metric: cloudwatch.Metric, threshold: int, description: str) -> None:

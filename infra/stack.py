@@ -49,6 +49,7 @@ class ChaincastStack(Stack):
             dead_letters={"Fanout": fanout.dlq, "Lifecycle": gateway.lifecycle_dlq},
             fanout_queue=fanout.queue,
             functions={**gateway.functions, "fanout": fanout.function},
+            networks=() if switches.local else tuple(configuration["networks"]),
         )
         CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
         CfnOutput(self, "ApiId", value=gateway.api.api_id)

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 
 from chaincast.batches import Batch
 from chaincast.config import Network
-from chaincast.errors import ConfigError, SourceError
+from chaincast.errors import ConfigError, ForkDetected, SourceError, WrongChain
 from chaincast.events import Event
 from listener.backfill import Backfill
 from listener.indexer import Indexer
@@ -73,8 +73,15 @@ class Follower:
 
         Raises `LeaseLost` when another listener took over: a process that lost the lease ends, and nothing that it
         still has under way can be mistaken for the work of its next life. Raises `WrongChain`, `ForkDetected` or
-        `ConfigError`: all need a person.
+        `ConfigError`: all need a person, and are counted as `ListenerStopped`.
         """
+        try:
+            await self._run()
+        except (WrongChain, ForkDetected, ConfigError):
+            self._metrics.stopped()
+            raise
+
+    async def _run(self) -> None:
         while await asyncio.to_thread(self._sink.recover, self._name) is None:
             self._alive()
             await self._pause(self._lease_seconds / 5)

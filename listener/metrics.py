@@ -57,6 +57,13 @@ class ListenerMetrics:
         calls.seconds.append(seconds)
         calls.errors += failed
 
+    def stopped(self) -> None:
+        """The listener ends and needs a person: told at once, as there is no next minute."""
+        metrics = EphemeralMetrics(namespace=NAMESPACE, service="listener")
+        metrics.add_dimension("network", self._network)
+        metrics.add_metric("ListenerStopped", MetricUnit.Count, 1)
+        metrics.flush_metrics()
+
     def lag(self) -> tuple[int, float]:
         """How far the listener is behind the head: blocks, and seconds since the block it is at was made."""
         return max(self._head - self._done, 0), max(time() - self._timestamp, 0.0)

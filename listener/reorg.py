@@ -45,8 +45,8 @@ async def find_fork(
 ) -> Fork:
     """The fork under `checkpoint` (a block number). `newest_first` as of `live`; `origin`: the first block ever told.
 
-    Blocks that brought nothing are not in the Log, and on another branch they may bring something: from the newest batch
-    that is common, or as deep as may be, everything is read again.
+    Blocks that brought nothing are not in the Log, and on another branch they may bring something: from the newest
+    batch that is common, or as deep as may be, everything is read again.
 
     Raises `ForkDetected` if what is to be taken back is deeper than `finality_depth`: that needs a person.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
-from chaincast.config import load
+from chaincast.config import load, url_variable
 from local.deployment import Emulator, run_directory
 from local.stack import LocalStack, Options
 from local.swap import only_code_changed, swap_code
@@ -73,7 +74,8 @@ def redeploy(options: argparse.Namespace) -> int:
 
 
 def _stack_options(options: argparse.Namespace) -> Options:
-    networks = load(ROOT / "chaincast.toml").networks
+    config = load(ROOT / "chaincast.toml")
+    networks = config.networks
     network = options.network or ("anvil" if options.rpc is None else _only_real_network(networks))
     if network not in networks:
         raise StepFailed("dev", f"chaincast.toml has no network {network!r}", f"it has: {', '.join(networks)}")
@@ -81,6 +83,12 @@ def _stack_options(options: argparse.Namespace) -> Options:
         port=options.port,
         node_port=options.node_port,
         network=network,
+        # With a node of one's own, its network only; else all that are switched on and say how they are reached.
+        others=tuple(
+            name
+            for name, other in config.deployed_networks(local=True).items()
+            if name != network and options.rpc is None and (other.rpc_url or os.environ.get(url_variable(name)))
+        ),
         rpc=options.rpc,
         auth=options.auth,
         seed=options.seed,

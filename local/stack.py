@@ -26,6 +26,8 @@ class Options:
     port: int = 4566
     node_port: int = 8545
     network: str = "anvil"
+    others: tuple[str, ...] = ()
+    """Networks that the listener follows besides, at the URLs of the configuration."""
     rpc: str | None = None
     auth: bool = False
     block_time: float | None = 1.0
@@ -87,7 +89,7 @@ class LocalStack:
             self.emulator.bootstrap()
         with self.step("cdk deploy: the stack, as production gets it"):
             self._outputs = self.emulator.deploy()
-        with self.step(f"listener: following {self.options.network}"):
+        with self.step(f"listener: following {', '.join((self.options.network, *self.options.others))}"):
             self.start_listener()
         if self.options.rpc is None and self.options.seed is not None:
             with self.step(f"demo market, seed {self.options.seed}"):
@@ -133,7 +135,7 @@ class LocalStack:
         """What the stack gives a listener's container, and where this machine differs."""
         environment = self.emulator.environment | self.outputs.listener_environment
         environment |= {
-            "CHAINCAST_NETWORK": self.options.network,
+            "CHAINCAST_NETWORK": ",".join((self.options.network, *self.options.others)),
             url_variable(self.options.network): self.options.rpc or self.node.ws_url,
             "PYTHONUNBUFFERED": "1",
         }

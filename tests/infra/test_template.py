@@ -267,6 +267,16 @@ def test_urls_with_keys_come_from_secrets_manager(template: Template) -> None:
     assert ":base::" in json.dumps(secret["ValueFrom"])
 
 
+def test_a_listener_that_stops_or_is_late_raises_an_alarm(template: Template) -> None:
+    alarms = [a for a in of_type(template, "AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Chaincast"]
+    found = {
+        (alarm["MetricName"], next(d["Value"] for d in alarm["Dimensions"] if d["Name"] == "network"))
+        for alarm in alarms
+    }
+    assert found == {(m, n) for m in ("ListenerStopped", "HeadLagSeconds") for n in ("bsc-testnet", "base")}
+    assert all({d["Name"] for d in alarm["Dimensions"]} == {"network", "service"} for alarm in alarms)
+
+
 def test_the_url_is_an_output(template: Template) -> None:
     assert "WebSocketUrl" in template["Outputs"]
 

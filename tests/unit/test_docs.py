@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from chaincast.config import parse
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -30,6 +32,15 @@ def test_each_command_in_the_docs_has_a_test_that_runs_it() -> None:
     told = {command for page in PAGES for command in commands(page)}
     assert told == set(RUN_BY)
     assert all((ROOT / runner).exists() for runner in RUN_BY.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_every_example_of_a_configuration_is_valid(page: Path) -> None:
+    for text in re.findall(r"```toml\n(.*?)```", page.read_text(), re.DOTALL):
+        whole = text if re.search(r"^\[networks", text, re.MULTILINE) and "rpc_" in text else None
+        if whole is None:
+            whole = text if "stacks" in text else f'[networks.base]\nrpc_url = "wss://node.example"\n{text}'
+        assert parse(whole, page.name, ROOT).networks
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -55,3 +55,16 @@ class Adapter(Protocol):
     def decode(self, log: RawLog) -> Decoded | None:
         """What the log says; `None` if it is not of a contract that is followed. Raises `Undecodable`."""
         ...
+
+
+class DiscoversNothing:
+    """The part of an adapter that follows what is configured and nothing else."""
+
+    name: str
+
+    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
+        yield from ()
+        return []
+
+    def learn(self, discovery: Discovery) -> None:
+        raise AssertionError(f"{self.name} discovers nothing")

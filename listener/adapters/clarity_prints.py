@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaincast.config.network import ANY_ADDRESS
-from chaincast.discoveries import Discovery
 from chaincast.events import Json, Kind
-from listener.adapters.base import Decoded, Inquiry
+from listener.adapters.base import Decoded, DiscoversNothing
 from listener.adapters.clarity import decode_hex
 from listener.adapters.contract_abi import MAX_DATA
-from listener.sources.base import Block, LogFilter, RawLog
+from listener.sources.base import LogFilter, RawLog
 
 PRINT = b"print"
 """The first topic of what the Stacks source gives; the data is the serialized value."""
@@ -19,7 +18,7 @@ _NAMES = ("event", "type", "notification", "action", "topic", "name", "a")
 """Members of a printed tuple that contracts put the event's name in, the usual ones first."""
 
 
-class ClarityPrints:
+class ClarityPrints(DiscoversNothing):
     """Reads the prints of contracts, `principal.contract`; there is nothing to configure."""
 
     def __init__(self, addresses: Sequence[str], events: Sequence[str]) -> None:
@@ -27,13 +26,6 @@ class ClarityPrints:
         self._addresses = frozenset(a for a in addresses if a != ANY_ADDRESS)
         self._events = frozenset(events)
         self.wanted = LogFilter(tuple(sorted(self._addresses)), (PRINT,))
-
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
-        yield from ()
-        return []
-
-    def learn(self, discovery: Discovery) -> None:
-        raise AssertionError(f"{self.name} discovers nothing")
 
     def decode(self, log: RawLog) -> Decoded | None:
         if self._addresses and log.address not in self._addresses:

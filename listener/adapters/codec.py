@@ -138,8 +138,10 @@ def _array(item: Type, length: int | None) -> Type:
         raise BadType(f"{item.canonical}[0]: an array of nothing")
     size, read_item, indirect = item.size, item.read, item.dynamic
 
+    # Bytes are taken from the budget where offsets lead to them; what lies inside of those is not taken again.
     def items(data: bytes, base: int, count: int, budget: Budget) -> list[Value]:
-        _take(data, base, count * size, budget)
+        if indirect or length is None:
+            _take(data, base, count * size, budget)
         places = range(base, base + count * size, size)
         if indirect:
             return [read_item(data, base + _offset(data, place), budget) for place in places]

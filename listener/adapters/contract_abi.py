@@ -6,18 +6,17 @@ import json
 from collections.abc import Sequence
 
 from chaincast.config.network import ANY_ADDRESS
-from chaincast.discoveries import Discovery
 from chaincast.events import Json, Kind
 from listener.adapters.abi import EventDecoder
-from listener.adapters.base import Decoded, Inquiry
+from listener.adapters.base import Decoded, DiscoversNothing
 from listener.adapters.codec import Undecodable, parameters_of
-from listener.sources.base import Block, LogFilter, RawLog
+from listener.sources.base import LogFilter, RawLog
 
 MAX_DATA = 24_000
 """Bytes of a log's data that are told; of a longer one, that it was there: an event must fit a message to a client."""
 
 
-class ContractAbi:
+class ContractAbi(DiscoversNothing):
     """Reads the events of contracts with one ABI, at given addresses (a proxy's are told under its own) or anywhere.
 
     Events that share a signature are told apart by how many of their parameters are indexed, as ERC-20's and ERC-721's
@@ -47,13 +46,6 @@ class ContractAbi:
         topics0 = () if self._anonymous else tuple(self._signatures)
         self.wanted = LogFilter(tuple(sorted(self._addresses)), topics0)
         self.name = f"abi {addresses[0]}"
-
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
-        yield from ()
-        return []
-
-    def learn(self, discovery: Discovery) -> None:
-        raise AssertionError(f"{self.name} discovers nothing")
 
     def decode(self, log: RawLog) -> Decoded | None:
         if self._addresses and log.address not in self._addresses:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from chaincast.aws import clients, resources
 from chaincast.aws.call import ServiceClient
@@ -33,6 +34,22 @@ async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - tables tell nobody when they change
             await asyncio.sleep(0.02)
+
+
+class Closable(Protocol):
+    async def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closable)
+
+
+@asynccontextmanager
+async def closing(source: C) -> AsyncIterator[C]:
+    """A source of blocks, closed at the end."""
+    try:
+        yield source
+    finally:
+        await source.close()
 
 
 def expire_lease(network: str) -> None:

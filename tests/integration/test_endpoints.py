@@ -18,6 +18,7 @@ from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
 from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge, Throttled
 from listener.sources.rpc import Rpc
+from tests.integration.helpers import closing
 from tests.simulation.chain import Chain, Entry, HttpStatus, Node, RpcError
 from tests.simulation.rpc import RpcServer
 
@@ -65,14 +66,6 @@ async def staged(*names: str) -> AsyncIterator[Stage]:
     nodes = {name: Node(chain) for name in names or ("a",)}
     async with RpcServer(nodes) as server:
         yield Stage(chain, nodes, server)
-
-
-@asynccontextmanager
-async def closing(source: EvmSource) -> AsyncIterator[EvmSource]:
-    try:
-        yield source
-    finally:
-        await source.close()
 
 
 def told(blocks: Sequence[Block]) -> list[tuple[int, int]]:

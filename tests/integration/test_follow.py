@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -31,13 +30,14 @@ from listener.networks import make_source as make_network_source
 from listener.sink import Sink
 from listener.sources.base import LogFilter
 from listener.sources.evm import EvmSource
+from listener.sources.failover import Failover
 from listener.sources.rpc import Rpc
 from local.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
 from local.market import Market
 from local.processes import Child
 from local.tools import free_port
 from tests.e2e.mining import Miner
-from tests.integration.helpers import items, logged, until
+from tests.integration.helpers import closing, items, logged, until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -69,19 +69,11 @@ def make_source(node: Node, *, push: bool = True, chain_id: int = CHAIN_ID) -> E
     return EvmSource(Rpc(node.ws_url if push else node.http_url), chain_id, 1.0, poll_seconds=0.05)
 
 
-@asynccontextmanager
-async def opened(source: EvmSource) -> AsyncIterator[EvmSource]:
-    try:
-        yield source
-    finally:
-        await source.close()
-
-
 @pytest.mark.parametrize("push", [True, False], ids=["ws", "http"])
 async def test_blocks_come_with_their_logs_and_ends(miner: Miner, push: bool) -> None:
     first, last = await asyncio.to_thread(miner.blocks, 6, 3)
     miner.node.mine(2)
-    async with opened(make_source(miner.node, push=push)) as source:
+    async with closing(make_source(miner.node, push=push)) as source:
         assert await source.head() == last + 2
         blocks = await source.blocks(first, last + 2, WANTED, linked=False)
         linked = await source.blocks(first, last + 2, WANTED, linked=True)
@@ -97,28 +89,28 @@ async def test_blocks_come_with_their_logs_and_ends(miner: Miner, push: bool) ->
 
 @pytest.mark.parametrize("push", [True, False], ids=["ws", "http"])
 async def test_a_new_head_wakes(miner: Miner, push: bool) -> None:
-    async with opened(make_source(miner.node, push=push)) as source:
+    async with closing(Failover([("node", make_source(miner.node, push=push))], 1.0)) as source:
         head = await source.head()
         waiting = asyncio.create_task(_beyond(source, head))
         await asyncio.to_thread(miner.node.mine)
         assert await asyncio.wait_for(waiting, SECONDS) == head + 1
 
 
-async def _beyond(source: EvmSource, block: int) -> int:
+async def _beyond(source: Failover, block: int) -> int:
     while (head := await source.head_after(block)) <= block:
         pass
     return head
 
 
 async def test_another_chain_is_refused(miner: Miner) -> None:
-    async with opened(make_source(miner.node, chain_id=56)) as source:
+    async with closing(make_source(miner.node, chain_id=56)) as source:
         with pytest.raises(WrongChain, match=f"serves chain {CHAIN_ID}, the configuration says 56"):
             await source.head()
 
 
 @pytest.mark.parametrize("scheme", ["ws", "http"])
 async def test_a_node_that_is_not_there_is_an_error_without_its_url(scheme: str) -> None:
-    async with opened(EvmSource(Rpc(f"{scheme}://127.0.0.1:1/v3/secret-key"), CHAIN_ID, 1.0)) as source:
+    async with closing(EvmSource(Rpc(f"{scheme}://127.0.0.1:1/v3/secret-key"), CHAIN_ID, 1.0)) as source:
         with pytest.raises(SourceError) as caught:
             await source.head()
     assert "secret-key" not in str(caught.value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ from listener.networks import make_follower
 from listener.sources.base import LogFilter
 from listener.sources.faults import NotThere, Throttled
 from listener.sources.stacks import PAGE, StacksSource
-from tests.integration.helpers import logged, until
+from tests.integration.helpers import closing, logged, until
 from tests.unit.listener.test_clarity import CATS, LISTED, LISTED_HEX, LISTED_REPR
 
 WANTED = [LogFilter((CATS,))]
@@ -129,13 +129,8 @@ async def serving() -> AsyncIterator[Api]:
         await runner.cleanup()
 
 
-@asynccontextmanager
-async def opened(api: Api) -> AsyncIterator[StacksSource]:
-    source = StacksSource(api.url, 1, 0.2, 0.02)
-    try:
-        yield source
-    finally:
-        await source.close()
+def opened(api: Api) -> AbstractAsyncContextManager[StacksSource]:
+    return closing(StacksSource(api.url, 1, 0.2, 0.02))
 
 
 async def test_prints_come_in_order_with_places_that_count_all_events() -> None:

@@ -99,6 +99,7 @@ def ours(parameter: Parameter, data: bytes, *, json: bool = False) -> Any:
     return members([compile_type(parameter, json=json)])(data, 0, budget_for(data))[0]
 
 
+@settings(max_examples=300)
 @given(st.data(), types())
 def test_what_eth_abi_encodes_is_read(data: st.DataObject, parameter: Parameter) -> None:
     canonical = compile_type(parameter).canonical

@@ -9,7 +9,7 @@ import resource
 import sys
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
@@ -21,9 +21,6 @@ from listener.follow import Follower
 from listener.networks import make_follower
 
 _SAMPLE = 0.002
-_WAITING = frozenset(
-    {"select", "poll", "wait", "acquire", "recv_into", "readinto", "sleep", "_wait_for_tstate_lock", "_worker"}
-)
 _PARTS = (
     ("benchmarks/", ""),
     ("listener/adapters/", "decode"),
@@ -90,10 +87,10 @@ def rss_mb() -> float:
 
 
 class Profile:
-    """Where threads compute: samples of their stacks, by the innermost part that is known."""
+    """Where threads compute: the CPU time of each thread since the last look, by the innermost part that is known."""
 
     def __init__(self) -> None:
-        self.samples: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
         self._ended = threading.Event()
 
     @contextmanager
@@ -108,15 +105,21 @@ class Profile:
 
     def shares(self) -> list[tuple[str, float]]:
         """Parts and their share of the CPU, the largest first."""
-        total = self.samples.total() or 1
-        return [(part, count / total) for part, count in self.samples.most_common()]
+        total = sum(self.seconds.values()) or 1
+        return sorted(((part, spent / total) for part, spent in self.seconds.items()), key=lambda p: -p[1])
 
     def _sample(self) -> None:
         mine = threading.get_ident()
+        before: dict[int, float] = {}
         while not self._ended.wait(_SAMPLE):
             for ident, frame in sys._current_frames().items():
-                if ident != mine and frame.f_code.co_name not in _WAITING and (part := _part(frame)):
-                    self.samples[part] += 1
+                try:
+                    spent = time.clock_gettime(time.pthread_getcpuclockid(ident))
+                except OSError:  # it has ended meanwhile
+                    continue
+                if ident != mine and (part := _part(frame)):
+                    self.seconds[part] += max(spent - before.get(ident, spent), 0.0)
+                before[ident] = spent
 
 
 def _part(frame: FrameType | None) -> str:

@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 
 from listener.sources.base import LogFilter, RawLog
 
-BYTES = 256
+BITS = 2048
 
 
 @lru_cache(maxsize=16_384)
@@ -20,7 +20,7 @@ def _mask(value: bytes) -> int:
     digest = keccak(value)
     mask = 0
     for i in (0, 2, 4):
-        mask |= 1 << (int.from_bytes(digest[i : i + 2], "big") & 2047)
+        mask |= 1 << (int.from_bytes(digest[i : i + 2], "big") & (BITS - 1))
     return mask
 
 
@@ -47,3 +47,16 @@ def may_match(bloom: int, wanted: LogFilter) -> bool:
 
     addresses = (bytes.fromhex(address[2:]) for address in wanted.addresses)
     return (not wanted.addresses or any_of(addresses)) and (not wanted.topics0 or any_of(wanted.topics0))
+
+
+def chance(bloom: int, wanted: LogFilter) -> float:
+    """How likely it is that a bloom with so many bits matches such a filter by accident (0…1).
+
+    A busy block has most of its bits: that it matches says nothing then.
+    """
+    one = (bloom.bit_count() / BITS) ** 3
+
+    def any_of(count: int) -> float:
+        return 1 - (1 - one) ** count if count else 1.0
+
+    return any_of(len(wanted.addresses)) * any_of(len(wanted.topics0))

@@ -12,7 +12,7 @@ from typing import Any, Protocol, TypeAlias, cast
 from chaincast.errors import SourceError, WrongChain
 from listener.sources import multicall
 from listener.sources.base import Block, LogFilter, RawLog
-from listener.sources.bloom import bloom_of, may_match
+from listener.sources.bloom import bloom_of, chance, may_match
 from listener.sources.cadence import Cadence
 from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge, Reverted
 
@@ -21,6 +21,9 @@ Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are che
 RANGE_TIMEOUT = 20.0
 FEW = 4
 """Questions to contracts that are asked one by one; more are asked together."""
+
+ACCIDENT = 0.05
+"""Chance of an accidental match up to which all logs of a block are asked for: a busy chain's are half a megabyte."""
 
 PARALLEL = 16
 """Requests under way at once; many providers refuse more from one client."""
@@ -173,21 +176,30 @@ class EvmSource:
     async def _completed(self, block: Block, header: Document, wanted: Sequence[LogFilter]) -> Block:
         """The block, once it is sure that none of its logs are missing: a node may tell of a block before it has them.
 
-        A bloom that cannot match says so at once. One that can is checked against all logs of the block: bloom filters
-        err, but only to this side.
+        A bloom that cannot match says so at once. One that can is checked against all logs of the block. Where a bloom
+        is so full that it matches nearly everything, the logs are asked for once more, by hash: a node that does not
+        have the block refuses that, instead of saying that there are none.
         """
         bloom = int(header["logsBloom"], 16)
-        if block.logs or not any(may_match(bloom, filter_) for filter_ in wanted):
+        matching = [filter_ for filter_ in wanted if may_match(bloom, filter_)]
+        if block.logs or not matching:
             return block
-        everything = await self._call("eth_getLogs", {"blockHash": block.hash}, within=RANGE_TIMEOUT)
-        logs = [raw_log(log) for log in cast(list[Document], everything)]
-        if bloom_of(logs) != bloom:
+        certain = min(chance(bloom, filter_) for filter_ in matching) < ACCIDENT
+        questions = [{}] if certain else [_conditions(filter_) for filter_ in matching]
+        answers = await asyncio.gather(
+            *(self._call("eth_getLogs", {"blockHash": block.hash} | q, within=RANGE_TIMEOUT) for q in questions)
+        )
+        logs = {log["logIndex"]: raw_log(log) for answer in answers for log in cast(list[Document], answer)}
+        if certain and bloom_of(logs.values()) != bloom:
             raise NotThere(
                 f"{self.rpc.name}: block {block.number} has other logs than its header's bloom says: not all are there "
                 "yet (if this lasts, its chain's blooms are not true: set check_blooms = false)"
             )
-        matching = [log for log in logs if any(matches(log, filter_) for filter_ in wanted)]
-        return Block(block.number, block.hash, block.parent_hash, block.timestamp, tuple(matching))
+        found = sorted(
+            (log for log in logs.values() if any(matches(log, filter_) for filter_ in wanted)),
+            key=lambda log: log.log_index,
+        )
+        return Block(block.number, block.hash, block.parent_hash, block.timestamp, tuple(found))
 
     async def _header(self, number: int) -> Document:
         header = await self._call("eth_getBlockByNumber", hex(number), False)

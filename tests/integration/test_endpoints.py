@@ -96,6 +96,19 @@ async def test_a_bloom_that_only_seems_to_match_costs_one_question_and_no_error(
         assert told(await source.blocks(6, 6, [other], linked=True)) == [(6, 1)]
 
 
+async def test_a_bloom_so_full_that_it_matches_everything_is_not_worth_all_logs_of_its_block() -> None:
+    async with staged() as stage, closing(stage.one()) as source:
+        crowd: list[Entry] = [("0x" + "bb" * 20, [n.to_bytes(32, "big")], b"") for n in range(1500)]
+        stage.chain.mine(*crowd, entry())
+        node = stage.nodes["a"]
+        node.script["eth_getLogs"].append("empty")
+        assert told(await source.blocks(6, 6, WANTED, linked=True)) == [(6, 1)]
+        assert [p[0].get("address") for method, p in node.calls if method == "eth_getLogs"] == [[ADDRESS]] * 2
+        node.script["eth_getLogs"].extend(["empty", RpcError(-32000, "unknown block")])
+        with pytest.raises(NotThere, match="unknown block"):
+            await source.blocks(6, 6, WANTED, linked=True)
+
+
 async def test_blooms_can_be_left_unread() -> None:
     async with staged() as stage, closing(stage.one(check_blooms=False)) as source:
         stage.nodes["a"].script["eth_getLogs"].append("empty")

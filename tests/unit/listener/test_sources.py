@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaincast.errors import SourceError
 from listener.learn import MAX_BACKOFF, backoff
 from listener.sources.base import LogFilter, RawLog
-from listener.sources.bloom import bloom_of, may_match
+from listener.sources.bloom import BITS, bloom_of, chance, may_match
 from listener.sources.cadence import LONGEST, SHORTEST, Cadence
 from listener.sources.faults import NotThere, RangeTooLarge, Reverted, Throttled, http_fault, rpc_fault
 from listener.sources.ranges import AIM_LOGS, FIRST, RangeSize
@@ -229,6 +229,15 @@ def test_a_bloom_never_denies_what_is_there(logs: list[RawLog]) -> None:
         assert may_match(bloom, LogFilter((log.address,)))
         if log.topics:
             assert may_match(bloom, LogFilter((log.address, "0x" + "00" * 20), (log.topics[0],)))
+
+
+def test_a_full_bloom_says_nothing_and_an_empty_one_nearly_everything() -> None:
+    wanted = LogFilter(("0x" + "11" * 20,), (b"\1" * 32, b"\2" * 32))
+    assert chance(2**BITS - 1, wanted) == 1.0
+    half = int("01" * (BITS // 2), 2)
+    assert chance(half, wanted) == pytest.approx(0.125 * (1 - 0.875**2))
+    assert chance(half, LogFilter((), (b"\1" * 32,))) == pytest.approx(0.125)
+    assert chance(0, wanted) == 0.0
 
 
 def test_an_empty_bloom_denies_everything() -> None:

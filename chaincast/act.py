@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from chaincast.commands import Command, Outcome, Ping, Pong, Subscribe, Subscribed, Unsubscribe, Unsubscribed
+from chaincast.commands import (
+    Command,
+    GetHistory,
+    History,
+    Outcome,
+    Ping,
+    Pong,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+)
 from chaincast.errors import ClientError, Code
+from chaincast.events import Event
 from chaincast.settings import Settings
 from chaincast.topics import Topic
 
@@ -36,12 +48,23 @@ class Resumption(Protocol):
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None: ...
 
 
+class PastEvents(Protocol):
+    """What is kept of the past; `chaincast.aws.history` reads it from DynamoDB."""
+
+    def newest(
+        self, topic: str, limit: int, names: Collection[str], before: str | None
+    ) -> tuple[list[Event], str | None]: ...
+
+
 class Actor:
     """Acts for connections, whatever dialect they speak."""
 
-    def __init__(self, subscriptions: SubscriptionStore, resumption: Resumption, settings: Settings) -> None:
+    def __init__(
+        self, subscriptions: SubscriptionStore, resumption: Resumption, past: PastEvents, settings: Settings
+    ) -> None:
         self._subscriptions = subscriptions
         self._resumption = resumption
+        self._past = past
         self._settings = settings
 
     def act(self, command: Command, connection_id: str, dialect: str, now_ms: int) -> Outcome:
@@ -55,6 +78,10 @@ class Actor:
                     return Unsubscribed(topics, request_id)
                 case Subscribe():
                     return self._subscribe(command, connection_id, dialect, now_ms)
+                case GetHistory(what, topic, limit, names, before, request_id):
+                    self._check(topic)
+                    events, behind = self._past.newest(str(topic), limit, names, before)
+                    return History(what, tuple(events), behind, request_id)
         except ClientError as error:
             return error.with_request_id(command.request_id)
 

@@ -87,14 +87,15 @@ def decode_batch(data: bytes) -> Batch:
         version = document.pop("v")
         if version != FORMAT:
             raise CodecError(f"batch has format {version!r}; this version reads {FORMAT}")
-        events = tuple(_event(e) for e in document.pop("events"))
+        events = tuple(event_of(e) for e in document.pop("events"))
         retracted = tuple(Retraction(r["id"], tuple(r["topics"])) for r in document.pop("retracted"))
         return Batch(events=events, retracted=retracted, **document)
     except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"not a batch: {error}") from error
 
 
-def _event(document: dict[str, object]) -> Event:
+def event_of(document: dict[str, object]) -> Event:
+    """An event of its JSON. Raises TypeError or KeyError if it is none."""
     document["topics"] = tuple(document["topics"])  # type: ignore[arg-type]  # JSON's list; Event wants a tuple
     return Event(**document)  # type: ignore[arg-type]  # checked by the caller's TypeError handler
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, Union
 
 from chaincast.errors import ClientError
+from chaincast.events import Event
 from chaincast.topics import Topic
 
 RequestId: TypeAlias = Union[str, int, None]
@@ -39,7 +40,20 @@ class Ping:
     request_id: RequestId = None
 
 
-Command: TypeAlias = Union[Subscribe, Unsubscribe, Ping]
+@dataclass(frozen=True, slots=True)
+class GetHistory:
+    """The newest `limit` events under a topic that has a history; of those called `names` only, if any are
+    named; before a position, if one is given."""
+
+    what: str
+    topic: Topic
+    limit: int
+    names: tuple[str, ...] = ()
+    before: str | None = None
+    request_id: RequestId = None
+
+
+Command: TypeAlias = Union[Subscribe, Unsubscribe, Ping, GetHistory]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,4 +86,14 @@ class Pong:
     request_id: RequestId = None
 
 
-Outcome: TypeAlias = Union[Connected, Subscribed, Unsubscribed, Pong, ClientError]
+@dataclass(frozen=True, slots=True)
+class History:
+    """Events, newest first; `before` is where to go on, None at the end."""
+
+    what: str
+    events: tuple[Event, ...]
+    before: str | None
+    request_id: RequestId = None
+
+
+Outcome: TypeAlias = Union[Connected, Subscribed, Unsubscribed, Pong, History, ClientError]

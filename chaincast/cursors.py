@@ -8,6 +8,9 @@ CURSOR_DIGITS = 12
 ORIGIN = 0
 """Sequence number before the first batch of a source: what a client has that has nothing yet."""
 
+POSITION = r"^\d{12}\.\d{6}\.\d{2}$"
+"""What a position looks like."""
+
 _MAX_SEQ = 10**CURSOR_DIGITS - 1
 
 

@@ -1,4 +1,4 @@
-"""`subscribe`, `unsubscribe`, `ping` and `$default`: a client's message, decoded by its dialect, done and answered."""
+"""`subscribe`, `unsubscribe`, `ping`, `get`, `$default`: a client's message, decoded by its dialect, done, answered."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from chaincast.act import Actor
 from chaincast.aws import clients, resources
 from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connections
+from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.log import LogReader
 from chaincast.aws.resume import Resumption
@@ -42,7 +43,8 @@ resumption = Resumption(
     resources.name_of(resources.LIFECYCLE_QUEUE),
     settings.shards,
 )
-actor = Actor(subscriptions, resumption, settings)
+past = HistoryReader(database, resources.name_of(resources.HISTORY))
+actor = Actor(subscriptions, resumption, past, settings)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")

@@ -19,7 +19,7 @@ from infra.nag import acknowledge
 from infra.storage import Storage
 
 STAGE = "prod"
-MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "$default")
+MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "get", "$default")
 """All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
 
 FORGET_CONNECTIONS = ("dynamodb:BatchWriteItem",)
@@ -135,6 +135,7 @@ class Gateway(Construct):
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
                 "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
                 "CHAINCAST_LOG_TABLE": self._storage.log.table_name,
+                "CHAINCAST_HISTORY_TABLE": self._storage.history.table_name,
                 "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
             },
@@ -150,7 +151,7 @@ class Gateway(Construct):
             "dynamodb:PutItem",
             "dynamodb:UpdateItem",
         )
-        allow(function, [self._storage.log.table_arn], "dynamodb:Query")
+        allow(function, [self._storage.log.table_arn, self._storage.history.table_arn], "dynamodb:Query")
         allow(function, [self._storage.state.table_arn], "dynamodb:GetItem")
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         for route in MESSAGE_ROUTES:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from chaincast.commands import Command, Connected, Outcome, Pong, RequestId, Subscribed, Unsubscribed
+from chaincast.commands import Command, Connected, History, Outcome, Pong, RequestId, Subscribed, Unsubscribed
 from chaincast.errors import ClientError
 from chaincast.events import Event
 
@@ -34,6 +34,10 @@ class ChaincastV1:
                 message = _answer("unsubscribed", request_id) | {"topics": [str(t) for t in topics]}
             case Pong(timestamp, request_id):
                 message = _answer("pong", request_id) | {"timestamp": timestamp}
+            case History(what, events, before, request_id):
+                # An event is the same bytes here as in `events`.
+                head = orjson.dumps(_answer("history", request_id) | {"what": what, "before": before})
+                return b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event(event) for event in events))
             case ClientError():
                 message = _answer("error", outcome.request_id)
                 message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}

@@ -9,8 +9,8 @@ from typing import Annotated, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from chaincast.commands import Command, Ping, RequestId, Subscribe, Unsubscribe
-from chaincast.cursors import CURSOR_DIGITS
+from chaincast.commands import Command, GetHistory, Ping, RequestId, Subscribe, Unsubscribe
+from chaincast.cursors import CURSOR_DIGITS, POSITION
 from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code
 from chaincast.topics import Topic
@@ -50,11 +50,28 @@ class PingMessage(_Message):
     type: Literal["ping"]
 
 
+class GetMessage(_Message):
+    """The newest events of a kind that is kept: `trades` of a `token`, `history` of a `contract` (of its `events` by
+    name only, if any are named), new `tokens`; `before` goes on where an answer ended."""
+
+    type: Literal["get"]
+    what: Literal["trades", "history", "tokens"]
+    network: Annotated[StrictStr, Field(max_length=64)]
+    token: Annotated[StrictStr, Field(max_length=256)] = ""
+    contract: Annotated[StrictStr, Field(max_length=256)] = ""
+    limit: Annotated[StrictInt, Field(ge=1, le=100)] = 20
+    events: Annotated[list[Annotated[StrictStr, Field(max_length=128)]], Field(max_length=20)] = Field(
+        default_factory=list
+    )
+    before: Annotated[StrictStr, Field(pattern=POSITION)] | None = None
+
+
 ClientMessage: TypeAlias = Annotated[
-    Union[SubscribeMessage, UnsubscribeMessage, PingMessage], Field(discriminator="type")
+    Union[SubscribeMessage, UnsubscribeMessage, PingMessage, GetMessage], Field(discriminator="type")
 ]
-_client_message: TypeAdapter[SubscribeMessage | UnsubscribeMessage | PingMessage] = TypeAdapter(ClientMessage)
-_TYPES = ("subscribe", "unsubscribe", "ping")
+_AnyMessage: TypeAlias = SubscribeMessage | UnsubscribeMessage | PingMessage | GetMessage
+_client_message: TypeAdapter[_AnyMessage] = TypeAdapter(ClientMessage)
+_TYPES = ("subscribe", "unsubscribe", "ping", "get")
 
 
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
@@ -86,12 +103,14 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
             return Ping(request_id)
         case UnsubscribeMessage(topics=topics):
             return Unsubscribe(_topics(topics, max_topics), request_id)
+        case GetMessage():
+            return _get(message, request_id)
         case SubscribeMessage(topics=topics, kinds=kinds, since=since):
             parsed = _topics(topics, max_topics)
             return Subscribe(parsed, tuple(kinds), None if since is None else _since(since, parsed), request_id)
 
 
-def _validated(document: dict[str, object]) -> SubscribeMessage | UnsubscribeMessage | PingMessage:
+def _validated(document: dict[str, object]) -> _AnyMessage:
     type_ = document.get("type")
     if not isinstance(type_, str):
         raise ClientError(Code.BAD_MESSAGE, f"type {_shown(type_)} must be one of {', '.join(_TYPES)}")
@@ -103,6 +122,23 @@ def _validated(document: dict[str, object]) -> SubscribeMessage | UnsubscribeMes
         first = error.errors(include_url=False)[0]
         where = ".".join(str(p) for p in first["loc"][1:])
         raise ClientError(Code.BAD_MESSAGE, f"{type_}: {where} is {_shown(first['input'])}: {first['msg']}") from None
+
+
+_ABOUT = {"trades": "token", "history": "contract", "tokens": ""}
+"""What is asked for → the member that says of which."""
+
+
+def _get(message: GetMessage, request_id: RequestId) -> GetHistory:
+    about = _ABOUT[message.what]
+    key = getattr(message, about) if about else ""
+    if about and not key:
+        raise ClientError(Code.BAD_MESSAGE, f"get {message.what}: {about} is missing: of which {about}?")
+    if "*" in (message.network, key):
+        named = f"the network and the {about}" if about else "the network"
+        raise ClientError(Code.BAD_TOPIC, f"get {message.what}: '*' is not allowed: name {named}")
+    family = {"trades": "trades", "history": "contract", "tokens": "tokens"}[message.what]
+    topic = Topic.parse(":".join(part for part in (family, message.network, key) if part))
+    return GetHistory(message.what, topic, message.limit, tuple(message.events), message.before, request_id)
 
 
 def _topics(texts: list[str], max_topics: int) -> tuple[Topic, ...]:

@@ -110,3 +110,23 @@ async def test_an_unknown_dialect_is_not_let_in(stack: LocalStack) -> None:
     with pytest.raises(InvalidHandshake):
         async with connect(stack.outputs.websocket_url + "?dialect=nope"):
             pass
+
+
+async def test_the_past_is_told_as_it_was_told_when_it_was_new(stack: LocalStack, miner: Miner) -> None:
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.subscribe("network:anvil")
+        first, last = await asyncio.to_thread(miner.blocks, 5, 4)
+        await client.until_event(miner.expected(first, last)[-1].id)
+        told = [event for event in client.events if event["kind"] == "trade"]
+        token = told[-1]["token"]
+        mine = [event for event in reversed(told) if event["token"] == token]
+        limit = min(len(mine), 5)
+        await client.send(
+            {"type": "get", "id": "g", "what": "trades", "network": "anvil", "token": token, "limit": limit}
+        )
+        assert (await client.message("history", id="g"))["events"] == mine[:limit]
+        await client.send({"type": "get", "id": "t", "what": "tokens", "network": "anvil", "limit": 3})
+        tokens = (await client.message("history", id="t"))["events"]
+        assert [event["kind"] for event in tokens] == ["token.created"] * 3
+        assert [event["block"] for event in tokens] == sorted((event["block"] for event in tokens), reverse=True)

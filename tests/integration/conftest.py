@@ -11,7 +11,13 @@ import pytest
 from moto import mock_aws
 
 from chaincast.aws import clients, resources
+from chaincast.aws.checkpoint import Lease
+from chaincast.aws.contracts import Contracts
+from chaincast.aws.history import History
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
 from chaincast.settings import Settings
+from listener.sink import Sink
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -113,3 +119,19 @@ def queues() -> SQSClient:
 @pytest.fixture
 def settings() -> Settings:
     return SETTINGS
+
+
+@pytest.fixture
+def make_sink(database: DynamoDBClient, queues: SQSClient, monkeypatch: pytest.MonkeyPatch) -> object:
+    def make(owner: str = "one", lease_seconds: float = 15, shards: int = 1) -> Sink:
+        state = resources.STATE.lower()
+        return Sink(
+            Lease(database, state, "anvil", owner, lease_seconds),
+            Log(database, resources.LOG.lower(), 3600),
+            History(database, resources.HISTORY.lower(), 3600),
+            Contracts(database, state, "anvil"),
+            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE]),
+            shards,
+        )
+
+    return make

@@ -14,8 +14,12 @@ from typing import Any, TypeAlias
 import pytest
 
 from chaincast.aws import clients, resources
+from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Greet, parse_job
+from chaincast.batches import Batch
 from chaincast.errors import CodecError
+from chaincast.events import Event
+from chaincast.topics import chain_topics
 from functions.events import WebSocketEvent
 from tests.integration.helpers import Context, items
 
@@ -132,3 +136,114 @@ def test_jobs_that_are_none_are_refused() -> None:
     for body in ("", "[]", "{}", '{"job":"dance"}', '{"job":"greet"}', '{"job":"replay","connection_id":"c"}'):
         with pytest.raises(CodecError):
             parse_job(body)
+
+
+TOKEN, CONTRACT = "0x" + "ab" * 20, "0x" + "cd" * 20
+
+
+def past(count: int, kind: str = "trade", **fields: Any) -> None:
+    """Events of the past, one a block: trades of a token, or events of a contract whose names take turns."""
+    batches = []
+    for number in range(1, count + 1):
+        data = {"event": "Paid" if number % 3 else "Refunded", **fields}
+        event = Event(
+            id=f"anvil:{number}:00000000:0",
+            kind=kind,
+            timestamp=NOW,
+            topics=chain_topics(kind, "anvil", CONTRACT, TOKEN),
+            data=data,
+            block=number,
+            tx_hash="0x00",
+            log_index=0,
+            contract=CONTRACT,
+            token=TOKEN,
+        )
+        batches.append(Batch(source="anvil", seq=number, timestamp=NOW, events=(event,), block=number))
+    History(clients.dynamodb(), resources.HISTORY.lower(), 3600).add(batches)
+
+
+def blocks_of(answer: Answer) -> list[int]:
+    return [event["block"] for event in answer["events"]]
+
+
+def test_recent_trades_come_newest_first_and_page_by_page() -> None:
+    connect()
+    past(45)
+    message = load("message")
+    request = {"type": "get", "id": 1, "what": "trades", "network": "anvil", "token": TOKEN.upper().replace("0X", "0x")}
+    first = say(message, request)
+    assert (first["type"], first["id"], first["what"]) == ("history", 1, "trades")
+    assert blocks_of(first) == list(range(45, 25, -1))
+    assert first["events"][0]["kind"] == "trade"
+    second = say(message, {**request, "limit": 25, "before": first["before"]})
+    assert blocks_of(second) == list(range(25, 0, -1))
+    assert second["before"] is None
+    assert say(message, {**request, "token": CONTRACT})["events"] == []
+
+
+def test_a_contracts_history_is_picked_by_the_events_names() -> None:
+    connect()
+    past(30, "contract.event")
+    request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "limit": 4}
+    found = say(load("message"), {**request, "events": ["Refunded"]})
+    assert blocks_of(found) == [30, 27, 24, 21]
+    found = say(load("message"), {**request, "events": ["Refunded"], "before": found["before"], "limit": 100})
+    assert blocks_of(found) == [18, 15, 12, 9, 6, 3]
+    assert found["before"] is None
+    assert blocks_of(say(load("message"), request)) == [30, 29, 28, 27]
+
+
+def test_an_answer_stays_within_what_api_gateway_takes_and_says_where_to_go_on() -> None:
+    connect()
+    past(12, "contract.event", blob="x" * 20_000)
+    request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "limit": 100}
+    seen: list[int] = []
+    before = None
+    while True:
+        answer = say(load("message"), {**request, "before": before})
+        assert len(json.dumps(answer)) < 120_000
+        seen += blocks_of(answer)
+        before = answer["before"]
+        if before is None:
+            break
+    assert seen == list(range(12, 0, -1))
+
+
+def test_a_search_for_a_name_that_is_rare_ends_and_can_be_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaincast.aws.history.LOOKED_THROUGH", 20)
+    monkeypatch.setattr("chaincast.aws.history.READ", 10)
+    connect()
+    past(50, "contract.event")
+    request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "events": ["Never"]}
+    answer = say(load("message"), request)
+    assert (answer["events"], answer["before"]) == ([], "000000000031.000000.00")
+
+
+def test_new_tokens_come_from_the_networks_history() -> None:
+    connect()
+    past(3, "token.created")
+    answer = say(load("message"), {"type": "get", "what": "tokens", "network": "anvil", "limit": 2})
+    assert blocks_of(answer) == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"what": "trades", "network": "anvil"}, "BAD_MESSAGE", "token is missing"),
+        ({"what": "history", "network": "anvil"}, "BAD_MESSAGE", "contract is missing"),
+        ({"what": "gossip", "network": "anvil"}, "BAD_MESSAGE", "what is 'gossip'"),
+        ({"what": "tokens", "network": "anvil", "limit": 101}, "BAD_MESSAGE", "limit is 101"),
+        ({"what": "tokens", "network": "anvil", "limit": 0}, "BAD_MESSAGE", "limit is 0"),
+        ({"what": "tokens", "network": "anvil", "before": "yesterday"}, "BAD_MESSAGE", "before is 'yesterday'"),
+        ({"what": "tokens", "network": "*"}, "BAD_TOPIC", "name the network"),
+        ({"what": "trades", "network": "anvil", "token": "*"}, "BAD_TOPIC", "'*' is not allowed"),
+        ({"what": "trades", "network": "anvil", "token": "a:b"}, "BAD_TOPIC", "malformed"),
+        ({"what": "tokens", "network": "moon"}, "UNKNOWN_NETWORK", "'moon'"),
+        ({"what": "tokens"}, "BAD_MESSAGE", "network"),
+    ],
+)
+def test_what_cannot_be_asked_for_is_said(fields: dict[str, object], code: str, words: str) -> None:
+    connect()
+    answer = say(load("message"), {"type": "get", "id": "x", **fields})
+    assert (answer["type"], answer["id"], answer["code"]) == ("error", "x", code)
+    assert words in answer["message"]

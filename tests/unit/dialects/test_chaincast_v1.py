@@ -10,6 +10,8 @@ from chaincast import dialects
 from chaincast.commands import (
     Command,
     Connected,
+    GetHistory,
+    History,
     Outcome,
     Ping,
     Pong,
@@ -52,6 +54,18 @@ def topics(*texts: str) -> tuple[Topic, ...]:
             Subscribe(topics("tokens:bsc", "system"), request_id="a"),
         ),
         (
+            {"type": "get", "what": "trades", "network": "BSC", "token": "0xAB", "id": 1},
+            GetHistory("trades", topics("trades:bsc:0xab")[0], 20, request_id=1),
+        ),
+        (
+            {"type": "get", "what": "history", "network": "bsc", "contract": "0xAB", "events": ["Paid"], "limit": 3},
+            GetHistory("history", topics("contract:bsc:0xab")[0], 3, ("Paid",)),
+        ),
+        (
+            {"type": "get", "what": "tokens", "network": "bsc", "before": "000000000007.000001.00"},
+            GetHistory("tokens", topics("tokens:bsc")[0], 20, before="000000000007.000001.00"),
+        ),
+        (
             {"type": "subscribe", "topics": ["tokens:bsc"], "since": "000000000007"},
             Subscribe(topics("tokens:bsc"), since={"bsc": "000000000007"}),
         ),
@@ -81,7 +95,7 @@ SUB = {"type": "subscribe", "id": "r1"}
         ({"id": "r1", "type": 5}, Code.BAD_MESSAGE, "type 5"),
         ({"id": "r1", "type": ["subscribe"]}, Code.BAD_MESSAGE, "type ['subscribe']"),
         ({"id": "r1", "type": "$connect"}, Code.UNKNOWN_TYPE, "'$connect'"),
-        ({"id": "r1", "type": "Subscribe"}, Code.UNKNOWN_TYPE, "known: subscribe, unsubscribe, ping"),
+        ({"id": "r1", "type": "Subscribe"}, Code.UNKNOWN_TYPE, "known: subscribe, unsubscribe, ping, get"),
         (SUB, Code.BAD_MESSAGE, "topics"),
         ({**SUB, "topics": []}, Code.BAD_MESSAGE, "topics is []"),
         ({**SUB, "topics": "system"}, Code.BAD_MESSAGE, "topics is 'system'"),
@@ -161,6 +175,10 @@ json_values = st.recursive(
         {"type": st.sampled_from(["subscribe", "unsubscribe", "ping"])},
         optional={"id": json_values, "topics": st.lists(st.text()) | json_values, "since": json_values},
     )
+    | st.fixed_dictionaries(
+        {"type": st.just("get"), "what": st.sampled_from(["trades", "history", "tokens"]), "network": st.text()},
+        optional={name: st.text() | json_values for name in ("token", "contract", "limit", "events", "before", "id")},
+    )
 )
 def test_no_json_does_more_than_be_refused(message: dict[str, object]) -> None:
     answered(json.dumps(message).encode())
@@ -210,6 +228,19 @@ def test_an_event_as_clients_read_it() -> None:
             }
         ],
     }
+
+
+def test_the_past_is_told_in_the_same_words_as_the_news() -> None:
+    event = make_event(0)
+    answer = told(History("trades", (event, event), "000000000007.000001.00", "g"))
+    assert answer == {
+        "type": "history",
+        "id": "g",
+        "what": "trades",
+        "before": "000000000007.000001.00",
+        "events": [json.loads(V1.event(event) or b"")] * 2,
+    }
+    assert told(History("tokens", (), None)) == {"type": "history", "what": "tokens", "before": None, "events": []}
 
 
 def test_an_event_off_chain_has_no_place() -> None:

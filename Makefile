@@ -58,7 +58,7 @@ bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARG
 	$(BIN)/python -m benchmarks.fanout $(ARGS)
 	$(BIN)/python -m benchmarks.latency $(ARGS)
 
-contracts: setup ## compile contracts/Launchpad.sol
+contracts: setup ## compile contracts/*.sol
 	node contracts/compile.mjs
 
 picture: setup ## record docs/running.svg (needs tmux)

@@ -1,13 +1,14 @@
-// Compiles contracts/Launchpad.sol, offline, to contracts/build/{name}.json: {abi, bytecode}. Run by `make contracts`.
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+// Compiles contracts/*.sol, offline, to contracts/build/{name}.json: {abi, bytecode}. Run by `make contracts`.
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import solc from 'solc';
 
 const here = dirname(fileURLToPath(import.meta.url));
+const names = readdirSync(here).filter((name) => name.endsWith('.sol'));
 const input = {
   language: 'Solidity',
-  sources: { 'Launchpad.sol': { content: readFileSync(join(here, 'Launchpad.sol'), 'utf8') } },
+  sources: Object.fromEntries(names.map((name) => [name, { content: readFileSync(join(here, name), 'utf8') }])),
   settings: {
     optimizer: { enabled: true, runs: 200 },
     evmVersion: 'paris',
@@ -23,7 +24,7 @@ for (const { severity, formattedMessage } of output.errors ?? []) {
 }
 if (!process.exitCode) {
   mkdirSync(join(here, 'build'), { recursive: true });
-  for (const [name, contract] of Object.entries(output.contracts['Launchpad.sol'])) {
+  for (const [name, contract] of Object.values(output.contracts).flatMap(Object.entries)) {
     const artifact = { abi: contract.abi, bytecode: '0x' + contract.evm.bytecode.object };
     writeFileSync(join(here, 'build', `${name}.json`), JSON.stringify(artifact, null, 1) + '\n');
   }

@@ -80,7 +80,7 @@ def call_data(signature: str, *arguments: object) -> str:
 
 
 def bytecode(name: str) -> str:
-    """The creation code of a contract of contracts/Launchpad.sol."""
+    """The creation code of a compiled contract of contracts/."""
     code: str = json.loads((ROOT / "contracts" / "build" / f"{name}.json").read_text())["bytecode"]
     return code
 

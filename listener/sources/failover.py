@@ -25,7 +25,12 @@ T = TypeVar("T")
 _STALL = 1.25
 """Block times without a block after which all endpoints are asked."""
 
-_LONGEST_STALL = 10.0
+_RESTING = 10.0
+"""Seconds between two questions to all of them, while the chain rests."""
+
+_LONGEST_STALL = 30.0
+"""However slow the chain: the listener's loop must turn to be taken for alive."""
+
 _PROBE_SECONDS = 5.0
 
 
@@ -53,8 +58,8 @@ class Failover:
         self._changed = changed
         self._active = 0
         self._asked = False
-        self._stall = max(_STALL * block_seconds, 0.2)
-        self._asking = max(0.5 * block_seconds, 0.5)
+        self._stall = min(max(_STALL * block_seconds, 0.2), _LONGEST_STALL)
+        self._asking = min(max(0.5 * block_seconds, 0.5), 10.0)
         self._patience = self._stall
         self._probed_at = 0.0
         self._probing: asyncio.Task[None] | None = None
@@ -73,7 +78,7 @@ class Failover:
     async def head(self) -> int:
         if not self._asked:
             # At the start all are asked: one that serves another chain is a mistake to be told of now.
-            await self._ask_all(max(self._block_seconds, 5.0))
+            await self._ask_all(10.0)
             for standing in self._standings:
                 if standing.wrong:
                     raise WrongChain(standing.wrong)
@@ -99,7 +104,7 @@ class Failover:
                 self._choose(at_least=best)
             return best
         # Nobody has more: it is the chain that rests. Asking all of them is not free.
-        self._patience = min(self._patience * 2, max(_LONGEST_STALL, self._stall))
+        self._patience = min(self._patience * 2, max(_RESTING, self._stall))
         return head
 
     async def header(self, number: int) -> Block:

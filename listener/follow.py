@@ -25,6 +25,9 @@ from listener.sources.ranges import RangeSize
 
 logger = Logger(service="listener", child=True)
 
+STANDBY_ASKS = 15
+"""How often a standby asks for the lease in one term of it."""
+
 MAX_LINKED = 64
 """Blocks at once near the head, where every header is read."""
 
@@ -84,7 +87,7 @@ class Follower:
     async def _run(self) -> None:
         while await asyncio.to_thread(self._sink.recover, self._name) is None:
             self._alive()
-            await self._pause(self._lease_seconds / 5)
+            await self._pause(self._lease_seconds / STANDBY_ASKS)
             if self._stop.is_set():
                 return
         logger.info("lease taken", network=self._name, checkpoint=self._sink.checkpoint.block)

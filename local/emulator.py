@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, MutableMapping
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ministack import app
 from ministack.core import iam_evaluator
-from ministack.services import apigateway
+from ministack.services import apigateway, dynamodb
 from ministack.services.cloudformation import provisioners
 
 AsgiMessage: TypeAlias = MutableMapping[str, Any]
@@ -117,7 +118,31 @@ def mend_secure_transport() -> None:
     iam_evaluator.pin_request_origin = app.pin_request_origin = mended
 
 
+def mend_expressions() -> None:
+    """DynamoDB reads an expression once; MiniStack reads and checks it anew for every item of a partition.
+
+    With some thousand batches in the Log, a replay took seconds, and what waits for it gave up and asked again.
+    """
+    evaluate = dynamodb._evaluate_condition
+    tokens_of = lru_cache(maxsize=1000)(dynamodb._tokenize)
+    checked: set[tuple[str, str]] = set()
+
+    def mended(expr: str, item: Any, attr_values: Any, attr_names: Any, slot: str = "ConditionExpression") -> Any:
+        # What is between two values is checked with the values; everything else is in the text.
+        if (expr, slot) not in checked or "BETWEEN" in expr.upper():
+            answer = evaluate(expr, item, attr_values, attr_names, slot)
+            checked.add((expr, slot))
+            return answer
+        try:
+            return dynamodb._ExprEval(tokens_of(expr), item, attr_values, attr_names).evaluate()
+        except ValueError:
+            return evaluate(expr, item, attr_values, attr_names, slot)  # says what is wrong, in AWS's words
+
+    dynamodb._evaluate_condition = mended
+
+
 def main() -> None:
+    mend_expressions()
     mend_secure_transport()
     mend_route_responses()
     mend_route_selection()

@@ -56,6 +56,10 @@ bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARG
 	$(BIN)/python -m benchmarks.planning $(ARGS)
 	$(BIN)/python -m benchmarks.posting $(ARGS)
 	$(BIN)/python -m benchmarks.fanout $(ARGS)
+	$(BIN)/python -m benchmarks.decoding $(ARGS)
+	$(BIN)/python -m benchmarks.backfill $(ARGS)
+	$(BIN)/python -m benchmarks.lag $(ARGS)
+	$(BIN)/python -m benchmarks.memory $(ARGS)
 	$(BIN)/python -m benchmarks.latency $(ARGS)
 
 contracts: setup ## compile contracts/*.sol

@@ -58,7 +58,7 @@ class Launchpad:
 
     def inquire(self, blocks: Sequence[Block]) -> Inquiry:
         """Nothing needs to be asked: the logs say it all."""
-        found: list[Discovery] = []
+        found: dict[str, Discovery] = {}
         creators = set(self._creators)
         told = [(block.number, log) for block in blocks for log in block.logs if is_created(log)]
         while mine := [(number, log) for number, log in told if log.address in creators]:
@@ -69,15 +69,18 @@ class Launchpad:
                     values = TOKEN_CREATED.decode(log)
                 except Undecodable:
                     continue  # decode says so
+                market = values["market"]
+                if market in self._markets or market in found:
+                    continue  # whose market it is was said before, and whoever says it now may be anybody
                 facts = {
                     "token": values["token"],
                     "name": values["name"][:MAX_TEXT],
                     "symbol": values["symbol"][:MAX_TEXT],
                 }
-                found.append(Discovery(self.name, values["market"], number, facts))
-                creators |= {values["market"], values["token"]}
+                found[market] = Discovery(self.name, market, number, facts)
+                creators |= {market, values["token"]}
         yield from ()
-        return found
+        return list(found.values())
 
     def learn(self, discovery: Discovery) -> None:
         self._markets[discovery.address] = discovery.facts

@@ -81,6 +81,18 @@ def test_what_a_discovered_contract_creates_is_followed_too_however_deep_and_in_
     assert [e.kind for e in index(*logs).events] == ["token.created"] * 3 + ["trade"]
 
 
+def test_whose_market_it_is_is_said_once_and_not_to_be_taken_over() -> None:
+    """A created contract may say what it likes of others, as often as it likes."""
+    topics = created().topics
+    again = replace(created(log_index=1, address=MARKET), topics=(topics[0], bytes(12) + b"\x66" * 20, *topics[2:]))
+    indexer = make_indexer()
+    found = inquire(indexer, block(created(), again, again))
+    assert [(d.address, d.facts["token"]) for d in found] == [(MARKET, TOKEN)]
+    indexer.learn(found)
+    assert inquire(indexer, block(again)) == []
+    assert indexer.index(block(trade())).events[0].token == TOKEN
+
+
 def test_a_market_trades_in_the_block_that_creates_it_even_before() -> None:
     indexed = index(trade(log_index=0), created(log_index=1))
     assert [e.kind for e in indexed.events] == ["trade", "token.created"]

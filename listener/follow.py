@@ -127,9 +127,10 @@ class Follower:
                     failures = 0
                 except _Forked:
                     forked = True
-                except RangeTooLarge as error:
-                    self._ranges.refused(self._ranges.size, error.suggested)
                 except SourceError as error:
+                    if isinstance(error, RangeTooLarge) and self._ranges.size > 1:
+                        self._ranges.refused(self._ranges.size, error.suggested)
+                        continue
                     failures += 1
                     delay = backoff(error, failures, self._block_seconds)
                     logger.warning("source failed", network=self._name, error=str(error), retry_in=round(delay, 2))

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 
 from chaincast.errors import SourceError, WrongChain
 from listener.sources.base import Block, LogFilter, Source
-from listener.sources.faults import NotThere, RangeTooLarge, Throttled
+from listener.sources.faults import NotThere, RangeTooLarge, Throttled, without_urls
 from listener.sources.standing import MARGIN, Standing
 
 logger = Logger(service="listener", child=True)
@@ -126,7 +126,7 @@ class Failover:
             place = self._active
             standing, started = self._standings[place], monotonic()
             try:
-                answer = await ask(self._sources[place])
+                answer = await self._answer(place, ask)
             except RangeTooLarge:
                 raise
             except WrongChain as error:
@@ -151,6 +151,14 @@ class Failover:
                 # None is left to try; the next attempt begins with the best of them.
                 self._choose()
                 raise fault
+
+    async def _answer(self, place: int, ask: Callable[[Candidate], Awaitable[T]]) -> T:
+        """What an endpoint answers. An answer that is not of the shape it should have is its fault, and no crash."""
+        try:
+            return await ask(self._sources[place])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            said = f"{type(error).__name__}: {without_urls(str(error))}"
+            raise SourceError(f"{self._names[place]}: an answer of the wrong shape: {said}") from error
 
     def _choose(
         self, *, besides: frozenset[int] | set[int] = frozenset(), at_least: int = -1, because: str = ""
@@ -199,7 +207,7 @@ class Failover:
             return
         try:
             async with asyncio.timeout(seconds):
-                standing.head = await self._sources[place].head()
+                standing.head = await self._answer(place, lambda source: source.head())
         except WrongChain as error:
             self._exclude(place, error)
         except (SourceError, TimeoutError):

@@ -174,6 +174,20 @@ async def test_whatever_a_provider_does_is_a_named_error_and_the_next_call_works
         assert await source.head() == 5
 
 
+@pytest.mark.parametrize("result", [b"null", b'"0xzz"', b"[null]", b"17"])
+@pytest.mark.parametrize("method", ["eth_blockNumber", "eth_getLogs", "eth_getBlockByNumber"])
+async def test_an_answer_of_the_wrong_shape_is_an_error_and_no_crash(method: str, result: bytes) -> None:
+    async with staged() as stage:
+        source = stage.all()
+        await source.head()
+        answer = HttpStatus(200, body=b'{"jsonrpc":"2.0","id":1,"result":%b}' % result)
+        stage.nodes["a"].script[method].append(answer)
+        with pytest.raises(SourceError, match=r"wrong shape|does not have it yet"):
+            await asyncio.gather(source.head(), source.blocks(5, 5, WANTED, linked=True))
+        assert told(await source.blocks(5, 5, WANTED, linked=True)) == [(5, 1)]
+        await source.close()
+
+
 async def test_answers_of_two_nodes_behind_one_address_are_not_mixed() -> None:
     """A load balancer: the header is of one branch, the logs are of another."""
     async with staged() as stage, closing(stage.one()) as source:

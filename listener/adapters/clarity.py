@@ -178,7 +178,8 @@ def _unescaped(text: str) -> str:
     def character(found: re.Match[str]) -> str:
         if found.group(2):
             point = int(found.group(2), 16)
-            return chr(point) if point < 0x110000 else "\ufffd"
+            # A surrogate is no character: JSON could not carry it.
+            return chr(point) if point < 0xD800 or 0xDFFF < point < 0x110000 else "\ufffd"
         return _ESCAPED.get(found.group(1), found.group(1))
 
     return _ESCAPE.sub(character, text)

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 from chaincast.config.network import ANY_ADDRESS
 from chaincast.events import Json, Kind
 from listener.adapters.base import Decoded, DiscoversNothing
-from listener.adapters.clarity import decode_hex
+from listener.adapters.clarity import decode_hex, parse_repr
 from listener.adapters.contract_abi import MAX_DATA
 from listener.sources.base import LogFilter, RawLog
 
 PRINT = b"print"
 """The first topic of what the Stacks source gives; the data is the serialized value."""
+
+REPR = b"repr"
+"""The second topic where an API gives a value as text only, which the data is then (UTF-8)."""
 
 _NAMES = ("event", "type", "notification", "action", "topic", "name", "a")
 """Members of a printed tuple that contracts put the event's name in, the usual ones first."""
@@ -33,7 +36,8 @@ class ClarityPrints(DiscoversNothing):
         if len(log.data) > MAX_DATA:
             data: dict[str, Json] = {"event": "print", "args": None, "data_bytes": len(log.data)}
             return Decoded(Kind.CONTRACT_EVENT, data)
-        value = decode_hex(log.data.hex())
+        as_text = log.topics[1:] == (REPR,)
+        value = parse_repr(log.data.decode("utf-8", "replace")) if as_text else decode_hex(log.data.hex())
         name = _name_of(value)
         if self._events and name not in self._events:
             return None

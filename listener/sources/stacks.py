@@ -17,7 +17,7 @@ import aiohttp
 import orjson
 
 from chaincast.errors import SourceError, WrongChain
-from listener.adapters.clarity_prints import PRINT
+from listener.adapters.clarity_prints import PRINT, REPR
 from listener.sources.base import Block, LogFilter, RawLog
 from listener.sources.cadence import Cadence
 from listener.sources.evm import check_links, matches
@@ -161,11 +161,12 @@ def _print(event: Document, before: int) -> RawLog | None:
     if event.get("event_type") != "smart_contract_log":
         return None
     said = event["contract_log"]
-    value = said["value"]
+    value, topic = said["value"], said["topic"].encode()
+    hex_ = value.get("hex")
     return RawLog(
         address=said["contract_id"],
-        topics=(said["topic"].encode(),),
-        data=bytes.fromhex(value["hex"][2:]),
+        topics=(topic,) if hex_ else (topic, REPR),
+        data=bytes.fromhex(hex_[2:]) if hex_ else value["repr"].encode(),
         log_index=before + event["event_index"],
         tx_hash=event["tx_id"],
     )

@@ -145,6 +145,13 @@ async def test_prints_come_in_order_with_places_that_count_all_events() -> None:
         assert blocks[1].parent_hash == blocks[0].hash
 
 
+async def test_a_value_that_the_api_gives_as_text_only_is_passed_on_as_such() -> None:
+    async with serving() as api, opened(api) as source:
+        api.mine([(CATS, "")])
+        (block,) = await source.blocks(1, 1, WANTED, linked=True)
+        assert [(log.topics, log.data) for log in block.logs] == [((b"print", b"repr"), LISTED_REPR.encode())]
+
+
 async def test_long_blocks_are_read_page_by_page() -> None:
     async with serving() as api, opened(api) as source:
         api.mine(*([(CATS, "0x03")] for _ in range(PAGE + 3)))

@@ -13,7 +13,7 @@ from chaincast.events import Json
 from listener import adapters
 from listener.adapters.base import Adapter, Decoded
 from listener.adapters.clarity import MAX_DEPTH, c32_address, decode_hex, parse_repr
-from listener.adapters.clarity_prints import PRINT
+from listener.adapters.clarity_prints import PRINT, REPR
 from listener.adapters.codec import Undecodable
 from listener.sources.base import RawLog
 
@@ -152,6 +152,17 @@ def test_a_print_is_an_event_called_as_it_calls_itself() -> None:
         "contract.event", {"event": "transfer", "args": {"event": "transfer", "n": "5"}}
     )
     assert made().decode(printed("0x0703")) == Decoded("contract.event", {"event": "print", "args": {"ok": True}})
+
+
+def test_a_print_that_comes_as_text_only_is_the_same_event() -> None:
+    as_text = RawLog(CATS, (PRINT, REPR), LISTED_REPR.encode(), 0, "0x00")
+    assert made().decode(as_text) == made().decode(printed(LISTED_HEX))
+    with pytest.raises(Undecodable):
+        made().decode(RawLog(CATS, (PRINT, REPR), b"(tuple (a", 0, "0x00"))
+
+
+def test_what_is_no_character_is_replaced() -> None:
+    assert parse_repr('u"a\\u{d800}b\\u{110000}c\\u{e9}"') == "a\ufffdb\ufffdcé"
 
 
 def test_only_the_chosen_events_of_its_contracts() -> None:

@@ -15,6 +15,7 @@ from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Config, Network, url_variable
+from chaincast.config.network import RPC_URL
 from chaincast.errors import ConfigError
 from listener import adapters
 from listener.adapters.codec import BadType
@@ -42,7 +43,7 @@ def urls_of(name: str, network: Network) -> tuple[str, ...]:
             f"{url_variable(name)}"
         )
     for place, url in enumerate(urls, 1):
-        if not url.startswith(("ws://", "wss://", "http://", "https://")):
+        if not RPC_URL.fullmatch(url):
             raise ConfigError(
                 f"{name}: the URL in place {place} does not begin with ws://, wss://, http:// or https://"
             )

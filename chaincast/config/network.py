@@ -10,7 +10,7 @@ from typing import Annotated, Literal, TypeAlias, Union
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
 
 NETWORK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_RPC_URL = re.compile(r"(https?|wss?)://[^\s,]+")
+RPC_URL = re.compile(r"(https?|wss?)://[^\s,]+")
 _EVM = re.compile(r"0x[0-9a-fA-F]{40}")
 _STACKS = re.compile(r"S[0-9A-Z]{20,41}\.[a-zA-Z][a-zA-Z0-9-]{0,39}")
 ANY_ADDRESS = "*"
@@ -39,7 +39,7 @@ def _several(value: object) -> object:
 
 
 def _url(value: str) -> str:
-    if not _RPC_URL.fullmatch(value):
+    if not RPC_URL.fullmatch(value):
         raise ValueError("an RPC URL begins with ws://, wss://, http:// or https://")
     return value
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from asyncio import AbstractEventLoop
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeAlias, TypeVar
 
@@ -27,6 +27,18 @@ def logged() -> list[Batch]:
     """What is in the Log, in order."""
     batches = (decode_batch(bytes(item["batch"]["B"])) for item in items(resources.LOG))
     return sorted(batches, key=lambda batch: (batch.seq, batch.part))
+
+
+def folded(batches: Iterable[Batch]) -> list[str]:
+    """What a client that was told all of it holds: the ids of events, less those taken back."""
+    held: dict[str, None] = {}
+    for batch in batches:
+        for retraction in batch.retracted:
+            del held[retraction.id]  # nothing is taken back that was not told
+        for told in batch.events:
+            assert told.id not in held
+            held[told.id] = None
+    return list(held)
 
 
 async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 
 import orjson
 import pytest
-from eth_utils.crypto import keccak
 
 from chaincast.aws import resources
 from chaincast.config import parse
@@ -19,12 +18,9 @@ from listener.backfill import Progress
 from listener.follow import Follower
 from listener.networks import make_follower
 from tests.integration.helpers import expire_lease, items, logged, take_batches, until
-from tests.simulation.chain import Chain, Entry, HttpStatus, Node, RpcError
+from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, HttpStatus, Node, RpcError
 from tests.simulation.rpc import RpcServer
 
-ADDRESS = "0x" + "aa" * 20
-TOPIC = keccak(text="Happened(uint256)")
-ABI = json.dumps([{"type": "event", "name": "Happened", "inputs": [{"name": "n", "type": "uint256"}]}])
 BLOCKS, FINALITY = 300, 20
 
 

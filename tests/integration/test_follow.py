@@ -37,7 +37,7 @@ from local.market import Market
 from local.processes import Child
 from local.tools import free_port
 from tests.e2e.mining import Miner
-from tests.integration.helpers import closing, items, logged, until
+from tests.integration.helpers import closing, folded, items, logged, until
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -218,20 +218,8 @@ async def test_a_reorganisation_deeper_than_finality_stops_the_listener_with_wor
     assert logged_ids() == expected
 
 
-def folded() -> list[str]:
-    """What a client that was told all of the Log holds: events minus those taken back."""
-    held: dict[str, None] = {}
-    for batch in logged():
-        for retraction in batch.retracted:
-            del held[retraction.id]
-        for event in batch.events:
-            assert event.id not in held
-            held[event.id] = None
-    return list(held)
-
-
 def is_folded(expected: list[str]) -> bool:
-    return folded() == expected
+    return folded(logged()) == expected
 
 
 def history_ids() -> set[str]:

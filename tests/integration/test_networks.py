@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import threading
@@ -11,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from eth_utils.crypto import keccak
 
 from chaincast.config import Config, parse
 from chaincast.errors import ConfigError
@@ -20,14 +18,10 @@ from listener import health
 from listener.networks import urls_of
 from listener.sources.base import RawLog
 from tests.integration.helpers import logged, until
-from tests.simulation.chain import Chain, Entry, Node
+from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, Node
 from tests.simulation.rpc import RpcServer
 from tests.unit.listener.logs import FACTORY
 from tests.unit.listener.test_uniswap_v2 import PAIR, chain_answers, pair_created, swap, sync
-
-ADDRESS = "0x" + "aa" * 20
-TOPIC = keccak(text="Happened(uint256)")
-ABI = json.dumps([{"type": "event", "name": "Happened", "inputs": [{"name": "n", "type": "uint256"}]}])
 
 
 def configured(server: RpcServer, *names: str) -> Config:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Callable
 from itertools import count
 from typing import Any
 
 import pytest
-from eth_utils.crypto import keccak
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
@@ -31,12 +29,10 @@ from listener.sink import Sink
 from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
 from listener.sources.faults import NoAnswer, http_fault, rpc_fault
-from tests.simulation.chain import Chain, Entry, HttpStatus, Node, RpcError
+from tests.integration.helpers import folded
+from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, HttpStatus, Node, RpcError
 
 SECONDS = 60.0
-ADDRESS = "0x" + "aa" * 20
-ABI = json.dumps([{"type": "event", "name": "Happened", "inputs": [{"name": "n", "type": "uint256"}]}])
-TOPIC = keccak(text="Happened(uint256)")
 NETWORK = Network(
     chain_id=1337,
     rpc_url=("http://node",),
@@ -256,18 +252,6 @@ class World:
 
     def batches(self) -> list[Batch]:
         return list(self.log.after(self.name, 0))
-
-
-def folded(batches: list[Batch]) -> list[str]:
-    """What a client that was told all of it holds."""
-    held: dict[str, None] = {}
-    for batch in batches:
-        for retraction in batch.retracted:
-            del held[retraction.id]  # nothing is taken back that was not told
-        for told in batch.events:
-            assert told.id not in held
-            held[told.id] = None
-    return list(held)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from listener.networks import make_follower
 from listener.sources.base import LogFilter
 from listener.sources.faults import NotThere, Throttled
 from listener.sources.stacks import PAGE, StacksSource
-from tests.integration.helpers import closing, logged, until
+from tests.integration.helpers import closing, folded, logged, until
 from tests.unit.listener.test_clarity import CATS, LISTED, LISTED_HEX, LISTED_REPR
 
 WANTED = [LogFilter((CATS,))]
@@ -190,15 +190,6 @@ async def test_another_network_is_refused() -> None:
             await source.head()
 
 
-def folded() -> list[str]:
-    held: dict[str, None] = {}
-    for batch in logged():
-        for retraction in batch.retracted:
-            del held[retraction.id]
-        held |= dict.fromkeys(event.id for event in batch.events)
-    return list(held)
-
-
 def expected(api: Api) -> list[str]:
     return [
         f"stacks-mainnet:{height}:{api.branches[height]}{0:06x}:{2 * place + 1}"
@@ -224,11 +215,11 @@ address = "{CATS}"
         for _ in range(4):
             api.mine([(CATS, LISTED_HEX)])
         running = asyncio.create_task(follower.run())
-        await until(lambda: folded() == expected(api))
+        await until(lambda: folded(logged()) == expected(api))
         api.fork(2)
         for _ in range(3):
             api.mine([(CATS, LISTED_HEX)], [(CATS, LISTED_HEX)])
-        await until(lambda: folded() == expected(api))
+        await until(lambda: folded(logged()) == expected(api))
         follower.stop()
         await running
         event = logged()[0].events[0]

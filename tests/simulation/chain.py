@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +17,11 @@ Entry: TypeAlias = tuple[str, Sequence[bytes], bytes]
 """A log to be: address, topics, data."""
 
 Document: TypeAlias = dict[str, Any]  # as JSON-RPC has it
+
+ADDRESS = "0x" + "aa" * 20
+TOPIC = keccak(text="Happened(uint256)")
+ABI = json.dumps([{"type": "event", "name": "Happened", "inputs": [{"name": "n", "type": "uint256"}]}])
+"""A contract whose every log is an event, for chains that need no more."""
 
 GENESIS_TIME = 1_700_000_000
 

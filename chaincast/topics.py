@@ -131,8 +131,14 @@ def chain_topics(kind: str, network: str, contract: str, token: str | None) -> t
     return tuple(topics)
 
 
+def alert_topics(type_: str, network: str, token: str) -> tuple[str, ...]:
+    """The exact topics of an alert."""
+    return (f"alerts:{type_}", f"token:{network}:{token.lower()}", f"network:{network}")
+
+
 _HISTORY_FAMILY = {
     Kind.TRADE: "trades",
+    Kind.PRICE: "prices",
     Kind.TOKEN_CREATED: "tokens",
     Kind.ALERT: "alerts",
     Kind.CONTRACT_EVENT: "contract",
@@ -140,8 +146,18 @@ _HISTORY_FAMILY = {
 
 
 def history_topic(kind: str, topics: tuple[str, ...]) -> str | None:
-    """The one topic under which History keeps an event, or `None` if its kind has no history."""
+    """The one topic under which History keeps an event, or `None` if its kind has no history.
+
+    Alerts of all networks share a topic, but their positions are those of their networks: so each has its own.
+    """
     family = _HISTORY_FAMILY.get(kind)
-    if family is None:
-        return None
-    return next((t for t in topics if t.partition(":")[0] == family), None)
+    found = None if family is None else next((t for t in topics if t.partition(":")[0] == family), None)
+    if found is not None and kind == Kind.ALERT:
+        network = next(t for t in topics if t.startswith("network:"))
+        return alerts_of(network.removeprefix("network:"), found.removeprefix("alerts:"))
+    return found
+
+
+def alerts_of(network: str, type_: str) -> str:
+    """Where History keeps a network's alerts of a type."""
+    return f"alerts:{network}:{type_}"

@@ -52,7 +52,14 @@ class Listener(Construct):
         )
         storage.log.grant(self.role, "dynamodb:PutItem", "dynamodb:Query")
         storage.history.grant(self.role, "dynamodb:BatchWriteItem")
-        storage.state.grant(self.role, "dynamodb:UpdateItem", "dynamodb:Query", "dynamodb:BatchWriteItem")
+        storage.state.grant(
+            self.role,
+            "dynamodb:UpdateItem",
+            "dynamodb:Query",
+            "dynamodb:BatchWriteItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:PutItem",
+        )
         fanout.queue.grant(self.role, "sqs:SendMessage")
         self.services: list[ecs.FargateService] = [] if local else self._services(networks, config)
 

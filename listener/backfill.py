@@ -15,8 +15,8 @@ from aws_lambda_powertools import Logger
 
 from chaincast.batches import Batch
 from chaincast.errors import SourceError
-from listener.indexer import Indexer
-from listener.learn import backoff, learn
+from listener.interpreter import Interpreter
+from listener.learn import backoff
 from listener.metrics import ListenerMetrics
 from listener.sink import Sink
 from listener.sources.base import Block, Source
@@ -58,7 +58,7 @@ class Backfill:
         name: str,
         source: Source,
         sink: Sink,
-        indexer: Indexer,
+        interpreter: Interpreter,
         ranges: RangeSize,
         parallel: int,
         block_seconds: float,
@@ -68,7 +68,7 @@ class Backfill:
         self._name = name
         self._source = source
         self._sink = sink
-        self._indexer = indexer
+        self._interpreter = interpreter
         self._ranges = ranges
         self._parallel = parallel
         self._block_seconds = block_seconds
@@ -98,20 +98,17 @@ class Backfill:
 
     async def _handle(self, blocks: list[Block]) -> int:
         """Write what a range brought; the number of its events."""
-        found = await learn(self._indexer, blocks, self._source)
+        found = await self._interpreter.learn(blocks)
         batches = []
         before = self._sink.checkpoint.block or 0
-        for block in blocks:
-            indexed = self._indexer.index(block)
-            for reason in indexed.undecodable:
-                logger.warning("log passed over", network=self._name, reason=reason)
-            if indexed.events:
+        for block, told in zip(blocks, await self._interpreter.interpret(blocks, 0), strict=True):
+            if told:
                 batches.append(
                     Batch(
                         source=self._name,
                         seq=self._sink.checkpoint.seq,
                         timestamp=block.timestamp * 1000,
-                        events=indexed.events,
+                        events=told,
                         block=block.number,
                         block_hash=block.hash,
                     )
@@ -121,6 +118,7 @@ class Backfill:
         events = sum(len(batch.events) for batch in batches)
         self._metrics.done(last.number, last.timestamp, events, last.number - before)
         self._metrics.print_when_due()
+        await self._interpreter.keep_when_due()
         return events
 
     async def _in_order(self, first: int, last: int) -> AsyncGenerator[list[Block], None]:
@@ -144,7 +142,7 @@ class Backfill:
         failures = 0
         while True:
             try:
-                blocks = await self._source.blocks(first, last, self._indexer.wanted, linked=False)
+                blocks = await self._source.blocks(first, last, self._interpreter.wanted, linked=False)
             except RangeTooLarge as error:
                 self._ranges.refused(last - first + 1, error.suggested)
                 if first < last:

@@ -14,8 +14,8 @@ from chaincast.config import Network
 from chaincast.errors import ConfigError, ForkDetected, SourceError, WrongChain
 from chaincast.events import Event
 from listener.backfill import Backfill
-from listener.indexer import Indexer
-from listener.learn import backoff, learn
+from listener.interpreter import Interpreter
+from listener.learn import backoff
 from listener.metrics import ListenerMetrics
 from listener.reorg import find_fork, live
 from listener.sink import Sink
@@ -45,7 +45,7 @@ class Follower:
         network: Network,
         source: Source,
         sink: Sink,
-        make_indexer: Callable[[], Indexer],
+        interpreter: Interpreter,
         lease_seconds: float,
         metrics: ListenerMetrics,
         alive: Callable[[], None],
@@ -54,7 +54,7 @@ class Follower:
         self._network = network
         self._source = source
         self._sink = sink
-        self._make_indexer = make_indexer
+        self._interpreter = interpreter
         self._lease_seconds = lease_seconds
         self._metrics = metrics
         self._alive = alive
@@ -114,16 +114,21 @@ class Follower:
             await asyncio.to_thread(self._sink.keep)
 
     async def _follow(self) -> None:
-        indexer = await self._fresh_indexer()
+        await self._renew()
         failures, forked = 0, False
         try:
             while not self._stop.is_set():
                 try:
                     if forked:
                         await self._reorganise()
-                        indexer, forked = await self._fresh_indexer(), False
-                    elif await self._backfilled(indexer):
-                        await self._advance(indexer)
+                        await self._renew()
+                        forked = False
+                    elif self._sink.checkpoint.block is None:
+                        await self._begin()
+                    elif not self._interpreter.restored:
+                        forked = not await self._interpreter.restore(self._sink.checkpoint, self._ranges)
+                    elif await self._backfilled():
+                        await self._advance()
                     failures = 0
                 except _Forked:
                     forked = True
@@ -136,13 +141,12 @@ class Follower:
                     logger.warning("source failed", network=self._name, error=str(error), retry_in=round(delay, 2))
                     self._alive()
                     await self._pause(delay)
+            await self._interpreter.close()
         finally:
             await self._source.close()
 
-    async def _backfilled(self, indexer: Indexer) -> bool:
+    async def _backfilled(self) -> bool:
         """Whether all from before this network's first start is done; some of it is, at least."""
-        if self._sink.checkpoint.block is None:
-            await self._begin()
         done, last = self._sink.checkpoint.block, self._sink.backfill_to
         assert done is not None
         if done >= last:
@@ -151,7 +155,7 @@ class Follower:
             self._name,
             self._source,
             self._sink,
-            indexer,
+            self._interpreter,
             self._ranges,
             self._network.backfill.parallel,
             self._block_seconds,
@@ -175,7 +179,7 @@ class Follower:
         backfill_to = first - 1 if self._network.backfill.deliver else max(final, first - 1)
         await asyncio.to_thread(self._sink.begin_after, first - 1, backfill_to)
 
-    async def _advance(self, indexer: Indexer) -> None:
+    async def _advance(self) -> None:
         """Wait for a block and handle what there is, a range at a time."""
         last_done = self._sink.checkpoint.block
         assert last_done is not None
@@ -194,12 +198,12 @@ class Follower:
         final = head - self._network.finality_depth
         linked = last_done >= final
         last = min(last, last_done + MAX_LINKED if linked else final)
-        blocks = await self._source.blocks(last_done + 1, last, indexer.wanted, linked=linked)
+        blocks = await self._source.blocks(last_done + 1, last, self._interpreter.wanted, linked=linked)
         self._ranges.answered(last - last_done, sum(len(block.logs) for block in blocks))
         fetched = (perf_counter() - started) * 1000
         self._check_branch(blocks[0])
         for block in blocks:
-            await self._handle(indexer, block, woken, fetched)
+            await self._handle(block, woken, fetched)
             if self._stop.is_set():
                 return
 
@@ -215,22 +219,20 @@ class Follower:
                 task.cancel()
             await asyncio.gather(waiting, stopping, return_exceptions=True)
 
-    async def _handle(self, indexer: Indexer, block: Block, woken: float, fetched: float) -> None:
+    async def _handle(self, block: Block, woken: float, fetched: float) -> None:
         started = perf_counter()
-        found = await learn(indexer, [block], self._source)
+        found = await self._interpreter.learn([block])
         asked = perf_counter()
-        indexed = indexer.index(block)
-        for reason in indexed.undecodable:
-            logger.warning("log passed over", network=self._name, reason=reason)
-        self._metrics.done(block.number, block.timestamp, len(indexed.events))
-        if not indexed.events:
+        (events,) = await self._interpreter.interpret([block], self._network.finality_depth)
+        self._metrics.done(block.number, block.timestamp, len(events))
+        if not events:
             await asyncio.to_thread(self._sink.skip, block, found)
             return
         batch = Batch(
             source=self._name,
             seq=self._sink.checkpoint.seq + 1,
             timestamp=block.timestamp * 1000,
-            events=indexed.events,
+            events=events,
             block=block.number,
             block_hash=block.hash,
         )
@@ -238,6 +240,7 @@ class Follower:
         # Not to be interrupted: half a write is safe, but would make a graceful stop as rough as a crash.
         steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, found))
         milliseconds = {"fetch": fetched, "learn": (asked - started) * 1000, "decode": decoded, **steps}
+        await self._interpreter.keep_when_due()
         logger.info(
             "batch queued",
             correlation_id=batch.cursor,
@@ -259,11 +262,8 @@ class Follower:
         if done.block_hash and done.block == first.number - 1 and done.block_hash != first.parent_hash:
             raise _Forked
 
-    async def _fresh_indexer(self) -> Indexer:
-        """An indexer that knows the contracts on record, and no others."""
-        indexer = self._make_indexer()
-        indexer.learn(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
-        return indexer
+    async def _renew(self) -> None:
+        self._interpreter.renew(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
 
     async def _reorganise(self) -> None:
         """Go back to where the chain and what was written of it part, and take back what stands behind."""
@@ -282,6 +282,7 @@ class Follower:
             self._network.finality_depth,
             self._sink.backfill_to + 1,
         )
+        self._interpreter.undo_to(fork.ancestor.number)
         await asyncio.shield(asyncio.to_thread(self._sink.retract, self._name, fork))
         self._metrics.reorganised(done.block - fork.ancestor.number)
         logger.warning(

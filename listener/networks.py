@@ -13,6 +13,7 @@ from chaincast.aws.checkpoint import Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
+from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Config, Network, url_variable
 from chaincast.config.network import RPC_URL
@@ -21,6 +22,9 @@ from listener import adapters
 from listener.adapters.codec import BadType
 from listener.follow import Follower
 from listener.indexer import Indexer
+from listener.interpreter import Interpreter
+from listener.market.settings import MarketSettings
+from listener.market.store import MarketStore
 from listener.metrics import ListenerMetrics
 from listener.sink import Sink
 from listener.sources.evm import EvmSource
@@ -87,6 +91,12 @@ def make_sink(config: Config, name: str, owner: str) -> Sink:
     )
 
 
+def make_market_store(name: str, network: Network) -> MarketStore:
+    """Where the market of a network is kept."""
+    state = MarketState(clients.dynamodb(), resources.name_of(resources.STATE), name)
+    return MarketStore(state, name, MarketSettings.of(network))
+
+
 def make_follower(config: Config, name: str, network: Network, alive: Callable[[], None]) -> Follower:
     """The follower of one network. Raises `ConfigError`."""
     # The same owner after a restart takes its own lease back at once; by default each process is an owner of its own.
@@ -95,10 +105,10 @@ def make_follower(config: Config, name: str, network: Network, alive: Callable[[
     def make_indexer() -> Indexer:
         return Indexer(name, [adapters.make(contract, network) for contract in network.contracts])
 
-    try:
-        make_indexer()
-    except BadType as error:
-        raise ConfigError(f"{name}: its ABI cannot be used: {error}") from None
     metrics = ListenerMetrics(name)
     source = make_source(name, network, metrics)
-    return Follower(name, network, source, make_sink(config, name, owner), make_indexer, LEASE_SECONDS, metrics, alive)
+    try:
+        interpreter = Interpreter(name, source, make_indexer, make_market_store(name, network))
+    except BadType as error:
+        raise ConfigError(f"{name}: its ABI cannot be used: {error}") from None
+    return Follower(name, network, source, make_sink(config, name, owner), interpreter, LEASE_SECONDS, metrics, alive)

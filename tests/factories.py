@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from chaincast.batches import Batch, Retraction
 from chaincast.events import Event, Json, event_id
 from chaincast.topics import chain_topics
@@ -49,3 +51,8 @@ def make_batch(
         block=block,
         block_hash=BLOCK_HASH,
     )
+
+
+def of_logs(ids: Iterable[str]) -> list[str]:
+    """The ids of events that logs of the chain stand for; not of those that the market derived from them."""
+    return [id_ for id_ in ids if id_.count(":") == 3]

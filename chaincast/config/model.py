@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from chaincast.config.network import Network, NetworkName, Section
+from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
+from chaincast.config.section import Section
 from chaincast.settings import Settings
 
 

@@ -7,7 +7,10 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias, Union
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
+
+from chaincast.config.market import Alerts
+from chaincast.config.section import Section
 
 NETWORK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 RPC_URL = re.compile(r"(https?|wss?)://[^\s,]+")
@@ -55,10 +58,6 @@ def _address(value: str) -> str:
 NetworkName: TypeAlias = Annotated[str, AfterValidator(_network_name)]
 Url: TypeAlias = Annotated[str, AfterValidator(_url)]
 Address: TypeAlias = Annotated[str, AfterValidator(_address)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Contract(Section):
@@ -169,6 +168,12 @@ class Network(Section):
         "", validate_default=False, description="the token that stands for the native coin (WETH, WBNB)"
     )
     stable_tokens: tuple[Address, ...] = Field((), description="tokens worth a dollar: prices are told in them")
+    reference_pools: tuple[Address, ...] = Field(
+        (),
+        description="pairs of `wrapped_native` and a stable token, of a followed factory: they say what a native "
+        "coin costs in dollars; of several, the one with the largest reserves",
+    )
+    alerts: Alerts = Alerts()
     backfill: Backfill = Backfill()
     contracts: tuple[Contract, ...] = Field((), description="what is followed on it")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Limits, Retention
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
@@ -12,6 +13,7 @@ from chaincast.config.presets import PRESETS
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[networks.NAME]", Network),
     ("[networks.NAME.backfill]", Backfill),
+    ("[networks.NAME.alerts]", Alerts),
     ("[[networks.NAME.contracts]]", Contract),
     ("[limits]", Limits),
     ("[fanout]", Fanout),
@@ -25,7 +27,9 @@ def markdown() -> str:
     tables = []
     for title, model in SECTIONS:
         rows = [
-            _row(name, field) for name, field in model.model_fields.items() if name not in ("contracts", "backfill")
+            _row(name, field)
+            for name, field in model.model_fields.items()
+            if name not in ("contracts", "backfill", "alerts")
         ]
         tables.append(f"## `{title}`\n\n| key | default | meaning |\n| --- | --- | --- |\n" + "\n".join(rows))
     return "\n\n".join([*tables, _presets()]) + "\n"

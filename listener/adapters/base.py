@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from chaincast.discoveries import Discovery
 from chaincast.events import Json
 from listener.sources.base import Block, LogFilter, RawLog
+
+RESERVES: Final = "reserves"
+"""The kind of what a market's reserves are now: for the market engine only, told to nobody."""
 
 Call: TypeAlias = tuple[str, bytes]
 """A question to a contract: its address, and call data."""

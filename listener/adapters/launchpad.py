@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Context, Decimal
 
 from chaincast.discoveries import Discovery
 from chaincast.events import Json, Kind
 from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable, Values
 from listener.adapters.base import Decoded, Inquiry
+from listener.prices import NATIVE_DECIMALS, ratio, shown
 from listener.sources.base import Block, LogFilter, RawLog
 
 _P = Parameter
@@ -38,8 +38,6 @@ LIQUIDITY_ADDED = EventDecoder(
     _P("token_amount", "uint256"),
     _P("liquidity", "uint256"),
 )
-
-_PRICE_DIGITS = Context(prec=18)
 
 
 class Launchpad:
@@ -111,8 +109,7 @@ def _created(values: Values) -> Decoded:
 def _trade(values: Values) -> dict[str, Json]:
     data = _amounts(values)
     data["side"] = "buy" if data.pop("is_buy") else "sell"
-    native, token = values["native_amount"], values["token_amount"]
-    data["price"] = f"{_PRICE_DIGITS.divide(Decimal(native), Decimal(token)):f}" if token else None
+    data["price"] = shown(ratio(values["token_amount"], values["native_amount"], NATIVE_DECIMALS, NATIVE_DECIMALS))
     return data
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Context, Decimal
 
 from listener.adapters.abi import Parameter
 from listener.adapters.codec import Undecodable, budget_for, compile_type
+from listener.prices import ratio, shown
 
 MAX_NAME = 64
-_PRICE_DIGITS = Context(prec=18, Emin=-999_999, Emax=999_999)
 _STRING = compile_type(Parameter("", "string"))
 _MAX_DECIMALS = 77
 """Ten to it still fits 256 bits: a token that says more says nothing."""
@@ -91,5 +90,4 @@ def price_of(token_reserve: int, quote_reserve: int, token: Token | None, quote:
     """What one token costs, in quotes: whole units, not the smallest. None where that cannot be said."""
     if not token_reserve or token is None or quote is None or token.decimals is None or quote.decimals is None:
         return None
-    ratio = _PRICE_DIGITS.divide(Decimal(quote_reserve), Decimal(token_reserve))
-    return f"{ratio.scaleb(token.decimals - quote.decimals, _PRICE_DIGITS).normalize(_PRICE_DIGITS):f}"
+    return shown(ratio(token_reserve, quote_reserve, token.decimals, quote.decimals))

@@ -14,7 +14,7 @@ from eth_utils.crypto import keccak
 from chaincast.discoveries import Discovery
 from chaincast.events import Json, Kind
 from listener.adapters.abi import EventDecoder, Parameter, Undecodable
-from listener.adapters.base import Call, Decoded, Inquiry
+from listener.adapters.base import RESERVES, Call, Decoded, Inquiry
 from listener.adapters.pair_tokens import Pair, Token, price_of
 from listener.sources.base import Block, LogFilter, RawLog
 
@@ -137,7 +137,7 @@ class UniswapV2:
         if pair is None:
             return None
         if topic0 == SYNC.topic0:
-            return self._price(log, pair)
+            return self._told_reserves(log, pair)
         if topic0 == SWAP.topic0:
             return self._trade(log, pair)
         if topic0 == MINT.topic0:
@@ -146,11 +146,10 @@ class UniswapV2:
             return self._liquidity(log, pair, BURN, Kind.LIQUIDITY_REMOVED)
         return None
 
-    def _price(self, log: RawLog, pair: Pair) -> Decoded:
+    def _told_reserves(self, log: RawLog, pair: Pair) -> Decoded:
         values = SYNC.decode(log)
         self._synced = (log.address, log.tx_hash, values["reserve0"], values["reserve1"])
-        data = self._named(log, pair) | self._reserves(log, pair)
-        return Decoded(Kind.PRICE, data, pair.token, conflation_key=f"price {log.address}")
+        return Decoded(RESERVES, self._named(log, pair) | self._reserves(log, pair), pair.token)
 
     def _trade(self, log: RawLog, pair: Pair) -> Decoded:
         values = SWAP.decode(log)

@@ -12,6 +12,7 @@ from local.stack import LocalStack
 from local.tools import REGION
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
+from tests.factories import of_logs
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -97,7 +98,7 @@ async def test_ten_kills_leave_the_log_as_an_uninterrupted_run_writes_it(stack: 
         expected = [e.id for e in miner.expected(first, last)]
         await client.until_event(expected[-1])
     assert len(expected) > KILLS * 4
-    assert list(dict.fromkeys(e["id"] for e in client.events)) == expected
+    assert of_logs(dict.fromkeys(e["id"] for e in client.events)) == expected
 
     await asyncio.to_thread(wait_until_indexed, stack, last)
     interrupted = {name: items(stack, name) for name in ("LOG", "HISTORY")}

@@ -7,6 +7,7 @@ from local.market import Market
 from local.stack import LocalStack
 from tests.e2e.client import Client, Message
 from tests.e2e.mining import Miner
+from tests.factories import of_logs
 
 REORGS = 100
 DEEPEST = 20
@@ -19,7 +20,7 @@ def folded(messages: list[Message]) -> list[str]:
         for id_ in message.get("ids", []):
             del held[id_]
         held |= dict.fromkeys(event["id"] for event in message.get("events", []))
-    return list(held)
+    return of_logs(held)
 
 
 def grow(miner: Miner, dice: random.Random, create: bool) -> str | None:

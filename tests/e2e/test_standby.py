@@ -10,6 +10,7 @@ from local.stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_crashes import LISTENER, items, listener
+from tests.factories import of_logs
 
 LOST_LEASE = 4
 """The exit code of a listener whose network another one took over."""
@@ -21,7 +22,7 @@ async def mined_through(client: Client, miner: Miner, first: int) -> None:
         await asyncio.to_thread(miner.block, 3)
     expected = [e.id for e in miner.expected(first, miner.node.block_number())]
     await client.until_event(expected[-1], 90)
-    assert [e["id"] for e in client.events] == expected
+    assert of_logs(e["id"] for e in client.events) == expected
 
 
 async def test_a_standby_takes_over_with_nothing_lost_or_doubled(stack: LocalStack, miner: Miner) -> None:

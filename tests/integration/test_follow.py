@@ -18,6 +18,7 @@ from chaincast.aws.checkpoint import Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
+from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
@@ -25,6 +26,9 @@ from listener import adapters
 from listener.adapters.launchpad import Launchpad
 from listener.follow import Follower
 from listener.indexer import Indexer
+from listener.interpreter import Interpreter
+from listener.market.settings import MarketSettings
+from listener.market.store import MarketStore
 from listener.metrics import ListenerMetrics
 from listener.networks import make_source as make_network_source
 from listener.sink import Sink
@@ -37,6 +41,7 @@ from local.market import Market
 from local.processes import Child
 from local.tools import free_port
 from tests.e2e.mining import Miner
+from tests.factories import of_logs
 from tests.integration.helpers import closing, folded, items, logged, until
 
 if TYPE_CHECKING:
@@ -139,18 +144,20 @@ def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node,
 
         metrics = ListenerMetrics("anvil")
         source = make_network_source("anvil", network, metrics)
-        return Follower("anvil", network, source, sink, indexer, lease_seconds, metrics, lambda: None)
+        store = MarketStore(MarketState(database, state, "anvil"), "anvil", MarketSettings.of(network))
+        interpreter = Interpreter("anvil", source, indexer, store)
+        return Follower("anvil", network, source, sink, interpreter, lease_seconds, metrics, lambda: None)
 
     return make
 
 
 def logged_ids() -> list[str]:
-    return [event.id for batch in logged() for event in batch.events]
+    return of_logs(event.id for batch in logged() for event in batch.events)
 
 
 def is_logged(expected: list[str]) -> bool:
     """Whether the Log holds exactly these events, in order."""
-    return [event.id for batch in logged() for event in batch.events] == expected
+    return logged_ids() == expected
 
 
 async def follow_until(follower: Follower, condition: Callable[[], bool]) -> None:
@@ -219,11 +226,11 @@ async def test_a_reorganisation_deeper_than_finality_stops_the_listener_with_wor
 
 
 def is_folded(expected: list[str]) -> bool:
-    return folded(logged()) == expected
+    return of_logs(folded(logged())) == expected
 
 
 def history_ids() -> set[str]:
-    return {orjson.loads(bytes(item["event"]["B"]))["id"] for item in items(resources.HISTORY)}
+    return set(of_logs(orjson.loads(bytes(item["event"]["B"]))["id"] for item in items(resources.HISTORY)))
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it follows", "while it is away"])

@@ -157,7 +157,7 @@ address = "{FACTORY}"
                 node.answers.clear()
                 node.chain.mine(entry_of(sync(2 * 10**9, 10**18)))
     first, second = logged()
-    assert [event.kind for event in first.events] == ["contract.event", "price", "trade"]
+    assert [event.kind for event in first.events] == ["contract.event", "trade", "price"]
     assert [event.data["symbol"] for event in (*first.events[1:], *second.events)] == ["CAT", "CAT", "CAT"]
     assert second.events[0].data["price"] == "0.5"
 

@@ -17,6 +17,7 @@ from chaincast.aws.checkpoint import Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
+from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch
 from chaincast.config import Contract, Network
@@ -24,6 +25,9 @@ from chaincast.errors import SourceError
 from listener import adapters, follow
 from listener.follow import Follower
 from listener.indexer import Indexer
+from listener.interpreter import Interpreter
+from listener.market.settings import MarketSettings
+from listener.market.store import MarketStore
 from listener.metrics import ListenerMetrics
 from listener.sink import Sink
 from listener.sources.evm import EvmSource
@@ -178,7 +182,9 @@ class World:
             return Indexer(self.name, [adapters.make(contract, NETWORK) for contract in NETWORK.contracts])
 
         metrics = ListenerMetrics(self.name)
-        self.follower = Follower(self.name, NETWORK, source, sink, make_indexer, 15, metrics, lambda: None)
+        store = MarketStore(MarketState(state, resources.STATE.lower(), self.name), self.name, MarketSettings())
+        interpreter = Interpreter(self.name, source, make_indexer, store)
+        self.follower = Follower(self.name, NETWORK, source, sink, interpreter, 15, metrics, lambda: None)
         self.task = asyncio.create_task(self.follower.run())
 
     async def tend(self) -> None:

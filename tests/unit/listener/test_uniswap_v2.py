@@ -109,10 +109,8 @@ def test_a_created_pair_is_found_with_its_tokens_and_its_creation_is_an_event() 
 
 def test_a_buy_has_side_amounts_reserves_and_the_price_after_it() -> None:
     logs = (pair_created(PAIR), sync(2_000 * 10**9, 3 * 10**18), swap(0, 10**18, 500 * 10**9, 0))
-    price, trade = Market().index(*logs).events[1:]
-    assert (price.kind, price.token, price.data["price"]) == ("price", CAT, "0.0015")
-    assert price.conflation_key == f"price {PAIR}"
-    assert price.topics[0] == f"prices:ethereum:{CAT}"
+    reserves, trade = Market().index(*logs).events[1:]
+    assert (reserves.kind, reserves.token, reserves.data["price"]) == ("reserves", CAT, "0.0015")
     assert trade.topics[0] == f"trades:ethereum:{CAT}"
     assert trade.data == {
         "market": PAIR,
@@ -155,9 +153,9 @@ def test_between_two_others_the_second_is_the_quote() -> None:
 def test_an_older_pair_is_followed_as_soon_as_it_does_anything_and_asked_once() -> None:
     market = Market()
     events = market.index(sync(10**9, 10**18), swap(1, 0, 0, 1)).events
-    assert [e.kind for e in events] == ["price", "trade"]
+    assert [e.kind for e in events] == ["reserves", "trade"]
     asked = market.asked
-    assert [e.kind for e in market.index(sync(10**9, 10**18)).events] == ["price"]
+    assert [e.kind for e in market.index(sync(10**9, 10**18)).events] == ["reserves"]
     assert market.asked == asked
 
 
@@ -182,7 +180,7 @@ def test_a_stranger_that_is_created_later_is_followed() -> None:
     market = Market({})
     assert market.index(sync(1, 1)).events == ()
     market.answers = chain_answers()
-    assert [e.kind for e in market.index(pair_created(PAIR), sync(1, 1)).events] == ["contract.event", "price"]
+    assert [e.kind for e in market.index(pair_created(PAIR), sync(1, 1)).events] == ["contract.event", "reserves"]
 
 
 def test_strangers_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:

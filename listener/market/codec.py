@@ -1,0 +1,125 @@
+"""A token's state and the reference pools as bytes, for State: JSON, numbers beyond 53 bits as text. Deterministic."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from decimal import Decimal
+from sys import intern
+from typing import Any
+
+import orjson
+
+from chaincast.errors import CodecError
+from listener.market.reference import Reference
+from listener.market.series import SLOT, Series, Tail
+from listener.market.token import Latest, Pool, Token
+
+FORMAT = 1
+
+
+def encode_token(token: Token, away: int | None) -> bytes:
+    """A token as JSON, without the chunks of slots up to `away`, which are kept by themselves."""
+    series = token.series.clone()
+    if away is not None:
+        series.put_away(away)
+    # Where one was fetched again because a tail is in it, it need not be written again.
+    chunks = [
+        None if chunk and slot < series.away_to else chunk for slot, chunk in enumerate(series.chunks, series.first)
+    ]
+    return orjson.dumps(
+        {
+            "v": FORMAT,
+            "block": token.block,
+            "about": [token.name, token.symbol, token.creator, token.created_at, token.decimals, _text(token.supply)],
+            "pools": [[*pool[:5], str(pool.token_reserve), str(pool.quote_reserve)] for pool in token.pools],
+            "price": [_text(token.price), _text(token.price_usd)],
+            "latest": token.latest and list(token.latest),
+            "trades": [token.trades, token.sells, str(token.bought), str(token.sold)],
+            "alerted": token.alerted,
+            "minute": [series.minute, series.count, str(series.volume), _text(series.close), _text(series.opened)],
+            "touched": series.touched,
+            "first": series.first,
+            "away_to": series.away_to,
+            "chunks": [None if chunk is None else b64encode(chunk).decode() for chunk in chunks],
+            "tails": [[*t[:4], str(t.volume), _text(t.before)] for t in series.tails],
+        }
+    )
+
+
+def decode_token(data: bytes, lengths: tuple[int, ...]) -> Token:
+    """The token of `encode_token`. Raises `CodecError`.
+
+    `lengths`: the tails it must have beside the day's. Where the configuration has changed them, they begin anew.
+    """
+    try:
+        document = orjson.loads(data)
+        if document["v"] != FORMAT:
+            raise CodecError(f"a token's state has format {document['v']!r}; this version reads {FORMAT}")
+        token = Token(())
+        token.block = document["block"]
+        token.name, token.symbol, token.creator, token.created_at, token.decimals, supply = document["about"]
+        token.supply = None if supply is None else int(supply)
+        token.pools = tuple(_pool(*pool) for pool in document["pools"])
+        token.price, token.price_usd = map(_decimal, document["price"])
+        token.latest = _latest(*document["latest"]) if document["latest"] else None
+        token.trades, token.sells, bought, sold = document["trades"]
+        token.bought, token.sold = int(bought), int(sold)
+        token.alerted = tuple(document["alerted"])
+        token.series = _series(document, lengths)
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise CodecError(f"not a token's state: {error}") from error
+    return token
+
+
+def _series(document: Mapping[str, Any], lengths: tuple[int, ...]) -> Series:
+    minute, count, volume, close, opened = document["minute"]
+    series = Series(())
+    series.minute, series.count, series.volume, series.touched = minute, count, int(volume), document["touched"]
+    series.close, series.opened = _decimal(close), _decimal(opened)
+    series.first, series.away_to = document["first"], document["away_to"]
+    series.chunks = tuple(None if chunk is None else b64decode(chunk) for chunk in document["chunks"])
+    tails = [_tail(*told) for told in document["tails"]]
+    known = {tail.minutes: tail for tail in tails[1:]}
+    end = len(series.chunks[-1] or b"")
+    fresh = [Tail(length, minute // SLOT, end, 0, 0, series.close) for length in lengths]
+    series.tails = (tails[0], *(known.get(tail.minutes, tail) for tail in fresh))
+    return series
+
+
+def _pool(address: str, unit: str, quote: str, symbol: str, decimals: int | None, token: str, quoted: str) -> Pool:
+    return Pool(address, intern(unit), intern(quote), intern(symbol), decimals, int(token), int(quoted))
+
+
+def _latest(id_: str, timestamp: int, side: str, price: str | None) -> Latest:
+    return Latest(id_, timestamp, intern(side), price)
+
+
+def _tail(minutes: int, slot: int, offset: int, trades: int, volume: str, before: str | None) -> Tail:
+    return Tail(minutes, slot, offset, trades, int(volume), _decimal(before))
+
+
+def encode_head(block: int, pools: Mapping[str, Reference]) -> bytes:
+    """Up to which block everything is kept, and the reference pools as it left them."""
+    told = {address: [str(pool.native), str(pool.dollars), pool.decimals] for address, pool in pools.items()}
+    return orjson.dumps({"v": FORMAT, "block": block, "pools": told})
+
+
+def decode_head(data: bytes) -> tuple[int, dict[str, Reference]]:
+    """The block and the reference pools of `encode_head`. Raises `CodecError`."""
+    try:
+        document = orjson.loads(data)
+        if document["v"] != FORMAT:
+            raise CodecError(f"a market's state has format {document['v']!r}; this version reads {FORMAT}")
+        pools = {address: Reference(int(n), int(d), p) for address, (n, d, p) in document["pools"].items()}
+        return document["block"], pools
+    except (ValueError, KeyError, TypeError) as error:
+        raise CodecError(f"not a market's state: {error}") from error
+
+
+def _text(value: int | Decimal | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def _decimal(text: str | None) -> Decimal | None:
+    return None if text is None else Decimal(text)

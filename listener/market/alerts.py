@@ -99,7 +99,7 @@ class Judge:
             "volume",
             "info",
             f"Volume alert: {token.symbol}",
-            f"{whole(recent, NATIVE_DECIMALS):.4g} of {token.symbol} traded within {settings.volume_minutes} min, "
+            f"{_coins(recent)} of {token.symbol} traded within {settings.volume_minutes} min, "
             + (f"{times:.1f} times what is usual" if times is not None else "and next to nothing before"),
             {
                 "volume": str(recent),
@@ -123,7 +123,7 @@ class Judge:
             "whale",
             "warning",
             f"Whale alert: {token.symbol}",
-            f"Whale {fact.side}: {whole(fact.value, NATIVE_DECIMALS):.4g} native of {token.symbol}"
+            f"Whale {fact.side}: {_coins(fact.value)} native of {token.symbol}"
             + (f", {share:.1f} % of its liquidity" if share is not None else ""),
             {
                 "side": fact.side,
@@ -165,6 +165,12 @@ class Judge:
 
     def _liquid(self, token: Token, rates: Rates) -> bool:
         return not self._min_liquidity or (token.liquidity(rates) or 0) >= self._min_liquidity
+
+
+def _coins(wei: int) -> str:
+    """An amount of native coins as people read it."""
+    coins = float(whole(wei, NATIVE_DECIMALS))
+    return f"{coins:,.2f}" if coins >= 1 else f"{coins:.4g}"
 
 
 def _dollars(wei: int, rates: Rates) -> float | None:

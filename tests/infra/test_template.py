@@ -182,6 +182,7 @@ EXPECTED_ACTIONS = {
         "dynamodb:PutItem",
         "dynamodb:Query",
         "dynamodb:UpdateItem",
+        "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
         "sqs:SendMessage",
     },

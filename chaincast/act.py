@@ -8,19 +8,31 @@ from typing import Protocol
 from chaincast.commands import (
     Command,
     GetHistory,
+    GetPrice,
+    GetStats,
     History,
     Outcome,
     Ping,
     Pong,
+    Price,
+    Stats,
     Subscribe,
     Subscribed,
+    TokenNow,
     Unsubscribe,
     Unsubscribed,
 )
 from chaincast.errors import ClientError, Code
-from chaincast.events import Event
+from chaincast.events import Event, Json
 from chaincast.settings import Settings
-from chaincast.topics import Topic
+from chaincast.stats import contract_stats, token_stats
+from chaincast.topics import ANY, Topic, alerts_of
+
+MOST_TOLD = 10
+"""Of so many tokens in one subscribe it is told how they stand; of the others their next event will."""
+
+MOST_COUNTED = 5_000
+"""Events of a contract that its statistics are made of, the newest."""
 
 
 class SubscriptionStore(Protocol):
@@ -78,10 +90,17 @@ class Actor:
                     return Unsubscribed(topics, request_id)
                 case Subscribe():
                     return self._subscribe(command, connection_id, dialect, now_ms)
-                case GetHistory(what, topic, limit, names, before, request_id):
+                case GetHistory(what, topic, limit, names, before, request_id, alert):
                     self._check(topic)
-                    events, behind = self._past.newest(str(topic), limit, names, before)
+                    kept_under = alerts_of(topic.scope, alert) if alert else str(topic)
+                    events, behind = self._past.newest(kept_under, limit, names, before)
                     return History(what, tuple(events), behind, request_id)
+                case GetPrice(network, token, request_id):
+                    self._check_network(network, "get price")
+                    return Price(network, token, self._newest("prices", network, token), request_id)
+                case GetStats(about, request_id):
+                    self._check(about)
+                    return Stats(about, self._stats(about, now_ms), request_id)
         except ClientError as error:
             return error.with_request_id(command.request_id)
 
@@ -102,7 +121,30 @@ class Actor:
             now_ms,
             (lambda: self._resumption.begin(connection_id, dialect, since, now_ms)) if since else None,
         )
-        return Subscribed(command.topics, command.request_id)
+        tokens = [topic for topic in command.topics if topic.family == "token" and ANY not in (topic.scope, topic.key)]
+        now = {
+            str(topic): TokenNow(
+                self._newest("prices", topic.scope, topic.key), self._newest("trades", topic.scope, topic.key)
+            )
+            for topic in tokens[:MOST_TOLD]
+        }
+        return Subscribed(command.topics, command.request_id, now)
+
+    def _newest(self, family: str, network: str, token: str) -> Event | None:
+        events, _ = self._past.newest(f"{family}:{network}:{token}", 1, (), None)
+        return events[0] if events else None
+
+    def _stats(self, about: Topic, now_ms: int) -> dict[str, Json]:
+        if about.family == "token":
+            return token_stats(self._newest("prices", about.scope, about.key), now_ms)
+        found: list[Event] = []
+        before: str | None = None
+        while len(found) < MOST_COUNTED:
+            events, before = self._past.newest(str(about), MOST_COUNTED - len(found), (), before)
+            found += events
+            if before is None:
+                break
+        return contract_stats(found, before is None, now_ms)
 
     def _check(self, topic: Topic) -> None:
         if topic.is_private:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
 from chaincast.errors import ClientError
-from chaincast.events import Event
+from chaincast.events import Event, Json
 from chaincast.topics import Topic
 
 RequestId: TypeAlias = Union[str, int, None]
@@ -43,7 +43,7 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class GetHistory:
     """The newest `limit` events under a topic that has a history; of those called `names` only, if any are
-    named; before a position, if one is given."""
+    named; before a position, if one is given. `alert`: of a network, the alerts of that type."""
 
     what: str
     topic: Topic
@@ -51,9 +51,27 @@ class GetHistory:
     names: tuple[str, ...] = ()
     before: str | None = None
     request_id: RequestId = None
+    alert: str = ""
 
 
-Command: TypeAlias = Union[Subscribe, Unsubscribe, Ping, GetHistory]
+@dataclass(frozen=True, slots=True)
+class GetPrice:
+    """What a token costs now."""
+
+    network: str
+    token: str
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class GetStats:
+    """What is known of a token or of a contract; `about` is its topic (`token:…` or `contract:…`)."""
+
+    about: Topic
+    request_id: RequestId = None
+
+
+Command: TypeAlias = Union[Subscribe, Unsubscribe, Ping, GetHistory, GetPrice, GetStats]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +83,21 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenNow:
+    """A token's newest price and trade, None where there is none."""
+
+    price: Event | None
+    latest_trade: Event | None
+
+
+@dataclass(frozen=True, slots=True)
 class Subscribed:
-    """These topics are live: what is queued from now on reaches the connection."""
+    """These topics are live: what is queued from now on reaches the connection. `now`: of topics about one token, how
+    it stands."""
 
     topics: tuple[Topic, ...]
     request_id: RequestId = None
+    now: Mapping[str, TokenNow] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,4 +124,23 @@ class History:
     request_id: RequestId = None
 
 
-Outcome: TypeAlias = Union[Connected, Subscribed, Unsubscribed, Pong, History, ClientError]
+@dataclass(frozen=True, slots=True)
+class Price:
+    """A token's newest price event, None where there is none."""
+
+    network: str
+    token: str
+    event: Event | None
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What is known of a token or contract: names to numbers, as chaincast/stats.py makes them."""
+
+    about: Topic
+    figures: Mapping[str, Json]
+    request_id: RequestId = None
+
+
+Outcome: TypeAlias = Union[Connected, Subscribed, Unsubscribed, Pong, History, Price, Stats, ClientError]

@@ -6,7 +6,18 @@ from collections.abc import Sequence
 
 import orjson
 
-from chaincast.commands import Command, Connected, History, Outcome, Pong, RequestId, Subscribed, Unsubscribed
+from chaincast.commands import (
+    Command,
+    Connected,
+    History,
+    Outcome,
+    Pong,
+    Price,
+    RequestId,
+    Stats,
+    Subscribed,
+    Unsubscribed,
+)
 from chaincast.errors import ClientError
 from chaincast.events import Event
 
@@ -28,8 +39,11 @@ class ChaincastV1:
             case Connected(connection_id, networks):
                 message: dict[str, object] = {"type": "connected", "connection_id": connection_id}
                 message |= {"dialect": self.name, "networks": networks}
-            case Subscribed(topics, request_id):
+            case Subscribed(topics, request_id, now):
                 message = _answer("subscribed", request_id) | {"topics": [str(t) for t in topics]}
+                if now:
+                    told = {t: {"price": n.price, "latest_trade": n.latest_trade} for t, n in now.items()}
+                    message["now"] = {t: {k: e and self._message(e) for k, e in n.items()} for t, n in told.items()}
             case Unsubscribed(topics, request_id):
                 message = _answer("unsubscribed", request_id) | {"topics": [str(t) for t in topics]}
             case Pong(timestamp, request_id):
@@ -38,12 +52,21 @@ class ChaincastV1:
                 # An event is the same bytes here as in `events`.
                 head = orjson.dumps(_answer("history", request_id) | {"what": what, "before": before})
                 return b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event(event) for event in events))
+            case Price(network, token, event, request_id):
+                message = _answer("price", request_id) | {"network": network, "token": token}
+                message["event"] = event and self._message(event)
+            case Stats(about, figures, request_id):
+                message = _answer("stats", request_id) | {"network": about.scope, about.family: about.key}
+                message["stats"] = figures
             case ClientError():
                 message = _answer("error", outcome.request_id)
                 message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}
         return orjson.dumps(message)
 
     def event(self, event: Event) -> bytes:
+        return orjson.dumps(self._message(event))
+
+    def _message(self, event: Event) -> dict[str, object]:
         message: dict[str, object] = {
             "id": event.id,
             "kind": event.kind,
@@ -54,7 +77,7 @@ class ChaincastV1:
         for name in ("block", "tx_hash", "log_index", "contract", "token"):
             if (value := getattr(event, name)) is not None:
                 message[name] = value
-        return orjson.dumps(message)
+        return message
 
     def events(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
         return _envelope("events", source, cursor, "events", fragments)

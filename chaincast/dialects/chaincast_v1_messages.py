@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
 
-from chaincast.commands import Command, GetHistory, Ping, RequestId, Subscribe, Unsubscribe
+from chaincast.commands import Command, GetHistory, GetPrice, GetStats, Ping, RequestId, Subscribe, Unsubscribe
 from chaincast.cursors import CURSOR_DIGITS, POSITION
 from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code
@@ -51,14 +51,16 @@ class PingMessage(_Message):
 
 
 class GetMessage(_Message):
-    """The newest events of a kind that is kept: `trades` of a `token`, `history` of a `contract` (of its `events` by
-    name only, if any are named), new `tokens`; `before` goes on where an answer ended."""
+    """What is known now, the `price` of a `token` or the `stats` of a `token` or `contract`; or the newest events of a
+    kind that is kept: `trades` and `prices` of a `token`, `history` of a `contract` (of its `events` by name only, if
+    any are named), new `tokens`, `alerts` of a type; `before` goes on where an answer ended."""
 
     type: Literal["get"]
-    what: Literal["trades", "history", "tokens"]
+    what: Literal["price", "stats", "trades", "prices", "history", "tokens", "alerts"]
     network: Annotated[StrictStr, Field(max_length=64)]
     token: Annotated[StrictStr, Field(max_length=256)] = ""
     contract: Annotated[StrictStr, Field(max_length=256)] = ""
+    alert: Annotated[StrictStr, Field(max_length=64)] = ""
     limit: Annotated[StrictInt, Field(ge=1, le=100)] = 20
     events: Annotated[list[Annotated[StrictStr, Field(max_length=128)]], Field(max_length=20)] = Field(
         default_factory=list
@@ -124,20 +126,38 @@ def _validated(document: dict[str, object]) -> _AnyMessage:
         raise ClientError(Code.BAD_MESSAGE, f"{type_}: {where} is {_shown(first['input'])}: {first['msg']}") from None
 
 
-_ABOUT = {"trades": "token", "history": "contract", "tokens": ""}
-"""What is asked for → the member that says of which."""
+_ABOUT = {
+    "price": ("prices", ("token",)),
+    "stats": ("", ("token", "contract")),
+    "trades": ("trades", ("token",)),
+    "prices": ("prices", ("token",)),
+    "history": ("contract", ("contract",)),
+    "tokens": ("tokens", ()),
+    "alerts": ("alerts", ("alert",)),
+}
+"""What is asked for → the family of topics it is about, and the members of which one says of what."""
 
 
-def _get(message: GetMessage, request_id: RequestId) -> GetHistory:
-    about = _ABOUT[message.what]
-    key = getattr(message, about) if about else ""
-    if about and not key:
-        raise ClientError(Code.BAD_MESSAGE, f"get {message.what}: {about} is missing: of which {about}?")
+def _get(message: GetMessage, request_id: RequestId) -> Command:
+    family, members = _ABOUT[message.what]
+    given = [(member, key) for member in members if (key := getattr(message, member))]
+    if len(given) != bool(members):
+        which = " or ".join(members)
+        wrong = "is missing" if not given else "are both given"
+        raise ClientError(Code.BAD_MESSAGE, f"get {message.what}: {which} {wrong}: of which {which}?")
+    about, key = given[0] if given else ("", "")
     if "*" in (message.network, key):
         named = f"the network and the {about}" if about else "the network"
         raise ClientError(Code.BAD_TOPIC, f"get {message.what}: '*' is not allowed: name {named}")
-    family = {"trades": "trades", "history": "contract", "tokens": "tokens"}[message.what]
-    topic = Topic.parse(":".join(part for part in (family, message.network, key) if part))
+    if message.what == "alerts":
+        network = Topic.parse(f"network:{message.network}")
+        Topic.parse(f"alerts:{key}")
+        return GetHistory("alerts", network, message.limit, (), message.before, request_id, alert=key.lower())
+    topic = Topic.parse(":".join(part for part in (family or about, message.network, key) if part))
+    if message.what == "price":
+        return GetPrice(topic.scope, topic.key, request_id)
+    if message.what == "stats":
+        return GetStats(topic, request_id)
     return GetHistory(message.what, topic, message.limit, tuple(message.events), message.before, request_id)
 
 

@@ -35,9 +35,13 @@ class MarketStore:
         self._kept_at = monotonic()
 
     def load(self, block: int) -> Market:
-        """The market as it was kept, at the block that it was kept of; where nothing is, an empty one at `block`."""
+        """The market as it was kept, at the block that it was kept of; where nothing is, an empty one at `block`.
+
+        That it began there is on record then: a crash before anything is kept does not make it begin again.
+        """
         head = self._state.get([_HEAD]).get(_HEAD)
         if head is None:
+            self._state.put([Entry(_HEAD, block, encode_head(block, {}))])
             return Market(self._network, self._settings, block)
         base, pools = decode_head(head)
         settings = self._settings

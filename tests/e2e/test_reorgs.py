@@ -18,7 +18,10 @@ def folded(messages: list[Message]) -> list[str]:
     held: dict[str, None] = {}
     for message in messages:
         for id_ in message.get("ids", []):
-            del held[id_]
+            if of_logs([id_]):
+                del held[id_]
+            else:
+                held.pop(id_, None)  # of prices in one message only the last is told
         held |= dict.fromkeys(event["id"] for event in message.get("events", []))
     return of_logs(held)
 

@@ -19,7 +19,7 @@ from chaincast.aws.lifecycle import Greet, parse_job
 from chaincast.batches import Batch
 from chaincast.errors import CodecError
 from chaincast.events import Event
-from chaincast.topics import chain_topics
+from chaincast.topics import alert_topics, chain_topics
 from functions.events import WebSocketEvent
 from tests.integration.helpers import Context, items
 
@@ -150,7 +150,9 @@ def past(count: int, kind: str = "trade", **fields: Any) -> None:
             id=f"anvil:{number}:00000000:0",
             kind=kind,
             timestamp=NOW,
-            topics=chain_topics(kind, "anvil", CONTRACT, TOKEN),
+            topics=alert_topics(str(fields["type"]), "anvil", TOKEN)
+            if kind == "alert"
+            else chain_topics(kind, "anvil", CONTRACT, TOKEN),
             data=data,
             block=number,
             tx_hash="0x00",
@@ -226,9 +228,52 @@ def test_new_tokens_come_from_the_networks_history() -> None:
     assert blocks_of(answer) == [3, 2]
 
 
+def test_a_token_is_told_as_it_stands() -> None:
+    connect()
+    message, ask = load("message"), {"type": "get", "network": "anvil", "token": TOKEN}
+    assert say(message, {**ask, "what": "price"})["event"] is None
+    assert say(message, {**ask, "what": "stats"})["stats"] == {"trades": 0, "as_of": None}
+    past(3)
+    past(5, "price", price_usd="1.5", trades=7, volume_24h="9", change_24h=1.5)
+    assert say(message, {**ask, "what": "price"})["event"]["block"] == 5
+    stats = say(message, {**ask, "what": "stats"})["stats"]
+    assert (stats["trades"], stats["price_usd"], stats["as_of"]) == (7, "1.5", NOW)
+    assert (stats["volume_24h"], stats["change_24h"]) == ("0", 0.0), "that day is over"
+    confirmed = say(message, {"type": "subscribe", "topics": [f"token:anvil:{TOKEN}", "token:anvil:*"]})
+    assert list(confirmed["now"]) == [f"token:anvil:{TOKEN}"]
+    now = confirmed["now"][f"token:anvil:{TOKEN}"]
+    assert (now["price"]["block"], now["latest_trade"]["block"]) == (5, 3)
+
+
+def test_a_contracts_events_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect()
+    past(30, "contract.event")
+    request = {"type": "get", "what": "stats", "network": "anvil", "contract": CONTRACT}
+    stats = say(load("message"), request)["stats"]
+    assert (stats["events"], stats["by_type"], stats["complete"]) == (30, {"Refunded": 10, "Paid": 20}, True)
+    assert (stats["events_24h"], stats["by_type_24h"], stats["first"], stats["last"]) == (0, {}, NOW, NOW)
+    monkeypatch.setattr("chaincast.act.MOST_COUNTED", 12)
+    stats = say(load("message"), request)["stats"]
+    assert (stats["events"], stats["complete"]) == (12, False)
+
+
+def test_alerts_are_kept_by_network_and_type() -> None:
+    connect()
+    past(2, "alert", type="rug")
+    ask = {"type": "get", "what": "alerts", "network": "anvil"}
+    assert blocks_of(say(load("message"), {**ask, "alert": "rug"})) == [2, 1]
+    assert say(load("message"), {**ask, "alert": "whale"})["events"] == []
+
+
 @pytest.mark.parametrize(
     ("fields", "code", "words"),
     [
+        ({"what": "price", "network": "anvil"}, "BAD_MESSAGE", "token is missing"),
+        ({"what": "stats", "network": "anvil"}, "BAD_MESSAGE", "token or contract is missing"),
+        ({"what": "stats", "network": "anvil", "token": TOKEN, "contract": TOKEN}, "BAD_MESSAGE", "are both given"),
+        ({"what": "stats", "network": "moon", "token": TOKEN}, "UNKNOWN_NETWORK", "'moon'"),
+        ({"what": "price", "network": "moon", "token": TOKEN}, "UNKNOWN_NETWORK", "'moon'"),
+        ({"what": "alerts", "network": "anvil"}, "BAD_MESSAGE", "alert is missing"),
         ({"what": "trades", "network": "anvil"}, "BAD_MESSAGE", "token is missing"),
         ({"what": "history", "network": "anvil"}, "BAD_MESSAGE", "contract is missing"),
         ({"what": "gossip", "network": "anvil"}, "BAD_MESSAGE", "what is 'gossip'"),

@@ -11,15 +11,21 @@ from chaincast.commands import (
     Command,
     Connected,
     GetHistory,
+    GetPrice,
+    GetStats,
     History,
     Outcome,
     Ping,
     Pong,
+    Price,
+    Stats,
     Subscribe,
     Subscribed,
+    TokenNow,
     Unsubscribe,
     Unsubscribed,
 )
+from chaincast.dialects.chaincast_v1_messages import _ABOUT
 from chaincast.errors import ClientError, Code
 from chaincast.events import Event
 from chaincast.topics import Topic
@@ -64,6 +70,19 @@ def topics(*texts: str) -> tuple[Topic, ...]:
         (
             {"type": "get", "what": "tokens", "network": "bsc", "before": "000000000007.000001.00"},
             GetHistory("tokens", topics("tokens:bsc")[0], 20, before="000000000007.000001.00"),
+        ),
+        (
+            {"type": "get", "what": "alerts", "network": "BSC", "alert": "Rug", "limit": 7},
+            GetHistory("alerts", topics("network:bsc")[0], 7, alert="rug"),
+        ),
+        ({"type": "get", "what": "price", "network": "bsc", "token": "0xAB"}, GetPrice("bsc", "0xab")),
+        (
+            {"type": "get", "what": "stats", "network": "bsc", "token": "0xAB", "id": 2},
+            GetStats(topics("token:bsc:0xab")[0], 2),
+        ),
+        (
+            {"type": "get", "what": "stats", "network": "bsc", "contract": "0xAB"},
+            GetStats(topics("contract:bsc:0xab")[0]),
         ),
         (
             {"type": "subscribe", "topics": ["tokens:bsc"], "since": "000000000007"},
@@ -176,8 +195,10 @@ json_values = st.recursive(
         optional={"id": json_values, "topics": st.lists(st.text()) | json_values, "since": json_values},
     )
     | st.fixed_dictionaries(
-        {"type": st.just("get"), "what": st.sampled_from(["trades", "history", "tokens"]), "network": st.text()},
-        optional={name: st.text() | json_values for name in ("token", "contract", "limit", "events", "before", "id")},
+        {"type": st.just("get"), "what": st.sampled_from(sorted(_ABOUT)), "network": st.text()},
+        optional={
+            name: st.text() | json_values for name in ("token", "contract", "alert", "limit", "events", "before", "id")
+        },
     )
 )
 def test_no_json_does_more_than_be_refused(message: dict[str, object]) -> None:
@@ -241,6 +262,26 @@ def test_the_past_is_told_in_the_same_words_as_the_news() -> None:
         "events": [json.loads(V1.event(event) or b"")] * 2,
     }
     assert told(History("tokens", (), None)) == {"type": "history", "what": "tokens", "before": None, "events": []}
+
+
+def test_how_a_token_stands_is_told_with_the_subscription_and_when_asked() -> None:
+    event = make_event(0)
+    as_told = json.loads(V1.event(event) or b"")
+    t = topics("token:bsc:0xab")
+    assert told(Subscribed(t, None, {"token:bsc:0xab": TokenNow(event, None)})) == {
+        "type": "subscribed",
+        "topics": ["token:bsc:0xab"],
+        "now": {"token:bsc:0xab": {"price": as_told, "latest_trade": None}},
+    }
+    answer = {"type": "price", "id": 1, "network": "bsc", "token": "0xab"}
+    assert told(Price("bsc", "0xab", event, 1)) == {**answer, "event": as_told}
+    assert told(Price("bsc", "0xab", None, 1)) == {**answer, "event": None}
+    assert told(Stats(t[0], {"trades": 3})) == {
+        "type": "stats",
+        "network": "bsc",
+        "token": "0xab",
+        "stats": {"trades": 3},
+    }
 
 
 def test_an_event_off_chain_has_no_place() -> None:

@@ -79,8 +79,8 @@ class Actor:
         self._past = past
         self._settings = settings
 
-    def act(self, command: Command, connection_id: str, dialect: str, now_ms: int) -> Outcome:
-        """The outcome of a command; what is not allowed is an outcome too."""
+    def act(self, command: Command, connection_id: str, dialect: str, now_ms: int, user: str = "") -> Outcome:
+        """The outcome of a command; what is not allowed is one, too. `user`: whose connection it is known to be."""
         try:
             match command:
                 case Ping(request_id):
@@ -89,7 +89,7 @@ class Actor:
                     self._subscriptions.remove(connection_id, [str(t) for t in topics])
                     return Unsubscribed(topics, request_id)
                 case Subscribe():
-                    return self._subscribe(command, connection_id, dialect, now_ms)
+                    return self._subscribe(command, connection_id, dialect, now_ms, user)
                 case GetHistory(what, topic, limit, names, before, request_id, alert):
                     self._check(topic)
                     kept_under = alerts_of(topic.scope, alert) if alert else str(topic)
@@ -104,13 +104,14 @@ class Actor:
         except ClientError as error:
             return error.with_request_id(command.request_id)
 
-    def _subscribe(self, command: Subscribe, connection_id: str, dialect: str, now_ms: int) -> Subscribed:
+    def _subscribe(self, command: Subscribe, connection_id: str, dialect: str, now_ms: int, user: str) -> Subscribed:
         since = command.since
         for topic in command.topics:
-            self._check(topic)
+            self._check(topic, user)
         if since:
             for source in since:
-                self._check_network(source, "since")
+                if source not in self._settings.sources:
+                    self._check_network(source, "since")
             self._resumption.check(since)
         self._subscriptions.add(
             connection_id,
@@ -146,11 +147,10 @@ class Actor:
                 break
         return contract_stats(found, before is None, now_ms)
 
-    def _check(self, topic: Topic) -> None:
-        if topic.is_private:
-            raise ClientError(
-                Code.PRIVATE_TOPIC, f"topic {str(topic)!r} is only for its own user, and this connection has none"
-            )
+    def _check(self, topic: Topic, user: str = "") -> None:
+        if topic.is_private and topic.scope != user:
+            this = f"this connection is {user!r}'s" if user else "this connection has none"
+            raise ClientError(Code.PRIVATE_TOPIC, f"topic {str(topic)!r} is only for its own user, and {this}")
         if topic.network is not None:
             self._check_network(topic.network, repr(str(topic)))
 

@@ -24,6 +24,13 @@ class Settings:
     message_bytes: int
     topics_per_message: int
     subscriptions_per_connection: int
+    app_sources: int = 1
+    log_seconds: int = 86_400
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every source there is: the networks, and those that backends publish to."""
+        return (*self.networks, *(f"app-{k}" for k in range(self.app_sources)))
 
     def to_json(self) -> str:
         return orjson.dumps(asdict(self)).decode()

@@ -47,6 +47,7 @@ FAMILIES: dict[str, Family] = {
         Family("price", "symbol", folds_case=False),
         Family("orderbook", "symbol", folds_case=False),
         Family("trade", "symbol", folds_case=False),
+        Family("events", "kind", "key", folds_case=False),
         Family("user", "id", folds_case=False, private=True),
         Family("orders", "id", folds_case=False, private=True),
         Family("portfolio", "id", folds_case=False, private=True),

@@ -5,7 +5,7 @@ Sources: API Gateway, "Working with WebSocket APIs" (integration request); Lambd
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Required, TypedDict
 
 
 class Identity(TypedDict):
@@ -36,6 +36,26 @@ class WebSocketAnswer(TypedDict, total=False):
     body: str
 
 
+class HttpContext(TypedDict, total=False):
+    requestId: str
+
+
+class HttpEvent(TypedDict, total=False):
+    """Of an HTTP API, payload format 2.0."""
+
+    routeKey: Required[str]
+    requestContext: HttpContext
+    headers: dict[str, str]
+    body: str | None
+    isBase64Encoded: bool
+
+
+class HttpAnswer(TypedDict):
+    statusCode: int
+    headers: dict[str, str]
+    body: str
+
+
 class SqsAttributes(TypedDict, total=False):
     MessageGroupId: str
     ApproximateReceiveCount: str
@@ -61,3 +81,30 @@ class SqsAnswer(TypedDict):
     """The records to be tried again; the rest is done."""
 
     batchItemFailures: list[SqsFailure]
+
+
+class KafkaRecord(TypedDict, total=False):
+    """`value` is base64. Source: Lambda, "Using Lambda with self-managed Apache Kafka"."""
+
+    topic: Required[str]
+    partition: Required[int]
+    offset: Required[int]
+    value: str | None
+
+
+class KafkaEvent(TypedDict, total=False):
+    """`records`: by topic and partition."""
+
+    eventSourceArn: str
+    bootstrapServers: str
+    records: Required[dict[str, list[KafkaRecord]]]
+
+
+class KafkaFailure(TypedDict):
+    itemIdentifier: dict[str, str | int]
+
+
+class KafkaAnswer(TypedDict):
+    """The messages from which on partitions are to be tried again."""
+
+    batchItemFailures: list[KafkaFailure]

@@ -58,7 +58,10 @@ management = ServiceClient(
 database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), QUERIES), endpoints.region(), "dynamodb")
 table = resources.name_of(resources.SUBSCRIPTIONS)
 deliverer = Deliverer(
-    Audience(database, table), HeldConnections(database, table), Gateway(management), settings.delivery_bytes
+    Audience(database, table, resources.name_of(resources.CONNECTIONS)),
+    HeldConnections(database, table),
+    Gateway(management),
+    settings.delivery_bytes,
 )
 
 

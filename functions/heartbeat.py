@@ -1,4 +1,4 @@
-"""Every five minutes: find connections that have been quiet and purge those that are gone.
+"""Every five minutes: purge quiet connections that are gone; queue what a publisher appended and did not live to queue.
 
 Whoever sent something lately is alive; only the quiet are asked after, so the work does not grow with all connections.
 """
@@ -13,8 +13,10 @@ from aws_lambda_powertools import Logger, Metrics
 
 from chaincast import dialects
 from chaincast.aws import clients, resources
+from chaincast.aws.appenders import make_appender
 from chaincast.aws.connections import Connections, slot
 from chaincast.aws.forget import Forgetter
+from chaincast.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -30,13 +32,15 @@ _THREADS = 16
 
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 forgetter = Forgetter.from_environment()
+settings = Settings.from_environment()
+appender = make_appender(settings)
 management = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, int]:
-    """What was found: `asked`, `gone`, and `left` = 1 if time ran out before the end."""
+    """What was found: `asked`, `gone`, `left` = 1 if time ran out before the end, `healed` batches."""
     now = int(time.time() * 1000)
     counts = {"asked": 0, "gone": 0, "left": 0}
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -50,6 +54,7 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
                 if len(window) == _THREADS * 4:
                     _ask(pool, window, now, counts)
             _ask(pool, window, now, counts)
+    counts["healed"] = sum(map(appender.heal, settings.sources[len(settings.networks) :]))
     logger.info("heartbeat", extra=counts)
     metrics.add_metric(name="ConnectionsPurged", unit="Count", value=counts["gone"])
     return counts

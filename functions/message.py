@@ -12,7 +12,7 @@ from chaincast import dialects
 from chaincast.act import Actor
 from chaincast.aws import clients, resources
 from chaincast.aws.checkpoint import newest
-from chaincast.aws.connections import Connections
+from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.log import LogReader
@@ -58,7 +58,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         if connection is None:
             raise ClientError(Code.NOT_CONNECTED, "this connection is not on record (any more): connect again")
         dialect = dialects.get(connection.dialect)
-        outcome = _outcome(dialect, connection_id, event, now)
+        outcome = _outcome(dialect, connection, event, now)
     except ClientError as error:
         outcome = error
     except Exception:
@@ -71,9 +71,9 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     return {"statusCode": 200, "body": dialect.outcome(outcome).decode()}
 
 
-def _outcome(dialect: Dialect, connection_id: str, event: WebSocketEvent, now: int) -> Outcome:
+def _outcome(dialect: Dialect, connection: Connection, event: WebSocketEvent, now: int) -> Outcome:
     command = dialect.decode(_body(event), settings.message_bytes, settings.topics_per_message)
-    return actor.act(command, connection_id, dialect.name, now)
+    return actor.act(command, connection.connection_id, dialect.name, now, connection.user)
 
 
 def _body(event: WebSocketEvent) -> bytes:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from infra.settings import ROOT, Switches
@@ -22,12 +24,14 @@ AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "sqs")
 _FORMAT = b"1"
 
 
-def code_directory() -> Path:
-    """The functions' own code, without caches; a few dozen small files."""
+def code_directory(kinds: Mapping[str, object]) -> Path:
+    """The functions' own code, without caches, and the schemas of a team's own kinds; a few dozen small files."""
     target = BUILD / "code"
     shutil.rmtree(target, ignore_errors=True)
     for package in CODE_PACKAGES:
         shutil.copytree(ROOT / package, target / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    if kinds:
+        (target / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
     return target
 
 

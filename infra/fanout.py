@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -56,7 +57,8 @@ class Fanout(Construct):
             "dynamodb:UpdateItem",
             *FORGET_SUBSCRIPTIONS,
         )
-        allow(self.function, [storage.connections.table_arn], *FORGET_CONNECTIONS)
+        # Scan: announcements reach every connection.
+        allow(self.function, [storage.connections.table_arn], "dynamodb:Scan", *FORGET_CONNECTIONS)
         allow(self.function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
         gateway.grant_manage(self.function, "POST")
         gateway.grant_manage(self.function, "DELETE")
@@ -65,3 +67,18 @@ class Fanout(Construct):
         )
         # When the number of shards changes, those who read subscriptions learn of it before those who write them.
         gateway.functions["message"].node.add_dependency(self.function)
+
+    def grant_append(self, function: lambda_.Function, storage: Storage) -> None:
+        """Let a function append to the Logs of app sources and queue what is there."""
+        allow(function, [storage.log.table_arn], "dynamodb:PutItem", "dynamodb:Query")
+        allow(function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
+        self.queue.grant(function, "sqs:SendMessage")
+
+    def heal_from(self, function: lambda_.Function, storage: Storage) -> None:
+        """Let a function queue what a publisher appended and did not live to queue."""
+        allow(function, [storage.log.table_arn], "dynamodb:Query")
+        allow(function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:UpdateItem")
+        self.queue.grant(function, "sqs:SendMessage")
+        function.add_environment("CHAINCAST_LOG_TABLE", storage.log.table_name)
+        function.add_environment("CHAINCAST_STATE_TABLE", storage.state.table_name)
+        function.add_environment("CHAINCAST_FANOUT_QUEUE_URL", self.queue.queue_url)

@@ -23,7 +23,7 @@ class FunctionFactory(Construct):
         self._settings = configuration["settings"]
         self.log_retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
         self._runtime = lambda_.Runtime(f"python{switches.python}", lambda_.RuntimeFamily.PYTHON)
-        self._code = lambda_.Code.from_asset(str(code_directory()))
+        self._code = lambda_.Code.from_asset(str(code_directory(configuration["publish"]["kinds"])))
         self._layer = lambda_.LayerVersion(
             self,
             "Packages",

@@ -28,11 +28,31 @@ class NetworkSettings(TypedDict):
     url_variable: str
 
 
+class PublishSettings(TypedDict):
+    auth: str
+    issuer: str
+    audience: list[str]
+    scope: str
+    kinds: dict[str, object]
+
+
+class KafkaSettings(TypedDict):
+    bootstrap_servers: list[str]
+    cluster_arn: str
+    secret: str
+    authentication: str
+    topics: list[str]
+    consumer_group: str
+    batch_size: int
+
+
 class Configuration(TypedDict):
     """The part of `python -m chaincast.config`'s output that the stack depends on."""
 
     networks: dict[str, NetworkSettings]
     retention: RetentionSettings
+    publish: PublishSettings
+    kafka: KafkaSettings
     settings: str
 
 

@@ -8,6 +8,8 @@ from constructs import Construct
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory
 from infra.gateway import Gateway
+from infra.http_api import HttpApi
+from infra.kafka import Kafka
 from infra.listener import Listener
 from infra.observability import Observability
 from infra.settings import Switches, read_configuration
@@ -33,6 +35,14 @@ class ChaincastStack(Stack):
             management_endpoint=switches.management_endpoint,
         )
         fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
+        publish = configuration["publish"]
+        http = None
+        if publish["auth"] != "off":
+            http = HttpApi(self, "Http", storage=storage, fanout=fanout, functions=functions, publish=publish)
+        settings, kafka = configuration["kafka"], None
+        if settings["bootstrap_servers"] or settings["cluster_arn"]:
+            kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=settings)
+        fanout.heal_from(gateway.functions["heartbeat"], storage)
         listener = Listener(
             self,
             "Listener",
@@ -46,12 +56,23 @@ class ChaincastStack(Stack):
         Observability(
             self,
             "Observability",
-            dead_letters={"Fanout": fanout.dlq, "Lifecycle": gateway.lifecycle_dlq},
+            dead_letters={
+                "Fanout": fanout.dlq,
+                "Lifecycle": gateway.lifecycle_dlq,
+                **({"Kafka": kafka.poison} if kafka else {}),
+            },
             fanout_queue=fanout.queue,
-            functions={**gateway.functions, "fanout": fanout.function},
+            functions={
+                **gateway.functions,
+                "fanout": fanout.function,
+                **({"http": http.function} if http else {}),
+                **({"kafka": kafka.function} if kafka else {}),
+            },
             networks=() if switches.local else tuple(configuration["networks"]),
         )
         CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
+        if http:
+            CfnOutput(self, "HttpUrl", value=http.url, description="what backends publish to: POST /publish")
         CfnOutput(self, "ApiId", value=gateway.api.api_id)
         CfnOutput(self, "ListenerRoleArn", value=listener.role.role_arn)
         for name, value in listener.environment.items():

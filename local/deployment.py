@@ -24,6 +24,8 @@ class Outputs:
 
     websocket_url: str
     api_id: str
+    http_url: str
+    """Of the HTTP API; empty where there is none."""
     listener_role_arn: str
     listener_environment: dict[str, str]
 
@@ -85,11 +87,17 @@ class Emulator:
             # AWS answers at {api}.execute-api.{region}.amazonaws.com; MiniStack at a path of its port.
             websocket_url=f"ws://127.0.0.1:{self.port}/_aws/execute-api/{api_id}/{stage}",
             api_id=api_id,
+            http_url=self._http_url(values.get("HttpUrl", "")),
             listener_role_arn=values["ListenerRoleArn"],
             listener_environment={
                 f"CHAINCAST_{n}": values["".join(p.capitalize() for p in n.split("_"))] for n in names
             },
         )
+
+    def _http_url(self, url: str) -> str:
+        """Where MiniStack answers for an HTTP API's default stage."""
+        api_id = url.partition("://")[2].partition(".")[0]
+        return f"{self.endpoint}/_aws/execute-api/{api_id}/$default" if api_id else ""
 
     def _cdk(self, step: str, cwd: Path, *arguments: str) -> None:
         context = {

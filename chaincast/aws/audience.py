@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from chaincast.aws import everyone
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.query import Item, Partition
 from chaincast.fanout.plan import Plan, View
@@ -21,11 +22,12 @@ _AHEAD = 4
 
 
 class Audience:
-    """Reads the Subscriptions table."""
+    """Reads the Subscriptions table, and for `system` the Connections table."""
 
-    def __init__(self, client: ServiceClient, table: str) -> None:
+    def __init__(self, client: ServiceClient, table: str, connections: str) -> None:
         self._client = client
         self._table = table
+        self._connections = connections
         self.requests = 0
         """Queries made so far, the basis of the bill."""
 
@@ -37,6 +39,10 @@ class Audience:
             for topic in plan.topics
             for key, shared in worker.partitions(topic)
         ]
+        if everyone.TOPIC in plan.topics:
+            readers.append(
+                _Reader(everyone.Everyone(self._client, self._connections, worker), plan, everyone.TOPIC, None)
+            )
         views: dict[str, View] = {}
         behind = readers
         try:
@@ -63,7 +69,7 @@ class Audience:
 class _Reader:
     """One partition's rows, as views of the plan."""
 
-    def __init__(self, partition: Partition, plan: Plan, topic: str, worker: Worker | None) -> None:
+    def __init__(self, partition: Partition | everyone.Everyone, plan: Plan, topic: str, worker: Worker | None) -> None:
         self._partition = partition
         self._plan = plan
         self._mask = plan.topics[topic]

@@ -29,13 +29,14 @@ _GRACE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What is known of a connection. `connected_at` in ms."""
+    """What is known of a connection. `connected_at` in ms; `user`: whose it is, empty while nobody has said so."""
 
     connection_id: str
     dialect: str
     source_ip: str
     origin: str
     connected_at: int
+    user: str = ""
 
 
 def slot(now_ms: int) -> int:
@@ -70,6 +71,7 @@ class Connections:
                 "beat": {"S": beat(connection.dialect, bucket)},
                 "seen": {"N": str(slot(now))},
                 "expires_at": {"N": str(now // 1000 + MAX_SECONDS + _GRACE_SECONDS)},
+                **({"user": {"S": connection.user}} if connection.user else {}),
             },
         )
 
@@ -95,6 +97,7 @@ class Connections:
             source_ip=item["source_ip"]["S"],
             origin=item["origin"]["S"],
             connected_at=int(item["connected_at"]["N"]),
+            user=item["user"]["S"] if "user" in item else "",
         )
 
     def exists(self, connection_id: str) -> bool:

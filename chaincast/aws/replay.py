@@ -9,6 +9,7 @@ from itertools import islice
 from time import monotonic
 
 from chaincast import dialects
+from chaincast.aws import everyone
 from chaincast.aws.gateway import Gateway
 from chaincast.aws.holds import HoldLifted, Holds, Place
 from chaincast.aws.lifecycle import Replay
@@ -103,7 +104,7 @@ class Replayer:
             if complete:
                 break
             await asyncio.sleep(_PAUSE)
-        return topics
+        return {**topics, everyone.TOPIC: None}  # which nobody need subscribe to
 
     def _read(self) -> list[Batch]:
         """The next batches, the last of them with all its parts."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from chaincast.config.model import Config
-from chaincast.config.network import FOLDER
+from chaincast.config.section import FOLDER
 from chaincast.errors import ConfigError
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\]#]+?)\s*\]\]?\s*(#.*)?$")

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
+from chaincast.config.publish import Kafka, Publish
 from chaincast.config.section import Section
 from chaincast.settings import Settings
 
@@ -49,6 +50,8 @@ class Config(Section):
     limits: Limits = Limits()
     fanout: Fanout = Fanout()
     retention: Retention = Retention()
+    publish: Publish = Publish()
+    kafka: Kafka = Kafka()
 
     @field_validator("networks", mode="before")
     @classmethod
@@ -74,4 +77,6 @@ class Config(Section):
             message_bytes=self.limits.message_bytes,
             topics_per_message=self.limits.topics_per_message,
             subscriptions_per_connection=self.limits.subscriptions_per_connection,
+            app_sources=self.publish.sources,
+            log_seconds=self.retention.log_hours * 3600,
         )

@@ -10,16 +10,13 @@ from typing import Annotated, Literal, TypeAlias, Union
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
 from chaincast.config.market import Alerts
-from chaincast.config.section import Section
+from chaincast.config.section import FOLDER, Section
 
 NETWORK_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 RPC_URL = re.compile(r"(https?|wss?)://[^\s,]+")
 _EVM = re.compile(r"0x[0-9a-fA-F]{40}")
 _STACKS = re.compile(r"S[0-9A-Z]{20,41}\.[a-zA-Z][a-zA-Z0-9-]{0,39}")
 ANY_ADDRESS = "*"
-
-FOLDER = "folder"
-"""Key of the validation context: the folder that file names in the configuration are relative to."""
 
 
 def url_variable(network: str) -> str:

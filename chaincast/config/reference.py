@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Limits, Retention
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
+from chaincast.config.publish import Kafka, Publish
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[networks.NAME]", Network),
@@ -18,12 +20,14 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[limits]", Limits),
     ("[fanout]", Fanout),
     ("[retention]", Retention),
+    ("[publish]", Publish),
+    ("[kafka]", Kafka),
 )
 
 
 def markdown() -> str:
     """One table per section: key, default, allowed range, meaning."""
-    assert set(Config.model_fields) == {"networks", "limits", "fanout", "retention"}
+    assert set(Config.model_fields) == {"networks", "limits", "fanout", "retention", "publish", "kafka"}
     tables = []
     for title, model in SECTIONS:
         rows = [
@@ -53,7 +57,9 @@ def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "[]"
+        return f"[{', '.join(_toml(item) for item in value)}]"
+    if isinstance(value, dict) or value is PydanticUndefined:
+        return "{}"
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 

@@ -7,3 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+FOLDER = "folder"
+"""Key of the validation context: the folder that file names in the configuration are relative to."""

@@ -10,6 +10,8 @@ from typing import Any, Self, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from chaincast.topics import Topic
+
 Message: TypeAlias = dict[str, Any]  # a chaincast.v1 message
 
 SECONDS = 30.0
@@ -67,7 +69,7 @@ class Client:
         """Subscribe and wait for the confirmation."""
         await self.send({"type": "subscribe", "id": topics[0], "topics": topics})
         answer = await self.message("subscribed", id=topics[0])
-        assert answer["topics"] == [t.lower() for t in topics]
+        assert answer["topics"] == [str(Topic.parse(t)) for t in topics]
 
     @property
     def events(self) -> list[Message]:

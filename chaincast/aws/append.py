@@ -1,0 +1,171 @@
+"""Appending to the Log of an app source, from any number of functions at once, and queueing in its order.
+
+Who appends batch n has taken the number from State in the same transaction. Before n is queued, everything before it
+is: from the Log, if somebody else has appended it and has not queued it (yet, or ever). Who queues what twice is undone
+by the queue, which drops repeats for five minutes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from random import uniform
+from typing import TYPE_CHECKING
+
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
+from chaincast.batches import Batch, split_batch
+from chaincast.errors import ChaincastError
+from chaincast.events import Event
+from chaincast.fanout.sharding import Sharding, decode_sharding
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+_ATTEMPTS = 40
+"""Some five seconds: of publishers at once, one is first each time."""
+
+_PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16)
+_REFUSED = "ConditionalCheckFailed"
+
+
+class Repeated(ChaincastError):
+    """What the transaction should remember is remembered already: all of it was done before."""
+
+
+class Busy(ChaincastError):
+    """Others kept appending first; try again."""
+
+
+@dataclass(slots=True)
+class _End:
+    """Where a source's Log ends, as far as is known: `seq` appended, `queued` queued."""
+
+    seq: int
+    queued: int
+    sharding: Sharding
+
+
+class Appender:
+    """Appends to app sources. Blocking; for one thread."""
+
+    def __init__(self, client: DynamoDBClient, state: str, log: Log, queue: FanoutQueue, shards: int) -> None:
+        self._client = client
+        self._state = state
+        self._log = log
+        self._queue = queue
+        self._shards = shards
+        self._ends: dict[str, _End] = {}
+
+    def append(
+        self, events: Mapping[str, Sequence[Event]], now_ms: int, remember: TransactWriteItemTypeDef | None = None
+    ) -> dict[str, int]:
+        """Append a batch to each source, all or none, and queue them; their numbers.
+
+        `remember` is written with them. Raises `Repeated` if its condition fails, `Busy`.
+        """
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                time.sleep(uniform(0, 1) * _PAUSES[min(attempt, len(_PAUSES)) - 1])  # noqa: S311 - jitter, no secret
+            ends = {source: self._ends.get(source) or self._read(source) for source in events}
+            batches = {
+                source: Batch(source=source, seq=end.seq + 1, timestamp=now_ms, events=tuple(events[source]))
+                for source, end in ends.items()
+            }
+            if self._write(batches, remember):
+                for source, batch in batches.items():
+                    ends[source].seq = batch.seq
+                    self._ends[source] = ends[source]
+                    self._queue_up(source, batch)
+                return {source: batch.seq for source, batch in batches.items()}
+            self._ends.clear()
+        raise Busy(f"{', '.join(events)}: others appended first, {_ATTEMPTS} times in a row")
+
+    def heal(self, source: str) -> int:
+        """Queue what somebody appended and then did not queue; how many batches that were."""
+        end = self._ends[source] = self._read(source)
+        left = end.seq - end.queued
+        if left:
+            self._queue_up(source, None)
+        return left
+
+    def _write(self, batches: Mapping[str, Batch], remember: TransactWriteItemTypeDef | None) -> bool:
+        """Whether every batch got its number. Raises `Repeated`."""
+        writes: list[TransactWriteItemTypeDef] = [] if remember is None else [remember]
+        for source, batch in batches.items():
+            writes.append(self._take(source, batch.seq))
+            writes += [self._log.append(part) for part in split_batch(batch)]
+        try:
+            self._client.transact_write_items(TransactItems=writes)
+        except self._client.exceptions.TransactionCanceledException as error:
+            reasons = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
+            if remember is not None and reasons and reasons[0] == _REFUSED:
+                raise Repeated("the idempotency key was used before") from None
+            if "ValidationError" in reasons:
+                raise
+            return False
+        return True
+
+    def _take(self, source: str, seq: int) -> TransactWriteItemTypeDef:
+        free = "attribute_not_exists(seq)" if seq == 1 else "seq = :before"
+        values: dict[str, AttributeValueTypeDef] = {":seq": {"N": str(seq)}, ":none": {"N": "0"}}
+        if seq > 1:
+            values[":before"] = {"N": str(seq - 1)}
+        return {
+            "Update": {
+                "TableName": self._state,
+                "Key": _key(source),
+                "UpdateExpression": "SET seq = :seq, queued = if_not_exists(queued, :none)",
+                "ConditionExpression": free,
+                "ExpressionAttributeValues": values,
+            }
+        }
+
+    def _queue_up(self, source: str, batch: Batch | None) -> None:
+        """Queue all there is up to the end; `batch` is the last of it, if it is at hand."""
+        end = self._ends[source]
+        if batch is not None and end.queued < batch.seq - 1:
+            end.queued = max(end.queued, self._read(source).queued)  # somebody else may be done meanwhile
+        if batch is not None and end.queued >= batch.seq - 1:
+            parts = split_batch(batch)
+        else:
+            parts = [part for part in self._log.after(source, end.queued) if part.seq <= end.seq]
+        workers = end.sharding.workers(time.time())
+        for part in parts:
+            self._queue.send(part, workers)
+        self._mark(source, end.seq)
+        end.queued = end.seq
+
+    def _mark(self, source: str, seq: int) -> None:
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):  # others are further
+            self._client.update_item(
+                TableName=self._state,
+                Key=_key(source),
+                UpdateExpression="SET queued = :q",
+                ConditionExpression="queued < :q",
+                ExpressionAttributeValues={":q": {"N": str(seq)}},
+            )
+
+    def _read(self, source: str) -> _End:
+        item = self._client.get_item(TableName=self._state, Key=_key(source), ConsistentRead=True).get("Item", {})
+        known = decode_sharding(item["sharding"]["S"]) if "sharding" in item else Sharding(self._shards)
+        sharding = known.changed(self._shards, 0, time.time()).switched()
+        if "sharding" not in item or sharding.encode() != item["sharding"]["S"]:
+            self._remember(source, sharding)
+        return _End(int(item.get("seq", {"N": "0"})["N"]), int(item.get("queued", {"N": "0"})["N"]), sharding)
+
+    def _remember(self, source: str, sharding: Sharding) -> None:
+        """Those who subscribed under a former S are looked for there, too, until they are gone."""
+        self._client.update_item(
+            TableName=self._state,
+            Key=_key(source),
+            UpdateExpression="SET sharding = :s",
+            ExpressionAttributeValues={":s": {"S": sharding.encode()}},
+        )
+
+
+def _key(source: str) -> dict[str, AttributeValueTypeDef]:
+    return {"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}}

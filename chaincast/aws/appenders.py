@@ -1,0 +1,17 @@
+"""Making what appends to app sources, from a function's settings and environment."""
+
+from __future__ import annotations
+
+from chaincast.aws import clients, resources
+from chaincast.aws.append import Appender
+from chaincast.aws.log import Log
+from chaincast.aws.queue import FanoutQueue
+from chaincast.settings import Settings
+
+
+def make_appender(settings: Settings) -> Appender:
+    """What appends to app sources."""
+    database = clients.dynamodb()
+    log = Log(database, resources.name_of(resources.LOG), settings.log_seconds)
+    queue = FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE))
+    return Appender(database, resources.name_of(resources.STATE), log, queue, settings.shards)

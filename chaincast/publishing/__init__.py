@@ -1,0 +1,1 @@
+"""What backends publish: reading their messages, and turning them into events. Pure."""

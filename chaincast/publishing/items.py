@@ -1,0 +1,131 @@
+"""From a publisher's items to events: each is judged by itself, and says where it belongs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+from zlib import crc32
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
+
+from chaincast.errors import ClientError, Code
+from chaincast.events import Event
+from chaincast.publishing.kinds import Kinds, Shape
+from chaincast.topics import ANY, Topic
+
+MAX_ITEMS = 500
+MAX_ITEM_BYTES = 100_000
+"""Of one item's JSON: a message to a client has at most 128 KB."""
+
+_CLOCK_SKEW_MS = 86_400_000
+EVERYBODY = "all"
+"""The key of a team's own event that names no symbol: it goes to `events:{kind}:all`."""
+
+
+class Metadata(BaseModel):
+    """Carried through to clients; `traceId` into the logs as well."""
+
+    model_config = ConfigDict(extra="forbid")
+    priority: Annotated[StrictStr, Field(pattern="^(low|medium|high)$")] | None = None
+    source: Annotated[StrictStr, Field(max_length=128)] | None = None
+    traceId: Annotated[StrictStr, Field(max_length=128)] | None = None
+    version: Annotated[StrictStr, Field(max_length=64)] | None = None
+
+
+class Item(BaseModel):
+    """One event, as a backend publishes it. `timestamp` (ms) is when it happened; now, if it is left out."""
+
+    model_config = ConfigDict(extra="forbid")
+    kind: Annotated[StrictStr, Field(max_length=64)]
+    data: dict[str, Any]
+    symbol: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
+    userId: Annotated[StrictStr, Field(min_length=1, max_length=128)] | None = None
+    timestamp: Annotated[StrictInt, Field(ge=0)] | None = None
+    metadata: Metadata | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An item that will be told: its events (a user's trade is two), in the source that they go to."""
+
+    source: str
+    events: tuple[Event, ...]
+    trace_id: str | None
+
+
+class Reader:
+    """Reads items for one deployment. `sources`: how many app sources there are."""
+
+    def __init__(self, kinds: Kinds, sources: int) -> None:
+        self._kinds = kinds
+        self._sources = sources
+
+    def read(self, named: Sequence[tuple[str, object]], now_ms: int) -> list[Accepted | ClientError]:
+        """What becomes of each item. The name that goes with it makes its id: the same again for a repeat."""
+        return [self._read(document, name, now_ms) for name, document in named]
+
+    def _read(self, document: object, unique: str, now_ms: int) -> Accepted | ClientError:
+        try:
+            item = self._item(document)
+            shape = self._kinds.shape(item.kind, private=item.userId is not None)
+            self._kinds.check(item.kind, item.data)
+            return self._accepted(item, shape, unique, now_ms)
+        except ClientError as error:
+            return error
+
+    def _item(self, document: object) -> Item:
+        if not isinstance(document, dict):
+            raise ClientError(Code.BAD_MESSAGE, f"an item is an object, not {document!r:.60}")
+        size = len(orjson.dumps(document))
+        if size > MAX_ITEM_BYTES:
+            raise ClientError(Code.TOO_LARGE, f"an item has {size} bytes; at most {MAX_ITEM_BYTES}")
+        try:
+            return Item.model_validate(document)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            where = ".".join(str(p) for p in first["loc"])
+            given = "" if first["type"] == "missing" else f" is {first['input']!r:.60}"
+            raise ClientError(Code.BAD_MESSAGE, f"{where}{given}: {first['msg']}") from None
+
+    def _accepted(self, item: Item, shape: Shape, unique: str, now_ms: int) -> Accepted:
+        if shape.needs and getattr(item, shape.needs) is None:
+            raise ClientError(Code.BAD_MESSAGE, f"{item.kind}: {shape.needs} is missing: of which {shape.needs}?")
+        timestamp = now_ms if item.timestamp is None else item.timestamp
+        if timestamp > now_ms + _CLOCK_SKEW_MS:
+            raise ClientError(Code.BAD_MESSAGE, f"timestamp {timestamp} is over a day ahead; it is in ms since 1970")
+        for name in ("symbol", "userId"):
+            if getattr(item, name) == ANY:
+                raise ClientError(Code.BAD_TOPIC, f"{name} is '*': an event is about one, name it")
+        names = {"kind": item.kind, "symbol": item.symbol or EVERYBODY, "userId": item.userId or ""}
+        topics = tuple(str(Topic.parse(topic.format(**names))) for topic in shape.topics)
+        key = item.userId if shape.needs == "userId" else item.symbol
+        source = self.source_of(key or "")
+        data: dict[str, Any] = {**item.data}
+        if item.symbol is not None:
+            data["symbol"] = item.symbol
+        if item.metadata is not None:
+            data["metadata"] = item.metadata.model_dump(exclude_none=True)
+        digest = hashlib.sha256(unique.encode()).hexdigest()[:20]
+        event = Event(
+            id=f"{source}:{digest}",
+            kind=item.kind,
+            timestamp=timestamp,
+            topics=topics,
+            data=data,
+            conflation_key=f"{item.kind} {item.symbol}" if shape.latest_only else None,
+        )
+        events = (event, _personal(event, item.userId)) if item.kind == "trade" and item.userId else (event,)
+        return Accepted(source, events, item.metadata.traceId if item.metadata else None)
+
+    def source_of(self, key: str) -> str:
+        """The app source of a symbol or user: what is about one is in order."""
+        return f"app-{crc32(key.encode()) % self._sources}"
+
+
+def _personal(event: Event, user: str) -> Event:
+    """A user's own trade, for him alone."""
+    topic = str(Topic.parse(f"user:{user}"))
+    return replace(event, id=f"{event.id}:1", topics=(topic,), data={**event.data, "personal": True})

@@ -1,0 +1,103 @@
+"""Kafka topics (MSK or brokers of one's own): their messages are published like any backend's.
+
+What cannot be published, as it is not JSON or not what its kind wants, goes to a queue of poisoned messages with the
+cause, and is done with. What fails for another reason is handed back, from the first of its partition on, and comes
+again. Ids follow from topic, partition and offset: a message that comes again is told with the same id.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from typing import TYPE_CHECKING, TypeAlias
+
+import orjson
+from aws_lambda_powertools import Logger, Metrics
+
+from chaincast.aws import clients, resources
+from chaincast.aws.intakes import make_intake
+from chaincast.errors import ClientError, Code
+from chaincast.publishing.items import MAX_ITEMS
+from chaincast.publishing.kafka import item_of
+from chaincast.settings import Settings
+from functions.events import KafkaAnswer, KafkaEvent, KafkaRecord
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger(service="kafka")
+metrics = Metrics(namespace="Chaincast", service="kafka")
+
+intake = make_intake(Settings.from_environment())
+
+Named: TypeAlias = tuple[str, object]
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: KafkaEvent, context: LambdaContext) -> KafkaAnswer:
+    cluster = event.get("eventSourceArn") or event.get("bootstrapServers", "")
+    failures: list[KafkaRecord] = []
+    published = poisoned = 0
+    for records in event["records"].values():
+        for start in range(0, len(records), MAX_ITEMS):
+            chunk = records[start : start + MAX_ITEMS]
+            try:
+                bad = _publish(cluster, chunk)
+            except Exception as error:  # whatever it is, the messages come again
+                logger.exception("messages handed back", extra={"messages": len(records) - start, "error": str(error)})
+                failures.append(chunk[0])
+                break
+            published += len(chunk) - bad
+            poisoned += bad
+    metrics.add_metric(name="EventsPublished", unit="Count", value=published)
+    metrics.add_metric(name="MessagesPoisoned", unit="Count", value=poisoned)
+    metrics.add_metric(name="PartitionsHandedBack", unit="Count", value=len(failures))
+    return {"batchItemFailures": [{"itemIdentifier": _identifier(record)} for record in failures]}
+
+
+def _publish(cluster: str, records: list[KafkaRecord]) -> int:
+    """Publish what can be published; how many messages cannot. Raises whatever went wrong otherwise."""
+    named: list[tuple[KafkaRecord, Named]] = []
+    bad: list[tuple[KafkaRecord, ClientError]] = []
+    for record in records:
+        name = f"kafka/{cluster}/{record['topic']}/{record['partition']}/{record['offset']}"
+        try:
+            named.append((record, (name, item_of(record["topic"], b64decode(record.get("value") or "")))))
+        except ClientError as error:
+            bad.append((record, error))
+    if named:
+        first, last = named[0][0], named[-1][0]
+        key = f"kafka/{first['topic']}-{first['partition']}/{first['offset']}-{last['offset']}"[-256:]
+        answer = _take([item for _, item in named], key)
+        for (record, _), result in zip(named, answer, strict=True):
+            if isinstance(result, ClientError):
+                bad.append((record, result))
+    for record, cause in bad:
+        _poison(cluster, record, cause)
+    return len(bad)
+
+
+def _take(named: list[Named], key: str) -> list[ClientError | None]:
+    """What is wrong with each item, if anything."""
+    now = int(time.time() * 1000)
+    try:
+        answer = intake.take(named, key, now)
+    except ClientError:
+        # The same offsets with other messages: the topic was made anew. Ids tell repeats.
+        answer = intake.take(named, None, now)
+    logger.info("published", accepted=answer.accepted, repeated=answer.repeated, trace_ids=answer.trace_ids[:20])
+    return [ClientError(Code(r["code"]), r["message"]) if "code" in r else None for r in answer.results]
+
+
+def _poison(cluster: str, record: KafkaRecord, error: ClientError) -> None:
+    place = {"cluster": cluster, "topic": record["topic"], "partition": record["partition"], "offset": record["offset"]}
+    logger.warning("message poisoned", extra={**place, "code": error.code.value, "error": error.message})
+    value = record.get("value") or ""
+    cause = {"code": error.code.value, "message": error.message}
+    body = orjson.dumps({**place, "cause": cause, "value": value[:700_000], "truncated": len(value) > 700_000})
+    clients.sqs().send_message(QueueUrl=resources.name_of(resources.POISON_QUEUE), MessageBody=body.decode())
+
+
+def _identifier(record: KafkaRecord) -> dict[str, str | int]:
+    return {"partition": f"{record['topic']}-{record['partition']}", "offset": record["offset"]}

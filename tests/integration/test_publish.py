@@ -1,0 +1,213 @@
+"""Publishing: `functions/http.py` as a fresh execution environment runs it, on moto."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from types import ModuleType
+from typing import Any, TypeAlias
+
+import pytest
+from botocore.client import BaseClient
+
+from chaincast.aws import clients, resources
+from chaincast.aws.append import Appender
+from chaincast.aws.appenders import make_appender
+from chaincast.aws.queue import FanoutQueue
+from chaincast.batches import Batch
+from chaincast.events import Event
+from chaincast.settings import Settings
+from chaincast.shards import Worker
+from tests.integration.helpers import Context, items, logged, take_batches
+
+Answer: TypeAlias = dict[str, Any]  # parsed JSON
+
+PRICE = {"kind": "price", "symbol": "BTC", "data": {"price": 1.5}, "metadata": {"traceId": "trace-7"}}
+NOW = 1_700_000_000_000
+
+
+@pytest.fixture
+def http() -> Iterator[ModuleType]:
+    sys.modules.pop("functions.http", None)
+    yield importlib.import_module("functions.http")
+    sys.modules.pop("functions.http", None)
+
+
+def post(http: ModuleType, body: object, key: str | None = None, **extra: object) -> tuple[int, Answer]:
+    text = body if isinstance(body, str) else json.dumps(body)
+    headers = {} if key is None else {"idempotency-key": key}
+    event = {"routeKey": "POST /publish", "requestContext": {"requestId": "r"}, "headers": headers, "body": text}
+    answer = http.handler({**event, **extra}, Context())
+    assert answer["headers"]["content-type"] == "application/json"
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def event(i: int) -> Event:
+    return Event(id=f"app-0:{i}", kind="price", timestamp=NOW, topics=("price:BTC",), data={"n": i})
+
+
+def test_what_is_published_is_in_the_log_and_queued(http: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
+    status, answer = post(http, PRICE)
+    assert (status, answer["accepted"]) == (200, 1)
+    (result,) = answer["results"]
+    assert (result["source"], result["cursor"]) == ("app-0", "000000000001")
+    (batch,) = logged()
+    (told,) = batch.events
+    assert (told.id, told.topics, told.data["price"]) == (result["id"], ("price:BTC",), 1.5)
+    assert take_batches() == [batch]
+    assert [record.__dict__.get("trace_ids") for record in caplog.records] == [("trace-7",)]
+
+
+def test_many_are_answered_one_by_one(http: ModuleType) -> None:
+    status, answer = post(http, [PRICE, {**PRICE, "kind": "gossip"}, PRICE])
+    assert (status, answer["accepted"]) == (207, 2)
+    assert [result.get("code") for result in answer["results"]] == [None, "UNKNOWN_TYPE", None]
+    assert [len(batch.events) for batch in logged()] == [2]
+    status, answer = post(http, [{**PRICE, "kind": "gossip"}])
+    assert (status, answer["accepted"], len(logged())) == (400, 0, 1)
+
+
+def test_a_repeat_with_the_same_key_changes_nothing(http: ModuleType) -> None:
+    _, first = post(http, [PRICE, PRICE], "key-1")
+    status, second = post(http, [PRICE, PRICE], "key-1")
+    assert (status, second["repeated"]) == (200, True)
+    assert [r["id"] for r in second["results"]] == [r["id"] for r in first["results"]]
+    assert len(logged()) == 1
+    assert len(take_batches()) == 1
+    status, answer = post(http, [PRICE], "key-1")
+    assert (status, answer["code"]) == (409, "KEY_REUSED")
+    assert post(http, [PRICE], "key-2")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        ("{", 400, "BAD_JSON"),
+        ("", 400, "BAD_JSON"),
+        ([], 413, "TOO_MANY_EVENTS"),
+        ([PRICE] * 501, 413, "TOO_MANY_EVENTS"),
+        ('"' + "x" * 1_000_001 + '"', 413, "TOO_LARGE"),
+    ],
+)
+def test_a_body_that_cannot_be_used_is_refused(http: ModuleType, body: object, status: int, code: str) -> None:
+    found, answer = post(http, body)
+    assert (found, answer["code"]) == (status, code)
+    assert logged() == []
+
+
+def test_other_bodies_keys_and_routes(http: ModuleType) -> None:
+    encoded = b64encode(json.dumps(PRICE).encode()).decode()
+    assert post(http, encoded, isBase64Encoded=True)[0] == 200
+    assert post(http, PRICE, "k" * 257)[1]["code"] == "BAD_MESSAGE"
+    assert post(http, PRICE, routeKey="GET /nowhere")[0] == 404
+
+
+def test_a_fault_is_no_crash_and_tells_nothing(http: ModuleType) -> None:
+    clients.dynamodb().delete_table(TableName=resources.STATE.lower())
+    status, answer = post(http, PRICE)
+    assert (status, answer["code"]) == (500, "INTERNAL")
+    assert "ResourceNotFound" not in answer["message"]
+
+
+class Dying(FanoutQueue):
+    """A queue that a publisher does not live to reach."""
+
+    def send(self, batch: Batch, workers: object) -> None:
+        raise SystemExit
+
+
+def dying_appender(settings: Settings) -> Appender:
+    appender = make_appender(settings)
+    appender._queue = Dying(clients.sqs(), "nowhere")
+    return appender
+
+
+def test_what_a_publisher_did_not_live_to_queue_is_queued_by_the_next(settings: Settings) -> None:
+    make_appender(settings).append({"app-0": [event(1)]}, NOW)
+    for i in (2, 3):
+        with pytest.raises(SystemExit):
+            dying_appender(settings).append({"app-0": [event(i)]}, NOW)
+    make_appender(settings).append({"app-0": [event(4)]}, NOW)
+    batches = take_batches()
+    assert [batch.seq for batch in batches] == [1, 2, 3, 4]
+    assert batches == logged()
+
+
+def test_and_by_the_heartbeat_if_nobody_comes(settings: Settings) -> None:
+    with pytest.raises(SystemExit):
+        dying_appender(settings).append({"app-0": [event(1)]}, NOW)
+    assert take_batches() == []
+    assert make_appender(settings).heal("app-0") == 1
+    assert [batch.seq for batch in take_batches()] == [1]
+    assert make_appender(settings).heal("app-0") == 0
+
+
+def test_a_repeat_after_such_a_death_queues_it(http: ModuleType, settings: Settings) -> None:
+    http.intake._appender = dying_appender(settings)
+    with pytest.raises(SystemExit):
+        post(http, PRICE, "key-1")
+    http.intake._appender = make_appender(settings)
+    assert post(http, PRICE, "key-1")[1]["repeated"]
+    assert [batch.seq for batch in take_batches()] == [1]
+
+
+@pytest.fixture
+def one_call_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """moto is not made for threads; what is tested is how calls of several publishers mix, not what goes on in one."""
+    lock, call = threading.Lock(), BaseClient._make_api_call  # type: ignore[attr-defined]  # botocore's one way out
+
+    def locked(self: BaseClient, *arguments: object) -> object:
+        with lock:
+            return call(self, *arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", locked)
+
+
+@pytest.mark.usefixtures("one_call_at_a_time")
+def test_publishers_at_once_each_get_a_number_and_the_queue_has_their_order(settings: Settings) -> None:
+    gate = threading.Barrier(4)
+
+    def publish(worker: int) -> None:
+        appender = make_appender(settings)
+        gate.wait()
+        for i in range(8):
+            appender.append({"app-0": [event(worker * 100 + i)]}, NOW)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(publish, range(4)))
+    batches = logged()
+    assert [batch.seq for batch in batches] == list(range(1, 33))
+    for worker in range(4):
+        mine = [e.data["n"] for batch in batches for e in batch.events if int(str(e.data["n"])) // 100 == worker]
+        assert mine == [worker * 100 + i for i in range(8)]
+    # moto's deduplication is AWS's: what two publishers queued is there once.
+    assert [batch.seq for batch in take_batches()] == list(range(1, 33))
+
+
+def test_several_sources_are_appended_to_all_or_none(settings: Settings) -> None:
+    appender = make_appender(settings)
+    other = make_appender(settings)
+    assert appender.append({"app-0": [event(1)], "app-1": [event(2)]}, NOW) == {"app-0": 1, "app-1": 1}
+    other.append({"app-1": [event(3)]}, NOW)
+    assert appender.append({"app-0": [event(4)], "app-1": [event(5)]}, NOW) == {"app-0": 2, "app-1": 3}
+    assert len([item for item in items(resources.LOG) if item["source"]["S"] == "app-1"]) == 3
+
+
+def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(settings: Settings) -> None:
+    make_appender(settings).append({"app-0": [event(1)]}, NOW)
+    sent: list[list[Worker]] = []
+
+    class Recording(FanoutQueue):
+        def send(self, batch: Batch, workers: Any) -> None:
+            sent.append(list(workers))
+
+    appender = make_appender(replace(settings, shards=2))
+    appender._queue = Recording(clients.sqs(), "nowhere")
+    appender.append({"app-0": [event(2)]}, NOW)
+    assert [(w.shards, w.shard, w.readable) for w in sent[0]] == [(2, 0, (1, 2)), (2, 1, (1, 2))]

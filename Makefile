@@ -60,7 +60,9 @@ bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARG
 	$(BIN)/python -m benchmarks.backfill $(ARGS)
 	$(BIN)/python -m benchmarks.lag $(ARGS)
 	$(BIN)/python -m benchmarks.memory $(ARGS)
+	$(BIN)/python -m benchmarks.market $(ARGS)
 	$(BIN)/python -m benchmarks.latency $(ARGS)
+	$(BIN)/python -m benchmarks.publishing $(ARGS)
 
 contracts: setup ## compile contracts/*.sol
 	node contracts/compile.mjs

@@ -8,6 +8,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 
@@ -65,7 +66,20 @@ class Batch:
 
 def encode_batch(batch: Batch) -> bytes:
     """The batch as compressed JSON, for the Log and the queue."""
-    document = {
+    return zlib.compress(orjson.dumps(document_of(batch)), 6)
+
+
+def decode_batch(data: bytes) -> Batch:
+    """The batch of `encode_batch`. Raises `CodecError` on damage or another version's format."""
+    try:
+        return batch_of(orjson.loads(zlib.decompress(data)))
+    except (zlib.error, ValueError) as error:
+        raise CodecError(f"not a batch: {error}") from error
+
+
+def document_of(batch: Batch) -> dict[str, object]:
+    """The batch as JSON."""
+    return {
         "v": FORMAT,
         "source": batch.source,
         "seq": batch.seq,
@@ -77,20 +91,18 @@ def encode_batch(batch: Batch) -> bytes:
         "retracted": batch.retracted,
         "events": batch.events,
     }
-    return zlib.compress(orjson.dumps(document), 6)
 
 
-def decode_batch(data: bytes) -> Batch:
-    """The batch of `encode_batch`. Raises `CodecError` on damage or another version's format."""
+def batch_of(document: dict[str, Any]) -> Batch:
+    """The batch of `document_of`. Raises `CodecError`."""
     try:
-        document = orjson.loads(zlib.decompress(data))
         version = document.pop("v")
         if version != FORMAT:
             raise CodecError(f"batch has format {version!r}; this version reads {FORMAT}")
         events = tuple(event_of(e) for e in document.pop("events"))
         retracted = tuple(Retraction(r["id"], tuple(r["topics"])) for r in document.pop("retracted"))
         return Batch(events=events, retracted=retracted, **document)
-    except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"not a batch: {error}") from error
 
 

@@ -11,6 +11,7 @@ from constructs import Construct
 
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory
+from infra.nag import acknowledge
 from infra.settings import KafkaSettings
 from infra.storage import Storage
 
@@ -36,6 +37,9 @@ class Kafka(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.poison = sqs.Queue(self, "Poison", enforce_ssl=True, retention_period=Duration.days(14))
+        acknowledge(
+            self.poison, "SQS3", "It is where messages end that cannot be published: the function puts them there."
+        )
         self.function = functions.make(
             self,
             "Function",

@@ -46,6 +46,11 @@ class KafkaSettings(TypedDict):
     batch_size: int
 
 
+class AuditSettings(TypedDict):
+    enabled: bool
+    keep_days: int
+
+
 class Configuration(TypedDict):
     """The part of `python -m chaincast.config`'s output that the stack depends on."""
 
@@ -53,6 +58,7 @@ class Configuration(TypedDict):
     retention: RetentionSettings
     publish: PublishSettings
     kafka: KafkaSettings
+    audit: AuditSettings
     settings: str
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
+from infra.audit import Audit
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory
 from infra.gateway import Gateway
@@ -42,6 +43,13 @@ class ChaincastStack(Stack):
         settings, kafka = configuration["kafka"], None
         if settings["bootstrap_servers"] or settings["cluster_arn"]:
             kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=settings)
+        removal_policy = RemovalPolicy.DESTROY if switches.local else RemovalPolicy.RETAIN
+        auditing, audit = configuration["audit"], None
+        if auditing["enabled"]:
+            audit = Audit(
+                self, "Audit", storage=storage, functions=functions, settings=auditing, removal_policy=removal_policy
+            )
+            CfnOutput(self, "ArchiveBucket", value=audit.bucket.bucket_name, description="chaincast replay s3://…")
         fanout.heal_from(gateway.functions["heartbeat"], storage)
         listener = Listener(
             self,
@@ -53,6 +61,13 @@ class ChaincastStack(Stack):
             log_retention=functions.log_retention,
             local=switches.local,
         )
+        deployed = {**gateway.functions, "fanout": fanout.function}
+        if http:
+            deployed["http"] = http.function
+        if audit:
+            deployed["archive"] = audit.function
+        if kafka:
+            deployed["kafka"] = kafka.function
         Observability(
             self,
             "Observability",
@@ -62,12 +77,7 @@ class ChaincastStack(Stack):
                 **({"Kafka": kafka.poison} if kafka else {}),
             },
             fanout_queue=fanout.queue,
-            functions={
-                **gateway.functions,
-                "fanout": fanout.function,
-                **({"http": http.function} if http else {}),
-                **({"kafka": kafka.function} if kafka else {}),
-            },
+            functions=deployed,
             networks=() if switches.local else tuple(configuration["networks"]),
         )
         CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from local import dev, tail
+from local import dev, replay, tail
 from local.tools import StepFailed
 
 DEFAULT_PORT = 4566
@@ -52,4 +52,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="one event a line, for pipes")
     command.add_argument("--count", type=int, metavar="N", help="end after N events")
     command.set_defaults(run=tail.run)
+
+    command = commands.add_parser("replay", help="tell again what was archived, in the running stack")
+    command.add_argument("archive", help="a folder of the archive's files, one file, or s3://BUCKET")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the running stack (%(default)s)")
+    command.add_argument("--source", help="only this source's")
+    command.add_argument("--after", default="", metavar="CURSOR", help="only what came after this cursor")
+    command.add_argument(
+        "--speed", type=float, default=0.0, help="1: as it happened, 10: ten times as fast, 0: at once"
+    )
+    command.set_defaults(run=replay.run)
     return parser

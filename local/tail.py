@@ -138,15 +138,30 @@ def _row(event: Event, source: str) -> list[str | Text]:
 
 def _what(kind: str, data: Event) -> Text:
     if kind == "trade":
-        native, tokens = int(data["native_amount"]) / 1e18, int(data["token_amount"]) / 1e18
-        colour = "green" if data["side"] == "buy" else "red"
-        text = Text(f"{data['side']:<4}", style=colour)
-        return text.append(f" {tokens:>16,.0f} for {native:>10.4f}  at {float(data['price']):.3e}", style="default")
+        bought, paid, unit = _amounts(data)
+        text = Text(f"{data['side']:<4}", style="green" if data["side"] == "buy" else "red")
+        price = "" if data.get("price") is None else f"  at {float(data['price']):.3e}"
+        return text.append(f" {bought:>16,.0f} for {paid:>10.4f}{_printable(unit)}{price}", style="default")
+    if kind == "price" and "change_24h" in data:
+        change = "" if data["change_24h"] is None else f"  {data['change_24h']:+.1f} % in 24 h"
+        return Text(f"{float(data['price'] or 0):.3e}{change}")
+    if kind == "alert":
+        return Text(_printable(str(data["message"])), style="red" if data["severity"] == "critical" else "yellow")
     if kind == "token.created":
         return Text(f"“{_printable(str(data['name']))}” by {data['creator']}")
     return Text(
         _printable(" ".join(f"{name}={value}" for name, value in data.items() if name not in ("name", "symbol")))
     )
+
+
+def _amounts(trade: Event) -> tuple[float, float, str]:
+    """What was traded and what for, in whole units, and of what: on a curve, in a pair, or as a backend published."""
+    if "native_amount" in trade:
+        return int(trade["token_amount"]) / 1e18, int(trade["native_amount"]) / 1e18, ""
+    if "quote_amount" in trade:
+        tokens = int(trade["token_amount"]) / 10 ** (trade["token_decimals"] or 0)
+        return tokens, int(trade["quote_amount"]) / 10 ** (trade["quote_decimals"] or 0), f" {trade['quote_symbol']}"
+    return float(trade["amount"]), float(trade["amount"]) * float(trade["price"]), ""
 
 
 def _printable(text: str) -> str:

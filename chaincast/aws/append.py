@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import uniform
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch, split_batch
 from chaincast.errors import ChaincastError
-from chaincast.events import Event
 from chaincast.fanout.sharding import Sharding, decode_sharding
 
 if TYPE_CHECKING:
@@ -60,21 +59,17 @@ class Appender:
         self._shards = shards
         self._ends: dict[str, _End] = {}
 
-    def append(
-        self, events: Mapping[str, Sequence[Event]], now_ms: int, remember: TransactWriteItemTypeDef | None = None
-    ) -> dict[str, int]:
-        """Append a batch to each source, all or none, and queue them; their numbers.
+    def append(self, drafts: Sequence[Batch], remember: TransactWriteItemTypeDef | None = None) -> dict[str, int]:
+        """Append batches, each of another source, all or none, and queue them; the numbers that they get.
 
         `remember` is written with them. Raises `Repeated` if its condition fails, `Busy`.
         """
+        sources = [draft.source for draft in drafts]
         for attempt in range(_ATTEMPTS):
             if attempt:
                 time.sleep(uniform(0, 1) * _PAUSES[min(attempt, len(_PAUSES)) - 1])  # noqa: S311 - jitter, no secret
-            ends = {source: self._ends.get(source) or self._read(source) for source in events}
-            batches = {
-                source: Batch(source=source, seq=end.seq + 1, timestamp=now_ms, events=tuple(events[source]))
-                for source, end in ends.items()
-            }
+            ends = {source: self._ends.get(source) or self._read(source) for source in sources}
+            batches = {draft.source: replace(draft, seq=ends[draft.source].seq + 1) for draft in drafts}
             if self._write(batches, remember):
                 for source, batch in batches.items():
                     ends[source].seq = batch.seq
@@ -82,7 +77,7 @@ class Appender:
                     self._queue_up(source, batch)
                 return {source: batch.seq for source, batch in batches.items()}
             self._ends.clear()
-        raise Busy(f"{', '.join(events)}: others appended first, {_ATTEMPTS} times in a row")
+        raise Busy(f"{', '.join(sources)}: others appended first, {_ATTEMPTS} times in a row")
 
     def heal(self, source: str) -> int:
         """Queue what somebody appended and then did not queue; how many batches that were."""

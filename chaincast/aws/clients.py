@@ -11,6 +11,7 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sqs import SQSClient
 
 _CONFIG = Config(
@@ -35,6 +36,12 @@ def dynamodb() -> DynamoDBClient:
 def sqs() -> SQSClient:
     """The process's SQS client."""
     return boto3.client("sqs", config=_CONFIG)
+
+
+@cache
+def s3() -> S3Client:
+    """The process's S3 client."""
+    return boto3.client("s3", config=_CONFIG)
 
 
 @cache

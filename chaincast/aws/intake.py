@@ -11,6 +11,7 @@ from uuid import uuid4
 import orjson
 
 from chaincast.aws.append import Appender, Repeated
+from chaincast.batches import Batch
 from chaincast.cursors import format_cursor
 from chaincast.errors import ClientError, Code
 from chaincast.events import Event
@@ -75,7 +76,8 @@ class Intake:
         digest = hashlib.sha256(orjson.dumps(named, option=orjson.OPT_SORT_KEYS)).hexdigest()
         try:
             remember = None if key is None else self._remember(key, digest, now_ms)
-            cursors = self._appender.append(events, now_ms, remember)
+            drafts = [Batch(source=s, seq=0, timestamp=now_ms, events=tuple(es)) for s, es in events.items()]
+            cursors = self._appender.append(drafts, remember)
         except Repeated:
             assert key is not None
             self._check_same(key, digest)

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
-from chaincast.config.publish import Kafka, Publish
+from chaincast.config.publish import Audit, Kafka, Publish
 from chaincast.config.section import Section
 from chaincast.settings import Settings
 
@@ -52,6 +52,7 @@ class Config(Section):
     retention: Retention = Retention()
     publish: Publish = Publish()
     kafka: Kafka = Kafka()
+    audit: Audit = Audit()
 
     @field_validator("networks", mode="before")
     @classmethod

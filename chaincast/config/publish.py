@@ -92,3 +92,10 @@ class Kafka(Section):
         if wrong := [s for s in self.bootstrap_servers if not re.fullmatch(r"[A-Za-z0-9.-]+:\d{1,5}", s)]:
             raise ValueError(f"bootstrap_servers: {wrong[0]!r} is not host:port")
         return self
+
+
+class Audit(Section):
+    """The archive of everything that was told, in S3."""
+
+    enabled: bool = Field(False, description="whether every source's Log is copied to a bucket, every five minutes")
+    keep_days: Annotated[int, Field(ge=0, le=36_500)] = Field(0, description="how long it is kept there; 0: for good")

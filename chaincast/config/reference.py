@@ -10,7 +10,7 @@ from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Limits, Retention
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
-from chaincast.config.publish import Kafka, Publish
+from chaincast.config.publish import Audit, Kafka, Publish
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[networks.NAME]", Network),
@@ -22,12 +22,13 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[retention]", Retention),
     ("[publish]", Publish),
     ("[kafka]", Kafka),
+    ("[audit]", Audit),
 )
 
 
 def markdown() -> str:
     """One table per section: key, default, allowed range, meaning."""
-    assert set(Config.model_fields) == {"networks", "limits", "fanout", "retention", "publish", "kafka"}
+    assert set(Config.model_fields) == {"networks", "limits", "fanout", "retention", "publish", "kafka", "audit"}
     tables = []
     for title, model in SECTIONS:
         rows = [

@@ -130,7 +130,13 @@ def test_who_may_not_publish_is_refused(stack: LocalStack, monkeypatch: pytest.M
     with refused.value:
         assert refused.value.code == 403
     if stack.options.auth:
-        iam = boto3.client("iam", endpoint_url=stack.emulator.endpoint, region_name=REGION)
+        iam = boto3.client(
+            "iam",
+            endpoint_url=stack.emulator.endpoint,
+            region_name=REGION,
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+        )
         iam.create_user(UserName="stranger")
         key = iam.create_access_key(UserName="stranger")["AccessKey"]
         with (

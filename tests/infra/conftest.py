@@ -27,6 +27,24 @@ address = "0x00000000000000000000000000000000000000aa"
 
 [networks.base]
 rpc_secret = "chaincast/rpc#base"
+
+[kafka]
+bootstrap_servers = ["broker.example:9092"]
+secret = "chaincast/kafka"
+topics = ["price.updates", "trade.notifications"]
+
+[audit]
+enabled = true
+keep_days = 400
+"""
+
+JWT = """
+[publish]
+auth = "jwt"
+issuer = "https://issuer.example"
+audience = ["backends"]
+scope = "events/write"
+kinds."game.scored" = { type = "object" }
 """
 
 
@@ -51,12 +69,16 @@ def read_template(output: Path) -> Template:
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The production assembly, of the project's own configuration with one network added."""
-    config = ROOT / ".build" / "test-chaincast.toml"
+    """The production assembly, of the project's own configuration with networks and Kafka added."""
+    return _assembled(tmp_path_factory.mktemp("assembly"), NETWORK)
+
+
+def _assembled(output: Path, added: str, **context: str) -> Path:
+    config = ROOT / ".build" / f"test-{output.name}.toml"
     config.parent.mkdir(exist_ok=True)
-    config.write_text((ROOT / "chaincast.toml").read_text() + NETWORK)
-    output = tmp_path_factory.mktemp("assembly")
-    done = synthesize(output, config=os.path.relpath(config, ROOT))
+    config.write_text((ROOT / "chaincast.toml").read_text() + added)
+    done = synthesize(output, config=os.path.relpath(config, ROOT), **context)
+    config.unlink()
     assert done.returncode == 0, done.stderr + done.stdout
     return output
 
@@ -68,7 +90,11 @@ def template(assembly: Path) -> Template:
 
 @pytest.fixture(scope="session")
 def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    output = tmp_path_factory.mktemp("local")
-    done = synthesize(output, local="true", python="3.11", management_endpoint="http://127.0.0.1:1/{api}/{stage}")
-    assert done.returncode == 0, done.stderr + done.stdout
-    return read_template(output)
+    switches = {"local": "true", "python": "3.11", "management_endpoint": "http://127.0.0.1:1/{api}/{stage}"}
+    return read_template(_assembled(tmp_path_factory.mktemp("local"), NETWORK, **switches))
+
+
+@pytest.fixture(scope="session")
+def jwt_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """Of a stack whose publishers have tokens, and a kind of their own."""
+    return read_template(_assembled(tmp_path_factory.mktemp("jwt"), JWT))

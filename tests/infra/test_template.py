@@ -14,7 +14,7 @@ from infra.gateway import MESSAGE_ROUTES
 from tests.infra.conftest import Resource, Template, synthesize
 from tests.integration.conftest import TABLES
 
-FUNCTIONS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "fanout"}
+FUNCTIONS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "fanout", "http", "kafka", "archive"}
 
 
 ELF_AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00"
@@ -96,8 +96,14 @@ def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) ->
 def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: Template, name: str) -> None:
     root = Path(__file__).parents[2]
     sources = [root / "functions" / f"{name}.py"]
-    if "Forgetter" in sources[0].read_text():
-        sources.append(root / "chaincast" / "aws" / "forget.py")
+    made_by = {
+        "Forgetter": "forget",
+        "make_appender": "appenders",
+        "make_intake": "intakes",
+        "make_intake(": "appenders",
+    }
+    text = sources[0].read_text()
+    sources += [root / "chaincast" / "aws" / f"{module}.py" for word, module in made_by.items() if word in text]
     asked = {
         getattr(resources, constant)
         for source in sources
@@ -110,11 +116,11 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
 
 
 def test_the_route_is_chosen_by_type_and_answers_go_back(template: Template) -> None:
-    api = next(iter(of_type(template, "AWS::ApiGatewayV2::Api").values()))
-    assert api["ProtocolType"] == "WEBSOCKET"
+    apis = {api["ProtocolType"]: api for api in of_type(template, "AWS::ApiGatewayV2::Api").values()}
+    api = apis["WEBSOCKET"]
     assert api["RouteSelectionExpression"] == "$request.body.type"
     routes = {r["RouteKey"]: r for r in of_type(template, "AWS::ApiGatewayV2::Route").values()}
-    assert set(routes) == {"$connect", "$disconnect", *MESSAGE_ROUTES}
+    assert set(routes) == {"$connect", "$disconnect", *MESSAGE_ROUTES, "POST /publish"}
     answering = {key for key, route in routes.items() if route.get("RouteResponseSelectionExpression") == "$default"}
     assert answering == set(MESSAGE_ROUTES)
     assert len(of_type(template, "AWS::ApiGatewayV2::RouteResponse")) == len(MESSAGE_ROUTES)
@@ -137,7 +143,7 @@ def test_the_fanout_queue_keeps_order_and_its_dead_letters_too(template: Templat
 
 def test_event_sources_report_partial_failures(template: Template) -> None:
     mappings = of_type(template, "AWS::Lambda::EventSourceMapping").values()
-    assert len(mappings) == 2
+    assert len(mappings) == 4
     assert all(m["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for m in mappings)
 
 
@@ -165,9 +171,28 @@ EXPECTED_ACTIONS = {
     "GatewayHeartbeat": {
         "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
+        "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:UpdateItem",
         "execute-api:ManageConnections",
+        "sqs:SendMessage",
+    },
+    "HttpFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "sqs:SendMessage",
+    },
+    "AuditFunction": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "s3:PutObject"},
+    "KafkaFunction": {
+        "dynamodb:GetItem",
+        "dynamodb:PutItem",
+        "dynamodb:Query",
+        "dynamodb:UpdateItem",
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:GetSecretValue",
+        "sqs:SendMessage",
     },
     "FanoutFunction": {
         "dynamodb:BatchGetItem",
@@ -175,6 +200,7 @@ EXPECTED_ACTIONS = {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",
+        "dynamodb:Scan",
         "dynamodb:UpdateItem",
         "execute-api:ManageConnections",
     },
@@ -205,6 +231,42 @@ def test_a_role_may_do_just_what_its_code_does(template: Template, role: str) ->
     if role in ("GatewayLifecycle", "FanoutFunction"):
         expected = expected | QUEUE_CONSUMER
     assert actions(template, role) == expected
+
+
+def test_only_who_is_allowed_to_may_publish(template: Template, jwt_template: Template) -> None:
+    def route(of: Template) -> Resource:
+        return next(r for r in of_type(of, "AWS::ApiGatewayV2::Route").values() if r["RouteKey"] == "POST /publish")
+
+    assert route(template)["AuthorizationType"] == "AWS_IAM"
+    guarded = route(jwt_template)
+    assert (guarded["AuthorizationType"], guarded["AuthorizationScopes"]) == ("JWT", ["events/write"])
+    (authorizer,) = of_type(jwt_template, "AWS::ApiGatewayV2::Authorizer").values()
+    assert authorizer["JwtConfiguration"] == {"Issuer": "https://issuer.example", "Audience": ["backends"]}
+
+
+def test_kafka_is_read_with_partial_failures_and_only_when_it_is_configured(
+    template: Template, jwt_template: Template
+) -> None:
+    found = [m for m in of_type(template, "AWS::Lambda::EventSourceMapping").values() if "Topics" in m]
+    assert sorted(m["Topics"][0] for m in found) == ["price.updates", "trade.notifications"]
+    for mapping in found:
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert mapping["ProvisionedPollerConfig"] == {"MinimumPollers": 1, "MaximumPollers": 4}
+        assert mapping["SelfManagedEventSource"]["Endpoints"]["KafkaBootstrapServers"] == ["broker.example:9092"]
+        assert mapping["SourceAccessConfigurations"][0]["Type"] == "SASL_SCRAM_512_AUTH"
+    assert "kafka" not in functions(jwt_template)
+
+
+def test_the_archive_is_private_encrypted_kept_and_only_there_when_asked_for(
+    template: Template, jwt_template: Template
+) -> None:
+    (bucket,) = of_type(template, "AWS::S3::Bucket").values()
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["LifecycleConfiguration"]["Rules"][0]["ExpirationInDays"] == 400
+    (name,) = of_type(template, "AWS::S3::Bucket")
+    assert template["Resources"][name]["DeletionPolicy"] == "Retain"
+    assert of_type(jwt_template, "AWS::S3::Bucket") == {}
 
 
 def test_readers_of_subscriptions_and_queue_are_updated_before_their_writers(template: Template) -> None:
@@ -306,7 +368,7 @@ def test_assets_hold_packages_for_arm64_and_only_the_services_that_are_called(as
     assert len(binaries) > 3
     assert {binary.read_bytes()[:20] for binary in binaries} == {ELF_AARCH64}
     services = {d.name for d in (layers[0] / "python" / "botocore" / "data").iterdir() if d.is_dir()}
-    assert services == {"apigatewaymanagementapi", "dynamodb", "sqs"}
+    assert services == {"apigatewaymanagementapi", "dynamodb", "s3", "sqs"}
     code = next(d for d in assembly.glob("asset.*") if (d / "functions").is_dir())
     assert {p.name for p in code.iterdir()} == {"chaincast", "functions"}
     assert list(code.rglob("*.pyc")) == []

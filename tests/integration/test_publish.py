@@ -52,6 +52,10 @@ def event(i: int) -> Event:
     return Event(id=f"app-0:{i}", kind="price", timestamp=NOW, topics=("price:BTC",), data={"n": i})
 
 
+def draft(told: Event, source: str = "app-0") -> Batch:
+    return Batch(source=source, seq=0, timestamp=NOW, events=(told,))
+
+
 def test_what_is_published_is_in_the_log_and_queued(http: ModuleType, caplog: pytest.LogCaptureFixture) -> None:
     status, answer = post(http, PRICE)
     assert (status, answer["accepted"]) == (200, 1)
@@ -129,11 +133,11 @@ def dying_appender(settings: Settings) -> Appender:
 
 
 def test_what_a_publisher_did_not_live_to_queue_is_queued_by_the_next(settings: Settings) -> None:
-    make_appender(settings).append({"app-0": [event(1)]}, NOW)
+    make_appender(settings).append([draft(event(1))])
     for i in (2, 3):
         with pytest.raises(SystemExit):
-            dying_appender(settings).append({"app-0": [event(i)]}, NOW)
-    make_appender(settings).append({"app-0": [event(4)]}, NOW)
+            dying_appender(settings).append([draft(event(i))])
+    make_appender(settings).append([draft(event(4))])
     batches = take_batches()
     assert [batch.seq for batch in batches] == [1, 2, 3, 4]
     assert batches == logged()
@@ -141,7 +145,7 @@ def test_what_a_publisher_did_not_live_to_queue_is_queued_by_the_next(settings: 
 
 def test_and_by_the_heartbeat_if_nobody_comes(settings: Settings) -> None:
     with pytest.raises(SystemExit):
-        dying_appender(settings).append({"app-0": [event(1)]}, NOW)
+        dying_appender(settings).append([draft(event(1))])
     assert take_batches() == []
     assert make_appender(settings).heal("app-0") == 1
     assert [batch.seq for batch in take_batches()] == [1]
@@ -177,7 +181,7 @@ def test_publishers_at_once_each_get_a_number_and_the_queue_has_their_order(sett
         appender = make_appender(settings)
         gate.wait()
         for i in range(8):
-            appender.append({"app-0": [event(worker * 100 + i)]}, NOW)
+            appender.append([draft(event(worker * 100 + i))])
 
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(publish, range(4)))
@@ -193,14 +197,14 @@ def test_publishers_at_once_each_get_a_number_and_the_queue_has_their_order(sett
 def test_several_sources_are_appended_to_all_or_none(settings: Settings) -> None:
     appender = make_appender(settings)
     other = make_appender(settings)
-    assert appender.append({"app-0": [event(1)], "app-1": [event(2)]}, NOW) == {"app-0": 1, "app-1": 1}
-    other.append({"app-1": [event(3)]}, NOW)
-    assert appender.append({"app-0": [event(4)], "app-1": [event(5)]}, NOW) == {"app-0": 2, "app-1": 3}
+    assert appender.append([draft(event(1)), draft(event(2), "app-1")]) == {"app-0": 1, "app-1": 1}
+    other.append([draft(event(3), "app-1")])
+    assert appender.append([draft(event(4)), draft(event(5), "app-1")]) == {"app-0": 2, "app-1": 3}
     assert len([item for item in items(resources.LOG) if item["source"]["S"] == "app-1"]) == 3
 
 
 def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(settings: Settings) -> None:
-    make_appender(settings).append({"app-0": [event(1)]}, NOW)
+    make_appender(settings).append([draft(event(1))])
     sent: list[list[Worker]] = []
 
     class Recording(FanoutQueue):
@@ -209,5 +213,5 @@ def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(se
 
     appender = make_appender(replace(settings, shards=2))
     appender._queue = Recording(clients.sqs(), "nowhere")
-    appender.append({"app-0": [event(2)]}, NOW)
+    appender.append([draft(event(2))])
     assert [(w.shards, w.shard, w.readable) for w in sent[0]] == [(2, 0, (1, 2)), (2, 1, (1, 2))]

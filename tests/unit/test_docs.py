@@ -17,6 +17,7 @@ RUN_BY = {
     "make tail ARGS=\"--topic 'trades:*:*'\"": "tests/e2e/test_command_line.py",
     'make dev ARGS="--rpc wss://your-provider.example/bsc-testnet"': "tests/e2e/test_own_node.py",
     "make setup": ".ci/run",
+    ".venv/bin/chaincast replay s3://your-archive-bucket": "tests/e2e/test_replay.py",
     "node_modules/.bin/cdk bootstrap": "local/deployment.py",
     "node_modules/.bin/cdk deploy": "local/deployment.py",
 }

@@ -1,0 +1,42 @@
+"""Every five minutes, where auditing is on: what is new in every source's Log goes to S3."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger, Metrics
+
+from chaincast.aws import clients, resources
+from chaincast.aws.archive import Archiver, Overtaken
+from chaincast.aws.log import LogReader
+from chaincast.settings import Settings
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+logger = Logger(service="archive")
+metrics = Metrics(namespace="Chaincast", service="archive")
+
+settings = Settings.from_environment()
+archiver = Archiver(
+    clients.dynamodb(),
+    resources.name_of(resources.STATE),
+    LogReader(clients.dynamodb(), resources.name_of(resources.LOG)),
+    clients.s3(),
+    resources.name_of(resources.ARCHIVE_BUCKET),
+)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+def handler(event: object, context: LambdaContext) -> dict[str, int]:
+    """How many batches of each source went to the archive."""
+    archived: dict[str, int] = {}
+    for source in settings.sources:
+        try:
+            archived[source] = archiver.archive(source)
+        except Overtaken as error:
+            logger.warning("left to another", error=str(error))
+    logger.info("archived", extra={"batches": archived})
+    metrics.add_metric(name="BatchesArchived", unit="Count", value=sum(archived.values()))
+    return archived

@@ -1,0 +1,103 @@
+"""The audit archive: `functions/archive.py` on moto, and what `chaincast replay` reads."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+
+from chaincast import archive
+from chaincast.aws import clients, resources
+from chaincast.aws.appenders import make_appender
+from chaincast.aws.archive import Overtaken
+from chaincast.batches import Batch, Retraction
+from chaincast.errors import CodecError
+from chaincast.settings import Settings
+from tests.factories import make_batch, make_event
+from tests.integration.helpers import Context, logged
+
+BUCKET = "archive"
+
+
+@pytest.fixture
+def archiving(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setenv(resources.ARCHIVE_BUCKET, BUCKET)
+    clients.s3.cache_clear()
+    clients.s3().create_bucket(Bucket=BUCKET)
+    sys.modules.pop("functions.archive", None)
+    yield importlib.import_module("functions.archive")
+    sys.modules.pop("functions.archive", None)
+    clients.s3.cache_clear()
+
+
+def files() -> dict[str, bytes]:
+    listed = clients.s3().list_objects_v2(Bucket=BUCKET).get("Contents", [])
+    return {i["Key"]: clients.s3().get_object(Bucket=BUCKET, Key=i["Key"])["Body"].read() for i in listed}
+
+
+def append(settings: Settings, count: int, source: str = "anvil") -> None:
+    appender = make_appender(settings)
+    for _ in range(count):
+        appender.append([replace(make_batch(make_event(0), make_event(1)), source=source, seq=0)])
+
+
+def test_what_is_new_is_archived_once(archiving: ModuleType, settings: Settings) -> None:
+    append(settings, 3)
+    append(settings, 1, "app-0")
+    assert archiving.handler({}, Context()) == {"anvil": 3, "app-0": 1}
+    assert archiving.handler({}, Context()) == {"anvil": 0, "app-0": 0}
+    append(settings, 2)
+    assert archiving.handler({}, Context()) == {"anvil": 2, "app-0": 0}
+    found = files()
+    assert list(found) == [
+        "source=anvil/date=2023-11-14/000000000001-000000000003.jsonl.gz",
+        "source=anvil/date=2023-11-14/000000000004-000000000005.jsonl.gz",
+        "source=app-0/date=2023-11-14/000000000001-000000000001.jsonl.gz",
+    ]
+    read = [batch for data in found.values() for batch in archive.decode(data)]
+    assert read == [*(b for b in logged() if b.source == "anvil"), *(b for b in logged() if b.source == "app-0")]
+    line = json.loads(gzip.decompress(found["source=app-0/date=2023-11-14/000000000001-000000000001.jsonl.gz"]))
+    assert line["events"][0]["kind"] == "trade"
+
+
+def test_long_stretches_are_several_files(
+    archiving: ModuleType, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaincast.aws.archive.MOST_EVENTS", 4)
+    append(settings, 5)
+    archiving.handler({}, Context())
+    assert [len(archive.decode(data)) for data in files().values()] == [2, 2, 1]
+
+
+def test_two_at_once_do_not_both_move_on(archiving: ModuleType, settings: Settings) -> None:
+    append(settings, 2)
+    archiver = archiving.archiver
+    mark = archiver._mark
+
+    def overtaken(source: str) -> int:
+        before: int = mark(source)
+        archiver._mark = mark
+        archiver.archive(source)
+        return before
+
+    archiver._mark = overtaken
+    with pytest.raises(Overtaken):
+        archiver.archive("anvil")
+    assert [len(archive.decode(data)) for data in files().values()] == [2]
+
+
+def test_a_file_is_the_same_bytes_for_the_same_batches_and_damage_is_named() -> None:
+    batch = make_batch(make_event(0), retracted=(Retraction("anvil:1:00000000:0", ("network:anvil",)),))
+    batches: list[Batch] = [batch, replace(batch, seq=batch.seq + 1, events=())]
+    assert archive.encode(batches) == archive.encode(batches)
+    assert archive.decode(archive.encode(batches)) == batches
+    for damaged in (b"", b"nonsense", archive.encode(batches)[:-5], gzip.compress(b"{}\n"), gzip.compress(b"[1]\n")):
+        with pytest.raises(CodecError) as error:
+            archive.decode(damaged)
+        assert str(error.value)

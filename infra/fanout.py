@@ -68,6 +68,14 @@ class Fanout(Construct):
         # When the number of shards changes, those who read subscriptions learn of it before those who write them.
         gateway.functions["message"].node.add_dependency(self.function)
 
+    def append_environment(self, storage: Storage) -> dict[str, str]:
+        """What a function must know to append to the Logs of app sources."""
+        return {
+            "CHAINCAST_LOG_TABLE": storage.log.table_name,
+            "CHAINCAST_STATE_TABLE": storage.state.table_name,
+            "CHAINCAST_FANOUT_QUEUE_URL": self.queue.queue_url,
+        }
+
     def grant_append(self, function: lambda_.Function, storage: Storage) -> None:
         """Let a function append to the Logs of app sources and queue what is there."""
         allow(function, [storage.log.table_arn], "dynamodb:PutItem", "dynamodb:Query")
@@ -79,6 +87,5 @@ class Fanout(Construct):
         allow(function, [storage.log.table_arn], "dynamodb:Query")
         allow(function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:UpdateItem")
         self.queue.grant(function, "sqs:SendMessage")
-        function.add_environment("CHAINCAST_LOG_TABLE", storage.log.table_name)
-        function.add_environment("CHAINCAST_STATE_TABLE", storage.state.table_name)
-        function.add_environment("CHAINCAST_FANOUT_QUEUE_URL", self.queue.queue_url)
+        for name, value in self.append_environment(storage).items():
+            function.add_environment(name, value)

@@ -33,11 +33,7 @@ class HttpApi(Construct):
             self,
             "Function",
             "http",
-            environment={
-                "CHAINCAST_LOG_TABLE": storage.log.table_name,
-                "CHAINCAST_STATE_TABLE": storage.state.table_name,
-                "CHAINCAST_FANOUT_QUEUE_URL": fanout.queue.queue_url,
-            },
+            environment=fanout.append_environment(storage),
             timeout=Duration.seconds(29),
             memory_mb=1024,
         )

@@ -45,9 +45,7 @@ class Kafka(Construct):
             "Function",
             "kafka",
             environment={
-                "CHAINCAST_LOG_TABLE": storage.log.table_name,
-                "CHAINCAST_STATE_TABLE": storage.state.table_name,
-                "CHAINCAST_FANOUT_QUEUE_URL": fanout.queue.queue_url,
+                **fanout.append_environment(storage),
                 "CHAINCAST_POISON_QUEUE_URL": self.poison.queue_url,
             },
             timeout=Duration.seconds(60),

@@ -33,6 +33,7 @@ from listener.sources.rpc import Rpc
 from listener.sources.stacks import StacksSource
 
 LEASE_SECONDS = 15.0
+DAY_SECONDS = 86_400
 
 
 def urls_of(name: str, network: Network) -> tuple[str, ...]:
@@ -84,7 +85,12 @@ def make_sink(config: Config, name: str, owner: str) -> Sink:
     return Sink(
         Lease(database, state, name, owner, LEASE_SECONDS),
         Log(database, resources.name_of(resources.LOG), config.retention.log_hours * 3600),
-        History(database, resources.name_of(resources.HISTORY), config.retention.history_days * 86400),
+        History(
+            database,
+            resources.name_of(resources.HISTORY),
+            config.retention.history_days * DAY_SECONDS,
+            {kind: days * DAY_SECONDS for kind, days in config.retention.kinds.items()},
+        ),
         Contracts(database, state, name),
         FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE)),
         config.fanout.shards,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import orjson
@@ -81,10 +81,14 @@ class HistoryReader:
 class History:
     """Writes what a batch adds. Repeating it changes nothing: contents and expiry follow from the block alone."""
 
-    def __init__(self, client: DynamoDBClient, table: str, retention_seconds: int) -> None:
+    def __init__(
+        self, client: DynamoDBClient, table: str, retention_seconds: int, of_kinds: Mapping[str, int] | None = None
+    ) -> None:
+        """`of_kinds`: kinds that are kept for other times (s)."""
         self._client = client
         self._table = table
         self._retention = retention_seconds
+        self._of_kinds = of_kinds or {}
 
     def add(self, batches: Iterable[Batch]) -> None:
         """Put the batches' events under their history topics. Raises `Unprocessed`."""
@@ -94,16 +98,16 @@ class History:
         write_all(self._client, self._table, requests)
 
     def _items(self, batch: Batch) -> Iterator[dict[str, AttributeValueTypeDef]]:
-        expires_at = str(batch.timestamp // 1000 + self._retention)
         for event in batch.events:
             topic = history_topic(event.kind, event.topics)
             if topic is not None:
+                kept_for = self._of_kinds.get(event.kind, self._retention)
                 yield {
                     "topic": {"S": topic},
                     "position": {"S": event.position},
                     "cursor": {"S": batch.cursor},
                     "event": {"B": orjson.dumps(event)},
-                    "expires_at": {"N": expires_at},
+                    "expires_at": {"N": str(batch.timestamp // 1000 + kept_for)},
                 }
 
     def remove(self, events: Iterable[Event]) -> None:

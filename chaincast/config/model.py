@@ -40,6 +40,9 @@ class Retention(Section):
 
     log_hours: Annotated[int, Field(ge=1, le=24 * 30)] = Field(24, description="how far back a client may resume")
     history_days: Annotated[int, Field(ge=1, le=365)] = Field(7, description="recent trades, tokens, events")
+    kinds: dict[str, Annotated[int, Field(ge=1, le=365)]] = Field(
+        default_factory=dict, description="other `history_days` of some kinds, e.g. `{ price = 1, alert = 30 }`"
+    )
     logs_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(14, description="CloudWatch logs")
 
 

@@ -5,11 +5,9 @@ import random
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-import boto3
-
 from local.processes import Child
 from local.stack import LocalStack
-from local.tools import REGION
+from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.factories import of_logs
@@ -23,13 +21,7 @@ LISTENER = "listener"
 
 def database(stack: LocalStack) -> DynamoDBClient:
     """The stack's DynamoDB, as its administrator."""
-    return boto3.client(
-        "dynamodb",
-        endpoint_url=stack.emulator.endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    return session().client("dynamodb", endpoint_url=endpoint(stack))
 
 
 def table(stack: LocalStack, name: str) -> str:

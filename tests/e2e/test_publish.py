@@ -5,12 +5,12 @@ import json
 import urllib.error
 import urllib.request
 
-import boto3
 import pytest
 
 from chaincast.publish import Item, Publisher, PublishError
 from local.stack import LocalStack
 from local.tools import REGION
+from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.test_crashes import database
 
@@ -130,13 +130,7 @@ def test_who_may_not_publish_is_refused(stack: LocalStack, monkeypatch: pytest.M
     with refused.value:
         assert refused.value.code == 403
     if stack.options.auth:
-        iam = boto3.client(
-            "iam",
-            endpoint_url=stack.emulator.endpoint,
-            region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
-        )
+        iam = session().client("iam", endpoint_url=endpoint(stack))
         iam.create_user(UserName="stranger")
         key = iam.create_access_key(UserName="stranger")["AccessKey"]
         with (

@@ -6,11 +6,10 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
-
 from chaincast import archive
 from local.stack import LocalStack
 from local.tools import REGION
+from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.test_command_line import CHAINCAST
 from tests.factories import make_batch, make_event
@@ -50,13 +49,7 @@ async def test_an_archive_is_told_again_by_the_local_stack(stack: LocalStack, tm
 
 def upload(stack: LocalStack, folder: Path) -> None:
     """An archive to the bucket `archive` of the stack's S3."""
-    s3 = boto3.client(
-        "s3",
-        endpoint_url=stack.emulator.endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    s3 = session().client("s3", endpoint_url=endpoint(stack))
     s3.create_bucket(Bucket="archive")
     for path in folder.rglob("*.gz"):
         s3.upload_file(str(path), "archive", path.relative_to(folder).as_posix())

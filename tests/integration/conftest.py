@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import boto3
@@ -18,6 +19,8 @@ from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.settings import Settings
 from listener.sink import Sink
+from local.chain import Node
+from local.tools import free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -135,3 +138,14 @@ def make_sink(database: DynamoDBClient, queues: SQSClient, monkeypatch: pytest.M
         )
 
     return make
+
+
+@pytest.fixture
+def silent_node(tmp_path: Path) -> Iterator[Node]:
+    """A real node that mines only when told to."""
+    node = Node(free_port())
+    child = node.start(tmp_path / "anvil.log", block_time=None)
+    try:
+        yield node
+    finally:
+        child.stop()

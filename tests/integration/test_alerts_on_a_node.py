@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,6 @@ from chaincast.config import Config, parse
 from chaincast.events import Event
 from listener.networks import make_follower
 from local.chain import CHAIN_ID, Node, call_data
-from local.tools import free_port
 from tests.integration.helpers import until
 from tests.integration.test_pairs_on_a_node import Exchange, told
 
@@ -108,13 +105,8 @@ address = "{self.exchange.factory}"
 
 
 @pytest.fixture
-def script(tmp_path: Path) -> Iterator[Script]:
-    node = Node(free_port())
-    child = node.start(tmp_path / "anvil.log", block_time=None)
-    try:
-        yield Script(node)
-    finally:
-        child.stop()
+def script(silent_node: Node) -> Script:
+    return Script(silent_node)
 
 
 def play(script: Script) -> None:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator
 from decimal import Context, Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from chaincast.config import Config, parse
 from chaincast.events import Event
 from listener.networks import make_follower
 from local.chain import CHAIN_ID, Node, bytecode, call_data, wait_for_receipt
-from local.tools import free_port
 from tests.integration.helpers import logged, until
 
 SUPPLY = 10**27
@@ -92,13 +89,8 @@ address = "{self.factory}"
 
 
 @pytest.fixture
-def exchange(tmp_path: Path) -> Iterator[Exchange]:
-    node = Node(free_port())
-    child = node.start(tmp_path / "anvil.log", block_time=None)
-    try:
-        yield Exchange(node)
-    finally:
-        child.stop()
+def exchange(silent_node: Node) -> Exchange:
+    return Exchange(silent_node)
 
 
 def told() -> list[Event]:

@@ -20,7 +20,7 @@ from chaincast.errors import CursorTaken
 from chaincast.fanout.work import Deliver
 from listener.sink import Sink
 from listener.sources.base import Block
-from tests.factories import make_event
+from tests.factories import make_batch, make_event
 from tests.integration.helpers import items, logged, take_batches, take_work
 from tests.integration.sinks import batch, started
 
@@ -245,3 +245,11 @@ def test_a_backfill_goes_to_history_and_contracts_and_to_no_client(make_sink: ob
 def test_a_listener_that_began_at_the_head_goes_on_from_there(make_sink: object) -> None:
     started(make_sink).begin_after(1000, -1)
     assert started(make_sink).checkpoint.block == 1000
+
+
+def test_some_kinds_are_kept_for_another_time(database: DynamoDBClient) -> None:
+    history = History(database, resources.HISTORY.lower(), 7 * 86_400, {"price": 3_600})
+    told = make_batch(make_event(0), make_event(1, kind="price"))
+    history.add([told])
+    kept = {item["topic"]["S"].partition(":")[0]: int(item["expires_at"]["N"]) for item in items(resources.HISTORY)}
+    assert kept == {"trades": told.timestamp // 1000 + 7 * 86_400, "prices": told.timestamp // 1000 + 3_600}

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+
+from local.tail import Event, _row
+
+ON_CHAIN = {"timestamp": 1_700_000_000_000, "block": 7}
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        (
+            {
+                "kind": "trade",
+                "data": {"side": "buy", "native_amount": str(10**18), "token_amount": str(10**21), "price": "0.001"},
+            },
+            ["buy", "1,000 for     1.0000", "1.000e-03"],
+        ),
+        (
+            {
+                "kind": "trade",
+                "data": {
+                    "side": "sell",
+                    "quote_amount": "2500000",
+                    "quote_decimals": 6,
+                    "quote_symbol": "USDC",
+                    "token_amount": str(10**9),
+                    "token_decimals": 9,
+                    "price": None,
+                },
+            },
+            ["sell", "1 for     2.5000 USDC"],
+        ),
+        ({"kind": "trade", "data": {"side": "buy", "price": 2500.0, "amount": 2}}, ["2 for  5000.0000", "2.500e+03"]),
+        ({"kind": "price", "data": {"price": "0.5", "change_24h": -12.34}}, ["5.000e-01  -12.3 % in 24 h"]),
+        ({"kind": "price", "data": {"price": None, "change_24h": None}}, ["0.000e+00"]),
+        ({"kind": "price", "data": {"price": 45000.5, "symbol": "BTC"}}, ["price=45000.5"]),
+        ({"kind": "alert", "data": {"message": "up \x1b[31m", "severity": "critical"}}, ["up �[31m"]),
+    ],
+)
+def test_each_kind_of_event_is_a_row_that_people_can_read(event: Event, words: list[str]) -> None:
+    row = [str(cell) for cell in _row({**ON_CHAIN, **event}, "anvil")]
+    assert all(word in row[-1] for word in words), row

@@ -16,6 +16,7 @@ from listener.adapters.base import RESERVES
 from listener.market.alerts import Alert, Judge, lengths
 from listener.market.figures import figures
 from listener.market.reference import Rates
+from listener.market.series import Series
 from listener.market.settings import MarketSettings
 from listener.market.token import Token
 
@@ -94,6 +95,13 @@ class Market:
         """Put back an slot's minutes."""
         assert key.slot is not None
         self._tokens[key.token].series.bring_back(key.slot, chunk)
+
+    def begin_window_anew(self, token: str) -> None:
+        """Some of a token's minutes are lost: its windows know nothing of before now, rather than something wrong."""
+        state = self._tokens[token] = self._tokens[token].clone()
+        former = state.series
+        state.series = Series(self._lengths)
+        state.series.close, state.series.opened = former.close, former.close
 
     def advance(self, block: int, block_hash: str, timestamp: int, events: Sequence[Event]) -> tuple[Event, ...]:
         """Take up a block (`timestamp` in s); its events with what follows from them, in order.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from time import monotonic, time
 
+from aws_lambda_powertools import Logger
+
 from chaincast.aws.market import Entry, MarketState
 from chaincast.events import Event
 from listener.market.alerts import lengths
@@ -13,6 +15,8 @@ from listener.market.engine import Kept, Key, Market
 from listener.market.reference import Rates
 from listener.market.settings import MarketSettings
 
+logger = Logger(service="listener", child=True)
+
 KEEP_SECONDS = 600.0
 """How often the market is kept; blocks since then are read again at the next start."""
 
@@ -20,8 +24,8 @@ MOST_CHANGED = 20_000
 """So many changed tokens are kept at once, however short the time: they fill the memory."""
 
 _HEAD = "head"
-_SLOTS_LAST_SECONDS = 2 * 86400
-"""They are needed for a day."""
+_SLOTS_LAST_SECONDS = 30 * 86_400
+"""They are needed for a day: of the chain's, which a listener that was away has yet to read."""
 
 
 class MarketStore:
@@ -54,11 +58,14 @@ class MarketStore:
             found = self._state.get(_name(key) for key in keys)
             for key in keys:
                 data = found.get(_name(key))
-                if key.slot is not None:
-                    # Gone only if its time-to-live was over, and then its minutes would be out of the window anyway.
-                    market.supply_slot(key, data or b"")
-                else:
+                if key.slot is None:
                     market.supply(key.token, decode_token(data, self._lengths) if data else None)
+                elif data is not None:
+                    market.supply_slot(key, data)
+                else:
+                    # Somebody deleted it, or the listener was away for a month.
+                    logger.error("minutes are lost", network=self._network, token=key.token, slot=key.slot)
+                    market.begin_window_anew(key.token)
 
     def due(self, market: Market) -> bool:
         """Whether it is time to keep the market."""

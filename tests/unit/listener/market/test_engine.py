@@ -171,6 +171,29 @@ def test_idle_tokens_are_put_away_and_come_back_when_they_trade_again() -> None:
     assert (price.data["trades"], price.data["volume_24h"]) == (2, str(2 * 10**18))
 
 
+def test_minutes_that_are_lost_begin_the_window_anew_instead_of_counting_wrong() -> None:
+    driver = Driver(Random(1))
+    market, store = driver.market, driver.store
+    timestamp, counts = START, []
+    for number in range(1, 1_600):
+        timestamp += 60
+        if number == 1_000:
+            driver.memory.entries = {n: e for n, e in driver.memory.entries.items() if not n.startswith("slot/")}
+        event = trade(number, timestamp, 10**18)
+        store.fill(market, [event], timestamp)
+        *_, price = market.advance(number, "0x" + f"{number:064x}", timestamp, [event])
+        market.settle(number)
+        if number % 10 == 0 and number < 1_000:
+            keep(store, market, timestamp)
+        counts.append(int(str(price.data["trades_24h"])))
+        assert price.data["volume_24h"] == str(counts[-1] * 10**18)
+    assert counts[1_438] == 1_439
+    # Then the oldest minutes were needed and not there: from that moment on it counts what it sees.
+    lost = next(place for place, count in enumerate(counts) if count == 1 and place)
+    assert 1_440 <= lost < 1_480
+    assert counts[lost:] == list(range(1, len(counts) - lost + 1))
+
+
 def test_ids_of_what_is_derived_follow_from_the_logs_alone_and_sort_behind_them() -> None:
     driver = Driver(Random(1))
     events = [trade(1, START, 10**18), trade(1, START, 50 * 10**18, index=4)]

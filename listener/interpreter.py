@@ -9,7 +9,6 @@ from aws_lambda_powertools import Logger
 
 from chaincast.aws.checkpoint import Checkpoint
 from chaincast.discoveries import Discovery
-from chaincast.errors import ForkDetected
 from chaincast.events import Event
 from listener.indexer import Indexer
 from listener.learn import learn
@@ -102,15 +101,9 @@ class Interpreter:
             await asyncio.to_thread(self._store.fill, market, events, timestamp)
 
     def undo_to(self, block: int) -> None:
-        """Go back to what was after a block. Raises `ForkDetected` if that is not known any more."""
-        if self._market is None:
-            return
-        try:
+        """Go back to what was after a block."""
+        if self._market is not None:
             self._market.undo_to(block)
-        except ValueError as error:
-            raise ForkDetected(
-                f"{error}: the chain was reorganised deeper than finality_depth, again and again"
-            ) from None
 
     async def keep_when_due(self) -> None:
         """Keep the market now and then, while blocks go on being read. What comes of it, the next call says."""

@@ -134,11 +134,10 @@ class Market:
         return derived.told(self._tokens, self.rates)
 
     def undo_to(self, block: int) -> None:
-        """Go back to the state that `block` left. Raises ValueError if it is older than `base`."""
-        if block < self.base:
-            raise ValueError(
-                f"{self._network}: block {block} is older than {self.base}, the oldest there is a state of"
-            )
+        """Go back to the state that `block` left, or to `base`, whichever is later.
+
+        Who reads a chain again after a fork may begin deeper than it forked, where nothing has changed.
+        """
         while self._journal and self._journal[-1].block > block:
             before = self._journal.pop()
             self._tokens.update(before.tokens)

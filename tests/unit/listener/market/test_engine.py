@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from random import Random
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -211,10 +210,20 @@ def test_ids_of_what_is_derived_follow_from_the_logs_alone_and_sort_behind_them(
     assert told[3].conflation_key == f"price {TOKENS[0]}"
 
 
-def test_a_block_older_than_the_base_cannot_be_undone() -> None:
-    market = Market("anvil", SETTINGS, 5)
-    with pytest.raises(ValueError, match="block 4 is older than 5"):
-        market.undo_to(4)
+def test_reading_again_from_before_the_base_changes_nothing() -> None:
+    driver = Driver(Random(1))
+    market, store = driver.market, driver.store
+    events = {number: trade(number, START + number, 10**18) for number in range(1, 30)}
+    told = {}
+    for number, event in events.items():
+        store.fill(market, [event], START + number)
+        told[number] = market.advance(number, "0x" + f"{number:064x}", START + number, [event])
+        market.settle(number - FINALITY)
+    market.undo_to(10)
+    for number in range(11, 30):
+        again = market.advance(number, "0x" + f"{number:064x}", START + number, [events[number]])
+        market.settle(number - FINALITY)
+        assert again == (told[number] if number > 29 - FINALITY else (events[number],))
 
 
 def trade(number: int, timestamp: int, value: int, token: str = TOKENS[0], index: int = 0) -> Event:

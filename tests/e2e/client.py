@@ -14,7 +14,7 @@ from chaincast.topics import Topic
 
 Message: TypeAlias = dict[str, Any]  # a chaincast.v1 message
 
-SECONDS = 30.0
+SECONDS = 90.0
 
 
 class Client:

@@ -54,7 +54,7 @@ async def test_after_a_hundred_reorganisations_a_client_holds_the_final_chain(st
             await asyncio.to_thread(miner.node.call, "anvil_reorg", depth, [])
         await asyncio.to_thread(miner.create_tokens, 1)
         expected = [e.id for e in miner.expected(first - DEEPEST, miner.node.block_number())]
-        await client.until(lambda messages: folded(messages) == expected, 90)
+        await client.until(lambda messages: folded(messages) == expected, 180)
     retracted = sum(len(m["ids"]) for m in client.messages if m["type"] == "retracted")
     assert retracted > REORGS
     assert len(expected) > REORGS

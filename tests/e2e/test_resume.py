@@ -10,10 +10,13 @@ from websockets.exceptions import ConnectionClosed
 
 from local.market import Market
 from local.stack import LocalStack
-from tests.e2e.client import SECONDS, Client
+from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_delivery import choose_topics, wanted
 from tests.factories import of_logs
+
+SECONDS = 30.0
+"""Without a message, before a client looks whether it has everything."""
 
 CLIENTS = 50
 BLOCKS = 500

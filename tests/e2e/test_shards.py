@@ -32,7 +32,7 @@ def change_while_trading(stack: LocalStack, miner: Miner, folder: Path) -> None:
     def trade() -> None:
         while not done.is_set():
             miner.block(4)
-            done.wait(0.03)
+            done.wait(0.1)  # a pace that the emulator keeps up with, with three numbers of shards to look under
 
     trading = Thread(target=trade)
     trading.start()

@@ -126,7 +126,9 @@ class Follower:
                     elif self._sink.checkpoint.block is None:
                         await self._begin()
                     elif not self._interpreter.restored:
-                        forked = not await self._interpreter.restore(self._sink.checkpoint, self._ranges)
+                        forked = not await self._interpreter.restore(
+                            self._sink.checkpoint, self._ranges, self._network.finality_depth
+                        )
                     elif await self._backfilled():
                         await self._advance()
                     failures = 0

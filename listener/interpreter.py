@@ -48,9 +48,10 @@ class Interpreter:
         self._indexer = self._make_indexer()
         self._indexer.learn(contracts)
 
-    async def restore(self, done: Checkpoint, ranges: RangeSize) -> bool:
+    async def restore(self, done: Checkpoint, ranges: RangeSize, finality_depth: int) -> bool:
         """Continue where the market was kept: what came between then and the checkpoint is read again.
 
+        So many blocks under the checkpoint may still be undone.
         False: the chain is not the checkpoint's any more; to be asked again when that is settled.
         """
         assert done.block is not None
@@ -64,7 +65,7 @@ class Interpreter:
             ranges.answered(last - first + 1, sum(len(block.logs) for block in blocks))
             if last == done.block and done.block_hash and blocks[-1].hash != done.block_hash:
                 return False
-            await self._advance(market, blocks, 0)
+            await self._advance(market, blocks, finality_depth)
             first = last + 1
         self._market = market
         return True

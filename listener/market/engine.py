@@ -92,7 +92,7 @@ class Market:
         self._tokens[token] = found or Token(self._lengths)
 
     def supply_slot(self, key: Key, chunk: bytes) -> None:
-        """Put back an slot's minutes."""
+        """Put back a slot's minutes."""
         assert key.slot is not None
         self._tokens[key.token].series.bring_back(key.slot, chunk)
 

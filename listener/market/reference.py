@@ -59,9 +59,6 @@ class Rates:
         told = Reference(int(str(data["token_reserve"])), int(str(data["quote_reserve"])), decimals)
         return Rates(self._wrapped, tuple(self._stable), self._pools, {**self.pools, event.contract: told})
 
-    def with_pools(self, pools: Mapping[str, Reference]) -> Rates:
-        return Rates(self._wrapped, tuple(self._stable), self._pools, pools)
-
     def unit_of(self, quote: str) -> str:
         return NATIVE if quote == self._wrapped else DOLLAR if quote in self._stable else OTHER
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from base64 import b64decode
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
@@ -32,6 +33,10 @@ intake = make_intake(Settings.from_environment())
 
 Named: TypeAlias = tuple[str, object]
 
+MAX_CHUNK = 1_000_000
+"""Characters (base64) of messages that are published at once, as `POST /publish` takes bytes: a DynamoDB transaction
+holds 4 MB, and a trade of a user is told twice."""
+
 
 @logger.inject_lambda_context
 @metrics.log_metrics
@@ -40,20 +45,36 @@ def handler(event: KafkaEvent, context: LambdaContext) -> KafkaAnswer:
     failures: list[KafkaRecord] = []
     published = poisoned = 0
     for records in event["records"].values():
-        for start in range(0, len(records), MAX_ITEMS):
-            chunk = records[start : start + MAX_ITEMS]
+        done = 0
+        for chunk in _chunks(records):
             try:
                 bad = _publish(cluster, chunk)
             except Exception as error:  # whatever it is, the messages come again
-                logger.exception("messages handed back", extra={"messages": len(records) - start, "error": str(error)})
+                logger.exception("messages handed back", extra={"messages": len(records) - done, "error": str(error)})
                 failures.append(chunk[0])
                 break
+            done += len(chunk)
             published += len(chunk) - bad
             poisoned += bad
     metrics.add_metric(name="EventsPublished", unit="Count", value=published)
     metrics.add_metric(name="MessagesPoisoned", unit="Count", value=poisoned)
     metrics.add_metric(name="PartitionsHandedBack", unit="Count", value=len(failures))
     return {"batchItemFailures": [{"itemIdentifier": _identifier(record)} for record in failures]}
+
+
+def _chunks(records: Sequence[KafkaRecord]) -> Iterator[list[KafkaRecord]]:
+    """Records in their order, as many at once as one transaction holds, however they are told."""
+    chunk: list[KafkaRecord] = []
+    size = 0
+    for record in records:
+        length = len(record.get("value") or "")
+        if chunk and (len(chunk) == MAX_ITEMS or size + length > MAX_CHUNK):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(record)
+        size += length
+    if chunk:
+        yield chunk
 
 
 def _publish(cluster: str, records: list[KafkaRecord]) -> int:

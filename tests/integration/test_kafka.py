@@ -136,6 +136,21 @@ def test_what_comes_again_is_told_with_the_same_ids(kafka: ModuleType) -> None:
     assert second[:2] == first[1:]
 
 
+def test_more_than_a_transaction_holds_is_published_in_several_in_order(kafka: ModuleType) -> None:
+    wide = {**PRICE, "data": {"price": 45000.50, "note": "x" * 95_000}}
+    assert deliver(kafka, *(record("price.updates", offset, wide) for offset in range(60))) == []  # 5.7 MB
+    events = [event for batch in logged() for event in batch.events]
+    assert len(events) == 60
+    assert len({event.id for event in events}) == 60
+    assert poisoned() == []
+    # Each lot is well below the 4 MB (and what one request may bring, 1 MB) that DynamoDB takes at once.
+    by_seq: dict[int, int] = {}
+    for batch in logged():
+        by_seq[batch.seq] = by_seq.get(batch.seq, 0) + sum(len(json.dumps(event.data)) for event in batch.events)
+    assert len(by_seq) == 9
+    assert max(by_seq.values()) < 1_000_000
+
+
 def test_a_fault_hands_its_partition_back_and_the_others_are_done(
     kafka: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,8 +41,8 @@ class Storm:
         self.weather = weather
         self.received: dict[str, list[bytes]] = defaultdict(list)
         self.gone: set[str] = set()
-        self.unsure: dict[str, int] = defaultdict(int)
-        """By connection the posts that were read and not answered: the only ones that may rightly come twice."""
+        self.unsure: dict[str, list[bytes]] = defaultdict(list)
+        """By connection the posts that were read and not answered: what was in them may rightly come twice."""
         self.met: dict[str, int] = defaultdict(int)
         self._dice = Random(seed)
         self._started = threading.Event()
@@ -139,7 +139,7 @@ class _Connection(asyncio.Protocol):
             self._answer(500, b"")
         elif self._fault in ("cut_after", "stalled"):
             storm.received[connection].append(body)
-            storm.unsure[connection] += 1
+            storm.unsure[connection].append(body)
             if self._fault == "cut_after":
                 self._transport.abort()
         elif self._fault is None:

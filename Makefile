@@ -4,13 +4,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help setup dev tail redeploy test test-unit test-integration test-infra test-e2e check lint types imports format bench contracts picture requirements clean
+.PHONY: help setup clients dev tail redeploy test test-unit test-integration test-infra test-e2e check lint types imports format bench contracts picture requirements clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
 
 setup: ## .venv, .ministack, node_modules; nothing to do where they are up to date
 	@$(PYTHON) local/bootstrap.py
+
+clients: setup
+	@$(PYTHON) local/bootstrap.py --clients
 
 dev: setup ## run the whole stack here; ARGS="--port 4566 --rpc URL --seed 1 --quiet"
 	@$(BIN)/chaincast dev $(ARGS)
@@ -21,7 +24,7 @@ tail: setup ## watch the running stack's events; ARGS="--topic 'trades:*:*' --js
 redeploy: setup ## deploy changed code to the running stack
 	@$(BIN)/chaincast redeploy $(ARGS)
 
-test: setup check test-unit test-integration test-infra test-e2e ## everything
+test: clients check test-unit test-integration test-infra test-e2e ## everything
 
 test-unit: setup ## what decides, with nothing around it
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -32,7 +35,7 @@ test-integration: setup ## handlers, stores and the listener against moto
 test-infra: setup ## the synthesized template
 	$(BIN)/pytest tests/infra $(ARGS)
 
-test-e2e: setup ## the deployed template on MiniStack, a real node, real clients; without and with IAM enforced
+test-e2e: clients ## the deployed template on MiniStack, a real node, real clients; without and with IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
 
 check: lint types imports ## what needs no test run
@@ -54,6 +57,8 @@ format: setup ## format, and mend what ruff can
 bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARGS="--json"
 	$(BIN)/python -m benchmarks.imports $(ARGS)
 	$(BIN)/python -m benchmarks.planning $(ARGS)
+	$(BIN)/python -m benchmarks.encoding $(ARGS)
+	$(BIN)/python -m benchmarks.fuzzing $(ARGS)
 	$(BIN)/python -m benchmarks.posting $(ARGS)
 	$(BIN)/python -m benchmarks.fanout $(ARGS)
 	$(BIN)/python -m benchmarks.decoding $(ARGS)

@@ -14,7 +14,8 @@ import orjson
 from benchmarks.report import finish, parser, show
 from benchmarks.subscribers import EVENTS_OF, V1, batch_of, pages_of
 from chaincast.aws.query import Page
-from chaincast.fanout.plan import Plan, View
+from chaincast.fanout.plan import Plan
+from chaincast.fanout.view import View, merged
 
 EVENTS = (1, 20, 200)
 SUBSCRIBERS = (1_000, 10_000, 100_000)
@@ -55,13 +56,13 @@ def _measure(events: int, subscribers: int) -> tuple[float, int, int]:
         views: dict[str, View] = {}
         for topic, bodies in pages.items():
             mask = plan.topics.get(topic, 0)
-            view = (V1, mask)
+            view: View = ((V1, mask),)
             for body in bodies:
                 page: Page = orjson.loads(body)
                 for item in page["Items"]:
                     connection = item["connection_id"]["S"]
                     seen = views.get(connection)
-                    views[connection] = view if seen is None else (V1, seen[1] | mask)
+                    views[connection] = view if seen is None else merged(seen, view)
         payloads: dict[View, tuple[bytes, ...]] = {}
         posts = []
         for connection in sorted(views):

@@ -6,11 +6,21 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from chaincast.commands import (
+    Authenticate,
+    Authenticated,
+    Caller,
+    Close,
+    Closed,
     Command,
+    Done,
     GetHistory,
     GetPrice,
     GetStats,
     History,
+    Join,
+    Joined,
+    Leave,
+    Nothing,
     Outcome,
     Ping,
     Pong,
@@ -21,12 +31,15 @@ from chaincast.commands import (
     TokenNow,
     Unsubscribe,
     Unsubscribed,
+    UnsubscribeFamilies,
+    User,
 )
-from chaincast.errors import ClientError, Code
+from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.events import Event, Json
+from chaincast.past import Past, PastEvents
 from chaincast.settings import Settings
 from chaincast.stats import contract_stats, token_stats
-from chaincast.topics import ANY, Topic, alerts_of
+from chaincast.topics import ANY, OWN, Topic
 
 MOST_TOLD = 10
 """Of so many tokens in one subscribe it is told how they stand; of the others their next event will."""
@@ -51,6 +64,8 @@ class SubscriptionStore(Protocol):
 
     def remove(self, connection_id: str, topics: Sequence[str]) -> None: ...
 
+    def topics_of(self, connection_id: str) -> Sequence[str]: ...
+
 
 class Resumption(Protocol):
     """How what a client missed is replayed; `chaincast.aws.resume` does it from the Log."""
@@ -60,92 +75,154 @@ class Resumption(Protocol):
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None: ...
 
 
-class PastEvents(Protocol):
-    """What is kept of the past; `chaincast.aws.history` reads it from DynamoDB."""
+class Identities(Protocol):
+    """Who connections are; `chaincast.aws.connections` keeps it."""
 
-    def newest(
-        self, topic: str, limit: int, names: Collection[str], before: str | None
-    ) -> tuple[list[Event], str | None]: ...
+    def know(self, connection_id: str, *, user: str | None = None, joined: bool | None = None) -> None: ...
+
+
+class Authenticator(Protocol):
+    """Who a token proves somebody to be; `chaincast.auth` says."""
+
+    def user_of(self, token: str) -> User | None:
+        """None where tokens are not asked for. Raises `ClientError` with `AUTH_FAILED`."""
+        ...
 
 
 class Actor:
     """Acts for connections, whatever dialect they speak."""
 
     def __init__(
-        self, subscriptions: SubscriptionStore, resumption: Resumption, past: PastEvents, settings: Settings
+        self,
+        subscriptions: SubscriptionStore,
+        resumption: Resumption,
+        past: PastEvents,
+        identities: Identities,
+        authenticator: Authenticator,
+        settings: Settings,
     ) -> None:
         self._subscriptions = subscriptions
         self._resumption = resumption
-        self._past = past
+        self._past = Past(past, settings.networks)
+        self._identities = identities
+        self._authenticator = authenticator
         self._settings = settings
 
-    def act(self, command: Command, connection_id: str, dialect: str, now_ms: int, user: str = "") -> Outcome:
-        """The outcome of a command; what is not allowed is one, too. `user`: whose connection it is known to be."""
+    def act(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
+        """The outcome of a command; what is not allowed is one, too."""
         try:
-            match command:
-                case Ping(request_id):
-                    return Pong(now_ms, request_id)
-                case Unsubscribe(topics, request_id):
-                    self._subscriptions.remove(connection_id, [str(t) for t in topics])
-                    return Unsubscribed(topics, request_id)
-                case Subscribe():
-                    return self._subscribe(command, connection_id, dialect, now_ms, user)
-                case GetHistory(what, topic, limit, names, before, request_id, alert):
-                    self._check(topic)
-                    kept_under = alerts_of(topic.scope, alert) if alert else str(topic)
-                    events, behind = self._past.newest(kept_under, limit, names, before)
-                    return History(what, tuple(events), behind, request_id)
-                case GetPrice(network, token, request_id):
-                    self._check_network(network, "get price")
-                    return Price(network, token, self._newest("prices", network, token), request_id)
-                case GetStats(about, request_id):
-                    self._check(about)
-                    return Stats(about, self._stats(about, now_ms), request_id)
+            self._check_allowed(command, caller)
+            return self._act(command, caller, now_ms)
         except ClientError as error:
             return error.with_request_id(command.request_id)
 
-    def _subscribe(self, command: Subscribe, connection_id: str, dialect: str, now_ms: int, user: str) -> Subscribed:
+    def _act(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
+        match command:
+            case Nothing(request_id):
+                return Done(request_id)
+            case Ping(request_id):
+                return Pong(now_ms, request_id)
+            case Subscribe():
+                return self._subscribe(command, caller, now_ms)
+            case Unsubscribe(topics, request_id):
+                topics = tuple(_own(topic, caller.user) for topic in topics)
+                self._subscriptions.remove(caller.connection_id, [str(t) for t in topics])
+                return Unsubscribed(topics, request_id)
+            case UnsubscribeFamilies(families, request_id):
+                return Unsubscribed(self._leave(caller, families), request_id)
+            case Authenticate(token, request_id):
+                user = self._authenticator.user_of(token)
+                if user is not None:
+                    self._identities.know(caller.connection_id, user=user.id)
+                return Authenticated(user, request_id)
+            case Join(token, request_id):
+                joining = self._authenticator.user_of(token) if token else None
+                self._identities.know(caller.connection_id, user=joining.id if joining else None, joined=True)
+                return Joined(caller.connection_id, joining, request_id)
+            case Leave(request_id):
+                self._leave(caller, None)
+                self._identities.know(caller.connection_id, joined=False)
+                return Done(request_id)
+            case Close(request_id):
+                return Closed(request_id)
+        return self._get(command, now_ms)
+
+    def _get(self, command: GetHistory | GetPrice | GetStats, now_ms: int) -> Outcome:
+        match command:
+            case GetHistory(what, topic, limit, names, before, request_id, alert):
+                self._check(topic)
+                kept_under = Topic("alerts", topic.scope, alert) if alert else topic
+                events, behind = self._past.newest(kept_under, limit, names, before)
+                return History(what, tuple(events), behind, request_id)
+            case GetPrice(network, token, request_id):
+                self._check_network(network, "get price")
+                return Price(network, token, self._past.last("prices", network, token), request_id)
+            case GetStats(about, request_id):
+                self._check(about)
+                return Stats(about, self._stats(about, now_ms), request_id)
+
+    def _subscribe(self, command: Subscribe, caller: Caller, now_ms: int) -> Subscribed:
         since = command.since
-        for topic in command.topics:
-            self._check(topic, user)
+        wanted = command.own if command.own and caller.user else command.topics
+        topics = tuple(_own(topic, caller.user) for topic in wanted)
+        for topic in topics:
+            self._check(topic, caller.user)
         if since:
             for source in since:
                 if source not in self._settings.sources:
                     self._check_network(source, "since")
             self._resumption.check(since)
-        self._subscriptions.add(
-            connection_id,
-            dialect,
-            [str(t) for t in command.topics],
-            command.kinds,
-            self._settings.subscriptions_per_connection,
-            now_ms,
-            (lambda: self._resumption.begin(connection_id, dialect, since, now_ms)) if since else None,
-        )
-        tokens = [topic for topic in command.topics if topic.family == "token" and ANY not in (topic.scope, topic.key)]
+        if topics:
+            self._subscriptions.add(
+                caller.connection_id,
+                f"{caller.dialect}/{command.vocabulary}" if command.vocabulary else caller.dialect,
+                [str(t) for t in topics],
+                command.kinds,
+                self._settings.subscriptions_per_connection,
+                now_ms,
+                (lambda: self._resumption.begin(caller.connection_id, caller.dialect, since, now_ms))
+                if since
+                else None,
+            )
+        about_tokens = [t for t in topics if t.family in command.current and t.key not in (ANY, "")]
         now = {
             str(topic): TokenNow(
-                self._newest("prices", topic.scope, topic.key), self._newest("trades", topic.scope, topic.key)
+                self._past.last("prices", topic.scope, topic.key),
+                self._past.last("trades", topic.scope, topic.key) if topic.family == "token" else None,
             )
-            for topic in tokens[:MOST_TOLD]
+            for topic in about_tokens[:MOST_TOLD]
         }
-        return Subscribed(command.topics, command.request_id, now)
+        recent: list[Event] = []
+        if command.recent:
+            for topic in topics:
+                recent += self._past.newest(topic, command.recent, (), None)[0]
+        return Subscribed(topics, command.request_id, now, tuple(recent))
 
-    def _newest(self, family: str, network: str, token: str) -> Event | None:
-        events, _ = self._past.newest(f"{family}:{network}:{token}", 1, (), None)
-        return events[0] if events else None
+    def _leave(self, caller: Caller, families: Collection[str] | None) -> tuple[Topic, ...]:
+        """Stop listening to topics of some families, or to all; which those were."""
+        held = [Topic.parse(text) for text in self._subscriptions.topics_of(caller.connection_id)]
+        left = tuple(topic for topic in held if families is None or topic.family in families)
+        if left:
+            self._subscriptions.remove(caller.connection_id, [str(t) for t in left])
+        return left
 
     def _stats(self, about: Topic, now_ms: int) -> dict[str, Json]:
         if about.family == "token":
-            return token_stats(self._newest("prices", about.scope, about.key), now_ms)
-        found: list[Event] = []
-        before: str | None = None
-        while len(found) < MOST_COUNTED:
-            events, before = self._past.newest(str(about), MOST_COUNTED - len(found), (), before)
-            found += events
-            if before is None:
-                break
-        return contract_stats(found, before is None, now_ms)
+            return token_stats(self._past.last("prices", about.scope, about.key), now_ms)
+        found, complete = self._past.many(about, MOST_COUNTED)
+        return contract_stats(found, complete, now_ms)
+
+    def _check_allowed(self, command: Command, caller: Caller) -> None:
+        """Whether a caller may ask for anything like this now."""
+        joining = isinstance(command, Join)
+        if caller.joined is not None and not isinstance(command, _ALWAYS) and joining == caller.joined:
+            what = "joined already" if joining else "not joined: connect to the namespace first"
+            raise ProtocolViolation(Code.BAD_MESSAGE, what)
+        if self._settings.auth == "required" and not caller.user:
+            if isinstance(command, Join) and not command.token:
+                raise ClientError(Code.AUTH_REQUIRED, "a token is required")
+            if not isinstance(command, (*_ALWAYS, Join, Authenticate)):
+                raise ClientError(Code.AUTH_REQUIRED, "authenticate first: this connection has no user")
 
     def _check(self, topic: Topic, user: str = "") -> None:
         if topic.is_private and topic.scope != user:
@@ -155,8 +232,21 @@ class Actor:
             self._check_network(topic.network, repr(str(topic)))
 
     def _check_network(self, network: str, where: str) -> None:
-        if network not in self._settings.networks:
+        if network != ANY and network not in self._settings.networks:
             raise ClientError(
                 Code.UNKNOWN_NETWORK,
                 f"unknown network {network[:40]!r} in {where}; known: {', '.join(self._settings.networks)}",
             )
+
+
+_ALWAYS = (Nothing, Close, Ping)
+"""What may be asked for at any time."""
+
+
+def _own(topic: Topic, user: str) -> Topic:
+    """A topic with the caller's user in its place, if it is about that."""
+    if topic.scope != OWN:
+        return topic
+    if not user:
+        raise ClientError(Code.AUTH_REQUIRED, f"{topic.family}: whose? Authenticate first: this connection has no user")
+    return Topic(topic.family, user)

@@ -6,23 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
-from chaincast.errors import ClientError
+from chaincast.errors import ClientError, RequestId
 from chaincast.events import Event, Json
 from chaincast.topics import Topic
 
-RequestId: TypeAlias = Union[str, int, None]
-"""The `id` that a client gave its message, for the answer to carry."""
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sent a command: a connection, whose it is (empty while nobody has said so), and whether it has joined (None
+    where its dialect knows no joining)."""
+
+    connection_id: str
+    dialect: str
+    user: str = ""
+    joined: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Listen to `topics`, to events of some `kinds` only if any are named; with `since` (a cursor per source) also to
-    what came after those."""
+    """Listen to `topics`, to events of some `kinds` only if any are named (`contract.event:Name`: of contracts' events
+    those called so); with `since` (a cursor per source) also to what came after those.
+
+    A caller who has a user listens to `own` instead, if there are any. `vocabulary`: in whose words the events are
+    told, where the dialect has several. `current`: of topics of these families that name a token, the answer says how
+    it stands; `recent`: so many of the newest events under the topics come with it.
+    """
 
     topics: tuple[Topic, ...]
     kinds: tuple[str, ...] = ()
     since: Mapping[str, str] | None = None
     request_id: RequestId = None
+    own: tuple[Topic, ...] = ()
+    vocabulary: str = ""
+    current: tuple[str, ...] = ("token",)
+    recent: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,14 @@ class Unsubscribe:
     """Stop listening to `topics`."""
 
     topics: tuple[Topic, ...]
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsubscribeFamilies:
+    """Stop listening to every topic of some families."""
+
+    families: frozenset[str]
     request_id: RequestId = None
 
 
@@ -56,7 +81,7 @@ class GetHistory:
 
 @dataclass(frozen=True, slots=True)
 class GetPrice:
-    """What a token costs now."""
+    """What a token costs now; `network` may be `*`."""
 
     network: str
     token: str
@@ -71,15 +96,74 @@ class GetStats:
     request_id: RequestId = None
 
 
-Command: TypeAlias = Union[Subscribe, Unsubscribe, Ping, GetHistory, GetPrice, GetStats]
+@dataclass(frozen=True, slots=True)
+class Authenticate:
+    """Whose the connection is, as a token proves."""
+
+    token: str
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """Begin to talk, in protocols where that is a step of its own; with a token, if the client has one."""
+
+    token: str = ""
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Stop talking, and listening to anything; the connection stays."""
+
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the connection."""
+
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """A message that only shows that the client is there."""
+
+    request_id: RequestId = None
+
+
+Command: TypeAlias = Union[
+    Subscribe,
+    Unsubscribe,
+    UnsubscribeFamilies,
+    Ping,
+    GetHistory,
+    GetPrice,
+    GetStats,
+    Authenticate,
+    Join,
+    Leave,
+    Close,
+    Nothing,
+]
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Whose a connection is. `id` is what private topics name."""
+
+    id: str
+    email: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The greeting: the connection exists and may subscribe."""
+    """The greeting: the connection exists and may subscribe. `max_bytes`: the longest message it may send."""
 
     connection_id: str
     networks: tuple[str, ...]
+    max_bytes: int = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +177,12 @@ class TokenNow:
 @dataclass(frozen=True, slots=True)
 class Subscribed:
     """These topics are live: what is queued from now on reaches the connection. `now`: of topics about one token, how
-    it stands."""
+    it stands. `recent`: newest first."""
 
     topics: tuple[Topic, ...]
     request_id: RequestId = None
     now: Mapping[str, TokenNow] = field(default_factory=dict)
+    recent: tuple[Event, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,4 +228,48 @@ class Stats:
     request_id: RequestId = None
 
 
-Outcome: TypeAlias = Union[Connected, Subscribed, Unsubscribed, Pong, History, Price, Stats, ClientError]
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """`user`: None where tokens are not asked for, and nobody looks at them."""
+
+    user: User | None
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """`user`: None where no token came along."""
+
+    connection_id: str
+    user: User | None
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The connection is to be closed, with nothing more to say."""
+
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing to say."""
+
+    request_id: RequestId = None
+
+
+Outcome: TypeAlias = Union[
+    Connected,
+    Subscribed,
+    Unsubscribed,
+    Pong,
+    History,
+    Price,
+    Stats,
+    Authenticated,
+    Joined,
+    Closed,
+    Done,
+    ClientError,
+]

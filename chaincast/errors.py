@@ -6,7 +6,9 @@ Codes go over the wire, into logs and into metrics. A dialect maps them to its o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias, Union
 
 
 class Code(StrEnum):
@@ -27,11 +29,28 @@ class Code(StrEnum):
     MAX_SUBSCRIPTIONS = "MAX_SUBSCRIPTIONS"
     CURSOR_EXPIRED = "CURSOR_EXPIRED"
     PRIVATE_TOPIC = "PRIVATE_TOPIC"
+    AUTH_REQUIRED = "AUTH_REQUIRED"
+    AUTH_FAILED = "AUTH_FAILED"
+    UNSUPPORTED = "UNSUPPORTED"
     TOO_MANY_EVENTS = "TOO_MANY_EVENTS"
     KEY_REUSED = "KEY_REUSED"
     UNKNOWN_ROUTE = "UNKNOWN_ROUTE"
     NOT_CONNECTED = "NOT_CONNECTED"
     INTERNAL = "INTERNAL"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a dialect must know of a message again to answer it: the `verb` used, what it was `about` in the client's
+    own words, and the number of the acknowledgement that the client waits for, if it does."""
+
+    verb: str
+    about: tuple[str, ...] = ()
+    ack: int | None = None
+
+
+RequestId: TypeAlias = Union[str, int, Request, None]
+"""What the answer to a message carries: the `id` that the client gave it, or what its dialect makes of it."""
 
 
 class ChaincastError(Exception):
@@ -41,15 +60,15 @@ class ChaincastError(Exception):
 class ClientError(ChaincastError):
     """A client's message cannot be served; the dialect answers it, nothing is logged as a fault.
 
-    `code` is stable, `message` says what was wrong, with which value, and what would be right; `request_id` is the
-    `id` the client gave its message, if one could be read; `details` is what a program needs to act on it.
+    `code` is stable, `message` says what was wrong, with which value, and what would be right; `request_id` is that of
+    the message, if one could be read; `details` is what a program needs to act on it.
     """
 
     def __init__(
         self,
         code: Code,
         message: str,
-        request_id: str | int | None = None,
+        request_id: RequestId = None,
         details: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
@@ -58,9 +77,13 @@ class ClientError(ChaincastError):
         self.request_id = request_id
         self.details = details or {}
 
-    def with_request_id(self, request_id: str | int | None) -> ClientError:
+    def with_request_id(self, request_id: RequestId) -> ClientError:
         """The same error, answered to the message that carried `request_id`."""
-        return ClientError(self.code, self.message, request_id, self.details)
+        return type(self)(self.code, self.message, request_id, self.details)
+
+
+class ProtocolViolation(ClientError):
+    """What the client sent breaks its protocol in a way after which the protocol wants the connection closed."""
 
 
 class ConfigError(ChaincastError):

@@ -12,7 +12,7 @@ Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"], 
 
 
 class Kind:
-    """The kinds of event that Chaincast itself makes. A team may add its own: a kind is any dotted name."""
+    """The kinds of event that Chaincast knows. A team may add its own: a kind is any dotted name."""
 
     TOKEN_CREATED: Final = "token.created"  # noqa: S105 - no password
     TRADE: Final = "trade"
@@ -22,6 +22,11 @@ class Kind:
     PRICE: Final = "price"
     CONTRACT_EVENT: Final = "contract.event"
     ALERT: Final = "alert"
+    # Only published by backends, as PRICE and TRADE are, too:
+    ORDER_BOOK: Final = "order_book"
+    ORDER: Final = "order"
+    PORTFOLIO: Final = "portfolio"
+    SYSTEM_ALERT: Final = "system.alert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,11 @@ class Event:
     conflation_key: str | None = None
     """Of events that only matter as the latest value (price, order book): of one key, the last in a message is enough.
     """
+
+    @property
+    def narrow_kind(self) -> str:
+        """The kind, of a contract's event with its name: `contract.event:Transfer`."""
+        return f"{self.kind}:{self.data.get('event')}" if self.kind == Kind.CONTRACT_EVENT else self.kind
 
     @property
     def position(self) -> str:

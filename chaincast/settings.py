@@ -7,7 +7,8 @@ result as JSON and need not import a validator.
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 import orjson
 
@@ -26,6 +27,10 @@ class Settings:
     subscriptions_per_connection: int
     app_sources: int = 1
     log_seconds: int = 86_400
+    auth: str = "off"
+    """Whether connections are asked for a token: `off`, `optional`, `required`."""
+    chains: Mapping[str, int] = field(default_factory=dict)
+    """The networks' chain ids."""
 
     @property
     def sources(self) -> tuple[str, ...]:

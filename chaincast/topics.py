@@ -10,6 +10,9 @@ from chaincast.errors import ClientError, Code
 from chaincast.events import Kind
 
 ANY = "*"
+OWN = "#me"
+"""In a command's private topics: the user of the connection that sent it. No client can write it."""
+
 MAX_TOPIC_LENGTH = 256
 
 _SEGMENT = re.compile(r"[^\s:#*\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")

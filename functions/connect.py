@@ -11,9 +11,10 @@ from aws_lambda_powertools import Logger, Metrics
 
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.lifecycle import Greet, encode_job
+from chaincast.aws.lifecycle import Deadline, Greet, encode_job
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError
+from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
 logger = Logger(service="connect")
 metrics = Metrics(namespace="Chaincast", service="connect")
 
+JOIN_SECONDS = 45
+"""What Socket.IO's server gives a client to connect to a namespace (its `connectTimeout`)."""
+
+AUTHENTICATE_SECONDS = 10
+
+settings = Settings.from_environment()
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 
 
@@ -45,12 +52,22 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         source_ip=request["identity"]["sourceIp"],
         origin=headers.get("origin", ""),
         connected_at=request["requestTimeEpoch"],
+        undecided=choice.undecided,
     )
     connections.put(connection)
-    greeting = encode_job(Greet(connection.connection_id, connection.dialect))
-    clients.sqs().send_message(QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=greeting)
+    _order(Greet(connection.connection_id, connection.dialect))
+    if choice.joins:
+        _order(Deadline(connection.connection_id, connection.dialect, "joined"), JOIN_SECONDS)
+    if settings.auth == "required":
+        _order(Deadline(connection.connection_id, connection.dialect, "authenticated"), AUTHENTICATE_SECONDS)
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:
         answer["headers"] = {"Sec-WebSocket-Protocol": choice.subprotocol}
     return answer
+
+
+def _order(job: Greet | Deadline, seconds: int = 0) -> None:
+    clients.sqs().send_message(
+        QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=encode_job(job), DelaySeconds=seconds
+    )

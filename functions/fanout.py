@@ -62,6 +62,7 @@ deliverer = Deliverer(
     HeldConnections(database, table),
     Gateway(management),
     settings.delivery_bytes,
+    settings.chains,
 )
 
 

@@ -1,21 +1,30 @@
-"""Every five minutes: purge quiet connections that are gone; queue what a publisher appended and did not live to queue.
+"""Every five minutes: ping those whose protocol wants it, purge who is gone; queue what a publisher appended and did
+not live to queue.
 
-Whoever sent something lately is alive; only the quiet are asked after, so the work does not grow with all connections.
+In protocols whose clients ping by themselves, whoever sent something lately is alive; only the quiet are asked after,
+so the work does not grow with all connections. Where the server pings, every connection costs a message each time.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import uvloop
 from aws_lambda_powertools import Logger, Metrics
 
 from chaincast import dialects
-from chaincast.aws import clients, resources
+from chaincast.aws import clients, endpoints, resources
 from chaincast.aws.appenders import make_appender
+from chaincast.aws.call import ServiceClient
 from chaincast.aws.connections import Connections, slot
 from chaincast.aws.forget import Forgetter
+from chaincast.aws.gateway import CONNECTIONS, Gateway
+from chaincast.aws.pool import Pool
+from chaincast.aws.single import close
+from chaincast.dialects.base import Dialect
 from chaincast.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,47 +36,98 @@ metrics = Metrics(namespace="Chaincast", service="heartbeat")
 QUIET_SLOTS = 2
 """Slots without a message before a connection is asked after: API Gateway itself closes after ten idle minutes."""
 
-RESERVE_MS = 5_000
+SILENT_SLOTS = 3
+"""Slots without a message after which one that should have answered a ping is given up: by then it had two."""
+
+RESERVE_MS = 15_000
 _THREADS = 16
+_WINDOW = 2_000
 
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 forgetter = Forgetter.from_environment()
 settings = Settings.from_environment()
 appender = make_appender(settings)
 management = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
+pinging = ServiceClient(
+    Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), CONNECTIONS), endpoints.region(), "execute-api"
+)
+gateway = Gateway(pinging)
+loop = uvloop.new_event_loop()
 
 
 @logger.inject_lambda_context
 @metrics.log_metrics
 def handler(event: object, context: LambdaContext) -> dict[str, int]:
-    """What was found: `asked`, `gone`, `left` = 1 if time ran out before the end, `healed` batches."""
-    now = int(time.time() * 1000)
-    counts = {"asked": 0, "gone": 0, "left": 0}
+    """What was found: `asked` and `pinged`, of those `silent` and `gone`, `left` = 1 if time ran out before the end,
+    `healed` batches."""
+    pinging.refresh_credentials()
+    beat = _Beat(context)
     with ThreadPoolExecutor(_THREADS) as pool:
         for name in dialects.NAMES:
-            window: list[str] = []
-            for connection_id in connections.quiet(name, slot(now) - QUIET_SLOTS + 1):
-                if context.get_remaining_time_in_millis() < RESERVE_MS:
-                    counts["left"] = 1
-                    break
-                window.append(connection_id)
-                if len(window) == _THREADS * 4:
-                    _ask(pool, window, now, counts)
-            _ask(pool, window, now, counts)
-    counts["healed"] = sum(map(appender.heal, settings.sources[len(settings.networks) :]))
-    logger.info("heartbeat", extra=counts)
-    metrics.add_metric(name="ConnectionsPurged", unit="Count", value=counts["gone"])
-    return counts
+            beat.of(dialects.get(name, settings.chains), pool)
+    beat.counts["healed"] = sum(map(appender.heal, settings.sources[len(settings.networks) :]))
+    logger.info("heartbeat", extra=beat.counts)
+    for metric, count in (("ConnectionsPurged", "gone"), ("ConnectionsSilent", "silent"), ("Pings", "pinged")):
+        metrics.add_metric(name=metric, unit="Count", value=beat.counts[count])
+    return beat.counts
 
 
-def _ask(pool: ThreadPoolExecutor, window: list[str], now: int, counts: dict[str, int]) -> None:
-    """Purge those of a window that are gone."""
-    counts["asked"] += len(window)
-    alive = pool.map(lambda connection_id: _alive(connection_id, now), window)
-    gone = [connection_id for connection_id, lives in zip(window, alive, strict=True) if not lives]
-    forgetter.forget(gone)
-    counts["gone"] += len(gone)
-    window.clear()
+class _Beat:
+    """One run."""
+
+    def __init__(self, context: LambdaContext) -> None:
+        self._context = context
+        self._now = int(time.time() * 1000)
+        self.counts = dict.fromkeys(("asked", "pinged", "silent", "gone", "left"), 0)
+
+    def of(self, dialect: Dialect, pool: ThreadPoolExecutor) -> None:
+        """See to a dialect's connections, until time runs out."""
+        now = slot(self._now)
+        ping = dialect.ping(self._now)
+        found = connections.quiet(dialect.name, now - QUIET_SLOTS + 1 if ping is None else now + 1)
+        for window in _windows(found):
+            if self._context.get_remaining_time_in_millis() < RESERVE_MS:
+                self.counts["left"] = 1
+                return
+            if ping is None:
+                gone = self._ask([connection_id for connection_id, _ in window], pool)
+            else:
+                silent = [c for c, seen in window if dialect.answers_pings and seen <= now - SILENT_SLOTS]
+                gone = self._close(silent, pool) + self._ping([c for c, _ in window if c not in silent], ping)
+            forgetter.forget(gone)
+
+    def _ask(self, ids: list[str], pool: ThreadPoolExecutor) -> list[str]:
+        """Those that are gone."""
+        self.counts["asked"] += len(ids)
+        alive = pool.map(lambda connection_id: _alive(connection_id, self._now), ids)
+        gone = [connection_id for connection_id, lives in zip(ids, alive, strict=True) if not lives]
+        self.counts["gone"] += len(gone)
+        return gone
+
+    def _ping(self, ids: list[str], ping: bytes) -> list[str]:
+        """Those that are gone."""
+        outcomes = loop.run_until_complete(gateway.deliver([ping], ids))
+        self.counts["pinged"] += outcomes.posted
+        self.counts["gone"] += len(outcomes.gone)
+        return outcomes.gone
+
+    def _close(self, ids: list[str], pool: ThreadPoolExecutor) -> list[str]:
+        """All of them."""
+        self.counts["silent"] += len(ids)
+        for _ in pool.map(lambda connection_id: close(management, connection_id), ids):
+            pass
+        return ids
+
+
+def _windows(found: Iterator[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:
+    window: list[tuple[str, int]] = []
+    for entry in found:
+        window.append(entry)
+        if len(window) == _WINDOW:
+            yield window
+            window = []
+    if window:
+        yield window
 
 
 def _alive(connection_id: str, now: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -12,16 +13,17 @@ from chaincast import dialects
 from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.gateway import Gateway
-from chaincast.aws.lifecycle import Greet, Job, Replay, Settle, encode_job, parse_job
+from chaincast.aws.lifecycle import Deadline, Greet, Job, Replay, Settle, encode_job, parse_job
 from chaincast.aws.pool import Pool
 from chaincast.commands import Connected
-from chaincast.errors import CodecError
+from chaincast.errors import ClientError, Code, CodecError, Request
 from chaincast.settings import Settings
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
+    from chaincast.aws.connections import Connections
     from chaincast.aws.holds import Holds
 
 logger = Logger(service="lifecycle")
@@ -78,22 +80,39 @@ async def _do(job: Job, seconds: float) -> bool:
         case Settle():
             await asyncio.to_thread(_settle, job)
             return True
+        case Deadline():
+            await _enforce(job)
+            return True
 
 
 async def _greet(job: Greet) -> bool:
     """Whether the greeting is done with: it arrived, or there is nobody to greet."""
-    payload = dialects.get(job.dialect).outcome(Connected(job.connection_id, settings.networks))
+    greeting = Connected(job.connection_id, settings.networks, settings.message_bytes)
+    payloads = dialects.get(job.dialect, settings.chains).outcome(greeting, int(time.time() * 1000))
     for wait in (*WAITS, None):
-        outcomes = await gateway.deliver([payload], [job.connection_id])
+        outcomes = await gateway.deliver(payloads, [job.connection_id])
         if outcomes.posted or outcomes.refused:
             metrics.add_metric(name="Greetings", unit="Count", value=outcomes.posted)
             return True
-        if outcomes.gone and not await asyncio.to_thread(_on_record, job.connection_id):
+        if outcomes.gone and await asyncio.to_thread(lambda: _connections().get(job.connection_id)) is None:
             return True
         if wait is not None:
             await asyncio.sleep(wait)
     logger.warning("connection not greeted yet", connection=job.connection_id)
     return False
+
+
+async def _enforce(job: Deadline) -> None:
+    """Close the connection, if it is there still and has not done what it had to."""
+    connection = await asyncio.to_thread(lambda: _connections().get(job.connection_id))
+    if connection is None or (connection.joined if job.until == "joined" else connection.user):
+        return
+    if job.until == "authenticated":
+        late = ClientError(Code.AUTH_FAILED, "Authentication timed out", Request("authenticate"))
+        told = dialects.get(connection.dialect, settings.chains).outcome(late, int(time.time() * 1000))
+        await gateway.deliver(told, [job.connection_id])
+    await asyncio.to_thread(_close, job.connection_id)
+    metrics.add_metric(name="DeadlinesMissed", unit="Count", value=1)
 
 
 async def _replay(job: Replay, seconds: float) -> bool:
@@ -106,7 +125,7 @@ async def _replay(job: Replay, seconds: float) -> bool:
     database = clients.dynamodb()
     log = LogReader(database, resources.name_of(resources.LOG))
     subscriptions = Subscriptions(database, resources.name_of(resources.SUBSCRIPTIONS))
-    replayer = Replayer(job, log, _holds(), subscriptions, gateway, settings.delivery_bytes)
+    replayer = Replayer(job, log, _holds(), subscriptions, gateway, settings.delivery_bytes, settings.chains)
     ending = await replayer.run(seconds)
     line = {"connection": job.connection_id, "source": job.source, "at": replayer.at}
     logger.info("replayed", extra={**line, "posted": replayer.posted, "ending": ending.value})
@@ -139,8 +158,15 @@ def _holds() -> Holds:
     return Holds(clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS))
 
 
-def _on_record(connection_id: str) -> bool:
+def _connections() -> Connections:
     from chaincast.aws import clients  # boto3: as above
     from chaincast.aws.connections import Connections
 
-    return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS)).exists(connection_id)
+    return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
+
+
+def _close(connection_id: str) -> None:
+    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws.single import close
+
+    close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)

@@ -1,4 +1,7 @@
-"""`subscribe`, `unsubscribe`, `ping`, `get`, `$default`: a client's message, decoded by its dialect, done, answered."""
+"""`subscribe`, `unsubscribe`, `ping`, `get`, `$default`: a client's message, decoded by its dialect, done, answered.
+
+An answer of one message goes back with the function's own; of several, all but the last are posted before it.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from chaincast import dialects
 from chaincast.act import Actor
+from chaincast.auth import Tokens, Unchecked
 from chaincast.aws import clients, resources
 from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connection, Connections
@@ -17,16 +21,20 @@ from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.log import LogReader
 from chaincast.aws.resume import Resumption
+from chaincast.aws.secrets import secret
+from chaincast.aws.single import close, post
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.commands import Outcome
+from chaincast.commands import Caller, Closed, Outcome
 from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.dialects.base import Dialect
-from chaincast.errors import ClientError, Code
+from chaincast.dialects.shape import recognized
+from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
 logger = Logger(service="message")
 metrics = Metrics(namespace="Chaincast", service="message")
@@ -44,21 +52,23 @@ resumption = Resumption(
     settings.shards,
 )
 past = HistoryReader(database, resources.name_of(resources.HISTORY))
-actor = Actor(subscriptions, resumption, past, settings)
+authenticator = Unchecked() if settings.auth == "off" else Tokens(lambda: secret(resources.JWT_SECRET))
+actor = Actor(subscriptions, resumption, past, connections, authenticator, settings)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 @metrics.log_metrics
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
-    dialect = dialects.get(dialects.DEFAULT)
+    dialect = dialects.get(dialects.DEFAULT, settings.chains)
+    now = int(time.time() * 1000)
+    connection_id = event["requestContext"]["connectionId"]
     try:
-        now = int(time.time() * 1000)
-        connection_id = event["requestContext"]["connectionId"]
         connection = connections.touch(connection_id, now)
         if connection is None:
             raise ClientError(Code.NOT_CONNECTED, "this connection is not on record (any more): connect again")
-        dialect = dialects.get(connection.dialect)
-        outcome = _outcome(dialect, connection, event, now)
+        body = _body(event)
+        dialect = dialects.get(_spoken(connection, body), settings.chains)
+        outcome = _outcome(dialect, connection, body, now)
     except ClientError as error:
         outcome = error
     except Exception:
@@ -68,12 +78,37 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     if isinstance(outcome, ClientError):
         metrics.add_metric(name="Errors", unit="Count", value=1)
         metrics.add_metadata("code", outcome.code.value)
-    return {"statusCode": 200, "body": dialect.outcome(outcome).decode()}
+    answer = _answer(connection_id, dialect.outcome(outcome, now))
+    if isinstance(outcome, (Closed, ProtocolViolation)):
+        logger.info("connection closed", extra={"why": str(outcome)})
+        close(_management(), connection_id)
+    return answer
 
 
-def _outcome(dialect: Dialect, connection: Connection, event: WebSocketEvent, now: int) -> Outcome:
-    command = dialect.decode(_body(event), settings.message_bytes, settings.topics_per_message)
-    return actor.act(command, connection.connection_id, dialect.name, now, connection.user)
+def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int) -> Outcome:
+    command = dialect.decode(body, settings.message_bytes, settings.topics_per_message)
+    joined = connection.joined if dialect.joins else None
+    return actor.act(command, Caller(connection.connection_id, dialect.name, connection.user, joined), now)
+
+
+def _spoken(connection: Connection, body: bytes) -> str:
+    """What a connection speaks: as it said when it came, or as its messages show."""
+    if not connection.undecided or (found := recognized(body)) is None:
+        return connection.dialect
+    connections.decide(connection.connection_id, found)
+    return found
+
+
+def _answer(connection_id: str, messages: tuple[bytes, ...]) -> WebSocketAnswer:
+    if not messages:
+        return {"statusCode": 200}
+    for message in messages[:-1]:
+        post(_management(), connection_id, message)
+    return {"statusCode": 200, "body": messages[-1].decode()}
+
+
+def _management() -> ApiGatewayManagementApiClient:
+    return clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
 
 
 def _body(event: WebSocketEvent) -> bytes:

@@ -18,7 +18,7 @@ PLATFORM = "aarch64-manylinux_2_28"
 """Of Lambda's Amazon Linux 2023 on arm64: glibc 2.34."""
 
 CODE_PACKAGES = ("chaincast", "functions")
-AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "sqs")
+AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs")
 """The services whose models stay in botocore: the other four hundred are 95 % of its size."""
 
 _FORMAT = b"2"
@@ -36,9 +36,10 @@ def code_directory(kinds: Mapping[str, object]) -> Path:
 
 
 def dependencies_directory(switches: Switches) -> Path:
-    """The layer's contents (`python/…`), installed once per requirements file and platform."""
+    """The layer's contents (`python/…`), installed once for what they are made of."""
     platform = sys.platform if switches.local else PLATFORM
-    key = hashlib.sha256(b"\n".join((REQUIREMENTS.read_bytes(), platform.encode(), switches.python.encode(), _FORMAT)))
+    made_of = (platform, switches.python, *AWS_SERVICES)
+    key = hashlib.sha256(b"\n".join((REQUIREMENTS.read_bytes(), _FORMAT, *(part.encode() for part in made_of))))
     target = BUILD / f"dependencies-{key.hexdigest()[:16]}"
     if target.exists():
         return target

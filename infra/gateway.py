@@ -14,12 +14,13 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_apigatewayv2_integrations import WebSocketLambdaIntegration
 from constructs import Construct
 
+from infra.auth import JwtSecret
 from infra.functions import FunctionFactory, allow
 from infra.nag import acknowledge
 from infra.storage import Storage
 
 STAGE = "prod"
-MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "get", "$default")
+MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "get", "authenticate", "$default")
 """All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
 
 FORGET_CONNECTIONS = ("dynamodb:BatchWriteItem",)
@@ -38,6 +39,7 @@ class Gateway(Construct):
         storage: Storage,
         functions: FunctionFactory,
         management_endpoint: str | None,
+        jwt_secret: JwtSecret | None,
     ) -> None:
         super().__init__(scope, id_)
         self._storage = storage
@@ -71,7 +73,7 @@ class Gateway(Construct):
         self.functions: dict[str, lambda_.Function] = {
             "connect": self._connect(),
             "disconnect": self._disconnect(),
-            "message": self._message(),
+            "message": self._message(jwt_secret),
             "lifecycle": self._lifecycle(),
             "heartbeat": self._heartbeat(),
         }
@@ -126,7 +128,7 @@ class Gateway(Construct):
         self._route("$disconnect", function)
         return function
 
-    def _message(self) -> lambda_.Function:
+    def _message(self, jwt_secret: JwtSecret | None) -> lambda_.Function:
         function = self._functions.make(
             self,
             "Message",
@@ -138,6 +140,8 @@ class Gateway(Construct):
                 "CHAINCAST_HISTORY_TABLE": self._storage.history.table_name,
                 "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
+                "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
+                **({"CHAINCAST_JWT_SECRET": jwt_secret.id} if jwt_secret else {}),
             },
             timeout=Duration.seconds(15),
             memory_mb=1024,
@@ -154,6 +158,10 @@ class Gateway(Construct):
         allow(function, [self._storage.log.table_arn, self._storage.history.table_arn], "dynamodb:Query")
         allow(function, [self._storage.state.table_arn], "dynamodb:GetItem")
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
+        self.grant_manage(function, "POST")
+        self.grant_manage(function, "DELETE")
+        if jwt_secret:
+            allow(function, [jwt_secret.arn], "secretsmanager:GetSecretValue")
         for route in MESSAGE_ROUTES:
             self._route(route, function, answers=True)
         return function
@@ -185,6 +193,7 @@ class Gateway(Construct):
         allow(function, [self._storage.log.table_arn], "dynamodb:Query")
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
+        self.grant_manage(function, "DELETE")
         function.add_event_source(
             sources.SqsEventSource(self.lifecycle_queue, batch_size=10, report_batch_item_failures=True)
         )
@@ -201,17 +210,18 @@ class Gateway(Construct):
                 "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
             },
             timeout=Duration.seconds(240),
-            memory_mb=512,
+            memory_mb=1769,  # a whole core: it posts to every connection of some protocols
         )
         connections = self._storage.connections.table_arn
         allow(function, [connections], "dynamodb:UpdateItem", *FORGET_CONNECTIONS)
         allow(function, [f"{connections}/index/by_beat"], "dynamodb:Query")
         allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
-        self.grant_manage(function, "GET")
+        for method in ("GET", "POST", "DELETE"):
+            self.grant_manage(function, method)
         events.Rule(
             self,
             "HeartbeatSchedule",
-            description="Chaincast: purge connections that are gone",
+            description="Chaincast: ping connections, purge those that are gone",
             schedule=events.Schedule.rate(Duration.minutes(5)),
             targets=[targets.LambdaFunction(function, retry_attempts=1)],
         )

@@ -28,6 +28,11 @@ class NetworkSettings(TypedDict):
     url_variable: str
 
 
+class AuthSettings(TypedDict):
+    mode: str
+    secret: str
+
+
 class PublishSettings(TypedDict):
     auth: str
     issuer: str
@@ -56,6 +61,7 @@ class Configuration(TypedDict):
 
     networks: dict[str, NetworkSettings]
     retention: RetentionSettings
+    auth: AuthSettings
     publish: PublishSettings
     kafka: KafkaSettings
     audit: AuditSettings

@@ -6,6 +6,7 @@ from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
 from infra.audit import Audit
+from infra.auth import make_jwt_secret
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory
 from infra.gateway import Gateway
@@ -28,12 +29,15 @@ class ChaincastStack(Stack):
             self, "Storage", removal_policy=RemovalPolicy.DESTROY if switches.local else RemovalPolicy.RETAIN
         )
         functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches)
+        auth = configuration["auth"]
+        jwt_secret = None if auth["mode"] == "off" else make_jwt_secret(self, auth["secret"])
         gateway = Gateway(
             self,
             "Gateway",
             storage=storage,
             functions=functions,
             management_endpoint=switches.management_endpoint,
+            jwt_secret=jwt_secret,
         )
         fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
         publish = configuration["publish"]
@@ -83,6 +87,8 @@ class ChaincastStack(Stack):
         CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
         if http:
             CfnOutput(self, "HttpUrl", value=http.url, description="what backends publish to: POST /publish")
+        if jwt_secret:
+            CfnOutput(self, "JwtSecret", value=jwt_secret.id, description="what clients' tokens are signed with")
         CfnOutput(self, "ApiId", value=gateway.api.api_id)
         CfnOutput(self, "ListenerRoleArn", value=listener.role.role_arn)
         for name, value in listener.environment.items():

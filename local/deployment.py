@@ -26,6 +26,8 @@ class Outputs:
     api_id: str
     http_url: str
     """Of the HTTP API; empty where there is none."""
+    jwt_secret: str
+    """What clients' tokens are signed with: the secret's name; empty where nobody is asked for one."""
     listener_role_arn: str
     listener_environment: dict[str, str]
 
@@ -88,6 +90,7 @@ class Emulator:
             websocket_url=f"ws://127.0.0.1:{self.port}/_aws/execute-api/{api_id}/{stage}",
             api_id=api_id,
             http_url=self._http_url(values.get("HttpUrl", "")),
+            jwt_secret=values.get("JwtSecret", ""),
             listener_role_arn=values["ListenerRoleArn"],
             listener_environment={
                 f"CHAINCAST_{n}": values["".join(p.capitalize() for p in n.split("_"))] for n in names

@@ -13,7 +13,8 @@ from collections.abc import AsyncIterator
 from chaincast.aws import everyone
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.query import Item, Partition
-from chaincast.fanout.plan import Plan, View
+from chaincast.fanout.plan import Plan
+from chaincast.fanout.view import View, merged
 from chaincast.shards import Worker
 
 _ATTRIBUTES = "connection_id, dialect, kinds"
@@ -100,13 +101,14 @@ class _Reader:
             name = item["dialect"]["S"]
             if len(item) == 2:
                 # One tuple for all of a page: what a connection costs is its place in the dictionary.
-                view = of_dialect.get(name) or of_dialect.setdefault(name, (name, self._mask))
+                view = of_dialect.get(name) or of_dialect.setdefault(name, ((name, self._mask),))
             else:
-                view = (name, self._mask & self._plan.of_kinds(frozenset(item["kinds"]["SS"])))
-                if not view[1]:
+                mask = self._mask & self._plan.of_kinds(frozenset(item["kinds"]["SS"]))
+                if not mask:
                     continue
+                view = ((name, mask),)
             seen = views.get(connection)
-            views[connection] = view if seen is None or seen == view else (name, seen[1] | view[1])
+            views[connection] = view if seen is None else merged(seen, view)
         if items:
             self.last = items[-1]["connection_id"]["S"]
 

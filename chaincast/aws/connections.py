@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -13,7 +14,7 @@ from chaincast.aws.writes import write_all
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
 
 MAX_SECONDS = 2 * 3600
 """API Gateway closes a WebSocket after two hours, whatever happens on it."""
@@ -29,7 +30,8 @@ _GRACE_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What is known of a connection. `connected_at` in ms; `user`: whose it is, empty while nobody has said so."""
+    """What is known of a connection. `connected_at` in ms; `user`: whose it is, empty while nobody has said so;
+    `joined`: in protocols where that is a step of its own; `undecided`: it did not say what it speaks."""
 
     connection_id: str
     dialect: str
@@ -37,6 +39,8 @@ class Connection:
     origin: str
     connected_at: int
     user: str = ""
+    joined: bool = False
+    undecided: bool = False
 
 
 def slot(now_ms: int) -> int:
@@ -72,8 +76,38 @@ class Connections:
                 "seen": {"N": str(slot(now))},
                 "expires_at": {"N": str(now // 1000 + MAX_SECONDS + _GRACE_SECONDS)},
                 **({"user": {"S": connection.user}} if connection.user else {}),
+                **({"undecided": {"BOOL": True}} if connection.undecided else {}),
             },
         )
+
+    def know(self, connection_id: str, *, user: str | None = None, joined: bool | None = None) -> None:
+        """Note whose a connection is, and whether it has joined; what is None stays. Nothing, if it is gone."""
+        values: dict[str, AttributeValueTypeDef] = {}
+        if user is not None:
+            values["user"] = {"S": user}
+        if joined is not None:
+            values["joined"] = {"BOOL": joined}
+        if values:
+            self._set(connection_id, values)
+
+    def decide(self, connection_id: str, dialect: str) -> None:
+        """Note what a connection turned out to speak. Nothing, if it is gone."""
+        bucket = crc32(connection_id.encode()) % BUCKETS
+        self._set(
+            connection_id,
+            {"dialect": {"S": dialect}, "beat": {"S": beat(dialect, bucket)}, "undecided": {"BOOL": False}},
+        )
+
+    def _set(self, connection_id: str, values: Mapping[str, AttributeValueTypeDef]) -> None:
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+            self._client.update_item(
+                TableName=self._table,
+                Key={"connection_id": {"S": connection_id}},
+                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
+                ConditionExpression="attribute_exists(connection_id)",
+                ExpressionAttributeNames={f"#{name}": name for name in values},
+                ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+            )
 
     def touch(self, connection_id: str, now_ms: int) -> Connection | None:
         """Note that a message came, and return the record; `None` if there is none (closed meanwhile)."""
@@ -90,25 +124,14 @@ class Connections:
             if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
                 return None
             raise
-        item = answer["Attributes"]
-        return Connection(
-            connection_id=connection_id,
-            dialect=item["dialect"]["S"],
-            source_ip=item["source_ip"]["S"],
-            origin=item["origin"]["S"],
-            connected_at=int(item["connected_at"]["N"]),
-            user=item["user"]["S"] if "user" in item else "",
-        )
+        return _connection(answer["Attributes"])
 
-    def exists(self, connection_id: str) -> bool:
-        """Whether the connection is on record, read consistently."""
+    def get(self, connection_id: str) -> Connection | None:
+        """The record, read consistently; `None` if there is none."""
         answer = self._client.get_item(
-            TableName=self._table,
-            Key={"connection_id": {"S": connection_id}},
-            ProjectionExpression="connection_id",
-            ConsistentRead=True,
+            TableName=self._table, Key={"connection_id": {"S": connection_id}}, ConsistentRead=True
         )
-        return "Item" in answer
+        return _connection(answer["Item"]) if "Item" in answer else None
 
     def delete_all(self, connection_ids: Sequence[str]) -> None:
         """Delete the records of connections, if there are any."""
@@ -117,16 +140,30 @@ class Connections:
         ]
         write_all(self._client, self._table, requests)
 
-    def quiet(self, dialect: str, before_slot: int) -> Iterator[str]:
-        """The connections of a dialect that sent nothing since `before_slot`; the index lags a little behind."""
+    def quiet(self, dialect: str, before_slot: int) -> Iterator[tuple[str, int]]:
+        """The connections of a dialect that sent nothing since `before_slot`, each with the slot in which they last
+        did; the index lags a little behind."""
         for bucket in range(BUCKETS):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 IndexName="by_beat",
                 KeyConditionExpression="beat = :b AND seen < :s",
                 ExpressionAttributeValues={":b": {"S": beat(dialect, bucket)}, ":s": {"N": str(before_slot)}},
-                ProjectionExpression="connection_id",
+                ProjectionExpression="connection_id, seen",
             )
             for page in pages:
                 for item in page["Items"]:
-                    yield item["connection_id"]["S"]
+                    yield item["connection_id"]["S"], int(item["seen"]["N"])
+
+
+def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
+    return Connection(
+        connection_id=item["connection_id"]["S"],
+        dialect=item["dialect"]["S"],
+        source_ip=item["source_ip"]["S"],
+        origin=item["origin"]["S"],
+        connected_at=int(item["connected_at"]["N"]),
+        user=item["user"]["S"] if "user" in item else "",
+        joined="joined" in item and item["joined"]["BOOL"],
+        undecided="undecided" in item and item["undecided"]["BOOL"],
+    )

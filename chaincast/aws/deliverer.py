@@ -13,8 +13,10 @@ from chaincast.aws.gateway import Gateway, Outcomes, Posting
 from chaincast.aws.holds import HeldConnections, Hold
 from chaincast.aws.query import TableUnavailable
 from chaincast.batches import Batch
-from chaincast.fanout.plan import Plan, View
+from chaincast.dialects.base import Chains
+from chaincast.fanout.plan import Plan
 from chaincast.fanout.progress import Mark, Progress
+from chaincast.fanout.view import View, limited
 from chaincast.shards import Worker
 
 _MAX_VIEWS = 256
@@ -43,8 +45,11 @@ class Report:
 class Deliverer:
     """Delivers batches of one source and shard at a time; of several at once, each in a task of its own."""
 
-    def __init__(self, audience: Audience, holds: HeldConnections, gateway: Gateway, max_bytes: int) -> None:
+    def __init__(
+        self, audience: Audience, holds: HeldConnections, gateway: Gateway, max_bytes: int, chains: Chains
+    ) -> None:
         self._audience = audience
+        self._chains = chains
         self._holds = holds
         self._gateway = gateway
         self._max_bytes = max_bytes
@@ -59,7 +64,7 @@ class Deliverer:
         started = perf_counter()
         queries = self._audience.requests + self._holds.requests
         report = Report()
-        plan = Plan(batches, self._max_bytes)
+        plan = Plan(batches, self._max_bytes, self._chains)
         report.topics = tuple(plan.topics)
         run = _Run(plan, batches[-1], progress, self._gateway.begin(seconds), self._holds, report)
         report.ms["plan"] += (perf_counter() - started) * 1000
@@ -115,9 +120,9 @@ class _Run:
         return views
 
     def _limit(self, views: dict[str, View], connection: str, mask: int) -> None:
-        dialect, seen = views.pop(connection)
-        if seen & mask:
-            views[connection] = (dialect, seen & mask)
+        left = limited(views.pop(connection), mask)
+        if left:
+            views[connection] = left
 
     async def offer(self, views: Mapping[str, View]) -> bool:
         """Post to each connection what it sees; False when told to stop before the end."""

@@ -42,8 +42,17 @@ class Settle:
     token: str
 
 
-Job: TypeAlias = Union[Greet, Replay, Settle]
-_JOBS: dict[str, type[Job]] = {"greet": Greet, "replay": Replay, "settle": Settle}
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """Close a connection that has not joined (`until` = "joined") or said whose it is ("authenticated") by then."""
+
+    connection_id: str
+    dialect: str
+    until: str
+
+
+Job: TypeAlias = Union[Greet, Replay, Settle, Deadline]
+_JOBS: dict[str, type[Job]] = {"greet": Greet, "replay": Replay, "settle": Settle, "deadline": Deadline}
 
 
 def encode_job(job: Job) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from enum import Enum
 from itertools import islice
-from time import monotonic
+from time import monotonic, time
 
 from chaincast import dialects
 from chaincast.aws import everyone
@@ -18,6 +18,7 @@ from chaincast.aws.resume import expired
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.batches import Batch
 from chaincast.cursors import format_cursor
+from chaincast.dialects.base import Chains
 from chaincast.fanout.plan import Plan
 
 _TOGETHER = 25
@@ -44,7 +45,14 @@ class Replayer:
     """One replay of one connection and source."""
 
     def __init__(
-        self, job: Replay, log: LogReader, holds: Holds, subscriptions: Subscriptions, gateway: Gateway, max_bytes: int
+        self,
+        job: Replay,
+        log: LogReader,
+        holds: Holds,
+        subscriptions: Subscriptions,
+        gateway: Gateway,
+        max_bytes: int,
+        chains: Chains,
     ) -> None:
         self._job = job
         self._place = Place(job.connection_id, job.source, job.shards, job.token)
@@ -53,6 +61,7 @@ class Replayer:
         self._subscriptions = subscriptions
         self._gateway = gateway
         self._max_bytes = max_bytes
+        self._chains = chains
         self.at = self._recorded = 0
         """The batch up to which the client has everything."""
         self.posted = 0
@@ -77,7 +86,7 @@ class Replayer:
             await self._topics()
             found = await asyncio.to_thread(self._read)
             if found and found[0].seq > self.at + 1:
-                await self._gateway.deliver([self._expired(found[0].seq - 1)], [self._job.connection_id])
+                await self._gateway.deliver(self._expired(found[0].seq - 1), [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
             # And after: what was subscribed before these batches came is held back as well, and so is ours to tell.
             if found and (ending := await self._tell(found, await self._topics())) is not None:
@@ -117,12 +126,13 @@ class Replayer:
         return found
 
     async def _tell(self, batches: list[Batch], topics: Mapping[str, frozenset[str] | None]) -> Ending | None:
-        plan = Plan(batches, self._max_bytes)
+        plan = Plan(batches, self._max_bytes, self._chains)
         mask = 0
         for topic, kinds in topics.items():
             if seen := plan.topics.get(topic):
                 mask |= seen if kinds is None else seen & plan.of_kinds(kinds)
-        outcomes = await self._gateway.deliver(plan.messages((self._job.dialect, mask)), [self._job.connection_id])
+        view = ((self._job.dialect, mask),) if mask else ()
+        outcomes = await self._gateway.deliver(plan.messages(view), [self._job.connection_id])
         self.posted += outcomes.posted
         if outcomes.gone:
             return await self._given_up(Ending.GONE)
@@ -138,6 +148,6 @@ class Replayer:
         await asyncio.to_thread(self._holds.remove, self._place)
         return ending
 
-    def _expired(self, oldest: int) -> bytes:
+    def _expired(self, oldest: int) -> tuple[bytes, ...]:
         error = expired(self._job.source, format_cursor(self.at), oldest)
-        return dialects.get(self._job.dialect).outcome(error)
+        return dialects.get(self._job.dialect, self._chains).outcome(error, int(time() * 1000))

@@ -102,6 +102,11 @@ class Subscriptions:
         self._delete([(index_key(connection_id), connection_id) for connection_id in found])
         return len(rows) + len(found)
 
+    def topics_of(self, connection_id: str) -> list[str]:
+        """The topics that a connection holds, sorted."""
+        topics, _ = self._indexes([connection_id]).get(connection_id, ([], 1))
+        return topics
+
     def rows_of(self, connection_id: str) -> tuple[Mapping[str, frozenset[str] | None], bool]:
         """A connection's topics, each with the kinds it is limited to (None: all); and whether that is all.
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from chaincast.config.auth import Auth
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Audit, Kafka, Publish
@@ -53,6 +54,7 @@ class Config(Section):
     limits: Limits = Limits()
     fanout: Fanout = Fanout()
     retention: Retention = Retention()
+    auth: Auth = Auth()
     publish: Publish = Publish()
     kafka: Kafka = Kafka()
     audit: Audit = Audit()
@@ -82,5 +84,7 @@ class Config(Section):
             topics_per_message=self.limits.topics_per_message,
             subscriptions_per_connection=self.limits.subscriptions_per_connection,
             app_sources=self.publish.sources,
+            auth=self.auth.mode,
             log_seconds=self.retention.log_hours * 3600,
+            chains={name: network.chain_id for name, network in self.deployed_networks(local=local).items()},
         )

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from chaincast.config.auth import Auth
 from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Limits, Retention
 from chaincast.config.network import Backfill, Contract, Network
@@ -20,6 +21,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[limits]", Limits),
     ("[fanout]", Fanout),
     ("[retention]", Retention),
+    ("[auth]", Auth),
     ("[publish]", Publish),
     ("[kafka]", Kafka),
     ("[audit]", Audit),
@@ -28,7 +30,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 
 def markdown() -> str:
     """One table per section: key, default, allowed range, meaning."""
-    assert set(Config.model_fields) == {"networks", "limits", "fanout", "retention", "publish", "kafka", "audit"}
+    assert {"networks", *(title.strip("[]") for title, _ in SECTIONS[4:])} == set(Config.model_fields)
     tables = []
     for title, model in SECTIONS:
         rows = [

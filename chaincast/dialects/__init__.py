@@ -6,26 +6,37 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 
-from chaincast.dialects.base import Dialect
+from chaincast.dialects.base import Chains, Dialect
 from chaincast.errors import ClientError, Code
 
 DEFAULT = "chaincast.v1"
 
 _MODULES: dict[str, tuple[str, str]] = {
     "chaincast.v1": ("chaincast.dialects.chaincast_v1", "ChaincastV1"),
+    "coremem": ("chaincast.dialects.coremem", "Coremem"),
+    "moonx": ("chaincast.dialects.moonx", "Moonx"),
+    "socketio": ("chaincast.dialects.socketio", "SocketIo"),
+    "socketio/kaspump": ("chaincast.dialects.socketio", "kaspump"),
+    "socketio/adstack": ("chaincast.dialects.socketio", "adstack"),
+    "socketio/moonx-gateway": ("chaincast.dialects.socketio", "moonx_gateway"),
 }
 
-NAMES = tuple(_MODULES)
+NAMES = tuple(name for name in _MODULES if "/" not in name)
+"""What a connection can speak; the others are the vocabularies of one of these."""
 
 
 @cache
-def get(name: str) -> Dialect:
+def _make(name: str, chains: tuple[tuple[str, int], ...]) -> Dialect:
+    module, class_ = _MODULES[name]
+    factory: Callable[[Chains], Dialect] = getattr(import_module(module), class_)
+    return factory(dict(chains))
+
+
+def get(name: str, chains: Chains) -> Dialect:
     """The dialect of that name, imported on first use: a function pays only for those its clients speak.
 
-    Raises `ClientError` with `UNKNOWN_DIALECT`.
+    `chains`: the deployment's networks. Raises `ClientError` with `UNKNOWN_DIALECT`.
     """
     if name not in _MODULES:
-        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(NAMES)}")
-    module, class_ = _MODULES[name]
-    factory: Callable[[], Dialect] = getattr(import_module(module), class_)
-    return factory()
+        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(_MODULES)}")
+    return _make(name, tuple(chains.items()))

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 import orjson
 
 from chaincast.commands import (
+    Authenticated,
+    Closed,
     Command,
     Connected,
+    Done,
     History,
+    Joined,
     Outcome,
     Pong,
     Price,
-    RequestId,
     Stats,
     Subscribed,
     Unsubscribed,
 )
-from chaincast.errors import ClientError
+from chaincast.dialects.base import Chains
+from chaincast.errors import ClientError, RequestId
 from chaincast.events import Event
 
 
@@ -28,13 +32,20 @@ class ChaincastV1:
     name = "chaincast.v1"
     overhead = 256
     separator = 1
+    one_by_one = joins = answers_pings = False
+
+    def __init__(self, chains: Chains) -> None:
+        """Networks go by their names here."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
         from chaincast.dialects.chaincast_v1_messages import decode  # pydantic: not for those that only encode
 
         return decode(body, max_bytes, max_topics)
 
-    def outcome(self, outcome: Outcome) -> bytes:
+    def ping(self, now_ms: int) -> bytes | None:
+        return None
+
+    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         match outcome:
             case Connected(connection_id, networks):
                 message: dict[str, object] = {"type": "connected", "connection_id": connection_id}
@@ -51,17 +62,22 @@ class ChaincastV1:
             case History(what, events, before, request_id):
                 # An event is the same bytes here as in `events`.
                 head = orjson.dumps(_answer("history", request_id) | {"what": what, "before": before})
-                return b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event(event) for event in events))
+                return (b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event(event) for event in events)),)
             case Price(network, token, event, request_id):
                 message = _answer("price", request_id) | {"network": network, "token": token}
                 message["event"] = event and self._message(event)
             case Stats(about, figures, request_id):
                 message = _answer("stats", request_id) | {"network": about.scope, about.family: about.key}
                 message["stats"] = figures
+            case Authenticated(user, request_id):
+                message = _answer("authenticated", request_id)
+                message["user"] = user and {"id": user.id, "email": user.email}
             case ClientError():
                 message = _answer("error", outcome.request_id)
                 message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}
-        return orjson.dumps(message)
+            case Joined() | Closed() | Done():  # to no command of this protocol
+                return ()
+        return (orjson.dumps(message),)
 
     def event(self, event: Event) -> bytes:
         return orjson.dumps(self._message(event))
@@ -79,7 +95,10 @@ class ChaincastV1:
                 message[name] = value
         return message
 
-    def events(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
+    def channel(self, event: Event) -> str:
+        return ""
+
+    def events(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
         return _envelope("events", source, cursor, "events", fragments)
 
     def retraction(self, event_id: str) -> bytes:

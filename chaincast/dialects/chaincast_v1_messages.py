@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter
 
-from chaincast.commands import Command, GetHistory, GetPrice, GetStats, Ping, RequestId, Subscribe, Unsubscribe
+from chaincast.commands import Authenticate, Command, GetHistory, GetPrice, GetStats, Ping, Subscribe, Unsubscribe
 from chaincast.cursors import CURSOR_DIGITS, POSITION
+from chaincast.dialects.checked import checked, shown
 from chaincast.dialects.wire import parse_object
-from chaincast.errors import ClientError, Code
+from chaincast.errors import ClientError, Code, RequestId
 from chaincast.topics import Topic
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]
 WireKinds: TypeAlias = Annotated[
-    list[Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")]], Field(max_length=20)
+    list[Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}(:[^\s:]{1,128})?$")]], Field(max_length=20)
 ]
 
 
@@ -50,6 +51,13 @@ class PingMessage(_Message):
     type: Literal["ping"]
 
 
+class AuthenticateMessage(_Message):
+    """Whose the connection is, by a token; private topics are for their own user."""
+
+    type: Literal["authenticate"]
+    token: Annotated[StrictStr, Field(min_length=1)]
+
+
 class GetMessage(_Message):
     """What is known now, the `price` of a `token` or the `stats` of a `token` or `contract`; or the newest events of a
     kind that is kept: `trades` and `prices` of a `token`, `history` of a `contract` (of its `events` by name only, if
@@ -69,11 +77,12 @@ class GetMessage(_Message):
 
 
 ClientMessage: TypeAlias = Annotated[
-    Union[SubscribeMessage, UnsubscribeMessage, PingMessage, GetMessage], Field(discriminator="type")
+    Union[SubscribeMessage, UnsubscribeMessage, PingMessage, AuthenticateMessage, GetMessage],
+    Field(discriminator="type"),
 ]
-_AnyMessage: TypeAlias = SubscribeMessage | UnsubscribeMessage | PingMessage | GetMessage
+_AnyMessage: TypeAlias = SubscribeMessage | UnsubscribeMessage | PingMessage | AuthenticateMessage | GetMessage
 _client_message: TypeAdapter[_AnyMessage] = TypeAdapter(ClientMessage)
-_TYPES = ("subscribe", "unsubscribe", "ping", "get")
+_TYPES = ("subscribe", "unsubscribe", "ping", "authenticate", "get")
 
 
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
@@ -95,7 +104,7 @@ def _request_id(document: dict[str, object]) -> RequestId:
         return value
     if value is None:
         return None
-    raise ClientError(Code.BAD_MESSAGE, f"id {_shown(value)} must be a string of at most 128 characters or an integer")
+    raise ClientError(Code.BAD_MESSAGE, f"id {shown(value)} must be a string of at most 128 characters or an integer")
 
 
 def _command(document: dict[str, object], max_topics: int, request_id: RequestId) -> Command:
@@ -103,6 +112,8 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
     match message:
         case PingMessage():
             return Ping(request_id)
+        case AuthenticateMessage(token=token):
+            return Authenticate(token, request_id)
         case UnsubscribeMessage(topics=topics):
             return Unsubscribe(_topics(topics, max_topics), request_id)
         case GetMessage():
@@ -115,15 +126,10 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
 def _validated(document: dict[str, object]) -> _AnyMessage:
     type_ = document.get("type")
     if not isinstance(type_, str):
-        raise ClientError(Code.BAD_MESSAGE, f"type {_shown(type_)} must be one of {', '.join(_TYPES)}")
+        raise ClientError(Code.BAD_MESSAGE, f"type {shown(type_)} must be one of {', '.join(_TYPES)}")
     if type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {_shown(type_)}; known: {', '.join(_TYPES)}")
-    try:
-        return _client_message.validate_python(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(p) for p in first["loc"][1:])
-        raise ClientError(Code.BAD_MESSAGE, f"{type_}: {where} is {_shown(first['input'])}: {first['msg']}") from None
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {shown(type_)}; known: {', '.join(_TYPES)}")
+    return checked(_client_message, document, type_, skip=1)
 
 
 _ABOUT = {
@@ -175,7 +181,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         if network is None:
             raise ClientError(
                 Code.BAD_CURSOR,
-                f"since {_shown(since)} is one cursor, but the topics are not of one network; "
+                f"since {shown(since)} is one cursor, but the topics are not of one network; "
                 'write {"network": "cursor", …}',
             )
         since = {network: since}
@@ -183,12 +189,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         if len(cursor) != CURSOR_DIGITS or not (cursor.isascii() and cursor.isdigit()):
             raise ClientError(
                 Code.BAD_CURSOR,
-                f"since {_shown(cursor)} of {_shown(source)} is no cursor; "
+                f"since {shown(cursor)} of {shown(source)} is no cursor; "
                 f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it",
             )
     return since
-
-
-def _shown(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"

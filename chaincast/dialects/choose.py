@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaincast import dialects
+from chaincast.errors import ClientError, Code
 
 _PREFIX = "chaincast."
 
@@ -16,18 +17,42 @@ class Choice:
 
     dialect: str
     subprotocol: str | None = None
+    undecided: bool = False
+    """The client did not say: its messages will."""
+    joins: bool = False
+    """It must join, and soon."""
 
 
 def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
-    """By `?dialect=`, else by a `Sec-WebSocket-Protocol` of `chaincast.NAME`, else the default.
+    """By an Engine.IO client's query, by `?dialect=`, by a `Sec-WebSocket-Protocol` of `chaincast.NAME`; else the
+    default.
 
-    Raises `ClientError` with `UNKNOWN_DIALECT` where the client names one that there is not.
+    Raises `ClientError` with `UNKNOWN_DIALECT` where the client asks for something that there is not.
     """
+    if "EIO" in query or "transport" in query:
+        return _engine_io(query)
     offered = [p.strip() for p in subprotocols.split(",") if p.strip()]
     ours = next((p for p in offered if p.startswith(_PREFIX)), None)
     if (name := query.get("dialect")) is not None:
-        return Choice(dialects.get(name).name, ours)
+        return Choice(_known(name), ours)
     if ours is None:
-        return Choice(dialects.DEFAULT)
+        return Choice(dialects.DEFAULT, undecided=True)
     short = ours.removeprefix(_PREFIX)
-    return Choice(dialects.get(ours if ours in dialects.NAMES else short).name, ours)
+    return Choice(_known(ours if ours in dialects.NAMES else short), ours)
+
+
+def _known(name: str) -> str:
+    if name not in dialects.NAMES:
+        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(dialects.NAMES)}")
+    return name
+
+
+def _engine_io(query: Mapping[str, str]) -> Choice:
+    """Protocol 4 over WebSocket, from the beginning: there are no sessions to upgrade."""
+    for name, right in (("EIO", "4"), ("transport", "websocket")):
+        if (value := query.get(name)) != right:
+            given = "is missing" if value is None else f"is {value[:40]!r}"
+            raise ClientError(Code.UNKNOWN_DIALECT, f"Engine.IO: {name} {given}; only {right!r} is served")
+    if "sid" in query:
+        raise ClientError(Code.UNKNOWN_DIALECT, "Engine.IO: there is no session to upgrade; connect without a sid")
+    return Choice("socketio", joins=True)

@@ -12,16 +12,21 @@ MAX_DEPTH = 32
 _OPEN, _CLOSE, _QUOTE, _BACKSLASH = b"[{", b"]}", 0x22, 0x5C
 
 
-def parse_object(body: bytes, max_bytes: int) -> dict[str, object]:
-    """The JSON object in `body`. Raises `ClientError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE."""
+def parse_text(body: bytes, max_bytes: int) -> str:
+    """The text of a frame. Raises `ClientError`: TOO_LARGE or BAD_UTF8."""
     if len(body) > max_bytes:
         raise ClientError(Code.TOO_LARGE, f"message has {len(body)} bytes; at most {max_bytes}")
     try:
-        text = body.decode()
+        return body.decode()
     except UnicodeDecodeError as error:
         raise ClientError(
             Code.BAD_UTF8, f"message is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}; send text frames"
         ) from None
+
+
+def parse_object(body: bytes, max_bytes: int) -> dict[str, object]:
+    """The JSON object in `body`. Raises `ClientError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE."""
+    text = parse_text(body, max_bytes)
     if depth_exceeds(body, MAX_DEPTH):
         raise ClientError(Code.TOO_DEEP, f"message is nested deeper than {MAX_DEPTH} levels")
     try:

@@ -9,25 +9,27 @@ Several batches (those of a worker that is behind) make one plan and so one mess
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TypeAlias
+from itertools import groupby
 
 from chaincast import dialects
 from chaincast.batches import Batch, Retraction
 from chaincast.cursors import format_cursor
-from chaincast.dialects.base import Dialect
+from chaincast.dialects.base import Chains, Dialect
 from chaincast.events import Event
+from chaincast.fanout.view import View
 from chaincast.topics import wildcard_forms
 
-View: TypeAlias = tuple[str, int]
-"""A dialect, and the mask of what is seen."""
+_NO_CHAINS: Chains = {}
 
 
 class Plan:
     """Consecutive batches (or parts) of one source. Bit i is item i: of each batch its retractions, then its events."""
 
-    def __init__(self, batches: Sequence[Batch], max_bytes: int) -> None:
+    def __init__(self, batches: Sequence[Batch], max_bytes: int, chains: Chains = _NO_CHAINS) -> None:
         self.source = batches[0].source
         self._max_bytes = max_bytes
+        self._chains = chains
+        self._dialects: dict[str, Dialect] = {}
         self._end = batches[-1].resume_cursor
         self._items: list[Event | Retraction] = []
         self._batches: list[Batch] = []
@@ -56,7 +58,9 @@ class Plan:
         mask = self._of_kinds.get(kinds)
         if mask is None:
             mask = sum(
-                1 << i for i, item in enumerate(self._items) if not isinstance(item, Event) or item.kind in kinds
+                1 << i
+                for i, item in enumerate(self._items)
+                if not isinstance(item, Event) or item.kind in kinds or item.narrow_kind in kinds
             )
             self._of_kinds[kinds] = mask
         return mask
@@ -68,22 +72,50 @@ class Plan:
     def messages(self, view: View) -> tuple[bytes, ...]:
         """The messages that carry what a view shows, in order, none longer than the limit.
 
-        A message's cursor says: up to here you have everything. So it is that before the next message's first batch.
+        A message's cursor says: up to here you have everything. So it is that before whatever comes behind it.
         """
-        name, mask = view
-        dialect = dialects.get(name)
+        chunks = [(chunk, name) for name, mask in view for chunk in self._chunked(name, mask)]
+        if len(view) > 1:
+            chunks.sort(key=lambda c: c[0][0])
+        messages: list[bytes] = []
+        cursor = self._end
+        for chunk, name in reversed(chunks):
+            dialect, fragments = self._dialects[name], self._fragments[name]
+            told = [f for i in chunk if (f := fragments[i]) is not None]
+            first = self._items[chunk[0]]
+            if isinstance(first, Event):
+                messages.append(dialect.events(self.source, cursor, dialect.channel(first), told))
+            else:
+                messages.append(dialect.retracted(self.source, cursor, told))
+            if not dialect.one_by_one:  # protocols that tell events one by one have no cursors
+                cursor = min(cursor, format_cursor(max(min(self._batches[i].seq for i in chunk) - 1, 0)))
+        return tuple(reversed(messages))
+
+    def _chunked(self, name: str, mask: int) -> list[list[int]]:
+        dialect = self._dialects.get(name) or self._dialects.setdefault(name, dialects.get(name, self._chains))
         fragments = self._encoded(name, dialect)
         seen = [i for i in self._seen(mask) if fragments[i] is not None]
-        chunks = list(self._chunks(seen, fragments, dialect))
-        messages = []
-        for place, chunk in enumerate(chunks):
-            if place + 1 < len(chunks):
-                cursor = format_cursor(max(self._batches[chunks[place + 1][0]].seq - 1, 0))
-            else:
-                cursor = self._end
-            frame = dialect.events if isinstance(self._items[chunk[0]], Event) else dialect.retracted
-            messages.append(frame(self.source, cursor, [f for i in chunk if (f := fragments[i]) is not None]))
-        return tuple(messages)
+        if dialect.one_by_one:
+            return [[i] for i in seen]
+        return list(self._chunks(self._by_channel(seen, dialect), fragments, dialect))
+
+    def _by_channel(self, seen: list[int], dialect: Dialect) -> list[tuple[int, str]]:
+        """The same items with their channels, those of a channel side by side: in a run of events, the channels as
+        they come first."""
+        ordered: list[tuple[int, str]] = []
+        for are_events, run in groupby(seen, key=lambda i: isinstance(self._items[i], Event)):
+            if not are_events:
+                ordered += [(i, _RETRACTIONS) for i in run]
+                continue
+            channels: dict[str, list[tuple[int, str]]] = {}
+            for i in run:
+                item = self._items[i]
+                assert isinstance(item, Event)
+                channel = dialect.channel(item)
+                channels.setdefault(channel, []).append((i, channel))
+            for same in channels.values():
+                ordered += same
+        return ordered
 
     def _encoded(self, name: str, dialect: Dialect) -> list[bytes | None]:
         if name not in self._fragments:
@@ -108,20 +140,26 @@ class Plan:
             kept.append(i)
         return kept[::-1]
 
-    def _chunks(self, seen: Sequence[int], fragments: Sequence[bytes | None], dialect: Dialect) -> Iterator[list[int]]:
-        """Runs of one sort (events, retractions) that fit a message; what is too long alone is a run of its own."""
+    def _chunks(
+        self, seen: Sequence[tuple[int, str]], fragments: Sequence[bytes | None], dialect: Dialect
+    ) -> Iterator[list[int]]:
+        """Runs of one channel, or of retractions, that fit a message; what is too long alone is a run of its own."""
         room = self._max_bytes - dialect.overhead
         chunk: list[int] = []
-        size = 0
-        for i in seen:
+        size, former = 0, ""
+        for i, channel in seen:
             length = len(fragments[i] or b"") + dialect.separator
-            if chunk and (size + length > room or type(self._items[i]) is not type(self._items[chunk[-1]])):
+            if chunk and (size + length > room or channel != former):
                 yield chunk
                 chunk, size = [], 0
             chunk.append(i)
-            size += length
+            size, former = size + length, channel
         if chunk:
             yield chunk
+
+
+_RETRACTIONS = "retractions of events"
+"""What retractions are told in, as if it were a channel; no dialect's is called so."""
 
 
 def _bits(mask: int) -> Iterator[int]:

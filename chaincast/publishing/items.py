@@ -12,7 +12,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from chaincast.errors import ClientError, Code
-from chaincast.events import Event
+from chaincast.events import Event, Kind
 from chaincast.publishing.kinds import Kinds, Shape
 from chaincast.topics import ANY, Topic
 
@@ -70,7 +70,8 @@ class Reader:
     def _read(self, document: object, unique: str, now_ms: int) -> Accepted | ClientError:
         try:
             item = self._item(document)
-            shape = self._kinds.shape(item.kind, private=item.userId is not None)
+            private, named = item.userId is not None, item.symbol is not None
+            shape = self._kinds.shape(item.kind, private=private, named=named)
             self._kinds.check(item.kind, item.data)
             return self._accepted(item, shape, unique, now_ms)
         except ClientError as error:
@@ -117,7 +118,11 @@ class Reader:
             data=data,
             conflation_key=f"{item.kind} {item.symbol}" if shape.latest_only else None,
         )
-        events = (event, _personal(event, item.userId)) if item.kind == "trade" and item.userId else (event,)
+        events: tuple[Event, ...] = (event,)
+        if item.kind == Kind.TRADE and item.userId:
+            # Everybody hears of it without his name, he alone that it is his; of no market it is his alone.
+            own = _personal(event, item.userId)
+            events = (event, own) if item.symbol else (own,)
         return Accepted(source, events, item.metadata.traceId if item.metadata else None)
 
     def source_of(self, key: str) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias, Union
 
 import fastjsonschema
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from chaincast.errors import ClientError, Code
+from chaincast.events import Kind
 
 Number: TypeAlias = Annotated[Union[int, float], Field(allow_inf_nan=False)]
 Amount: TypeAlias = Union[Number, Annotated[str, Field(pattern=r"^-?\d{1,78}(\.\d{1,78})?$")]]
@@ -37,9 +38,22 @@ class OrderBookData(_Data):
 
 
 class TradeData(_Data):
-    price: Amount
-    amount: Amount
-    side: Literal["buy", "sell"]
+    """At a price, or of one token for another."""
+
+    price: Amount | None = None
+    amount: Amount | None = None
+    side: Literal["buy", "sell"] | None = None
+    tokenIn: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    tokenOut: Annotated[str, Field(min_length=1, max_length=128)] | None = None
+    amountIn: Amount | None = None
+    amountOut: Amount | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> TradeData:
+        swapped = (self.tokenIn, self.tokenOut, self.amountIn, self.amountOut)
+        if None in (self.price, self.amount, self.side) and None in swapped:
+            raise ValueError("a trade has price, amount and side, or tokenIn, tokenOut, amountIn and amountOut")
+        return self
 
 
 class OrderData(_Data):
@@ -68,15 +82,16 @@ class Shape(BaseModel):
 
 
 BUILT_IN: Mapping[str, tuple[Shape, type[BaseModel]]] = {
-    "price": (Shape(needs="symbol", topics=("price:{symbol}",), latest_only=True), PriceData),
-    "order_book": (Shape(needs="symbol", topics=("orderbook:{symbol}",), latest_only=True), OrderBookData),
+    Kind.PRICE: (Shape(needs="symbol", topics=("price:{symbol}",), latest_only=True), PriceData),
+    Kind.ORDER_BOOK: (Shape(needs="symbol", topics=("orderbook:{symbol}",), latest_only=True), OrderBookData),
     "trade": (Shape(needs="symbol", topics=("trade:{symbol}",)), TradeData),
-    "order": (Shape(needs="userId", topics=("orders:{userId}", "user:{userId}")), OrderData),
-    "portfolio": (Shape(needs="userId", topics=("portfolio:{userId}", "user:{userId}")), PortfolioData),
-    "system.alert": (Shape(needs="", topics=("system",)), SystemAlertData),
+    Kind.ORDER: (Shape(needs="userId", topics=("orders:{userId}", "user:{userId}")), OrderData),
+    Kind.PORTFOLIO: (Shape(needs="userId", topics=("portfolio:{userId}", "user:{userId}")), PortfolioData),
+    Kind.SYSTEM_ALERT: (Shape(needs="", topics=("system",)), SystemAlertData),
 }
 
 _OWN = Shape(needs="", topics=("events:{kind}:{symbol}",))
+_PRIVATE_TRADE = Shape(needs="userId", topics=("user:{userId}",))
 _OWN_PRIVATE = Shape(needs="userId", topics=("user:{userId}",))
 
 
@@ -88,8 +103,11 @@ class Kinds:
         self._models = {kind: TypeAdapter(model) for kind, (_, model) in BUILT_IN.items()}
         self._own: dict[str, Callable[[object], object]] = {kind: compiled(kind, s) for kind, s in schemas.items()}
 
-    def shape(self, kind: str, *, private: bool) -> Shape:
-        """Of a kind. `private`: whether the event names a user. Raises `ClientError` (UNKNOWN_TYPE)."""
+    def shape(self, kind: str, *, private: bool, named: bool) -> Shape:
+        """Of a kind. `private`: whether the event names a user; `named`: whether it names a symbol. Raises
+        `ClientError` (UNKNOWN_TYPE)."""
+        if kind == Kind.TRADE and private and not named:
+            return _PRIVATE_TRADE
         if kind in BUILT_IN:
             return BUILT_IN[kind][0]
         if kind in self._own:

@@ -131,6 +131,7 @@ class Judge:
                 "value": str(fact.value),
                 "value_usd": _dollars(fact.value, rates),
                 "token_amount": str(fact.token_amount),
+                "token_decimals": token.decimals,
                 "liquidity_percent": None if share is None else round(float(share), 2),
             },
         )

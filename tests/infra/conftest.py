@@ -73,10 +73,12 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _assembled(tmp_path_factory.mktemp("assembly"), NETWORK)
 
 
-def _assembled(output: Path, added: str, **context: str) -> Path:
+def _assembled(output: Path, added: str, auth: str = 'mode = "optional"', **context: str) -> Path:
     config = ROOT / ".build" / f"test-{output.name}.toml"
     config.parent.mkdir(exist_ok=True)
-    config.write_text((ROOT / "chaincast.toml").read_text() + added)
+    ours = (ROOT / "chaincast.toml").read_text()
+    assert 'mode = "optional"' in ours
+    config.write_text(ours.replace('mode = "optional"', auth) + added)
     done = synthesize(output, config=os.path.relpath(config, ROOT), **context)
     config.unlink()
     assert done.returncode == 0, done.stderr + done.stdout
@@ -95,6 +97,13 @@ def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="session")
+def open_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """Of a stack whose clients nobody asks who they are."""
+    return read_template(_assembled(tmp_path_factory.mktemp("open"), "", 'mode = "off"'))
+
+
+@pytest.fixture(scope="session")
 def jwt_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Of a stack whose publishers have tokens, and a kind of their own."""
-    return read_template(_assembled(tmp_path_factory.mktemp("jwt"), JWT))
+    """Of a stack whose publishers and clients have tokens, and a kind of their own."""
+    auth = 'mode = "required"\nsecret = "team/jwt"'
+    return read_template(_assembled(tmp_path_factory.mktemp("jwt"), JWT, auth))

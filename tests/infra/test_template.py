@@ -12,6 +12,7 @@ from chaincast.aws import resources
 from chaincast.settings import Settings
 from infra.gateway import MESSAGE_ROUTES
 from tests.infra.conftest import Resource, Template, synthesize
+from tests.infra.reading import actions, functions, of_type, statements
 from tests.integration.conftest import TABLES
 
 FUNCTIONS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "fanout", "http", "kafka", "archive"}
@@ -19,34 +20,6 @@ FUNCTIONS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "fano
 
 ELF_AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00"
 """How a shared library for 64-bit Arm begins (ELF specification, e_ident, e_type, e_machine)."""
-
-
-def of_type(template: Template, type_: str) -> dict[str, Resource]:
-    """A template's resources of one type: properties by logical id."""
-    return {k: r.get("Properties", {}) for k, r in template["Resources"].items() if r["Type"] == type_}
-
-
-def functions(template: Template) -> dict[str, Resource]:
-    """The stack's functions by their module's name."""
-    found = of_type(template, "AWS::Lambda::Function").values()
-    return {f["Handler"].split(".")[1]: f for f in found}
-
-
-def statements(template: Template, role_part: str) -> list[Resource]:
-    """All policy statements of the roles whose id contains a text."""
-    found: list[Resource] = []
-    for policy in of_type(template, "AWS::IAM::Policy").values():
-        if any(role_part in role["Ref"] for role in policy["Roles"]):
-            found += policy["PolicyDocument"]["Statement"]
-    return found
-
-
-def actions(template: Template, role_part: str) -> set[str]:
-    found: set[str] = set()
-    for statement in statements(template, role_part):
-        listed = statement["Action"]
-        found |= set(listed if isinstance(listed, list) else [listed])
-    return found
 
 
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:
@@ -157,6 +130,8 @@ EXPECTED_ACTIONS = {
         "dynamodb:PutItem",
         "dynamodb:Query",
         "dynamodb:UpdateItem",
+        "execute-api:ManageConnections",
+        "secretsmanager:GetSecretValue",
         "sqs:SendMessage",
     },
     "GatewayLifecycle": {
@@ -293,16 +268,18 @@ def test_no_policy_names_everything(template: Template) -> None:
 
 def test_connections_are_managed_by_method_and_stage(template: Template) -> None:
     found: dict[str, set[str]] = {}
-    for role in ("GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat"):
+    for role in ("GatewayMessage", "GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat"):
         for statement in statements(template, role):
             if statement["Action"] == "execute-api:ManageConnections":
                 listed = statement["Resource"]
                 named = listed if isinstance(listed, list) else [listed]
                 found[role] = {resource["Fn::Join"][1][-1] for resource in named}
+    get, post, delete = (f"/prod/{method}/@connections/*" for method in ("GET", "POST", "DELETE"))
     assert found == {
-        "GatewayLifecycle": {"/prod/POST/@connections/*"},
-        "FanoutFunction": {"/prod/POST/@connections/*", "/prod/DELETE/@connections/*"},
-        "GatewayHeartbeat": {"/prod/GET/@connections/*"},
+        "GatewayMessage": {post, delete},
+        "GatewayLifecycle": {post, delete},
+        "FanoutFunction": {post, delete},
+        "GatewayHeartbeat": {get, post, delete},
     }
 
 
@@ -368,7 +345,7 @@ def test_assets_hold_packages_for_arm64_and_only_the_services_that_are_called(as
     assert len(binaries) > 3
     assert {binary.read_bytes()[:20] for binary in binaries} == {ELF_AARCH64}
     services = {d.name for d in (layers[0] / "python" / "botocore" / "data").iterdir() if d.is_dir()}
-    assert services == {"apigatewaymanagementapi", "dynamodb", "s3", "sqs"}
+    assert services == {"apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs"}
     code = next(d for d in assembly.glob("asset.*") if (d / "functions").is_dir())
     assert {p.name for p in code.iterdir()} == {"chaincast", "functions"}
     assert list(code.rglob("*.pyc")) == []

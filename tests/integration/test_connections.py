@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,7 +27,7 @@ def connection(name: str, at: int = NOW) -> Connection:
 
 def test_a_record_comes_back_with_a_touch(connections: Connections) -> None:
     connections.put(connection("c1="))
-    assert connections.exists("c1=")
+    assert connections.get("c1=") is not None
     assert connections.touch("c1=", NOW + 1) == connection("c1=")
 
 
@@ -46,7 +47,7 @@ def test_the_quiet_are_those_not_heard_of_lately(connections: Connections) -> No
     connections.put(connection("new", NOW + 20 * MINUTE))
     connections.touch("old7", NOW + 20 * MINUTE)
     quiet = set(connections.quiet("chaincast.v1", slot(NOW + 20 * MINUTE)))
-    assert quiet == {f"old{i}" for i in range(40) if i != 7}
+    assert quiet == {(f"old{i}", slot(NOW)) for i in range(40) if i != 7}
     assert set(connections.quiet("other", slot(NOW + 20 * MINUTE))) == set()
 
 
@@ -59,4 +60,23 @@ def test_deleting_is_repeatable(connections: Connections) -> None:
     connections.put(connection("c1"))
     connections.delete_all(["c1", "c2"])
     connections.delete_all(["c1"])
-    assert not connections.exists("c1")
+    assert connections.get("c1") is None
+
+
+def test_what_is_learnt_of_a_connection_stays_with_it(connections: Connections) -> None:
+    connections.put(replace(connection("c1"), undecided=True))
+    connections.know("c1", user="ann")
+    connections.know("c1", joined=True)
+    connections.know("c1")
+    connections.decide("c1", "coremem")
+    found = connections.touch("c1", NOW)
+    assert found is not None
+    assert (found.user, found.joined, found.undecided, found.dialect) == ("ann", True, False, "coremem")
+    assert [c for c, _ in connections.quiet("coremem", slot(NOW) + 1)] == ["c1"]
+    assert [*connections.quiet("chaincast.v1", slot(NOW) + 1)] == []
+
+
+def test_what_is_learnt_of_one_that_is_gone_is_forgotten(connections: Connections) -> None:
+    connections.know("gone", user="ann", joined=True)
+    connections.decide("gone", "coremem")
+    assert connections.get("gone") is None

@@ -1,15 +1,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
 from chaincast.act import Actor
-from chaincast.commands import GetHistory, History, Ping, Pong, Subscribe, Subscribed, Unsubscribe, Unsubscribed
-from chaincast.errors import ClientError, Code
+from chaincast.commands import (
+    Authenticate,
+    Authenticated,
+    Caller,
+    Close,
+    Closed,
+    Command,
+    Done,
+    GetHistory,
+    History,
+    Join,
+    Joined,
+    Leave,
+    Nothing,
+    Ping,
+    Pong,
+    Subscribe,
+    Subscribed,
+    Unsubscribe,
+    Unsubscribed,
+    UnsubscribeFamilies,
+    User,
+)
+from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.events import Event
 from chaincast.settings import Settings
-from chaincast.topics import Topic
+from chaincast.topics import ANY, OWN, Topic
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),
@@ -46,6 +69,17 @@ class Recorder:
     def remove(self, connection_id: str, topics: Sequence[str]) -> None:
         self.calls.append(("remove", connection_id, tuple(topics)))
 
+    def topics_of(self, connection_id: str) -> Sequence[str]:
+        return ["price:*", "prices:*:*", "tokens:*", "user:ann"]
+
+    def know(self, connection_id: str, *, user: str | None = None, joined: bool | None = None) -> None:
+        self.calls.append(("know", connection_id, (str(user), str(joined))))
+
+    def user_of(self, token: str) -> User | None:
+        if token != "good":
+            raise ClientError(Code.AUTH_FAILED, "bad token")
+        return User("ann", "ann@example.com")
+
     def check(self, since: Mapping[str, str]) -> None:
         if since.get("bsc") == "000000000001":
             raise ClientError(Code.CURSOR_EXPIRED, "too old", details={"source": "bsc", "oldest": "000000000005"})
@@ -60,6 +94,14 @@ class Recorder:
         return [], "000000000001.000000.00"
 
 
+CALLER = Caller("c1", "chaincast.v1")
+ANN = replace(CALLER, user="ann")
+
+
+def actor(store: Recorder, settings: Settings = SETTINGS) -> Actor:
+    return Actor(store, store, store, store, store, settings)
+
+
 def topics(*texts: str) -> tuple[Topic, ...]:
     return tuple(Topic.parse(t) for t in texts)
 
@@ -67,38 +109,35 @@ def topics(*texts: str) -> tuple[Topic, ...]:
 def test_a_subscription_is_stored_under_canonical_topics_and_confirmed() -> None:
     store = Recorder()
     command = Subscribe(topics("trades:ANVIL:0xAB", "price:BTC"), request_id=7)
-    assert Actor(store, store, store, SETTINGS).act(command, "c1", "chaincast.v1", 0) == Subscribed(command.topics, 7)
+    assert actor(store).act(command, CALLER, 0) == Subscribed(command.topics, 7)
     assert store.calls == [("add", "c1", ("trades:anvil:0xab", "price:BTC"))]
 
 
 def test_kinds_go_with_the_topics() -> None:
     store = Recorder()
-    Actor(store, store, store, SETTINGS).act(Subscribe(topics("system"), ("trade",)), "c1", "chaincast.v1", 0)
+    actor(store).act(Subscribe(topics("system"), ("trade",)), CALLER, 0)
     assert store.calls == [("add", "c1", ("system", "trade"))]
 
 
 def test_a_resume_begins_when_its_topics_are_reserved_and_no_row_is_there() -> None:
     store = Recorder()
     command = Subscribe(topics("system"), since={"bsc": "000000000009"})
-    assert Actor(store, store, store, SETTINGS).act(command, "c1", "chaincast.v1", 0) == Subscribed(command.topics)
+    assert actor(store).act(command, CALLER, 0) == Subscribed(command.topics)
     assert store.calls == [("begin", "c1", (("bsc", "000000000009"),)), ("add", "c1", ("system",))]
 
 
 def test_an_error_keeps_what_a_program_needs_of_it() -> None:
     store = Recorder()
-    outcome = Actor(store, store, store, SETTINGS).act(
-        Subscribe(topics("system"), since={"bsc": "000000000001"}), "c1", "chaincast.v1", 0
-    )
+    outcome = actor(store).act(Subscribe(topics("system"), since={"bsc": "000000000001"}), CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert outcome.details == {"source": "bsc", "oldest": "000000000005"}
 
 
 def test_unsubscribing_and_pinging() -> None:
     store = Recorder()
-    actor = Actor(store, store, store, SETTINGS)
     command = Unsubscribe(topics("system"), request_id="a")
-    assert actor.act(command, "c1", "chaincast.v1", 0) == Unsubscribed(command.topics, "a")
-    assert actor.act(Ping("p"), "c1", "chaincast.v1", 123) == Pong(123, "p")
+    assert actor(store).act(command, CALLER, 0) == Unsubscribed(command.topics, "a")
+    assert actor(store).act(Ping("p"), CALLER, 123) == Pong(123, "p")
     assert store.calls == [("remove", "c1", ("system",))]
 
 
@@ -114,16 +153,14 @@ def test_unsubscribing_and_pinging() -> None:
 )
 def test_what_is_not_allowed_is_answered_and_changes_nothing(command: Subscribe, code: Code) -> None:
     store = Recorder()
-    outcome = Actor(store, store, store, SETTINGS).act(command, "c1", "chaincast.v1", 0)
+    outcome = actor(store).act(command, CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert (outcome.code, outcome.request_id) == (code, 1)
     assert store.calls == []
 
 
 def test_an_unknown_network_is_told_which_there_are() -> None:
-    outcome = Actor(Recorder(), Recorder(), Recorder(), SETTINGS).act(
-        Subscribe(topics("trades:eth:*")), "c", "chaincast.v1", 0
-    )
+    outcome = actor(Recorder()).act(Subscribe(topics("trades:eth:*")), CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert "'eth'" in outcome.message
     assert "anvil, bsc" in outcome.message
@@ -136,12 +173,121 @@ def test_settings_come_back_from_the_environment(monkeypatch: pytest.MonkeyPatch
 
 def test_the_past_is_asked_for_by_topic_and_only_of_networks_that_there_are() -> None:
     store = Recorder()
-    actor = Actor(store, store, store, SETTINGS)
     (topic,) = topics("trades:bsc:0xAB")
     command = GetHistory("trades", topic, 20, ("Sold",), "000000000009.000000.00", request_id=4)
-    assert actor.act(command, "c1", "chaincast.v1", 0) == History("trades", (), "000000000001.000000.00", 4)
+    assert actor(store).act(command, CALLER, 0) == History("trades", (), "000000000001.000000.00", 4)
     assert store.calls == [("newest", "trades:bsc:0xab", ("20", "Sold", "000000000009.000000.00"))]
     (elsewhere,) = topics("trades:eth:0xab")
-    refused = actor.act(GetHistory("trades", elsewhere, 20), "c1", "chaincast.v1", 0)
+    refused = actor(store).act(GetHistory("trades", elsewhere, 20), CALLER, 0)
     assert isinstance(refused, ClientError)
     assert refused.code == Code.UNKNOWN_NETWORK
+
+
+def test_a_token_gives_a_connection_its_user() -> None:
+    store = Recorder()
+    ann = User("ann", "ann@example.com")
+    assert actor(store).act(Authenticate("good", 1), CALLER, 0) == Authenticated(ann, 1)
+    assert store.calls == [("know", "c1", ("ann", "None"))]
+    refused = actor(store).act(Authenticate("bad", 2), CALLER, 0)
+    assert isinstance(refused, ClientError)
+    assert (refused.code, refused.request_id) == (Code.AUTH_FAILED, 2)
+    assert len(store.calls) == 1
+
+
+def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
+    store = Recorder()
+    command = Subscribe((Topic("orders", OWN), Topic("price", "BTC")))
+    outcome = actor(store).act(command, ANN, 0)
+    assert isinstance(outcome, Subscribed)
+    assert store.calls == [("add", "c1", ("orders:ann", "price:BTC"))]
+    refused = actor(store).act(command, CALLER, 0)
+    assert isinstance(refused, ClientError)
+    assert refused.code == Code.AUTH_REQUIRED
+    assert len(store.calls) == 1
+
+
+def test_who_has_a_user_hears_of_his_own_instead_of_everybodys() -> None:
+    store = Recorder()
+    command = Subscribe((Topic("trade", ANY),), ("trade",), own=(Topic("user", OWN),))
+    actor(store).act(command, CALLER, 0)
+    actor(store).act(command, ANN, 0)
+    assert [call[2] for call in store.calls] == [("trade:*", "trade"), ("user:ann", "trade")]
+
+
+def test_families_are_left_whole_and_nothing_else() -> None:
+    store = Recorder()
+    outcome = actor(store).act(UnsubscribeFamilies(frozenset({"price", "prices"}), 5), CALLER, 0)
+    assert outcome == Unsubscribed(topics("price:*", "prices:*:*"), 5)
+    assert store.calls == [("remove", "c1", ("price:*", "prices:*:*"))]
+    assert actor(store).act(UnsubscribeFamilies(frozenset({"alerts"})), CALLER, 0) == Unsubscribed(())
+    assert len(store.calls) == 1
+
+
+def test_nothing_to_listen_to_is_confirmed_and_stored_nowhere() -> None:
+    store = Recorder()
+    assert actor(store).act(Subscribe((), request_id=1), CALLER, 0) == Subscribed((), 1)
+    assert store.calls == []
+
+
+def test_a_vocabulary_goes_into_the_rows_dialect() -> None:
+    told: list[str] = []
+
+    class Rows(Recorder):
+        def add(self, connection_id: str, dialect: str, *rest: object, **more: object) -> None:
+            told.append(dialect)
+
+    caller = Caller("c1", "socketio", joined=True)
+    actor(Rows()).act(Subscribe(topics("network:bsc"), vocabulary="kaspump"), caller, 0)
+    actor(Rows()).act(Subscribe(topics("network:bsc")), caller, 0)
+    assert told == ["socketio/kaspump", "socketio"]
+
+
+@pytest.mark.parametrize(
+    ("command", "joined", "violates"),
+    [
+        (Join("", 1), False, False),
+        (Join("", 1), True, True),
+        (Subscribe((), request_id=1), False, True),
+        (Subscribe((), request_id=1), True, False),
+        (Leave(1), False, True),
+        (Ping(1), False, False),
+        (Nothing(1), False, False),
+        (Close(1), False, False),
+        (Subscribe((), request_id=1), None, False),
+    ],
+)
+def test_joining_comes_first_and_once(command: Command, joined: bool | None, violates: bool) -> None:
+    outcome = actor(Recorder()).act(command, replace(CALLER, joined=joined), 0)
+    assert isinstance(outcome, ProtocolViolation) == violates
+
+
+def test_joining_leaving_and_closing() -> None:
+    store = Recorder()
+    fresh, joined = replace(CALLER, joined=False), replace(CALLER, joined=True)
+    assert actor(store).act(Join("good", 1), fresh, 0) == Joined("c1", User("ann", "ann@example.com"), 1)
+    assert actor(store).act(Join("", 2), fresh, 0) == Joined("c1", None, 2)
+    assert actor(store).act(Leave(3), joined, 0) == Done(3)
+    assert actor(store).act(Close(4), joined, 0) == Closed(4)
+    assert store.calls == [
+        ("know", "c1", ("ann", "True")),
+        ("know", "c1", ("None", "True")),
+        ("remove", "c1", ("price:*", "prices:*:*", "tokens:*", "user:ann")),
+        ("know", "c1", ("None", "False")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("command", "caller", "allowed"),
+    [
+        (Subscribe((), request_id=1), CALLER, False),
+        (Subscribe((), request_id=1), ANN, True),
+        (GetHistory("tokens", Topic("tokens", "bsc"), 1, request_id=1), CALLER, False),
+        (Ping(1), CALLER, True),
+        (Authenticate("good", 1), CALLER, True),
+        (Join("", 1), replace(CALLER, joined=False), False),
+        (Join("good", 1), replace(CALLER, joined=False), True),
+    ],
+)
+def test_where_a_user_is_required_nothing_goes_without(command: Command, caller: Caller, allowed: bool) -> None:
+    outcome = actor(Recorder(), replace(SETTINGS, auth="required")).act(command, caller, 0)
+    assert (isinstance(outcome, ClientError) and outcome.code == Code.AUTH_REQUIRED) != allowed

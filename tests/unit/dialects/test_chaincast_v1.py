@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from chaincast import dialects
 from chaincast.commands import (
+    Authenticate,
+    Authenticated,
     Command,
     Connected,
     GetHistory,
@@ -24,6 +26,7 @@ from chaincast.commands import (
     TokenNow,
     Unsubscribe,
     Unsubscribed,
+    User,
 )
 from chaincast.dialects.chaincast_v1_messages import _ABOUT
 from chaincast.errors import ClientError, Code
@@ -31,7 +34,7 @@ from chaincast.events import Event
 from chaincast.topics import Topic
 from tests.factories import BLOCK_HASH, MARKET, TOKEN, make_event
 
-V1 = dialects.get("chaincast.v1")
+V1 = dialects.get("chaincast.v1", {})
 MAX_BYTES = 10_000
 MAX_TOPICS = 5
 
@@ -42,7 +45,7 @@ def decode(message: object) -> Command:
 
 
 def told(outcome: Outcome) -> object:
-    return json.loads(V1.outcome(outcome))
+    return json.loads(*V1.outcome(outcome, 0))
 
 
 def topics(*texts: str) -> tuple[Topic, ...]:
@@ -54,6 +57,7 @@ def topics(*texts: str) -> tuple[Topic, ...]:
     [
         ({"type": "ping"}, Ping()),
         ({"type": "ping", "id": 4}, Ping(4)),
+        ({"type": "authenticate", "id": 5, "token": "a.b.c"}, Authenticate("a.b.c", 5)),
         ({"type": "subscribe", "topics": ["trades:bsc:*"]}, Subscribe(topics("trades:bsc:*"))),
         (
             {"type": "subscribe", "id": "a", "topics": ["tokens:bsc", "TOKENS:bsc".lower(), "system"]},
@@ -114,7 +118,11 @@ SUB = {"type": "subscribe", "id": "r1"}
         ({"id": "r1", "type": 5}, Code.BAD_MESSAGE, "type 5"),
         ({"id": "r1", "type": ["subscribe"]}, Code.BAD_MESSAGE, "type ['subscribe']"),
         ({"id": "r1", "type": "$connect"}, Code.UNKNOWN_TYPE, "'$connect'"),
-        ({"id": "r1", "type": "Subscribe"}, Code.UNKNOWN_TYPE, "known: subscribe, unsubscribe, ping, get"),
+        (
+            {"id": "r1", "type": "Subscribe"},
+            Code.UNKNOWN_TYPE,
+            "known: subscribe, unsubscribe, ping, authenticate, get",
+        ),
         (SUB, Code.BAD_MESSAGE, "topics"),
         ({**SUB, "topics": []}, Code.BAD_MESSAGE, "topics is []"),
         ({**SUB, "topics": "system"}, Code.BAD_MESSAGE, "topics is 'system'"),
@@ -160,7 +168,7 @@ def test_an_unusable_id_is_refused_without_one(bad_id: object) -> None:
     with pytest.raises(ClientError, match="id ") as caught:
         decode({"type": "ping", "id": bad_id})
     assert caught.value.code == Code.BAD_MESSAGE
-    assert "id" not in json.loads(V1.outcome(caught.value))
+    assert "id" not in json.loads(*V1.outcome(caught.value, 0))
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[[[[" * 20, b"{", b"x" * (MAX_BYTES + 1)])
@@ -178,7 +186,7 @@ def answered(body: bytes) -> None:
     except ClientError as error:
         refusal = error
     if refusal is not None:
-        told_back = json.loads(V1.outcome(refusal))
+        told_back = json.loads(*V1.outcome(refusal, 0))
         assert (told_back["code"], told_back["message"]) == (refusal.code.value, refusal.message)
 
 
@@ -220,11 +228,15 @@ def test_outcomes_as_clients_read_them() -> None:
     }
     assert told(Subscribed(t, 3)) == {"type": "subscribed", "id": 3, "topics": ["trades:bsc:*", "system"]}
     assert told(Unsubscribed(t)) == {"type": "unsubscribed", "topics": ["trades:bsc:*", "system"]}
+    ann = {"id": "ann", "email": "ann@example.com"}
+    authenticated = told(Authenticated(User("ann", "ann@example.com"), 5))
+    assert authenticated == {"type": "authenticated", "id": 5, "user": ann}
+    assert told(Authenticated(None)) == {"type": "authenticated", "user": None}
     assert told(Pong(17, "p")) == {"type": "pong", "id": "p", "timestamp": 17}
 
 
 def test_an_event_as_clients_read_it() -> None:
-    message = json.loads(V1.events("anvil", "000000000009", [V1.event(make_event(3)) or b""]))
+    message = json.loads(V1.events("anvil", "000000000009", "", [V1.event(make_event(3)) or b""]))
     assert message == {
         "type": "events",
         "source": "anvil",
@@ -302,12 +314,12 @@ def test_retractions_as_clients_read_them() -> None:
 
 def test_overhead_and_separator_are_upper_bounds() -> None:
     fragments = [b"1" * 100] * 7
-    for message in (V1.events("n" * 40, "9" * 12, fragments), V1.retracted("n" * 40, "9" * 12, fragments)):
+    for message in (V1.events("n" * 40, "9" * 12, "", fragments), V1.retracted("n" * 40, "9" * 12, fragments)):
         assert len(message) <= V1.overhead + sum(len(f) + V1.separator for f in fragments)
 
 
 def test_the_registry_knows_its_names() -> None:
     assert dialects.DEFAULT in dialects.NAMES
-    assert [dialects.get(name).name for name in dialects.NAMES] == list(dialects.NAMES)
+    assert [dialects.get(name, {}).name for name in dialects.NAMES] == list(dialects.NAMES)
     with pytest.raises(ClientError, match="unknown dialect"):
-        dialects.get("nope")
+        dialects.get("nope", {})

@@ -3,17 +3,22 @@ from __future__ import annotations
 import pytest
 
 from chaincast.dialects.choose import Choice, choose
+from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code
 
 
 @pytest.mark.parametrize(
     ("query", "subprotocols", "choice"),
     [
-        ({}, "", Choice("chaincast.v1")),
+        ({}, "", Choice("chaincast.v1", undecided=True)),
+        ({"dialect": "coremem"}, "", Choice("coremem")),
+        ({}, "chaincast.moonx", Choice("moonx", "chaincast.moonx")),
+        ({"EIO": "4", "transport": "websocket"}, "", Choice("socketio", joins=True)),
+        ({"EIO": "4", "transport": "websocket", "dialect": "moonx"}, "", Choice("socketio", joins=True)),
         ({"dialect": "chaincast.v1"}, "", Choice("chaincast.v1")),
         ({}, "chaincast.v1", Choice("chaincast.v1", "chaincast.v1")),
         ({}, "graphql-ws, chaincast.v1", Choice("chaincast.v1", "chaincast.v1")),
-        ({}, "graphql-ws", Choice("chaincast.v1")),
+        ({}, "graphql-ws", Choice("chaincast.v1", undecided=True)),
         ({"dialect": "chaincast.v1"}, "chaincast.v1", Choice("chaincast.v1", "chaincast.v1")),
     ],
 )
@@ -22,9 +27,48 @@ def test_the_handshake_names_the_dialect(query: dict[str, str], subprotocols: st
 
 
 @pytest.mark.parametrize(
-    ("query", "subprotocols"), [({"dialect": "v9"}, ""), ({"dialect": ""}, ""), ({}, "chaincast.v9")]
+    ("query", "subprotocols"),
+    [({"dialect": "v9"}, ""), ({"dialect": ""}, ""), ({}, "chaincast.v9"), ({"dialect": "socketio/kaspump"}, "")],
 )
 def test_a_dialect_that_there_is_not_is_refused(query: dict[str, str], subprotocols: str) -> None:
     with pytest.raises(ClientError, match=r"known: chaincast\.v1") as caught:
         choose(query, subprotocols)
     assert caught.value.code == Code.UNKNOWN_DIALECT
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"transport": "websocket"}, "EIO is missing"),
+        ({"EIO": "3", "transport": "websocket"}, "EIO is '3'"),
+        ({"EIO": "abc", "transport": "websocket"}, "EIO is 'abc'"),
+        ({"EIO": "4"}, "transport is missing"),
+        ({"EIO": "4", "transport": "polling"}, "transport is 'polling'"),
+        ({"EIO": "4", "transport": "websocket", "sid": "x"}, "without a sid"),
+    ],
+)
+def test_an_engine_io_client_that_wants_something_else_is_told_what_there_is(query: dict[str, str], words: str) -> None:
+    with pytest.raises(ClientError, match=words) as caught:
+        choose(query, "")
+    assert caught.value.code == Code.UNKNOWN_DIALECT
+
+
+@pytest.mark.parametrize(
+    ("body", "dialect"),
+    [
+        (b'{"type":"subscribe","channel":"prices"}', "coremem"),
+        (b'{"type":"unsubscribe","channel":"prices"}', "coremem"),
+        (b'{"id":"1","type":"ping","timestamp":1,"data":{}}', "moonx"),
+        (b'{"id":"1","type":"subscribe","timestamp":1,"data":{"channel":"prices"}}', "moonx"),
+        (b'{"type":"subscribe","topics":["tokens:*"]}', "chaincast.v1"),
+        (b'{"type":"get","what":"price"}', "chaincast.v1"),
+        (b'{"type":"ping"}', None),
+        (b"40", None),
+        (b'42["subscribe:token",{}]', None),
+        (b"", None),
+        (b"[1]", None),
+        (b'{"channel":"' + b"x" * 40_000 + b'"}', None),
+    ],
+)
+def test_a_message_shows_what_its_sender_speaks(body: bytes, dialect: str | None) -> None:
+    assert recognized(body) == dialect

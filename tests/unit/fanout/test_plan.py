@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from chaincast import dialects
 from chaincast.batches import Batch, Retraction
-from chaincast.fanout.plan import Plan, View
+from chaincast.fanout.plan import Plan
+from chaincast.fanout.view import View
 from chaincast.topics import wildcard_forms
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 
@@ -39,7 +40,7 @@ def told(
         mask = 0
         for topic in topics:
             mask |= plan.topics.get(topic, 0)
-        found[connection] = [cast(Message, json.loads(m)) for m in plan.messages((V1, mask))]
+        found[connection] = [cast(Message, json.loads(m)) for m in plan.messages(((V1, mask),))]
     return found
 
 
@@ -152,7 +153,7 @@ class Counting:
     """A dialect that counts what it encodes."""
 
     def __init__(self) -> None:
-        self.inner = dialects.get(V1)
+        self.inner = dialects.get(V1, {})
         self.encoded = 0
 
     def __getattr__(self, name: str) -> object:
@@ -163,11 +164,11 @@ class Counting:
 
 def test_each_event_is_encoded_once_whatever_views_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting()
-    monkeypatch.setattr(dialects, "get", lambda name: counting)
+    monkeypatch.setattr(dialects, "get", lambda name, chains: counting)
     plan = Plan([make_batch(*(make_event(i) for i in range(6)))], LIMIT)
     assert counting.encoded == 0
     for mask in range(1, 64):
-        assert plan.messages((V1, mask))
+        assert plan.messages(((V1, mask),))
     assert counting.encoded == 6
 
 
@@ -230,7 +231,7 @@ def test_the_plan_is_what_asking_each_connection_and_item_gives(
 @given(runs, st.integers(700, 3000))
 def test_no_message_is_longer_than_the_limit_unless_one_item_is(batches: list[Batch], limit: int) -> None:
     plan = Plan(batches, limit)
-    view: View = (V1, plan.topics.get("network:anvil", 0))
+    view: View = ((V1, plan.topics.get("network:anvil", 0)),)
     for message in plan.messages(view):
         document = json.loads(message)
         assert len(message) <= limit or len(document.get("events", document.get("ids"))) == 1

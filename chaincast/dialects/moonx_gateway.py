@@ -1,0 +1,51 @@
+"""The vocabulary of moonx-gateway's clients: rooms of what backends publish. docs/dialects.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from chaincast.commands import Outcome, Pong, Subscribed, Unsubscribed
+from chaincast.dialects.base import Chains
+from chaincast.dialects.vocabulary import Said
+from chaincast.errors import ClientError, Request
+from chaincast.events import Event, Kind
+
+_NAMES: Final[Mapping[str, str]] = {
+    Kind.PRICE: "price_update",
+    Kind.ORDER_BOOK: "order_book_update",
+    Kind.TRADE: "trade_notification",
+    Kind.PORTFOLIO: "portfolio_update",
+    Kind.ORDER: "order_update",
+}
+"""Kind → event. A team's own kinds are called what they are."""
+
+
+class MoonxGateway:
+    """See `chaincast.dialects.vocabulary.Vocabulary`."""
+
+    def event(self, event: Event, chains: Chains) -> Said | None:
+        # Announcements reach every connection as it is: a room of them would tell them twice.
+        if event.block is not None or event.kind == Kind.SYSTEM_ALERT:
+            return None
+        return published(event, _NAMES.get(event.kind, event.kind))
+
+    def answer(self, outcome: Outcome) -> Said | None:
+        match outcome:
+            case Subscribed(_, Request("moonx-gateway/join_room", (room, *_))):
+                return Said("room_joined", {"room": room}, True)
+            case Subscribed(_, Request(_, types)):
+                return Said("subscribed", {"types": [*types]}, True)
+            case Unsubscribed(_, Request(_, (room, *_))):
+                return Said("room_left", {"room": room}, True)
+            case Pong(timestamp):
+                return Said("pong", {"timestamp": timestamp})
+        return None
+
+    def error(self, error: ClientError) -> Said:
+        return Said("error", {"message": error.message, "code": error.code.value}, True)
+
+
+def published(event: Event, name: str) -> Said:
+    """What a backend published, as it put it, and when that was."""
+    return Said(name, {**event.data, "timestamp": event.timestamp})

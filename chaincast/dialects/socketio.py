@@ -1,0 +1,134 @@
+"""`socketio`: Socket.IO 5 in Engine.IO 4, the protocol of three servers, told apart by the verbs they have.
+
+A connection speaks `socketio`; what it subscribes to by a vocabulary's verb is told in that vocabulary, which for
+fan-out is a dialect of its own (`socketio/kaspump`). docs/dialects.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chaincast.commands import Closed, Command, Connected, Done, Joined, Outcome, Pong, User
+from chaincast.dialects import engine_io, socket_io
+from chaincast.dialects.adstack import Adstack
+from chaincast.dialects.base import Chains
+from chaincast.dialects.facts import ANONYMOUS
+from chaincast.dialects.kaspump import Kaspump
+from chaincast.dialects.moonx_gateway import MoonxGateway, published
+from chaincast.dialects.one_by_one import OneByOne
+from chaincast.dialects.vocabulary import Said, Vocabulary
+from chaincast.errors import ClientError, Code, ProtocolViolation, Request
+from chaincast.events import Event, Json, Kind
+
+VOCABULARIES: Mapping[str, Vocabulary] = {
+    "kaspump": Kaspump(),
+    "adstack": Adstack(),
+    "moonx-gateway": MoonxGateway(),
+}
+
+
+class SocketIo(OneByOne):
+    """The codec. See `chaincast.dialects.base.Dialect` for what each method promises."""
+
+    name = "socketio"
+    joins = answers_pings = True
+
+    def __init__(self, chains: Chains) -> None:
+        self._chains = chains
+
+    def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
+        from chaincast.dialects.socketio_messages import decode  # pydantic: not for those that only encode
+
+        return decode(body, max_bytes, max_topics)
+
+    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+        match outcome:
+            case Connected(connection_id, max_bytes=max_bytes):
+                return (engine_io.open_frame(connection_id, max_bytes),)
+            case Joined(connection_id, user):
+                return _welcome(connection_id, user, now_ms)
+            case Pong(_, Request("probe", (data,))):
+                return (engine_io.pong_frame(data),)
+            case Done():
+                return (engine_io.NOOP_FRAME,)
+            case Closed() | ProtocolViolation():
+                return ()
+            case ClientError(request_id=Request("connect", (namespace, *_)), code=code, message=message):
+                # An unknown namespace is refused in the very words of the protocol's reference.
+                about: Json = None if code is Code.UNKNOWN_ROUTE else {"code": code.value}
+                return (socket_io.connect_error_frame(namespace, message, about),)
+            case ClientError():
+                return _failed(outcome)
+        request = outcome.request_id
+        if not isinstance(request, Request) or (said := _vocabulary(request).answer(outcome)) is None:
+            return ()
+        return _said(said, request, {"success": True, "data": said.data})
+
+    def ping(self, now_ms: int) -> bytes | None:
+        return engine_io.PING_FRAME
+
+    def event(self, event: Event) -> bytes | None:
+        # Who has not subscribed to anything still gets announcements.
+        said = published(event, "system_alert") if event.kind == Kind.SYSTEM_ALERT else None
+        return None if said is None else socket_io.event_frame(said.name, said.data)
+
+
+class InWords(SocketIo):
+    """Events in the words of one vocabulary."""
+
+    def __init__(self, chains: Chains, vocabulary: str) -> None:
+        super().__init__(chains)
+        self.name = f"{SocketIo.name}/{vocabulary}"
+        self._words = VOCABULARIES[vocabulary]
+
+    def event(self, event: Event) -> bytes | None:
+        said = self._words.event(event, self._chains)
+        return None if said is None else socket_io.event_frame(said.name, said.data)
+
+
+def kaspump(chains: Chains) -> InWords:
+    return InWords(chains, "kaspump")
+
+
+def adstack(chains: Chains) -> InWords:
+    return InWords(chains, "adstack")
+
+
+def moonx_gateway(chains: Chains) -> InWords:
+    return InWords(chains, "moonx-gateway")
+
+
+def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes, ...]:
+    """Every vocabulary's greeting in one: nobody has used a verb yet."""
+    told: dict[str, Json] = {
+        "message": "Connected to WebSocket server",
+        "socketId": connection_id,
+        "connectionId": connection_id,
+        "userId": ANONYMOUS if user is None else user.id,
+        "timestamp": now_ms,
+    }
+    frames = (socket_io.connect_frame(connection_id), socket_io.event_frame("connected", told))
+    if user is None:
+        return frames
+    who: Json = {"user": {"id": user.id, "email": user.email}}
+    return (*frames, socket_io.event_frame("authenticated", who))
+
+
+def _failed(error: ClientError) -> tuple[bytes, ...]:
+    refusal: dict[str, Json] = {"success": False, "error": error.message, "code": error.code.value}
+    request = error.request_id if isinstance(error.request_id, Request) else Request("")
+    return _said(_vocabulary(request).error(error), request, refusal)
+
+
+def _said(said: Said, request: Request, ack: Json) -> tuple[bytes, ...]:
+    """By an event, or by an acknowledgement where the client waits for one."""
+    told = socket_io.event_frame(said.name, said.data)
+    if request.ack is None:
+        return (told,)
+    acknowledged = socket_io.ack_frame(request.ack, ack)
+    return (told, acknowledged) if said.always else (acknowledged,)
+
+
+def _vocabulary(request: Request) -> Vocabulary:
+    """That of the verb; where there is none, adstack's: it has a word for errors."""
+    return VOCABULARIES.get(request.verb.partition("/")[0]) or VOCABULARIES["adstack"]

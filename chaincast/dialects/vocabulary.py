@@ -1,0 +1,34 @@
+"""What the servers that spoke Socket.IO before differ in: their words. One vocabulary each."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from chaincast.commands import Outcome
+from chaincast.dialects.base import Chains
+from chaincast.errors import ClientError
+from chaincast.events import Event, Json
+
+
+class Said(NamedTuple):
+    """A Socket.IO event with one argument. `always`: also where the client is answered by an acknowledgement."""
+
+    name: str
+    data: Json
+    always: bool = False
+
+
+class Vocabulary(Protocol):
+    """Which event says what."""
+
+    def event(self, event: Event, chains: Chains) -> Said | None:
+        """An event in these words; None where they have none for it."""
+        ...
+
+    def answer(self, outcome: Outcome) -> Said | None:
+        """What is answered to one of its verbs."""
+        ...
+
+    def error(self, error: ClientError) -> Said:
+        """That one of its verbs could not be obeyed."""
+        ...

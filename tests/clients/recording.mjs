@@ -1,0 +1,14 @@
+// What the documents' code imports in place of the libraries, in Node.js: reports are lines of standard output, lines of
+// standard input are sent.
+import { createInterface } from "node:readline";
+import { io as connect } from "socket.io-client";
+import Socket from "ws";
+import { observing } from "./observing.mjs";
+
+const report = (what) => process.stdout.write(`${JSON.stringify(what)}\n`);
+const observed = observing({ io: connect, WebSocket: Socket }, process.env.CHAINCAST_URL, report);
+export const { io, WebSocket } = observed;
+
+createInterface({ input: process.stdin })
+  .on("line", (line) => observed.send(JSON.parse(line)))
+  .on("close", () => process.exit(0));

@@ -1,0 +1,282 @@
+"""The clients of the five servers: their documents' own code, but for the URL, with the real npm libraries, in Node.js.
+
+Every message that a document lists arrives with every field it shows, of the type shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+
+import pytest
+
+from chaincast.publish import Item
+from local.stack import LocalStack
+from tests.e2e.documents import code, lacking, needs_documents
+from tests.e2e.mining import Miner
+from tests.e2e.node import NodeClient, Report
+from tests.e2e.scene import Token, token_of
+from tests.e2e.test_publish import publisher
+
+pytestmark = needs_documents
+
+in_node_and_chromium = pytest.mark.parametrize("browser", [False, True], ids=["node", "chromium"])
+RECORDING = 'import { io, WebSocket } from "./recording.mjs";\n'
+
+
+def documented(document: str, *marks: str) -> Report:
+    """A JSON message of a document."""
+    found: Report = json.loads(code(document, *marks))
+    return found
+
+
+def has(data: Report, *names: str) -> list[str]:
+    """Those of the names that are missing, or have no value."""
+    return [name for name in names if data.get(name) is None]
+
+
+async def publish(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, *items: Item) -> None:
+    with publisher(stack, monkeypatch) as backend:
+        refused = await asyncio.to_thread(backend.publish, *items)
+    assert list(refused) == []
+
+
+async def test_coremem(stack: LocalStack, miner: Miner) -> None:
+    token = await asyncio.to_thread(Token.create, miner)
+    program = code("coremem.md", "new WebSocket('ws://localhost:3003')").replace("0x123...", token.listing.token)
+    url = stack.outputs.websocket_url + "?dialect=coremem"
+    async with NodeClient(RECORDING + program, url) as client:
+        connected = await client.message("connected")
+        assert isinstance(connected["clientId"], str)
+        assert (await client.message("subscribed", "prices"))["channel"] == "prices"
+        await client.send(documented("coremem.md", '"type": "subscribe"', '"channel": "tokens"'))
+        recent = await client.message("data", "tokens")
+        await client.send(documented("coremem.md", '"type": "subscribe"', '"channel": "alerts"'))
+        trades = json.loads(re.sub(r"//.*", "", code("coremem.md", '"type": "subscribe"', '"channel": "trades"')))
+        await client.send(trades)
+        for channel in ("alerts", "trades"):
+            await client.message("subscribed", channel)
+        await asyncio.to_thread(token.buy, 0.5)
+        price = await client.message("data", "prices")
+        await asyncio.to_thread(token.buy, 12)
+        whale = await client.first(
+            "whale alert",
+            lambda r: any(a["type"] == "whale" for a in r.get("message", {}).get("data", {}).get("alerts", [])),
+        )
+        trade = await client.message("data", "trades")
+        for message, channel in ((price, "prices"), (recent, "tokens"), (trade, "trades")):
+            assert lacking(message, documented("coremem.md", '"type": "data"', f'"channel": "{channel}"')) == []
+        alert = next(a for a in whale["message"]["data"]["alerts"] if a["type"] == "whale")
+        shown = documented("coremem.md", '"type": "data"', '"channel": "alerts"')["data"]["alerts"][0]
+        assert lacking(alert, shown) == []
+        assert price["data"]["prices"][0]["tokenAddress"] == token.listing.token
+        await client.logged("Price update:")
+
+        await client.send(documented("coremem.md", '"type": "unsubscribe"'))
+        await client.message("unsubscribed", "prices")
+        behind = len(client.reports)
+        await client.send(documented("coremem.md", '"type": "ping"'))
+        assert lacking(await client.message("pong"), documented("coremem.md", '"type": "pong"')) == []
+        await asyncio.to_thread(token.buy, 0.5)
+        await client.first("trade", lambda r: r["message"].get("channel") == "trades", behind=behind)
+        assert not any(r.get("message", {}).get("channel") == "prices" for r in client.reports[behind:])
+        await client.send({"type": "subscribe", "channel": "gossip"})
+        error = await client.message("error")
+        assert error["code"] == "UNKNOWN_TOPIC"
+        assert "prices" in error["message"]
+
+
+async def test_a_coremem_client_with_nothing_changed_but_the_host(stack: LocalStack, miner: Miner) -> None:
+    """Not even `?dialect=`: its first message shows what it speaks."""
+    token = await asyncio.to_thread(Token.create, miner)
+    program = code("coremem.md", "new WebSocket('ws://localhost:3003')").replace("0x123...", token.listing.token)
+    async with NodeClient(RECORDING + program, stack.outputs.websocket_url) as client:
+        await client.message("subscribed", "prices")
+        await asyncio.to_thread(token.buy, 0.5)
+        price = await client.message("data", "prices")
+        assert lacking(price, documented("coremem.md", '"type": "data"', '"channel": "prices"')) == []
+
+
+@in_node_and_chromium
+async def test_moonx_service(stack: LocalStack, miner: Miner, monkeypatch: pytest.MonkeyPatch, browser: bool) -> None:
+    program = code("moonx-service.md", "new WebSocket('ws://localhost:3008/ws')")
+    program = program.replace("your-jwt-token", await asyncio.to_thread(token_of, stack, "user_123"))
+    url = stack.outputs.websocket_url + "?dialect=moonx"
+    async with NodeClient(RECORDING + program, url, browser=browser) as client:
+        for type_ in ("auth_required", "auth_success"):
+            assert lacking(await client.message(type_), documented("moonx-service.md", f'"type": "{type_}"')) == []
+        subscribe = documented("moonx-service.md", '"type": "subscribe"')
+        for number, channel in enumerate(("prices", "orders", "portfolio", "trades")):
+            await client.send({**subscribe, "id": f"msg_{number}", "data": {"channel": channel}})
+            await client.said(f"sub_confirmed_msg_{number}")
+        confirmed = await client.message("subscribed")
+        assert lacking(confirmed, documented("moonx-service.md", '"type": "subscribed"')) == []
+        shown = {
+            type_: documented("moonx-service.md", f'"type": "{type_}"')["data"]
+            for type_ in ("price_update", "order_update", "portfolio_update", "trade_update")
+        }
+
+        def own(kind: str, type_: str) -> Item:
+            data = {name: value for name, value in shown[type_].items() if name != "userId"}
+            return {"kind": kind, "userId": "user_123", "data": data}
+
+        price = shown["price_update"]
+        told = {"price": price["price"], "change": price["change24h"], "volume": price["volume24h"], "chainId": 8453}
+        await publish(
+            stack,
+            monkeypatch,
+            {"kind": "price", "symbol": "ETH", "data": told},
+            own("order", "order_update"),
+            own("portfolio", "portfolio_update"),
+            own("trade", "trade_update"),
+        )
+        for type_, data in shown.items():
+            message = await client.message(type_)
+            assert lacking(message, documented("moonx-service.md", f'"type": "{type_}"')) == []
+            assert {**message["data"], "timestamp": 0} == {**data, "timestamp": 0}
+        token = await asyncio.to_thread(Token.create, miner)
+        await asyncio.to_thread(token.buy, 0.5)
+        found = await client.first(
+            "price of a chain's token", lambda r: r.get("message", {}).get("data", {}).get("chainId") == 31_337
+        )
+        assert found["message"]["data"]["address"] == token.listing.token
+        await client.send(documented("moonx-service.md", '"type": "ping"'))
+        assert (await client.message("pong"))["id"] == "pong_msg_125"
+        await client.send(documented("moonx-service.md", '"type": "unsubscribe"'))
+        await client.message("unsubscribed")
+
+
+async def test_moonx_service_refuses_a_bad_token(stack: LocalStack) -> None:
+    program = code("moonx-service.md", "new WebSocket('ws://localhost:3008/ws')")
+    async with NodeClient(RECORDING + program, stack.outputs.websocket_url + "?dialect=moonx") as client:
+        failed = await client.message("auth_failed")
+        assert lacking(failed, documented("moonx-service.md", '"type": "auth_failed"')) == []
+        assert failed["data"]["error"].startswith("Invalid token")
+
+
+@in_node_and_chromium
+async def test_kaspump(stack: LocalStack, miner: Miner, browser: bool) -> None:
+    token = await asyncio.to_thread(Token.create, miner)
+    program = code("kaspump.md", "getWebSocketClient();").replace("@/lib/websocket/client", "./kaspump.mjs")
+    program = program.replace("'0x123...', 'bscTestnet'", f"'{token.listing.token}', 'anvil'")
+    program += 'console.log("price", price);\n'
+    await asyncio.to_thread(token.buy, 0.25)
+    async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
+        confirmed = await client.event("subscription:confirmed")
+        assert confirmed["room"] == f"token:anvil:{token.listing.token}"
+        assert float((await client.logged("price"))[1]) > 0
+        await client.send({"emit": ["subscribe:network", {"network": "anvil"}]})
+        await client.event("subscription:confirmed", room="network:anvil")
+        other = await asyncio.to_thread(Token.create, miner)
+        created = await client.event("token:created", tokenAddress=other.listing.token)
+        assert has(created, "network", "tokenAddress", "name", "symbol", "creator") == []
+        await asyncio.to_thread(token.buy, 0.5)
+        trade = await client.event("trade:new", tokenAddress=token.listing.token)
+        assert has(trade, "network", "tokenAddress", "type", "price", "amount", "tokenAmount") == []
+        await client.logged("New trade:")
+        await asyncio.to_thread(token.graduate)
+        graduated = await client.event("token:graduated")
+        assert has(graduated, "network", "tokenAddress", "finalSupply", "totalRaised") == []
+        added = await client.event("liquidity:added")
+        assert has(added, "network", "tokenAddress", "dexPair", "liquidity") == []
+        again = await client.ask("subscribe:token", {"tokenAddress": token.listing.token})
+        assert again["success"]
+        assert has(again["data"], "room", "currentPrice", "latestTrade") == []
+        trades = await client.ask("get:trades", {"tokenAddress": token.listing.token, "network": "anvil", "limit": 2})
+        assert len(trades["data"]) == 2
+        await client.send({"emit": ["subscribe:token", {}]})
+        assert "tokenAddress" in (await client.event("subscription:error"))["error"]
+        assert (await client.ask("ping", {}))["data"]["timestamp"] > 1_700_000_000_000
+        for verb, argument in (
+            ("unsubscribe:token", {"tokenAddress": token.listing.token}),
+            ("unsubscribe:network", {"network": "anvil"}),
+        ):
+            assert (await client.ask(verb, argument))["success"]
+
+
+@in_node_and_chromium
+async def test_adstack(stack: LocalStack, miner: Miner, browser: bool) -> None:
+    token = await asyncio.to_thread(Token.create, miner)
+    contract = token.listing.market
+
+    def emitting(*marks: str) -> str:
+        return code("adstack.md", *marks).replace("ST1...campaigns", contract)
+
+    program = RECORDING + "const socket = io('http://localhost:3002');\nsocket.on('connect', () => {\n"
+    program += emitting("emit('subscribe'").replace("'campaign_created', 'bid_placed'", "'trade', 'token.graduated'")
+    program += "});\n"
+    async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
+        connected = await client.event("connected")
+        assert has(connected, "message", "socketId", "userId", "timestamp") == []
+        assert (await client.event("subscribed"))["contractId"] == contract
+        await asyncio.to_thread(token.buy, 0.5)
+        event = await client.event("event")
+        assert has(event, "id", "type", "contractId", "txId", "blockHeight", "timestamp", "data") == []
+        assert (event["type"], event["contractId"]) == ("trade", contract)
+        await asyncio.to_thread(token.graduate)
+        await client.event("event", type="token.graduated")
+        types = {r["data"]["type"] for r in client.reports if r.get("event") == "event"}
+        assert types == {"trade", "token.graduated"}, "liquidity.added was not asked for"
+        for verb in ("getHistory", "getStats"):
+            argument = {"contractId": contract, "limit": 50}
+            assert (await client.ask(verb, argument))["data"]["contractId"] == contract
+        for number in range(60):
+            await client.send({"emit": ["subscribe", {"contractId": f"S{number}.c"}]})
+        error = await client.event("error")
+        assert (error["code"], isinstance(error["message"], str)) == ("MAX_SUBSCRIPTIONS", True)
+        assert (await client.ask("unsubscribe", {"contractId": contract}))["success"]
+
+
+@in_node_and_chromium
+async def test_moonx_gateway(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, browser: bool) -> None:
+    program = code("moonx-gateway.md", "io('http://localhost:3011'", "join_room", "portfolio_update")
+    program = program.replace("import { io } from 'socket.io-client'", "import { io } from './recording.mjs'")
+    program = program.replace("your-jwt-token", await asyncio.to_thread(token_of, stack, "your-user-id"))
+    async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
+        connected = await client.event("connected")
+        assert has(connected, "connectionId", "timestamp") == []
+        assert (await client.event("authenticated"))["user"]["id"] == "your-user-id"
+        for room in ("price:BTC-USDC", "orderbook:ETH-USDC", "user:your-user-id"):
+            await client.event("room_joined", room=room)
+        await client.send({"emit": ["subscribe", {"types": ["price_updates", "trades"]}]})
+        await client.event("subscribed")
+        trade = {"price": 45000.0, "amount": 0.1, "side": "buy"}
+        positions = [{"symbol": "BTC-USDC", "amount": 1.2, "value": 30000}]
+        await publish(
+            stack,
+            monkeypatch,
+            {"kind": "price", "symbol": "BTC-USDC", "data": {"price": 45000.5, "change": 2.5, "volume": 1234567.89}},
+            {
+                "kind": "order_book",
+                "symbol": "ETH-USDC",
+                "data": {"bids": [[2500.0, 1.5], [2499.5, 2.0]], "asks": [[2501.0, 1.2], [2501.5, 0.8]]},
+            },
+            {"kind": "trade", "symbol": "BTC-USDC", "userId": "your-user-id", "data": trade},
+            {
+                "kind": "portfolio",
+                "userId": "your-user-id",
+                "data": {"totalValue": 50000.0, "pnl": 1250.5, "positions": positions},
+            },
+            {"kind": "system.alert", "data": {"level": "info", "message": "New token PEPE now available for trading"}},
+        )
+        price = {"symbol": "", "price": 0, "change": 0, "volume": 0, "timestamp": 0}
+        book = {"symbol": "", "bids": [[0, 0]], "asks": [[0, 0]], "timestamp": 0}
+        assert lacking(await client.event("price_update"), price) == []
+        assert lacking(await client.event("order_book_update"), book) == []
+        notified = {"symbol": "", "price": 0, "amount": 0, "side": "", "timestamp": 0}
+        public = await client.first(
+            "trade of the market", lambda r: r.get("event") == "trade_notification" and "personal" not in r["data"]
+        )
+        assert lacking(public["data"], notified) == []
+        own = await client.event("trade_notification", personal=True)
+        assert lacking(own, {**notified, "personal": True}) == []
+        worth = {"totalValue": 0, "pnl": 0, "positions": [{"symbol": "", "amount": 0, "value": 0}]}
+        assert lacking(await client.event("portfolio_update"), worth) == []
+        assert lacking(await client.event("system_alert"), {"level": "", "message": ""}) == []
+        for line in ("💰 Price update:", "📊 Order book:", "✅ Your trade executed:", "💼 Portfolio update:"):
+            await client.logged(line)
+        assert (await client.ask("ping", {}))["data"]["timestamp"] > 1_700_000_000_000
+        assert (await client.ask("leave_room", {"room": "price:BTC-USDC"}))["success"]
+        await client.send({"emit": ["join_room", {"room": "user:somebody-else"}]})
+        assert (await client.event("error"))["code"] == "PRIVATE_TOPIC"

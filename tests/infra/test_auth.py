@@ -1,0 +1,38 @@
+"""What clients' tokens are signed with, in the template."""
+
+from __future__ import annotations
+
+import json
+
+from tests.infra.conftest import Template
+from tests.infra.reading import functions, of_type, statements
+
+MESSAGE = "GatewayMessage"
+
+
+def test_the_stack_makes_a_secret_that_only_the_message_function_reads(template: Template) -> None:
+    ((name, secret),) = of_type(template, "AWS::SecretsManager::Secret").items()
+    assert secret["GenerateSecretString"]["PasswordLength"] == 64
+    arn = {"Fn::GetAtt": [name, "Id"]}
+    readers = [
+        role
+        for role, policy in of_type(template, "AWS::IAM::Policy").items()
+        if name in json.dumps(policy["PolicyDocument"])
+    ]
+    assert [role.startswith(MESSAGE) for role in readers] == [True]
+    (statement,) = [s for s in statements(template, MESSAGE) if s["Action"] == "secretsmanager:GetSecretValue"]
+    assert statement["Resource"] == arn
+    knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
+    assert knowing == ["message"]
+
+
+def test_a_teams_own_secret_is_read_by_its_name(jwt_template: Template) -> None:
+    assert of_type(jwt_template, "AWS::SecretsManager::Secret") == {}
+    (statement,) = [s for s in statements(jwt_template, MESSAGE) if s["Action"] == "secretsmanager:GetSecretValue"]
+    assert ":secret:team/jwt-??????" in json.dumps(statement["Resource"])
+    assert json.dumps(functions(jwt_template)["message"]).count("team/jwt") == 1
+
+
+def test_where_nobody_is_asked_there_is_no_secret(open_template: Template) -> None:
+    assert of_type(open_template, "AWS::SecretsManager::Secret") == {}
+    assert "secretsmanager:GetSecretValue" not in [s["Action"] for s in statements(open_template, MESSAGE)]

@@ -1,0 +1,336 @@
+"""Clients of other servers, through the handlers: what connect, message and heartbeat do for them, on moto."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from functools import cache
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import jwt
+import pytest
+
+from chaincast.aws import clients, resources
+from chaincast.aws.connections import Connection, Connections, slot
+from chaincast.aws.history import History
+from chaincast.aws.lifecycle import Deadline, encode_job
+from chaincast.aws.subscriptions import Subscriptions
+from chaincast.settings import Settings
+from functions.events import WebSocketEvent
+from tests.factories import TOKEN, make_batch
+from tests.integration.helpers import Context, end_loop, items
+from tests.unit.dialects.told import CREATED, PRICE, TRADE
+
+SECRET = "s" * 64
+NOW = int(time.time() * 1000)
+TOKEN_OF_ANN = jwt.encode({"sub": "ann", "email": "ann@example.com", "exp": NOW // 1000 + 600}, SECRET)
+
+
+class Gone(Exception):
+    pass
+
+
+class Management:
+    """Stands where the API's management endpoint is: what was posted, and who was closed."""
+
+    exceptions = SimpleNamespace(GoneException=Gone)
+
+    def __init__(self) -> None:
+        self.posted: list[str] = []
+        self.closed: list[str] = []
+
+    def post_to_connection(self, *, ConnectionId: str, Data: bytes) -> None:  # noqa: N803 - boto3's names
+        self.posted.append(Data.decode())
+
+    def delete_connection(self, *, ConnectionId: str) -> None:  # noqa: N803 - boto3's names
+        self.closed.append(ConnectionId)
+
+
+@pytest.fixture
+def management(monkeypatch: pytest.MonkeyPatch) -> Management:
+    found = Management()
+    monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, "http://127.0.0.1:9/prod")
+    monkeypatch.setattr(clients, "management", cache(lambda endpoint: found))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def fresh_modules() -> Iterator[None]:
+    yield
+    for name in ("connect", "message", "heartbeat", "lifecycle"):
+        sys.modules.pop(f"functions.{name}", None)
+
+
+def load(name: str) -> ModuleType:
+    sys.modules.pop(f"functions.{name}", None)
+    return importlib.import_module(f"functions.{name}")
+
+
+def with_auth(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    document = json.loads(os.environ["CHAINCAST_SETTINGS"])
+    monkeypatch.setenv("CHAINCAST_SETTINGS", json.dumps({**document, "auth": mode}))
+    monkeypatch.setattr("chaincast.aws.secrets.secret", lambda variable: SECRET)
+
+
+def event(kind: str, body: str | None = None, query: dict[str, str] | None = None) -> WebSocketEvent:
+    made: dict[str, object] = {
+        "requestContext": {
+            "connectionId": "c1=",
+            "eventType": kind,
+            "routeKey": "$default",
+            "requestTimeEpoch": NOW,
+            "identity": {"sourceIp": "203.0.113.9"},
+        },
+        "body": body,
+        "queryStringParameters": query,
+    }
+    return made  # type: ignore[return-value]  # as API Gateway makes it
+
+
+def connect(**query: str) -> dict[str, Any]:
+    answer: dict[str, Any] = load("connect").handler(event("CONNECT", None, query or None), Context())
+    return answer
+
+
+def say(module: ModuleType, message: object) -> str | None:
+    """What is answered, if anything."""
+    body = message if isinstance(message, str) else json.dumps(message)
+    answer = module.handler(event("MESSAGE", body), Context())
+    assert answer["statusCode"] == 200
+    body = answer.get("body")
+    return body if isinstance(body, str) else None
+
+
+def record() -> Connection:
+    found = Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).get("c1=")
+    assert found is not None
+    return found
+
+
+def held() -> dict[str, str]:
+    """Topics the connection listens to, with the dialect they are told in."""
+    rows = [item for item in items(resources.SUBSCRIPTIONS) if not item["topic_shard"]["S"].startswith("connection/")]
+    return {row["topic_shard"]["S"].rpartition("#")[0]: row["dialect"]["S"] for row in rows}
+
+
+def jobs() -> tuple[int, int]:
+    """Messages in the lifecycle queue that can be taken now, and that wait."""
+    attributes = clients.sqs().get_queue_attributes(
+        QueueUrl=os.environ[resources.LIFECYCLE_QUEUE],
+        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"],
+    )["Attributes"]
+    return int(attributes["ApproximateNumberOfMessages"]), int(attributes["ApproximateNumberOfMessagesDelayed"])
+
+
+def test_a_socket_io_client_joins_subscribes_and_leaves(management: Management) -> None:
+    assert connect(EIO="4", transport="websocket") == {"statusCode": 200}
+    assert (record().dialect, jobs()) == ("socketio", (1, 1))
+    message = load("message")
+    greeting = say(message, "40")
+    assert management.posted == ['40{"sid":"c1="}']
+    assert greeting is not None
+    assert greeting.startswith('42["connected",')
+    assert record().joined
+    confirmed = say(message, f'42["subscribe:token",{{"tokenAddress":"{TOKEN}","network":"anvil"}}]')
+    assert confirmed == f'42["subscription:confirmed",{{"room":"token:anvil:{TOKEN}"}}]'
+    acknowledged = say(message, '427["subscribe",{"contractId":"S.c","eventTypes":["bid_placed"]}]')
+    assert acknowledged is not None
+    assert acknowledged.startswith("437[")
+    assert management.posted[1].startswith('42["subscribed"')
+    assert held() == {f"token:anvil:{TOKEN}": "socketio/kaspump", "contract:*:s.c": "socketio/adstack"}
+    assert say(message, "3") == "6"
+    assert say(message, "41") == "6"
+    assert (held(), record().joined, management.closed) == ({}, False, [])
+    say(message, "40")
+    assert record().joined
+
+
+@pytest.mark.parametrize("frame", ["4abc", "abc", "41", "1", "42{}", "44{}"])
+def test_what_breaks_the_protocol_closes_the_connection(management: Management, frame: str) -> None:
+    connect(EIO="4", transport="websocket")
+    message = load("message")
+    assert say(message, frame) is None
+    assert management.closed == ["c1="]
+
+
+def test_an_event_before_joining_and_a_second_joining_break_the_protocol(management: Management) -> None:
+    connect(EIO="4", transport="websocket")
+    message = load("message")
+    assert say(message, '42["join_room",{"room":"price:A"}]') is None
+    assert management.closed == ["c1="]
+    say(message, "40")
+    assert say(message, "40") is None
+    assert management.closed == ["c1=", "c1="]
+    assert held() == {}
+
+
+def test_a_coremem_client_that_did_not_say_so_is_recognized(management: Management) -> None:
+    connect()
+    assert (record().dialect, record().undecided) == ("chaincast.v1", True)
+    message = load("message")
+    assert json.loads(say(message, {"type": "ping"}) or "")["type"] == "pong"
+    assert record().undecided
+    subscribe = {"type": "subscribe", "channel": "trades", "params": {"tokens": ["*"]}}
+    assert json.loads(say(message, subscribe) or "") == {"type": "subscribed", "channel": "trades"}
+    assert (record().dialect, record().undecided) == ("coremem", False)
+    assert held() == {"trades:*:*": "coremem"}
+    gone = {"type": "unsubscribe", "channel": "trades"}
+    assert json.loads(say(message, gone) or "") == {"type": "unsubscribed", "channel": "trades"}
+    assert held() == {}
+
+
+def test_recent_tokens_and_standing_prices_come_with_the_confirmation(management: Management) -> None:
+    History(clients.dynamodb(), resources.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
+    connect(dialect="coremem")
+    message = load("message")
+    recent = say(message, {"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
+    assert [json.loads(frame) for frame in management.posted] == [{"type": "subscribed", "channel": "tokens"}]
+    assert [t["symbol"] for t in json.loads(recent or "")["data"]["tokens"]] == ["MEME"]
+    prices = say(message, {"type": "subscribe", "channel": "prices", "params": {"tokens": [TOKEN]}})
+    assert [p["price"] for p in json.loads(prices or "")["data"]["prices"]] == [0.00025]
+
+
+def test_kaspump_and_adstack_ask_for_the_past_of_whichever_network(management: Management) -> None:
+    History(clients.dynamodb(), resources.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
+    connect(EIO="4", transport="websocket")
+    message = load("message")
+    say(message, "40")
+    price = say(message, f'421["get:price",{{"tokenAddress":"{TOKEN}"}}]')
+    assert json.loads((price or "")[3:])[0]["data"]["price"] == "0.00025"
+    trades = say(message, f'422["get:trades",{{"tokenAddress":"{TOKEN}","network":"anvil","limit":5}}]')
+    assert [t["type"] for t in json.loads((trades or "")[3:])[0]["data"]] == ["buy"]
+    stats = say(message, '423["getStats",{"contractId":"S.c"}]')
+    assert json.loads((stats or "")[3:])[0]["data"]["totalEvents"] == 0
+    history = say(message, '42["getHistory",{"contractId":"S.c"}]')
+    assert json.loads((history or "")[2:]) == ["history", {"contractId": "S.c", "events": []}]
+
+
+def test_a_moonx_client_authenticates_and_hears_of_its_own(
+    management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_auth(monkeypatch, "required")
+    connect(dialect="moonx")
+    assert jobs() == (1, 1)
+    message = load("message")
+    subscribe = {"id": "s1", "type": "subscribe", "timestamp": NOW, "data": {"channel": "orders"}}
+    assert json.loads(say(message, subscribe) or "")["data"]["code"] == "AUTH_REQUIRED"
+    wrong = {"id": "a1", "type": "authenticate", "timestamp": NOW, "data": {"token": TOKEN_OF_ANN + "x"}}
+    refused = json.loads(say(message, wrong) or "")
+    assert (refused["type"], refused["id"]) == ("auth_failed", "auth_failed_a1")
+    assert refused["data"]["error"].startswith("Invalid token")
+    right = {**wrong, "data": {"token": TOKEN_OF_ANN}}
+    success = json.loads(say(message, right) or "")
+    assert success["data"] == {"user": {"id": "ann", "email": "ann@example.com"}}
+    assert record().user == "ann"
+    assert json.loads(say(message, subscribe) or "")["type"] == "subscribed"
+    trades = {**subscribe, "data": {"channel": "trades"}}
+    assert json.loads(say(message, trades) or "")["data"] == {"channel": "trades"}
+    assert held() == {"orders:ann": "moonx", "user:ann": "moonx"}
+
+
+def test_a_socket_io_client_brings_its_token_when_it_joins(
+    management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_auth(monkeypatch, "optional")
+    connect(EIO="4", transport="websocket")
+    message = load("message")
+    refused = say(message, '40{"token":"nonsense"}')
+    assert refused is not None
+    assert refused.startswith('44{"message":"Invalid token')
+    assert not record().joined
+    authenticated = say(message, f'40{{"token":"{TOKEN_OF_ANN}"}}')
+    assert json.loads((authenticated or "")[2:]) == [
+        "authenticated",
+        {"user": {"id": "ann", "email": "ann@example.com"}},
+    ]
+    assert [frame[:14] for frame in management.posted] == ['40{"sid":"c1="', '42["connected"']
+    say(message, '42["join_room",{"room":"user:ann"}]')
+    stranger = say(message, '42["join_room",{"room":"user:bob"}]')
+    assert json.loads((stranger or "")[2:])[1]["code"] == "PRIVATE_TOPIC"
+    assert held() == {"user:ann": "socketio/moonx-gateway"}
+
+
+def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
+    management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connections = Connections(clients.dynamodb(), resources.CONNECTIONS.lower())
+    five = 300_000
+    for name, dialect, quiet_for in (
+        ("fresh", "socketio", 0),
+        ("once", "socketio", five),
+        ("twice", "socketio", 2 * five),
+        ("silent", "socketio", 3 * five),
+        ("core", "coremem", 9 * five),
+        ("left", "moonx", 0),
+        ("ours", "chaincast.v1", 0),
+    ):
+        connections.put(Connection(name, dialect, "", "", NOW - quiet_for))
+    Subscriptions(clients.dynamodb(), resources.SUBSCRIPTIONS.lower()).add("silent", "socketio", ["a"], (), 9, NOW)
+    heartbeat = load("heartbeat")
+    pinged: dict[str, list[str]] = {}
+
+    async def deliver(payloads: list[bytes], names: list[str]) -> SimpleNamespace:
+        (payload,) = payloads
+        for name in names:
+            pinged.setdefault(payload.decode()[:14], []).append(name)
+        gone = [name for name in names if name == "left"]
+        return SimpleNamespace(posted=len(names) - len(gone), gone=gone)
+
+    monkeypatch.setattr(heartbeat.gateway, "deliver", deliver)
+    counts = heartbeat.handler({}, Context(60_000))
+    assert {payload: sorted(names) for payload, names in pinged.items()} == {
+        "2": ["fresh", "once", "twice"],
+        '{"type":"ping"': ["core"],
+        '{"id":"ping_17'[:14]: ["left"],
+    }
+    assert management.closed == ["silent"]
+    assert counts == {"asked": 0, "pinged": 4, "silent": 1, "gone": 1, "left": 0, "healed": 0}
+    assert {c for c, _ in connections.quiet("socketio", slot(NOW) + 1)} == {"fresh", "once", "twice"}
+    assert connections.get("left") is None
+    assert items(resources.SUBSCRIPTIONS) == []
+
+
+def test_settings_say_whether_tokens_are_asked_for() -> None:
+    assert Settings.from_environment().auth == "off"
+    connect(dialect="moonx")
+    message = load("message")
+    answer = say(message, {"id": "a", "type": "authenticate", "timestamp": 1, "data": {"token": "anything"}})
+    assert json.loads(answer or "")["data"] == {"user": {"id": "anonymous", "email": ""}}
+    assert record().user == ""
+
+
+@pytest.mark.parametrize(
+    ("until", "joined", "user", "closes"),
+    [
+        ("joined", False, "", True),
+        ("joined", True, "", False),
+        ("authenticated", False, "", True),
+        ("authenticated", True, "ann", False),
+    ],
+)
+def test_who_misses_a_deadline_is_told_and_closed(
+    management: Management, monkeypatch: pytest.MonkeyPatch, until: str, joined: bool, user: str, closes: bool
+) -> None:
+    connect(dialect="moonx")
+    Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).know("c1=", user=user or None, joined=joined)
+    lifecycle = load("lifecycle")
+    told: list[bytes] = []
+
+    async def deliver(payloads: tuple[bytes, ...], names: list[str]) -> SimpleNamespace:
+        told.extend(payloads)
+        return SimpleNamespace(posted=1)
+
+    monkeypatch.setattr(lifecycle.gateway, "deliver", deliver)
+    job = encode_job(Deadline("c1=", "moonx", until))
+    records = [{"messageId": "m", "body": job}, {"messageId": "n", "body": job.replace("c1=", "gone")}]
+    assert lifecycle.handler({"Records": records}, Context(30_000)) == {"batchItemFailures": []}
+    assert management.closed == (["c1="] if closes else [])
+    assert [json.loads(message)["type"] for message in told] == (
+        ["auth_failed"] if closes and until == "authenticated" else []
+    )
+    end_loop(lifecycle.loop)

@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import pytest
+
+from chaincast import dialects
+from chaincast.commands import (
+    Command,
+    Connected,
+    Ping,
+    Pong,
+    Subscribe,
+    Subscribed,
+    TokenNow,
+    Unsubscribe,
+    Unsubscribed,
+    UnsubscribeFamilies,
+)
+from chaincast.errors import ClientError, Code, Request
+from chaincast.events import Event
+from tests.factories import MARKET, TOKEN
+from tests.unit.dialects.told import (
+    ANNOUNCEMENT,
+    BOOK,
+    CHAINS,
+    CREATED,
+    MOVED,
+    PRICE,
+    PRICE_IN_DOLLARS,
+    PUBLISHED_PRICE,
+    PUBLISHED_TRADE,
+    SWAP,
+    TRADE,
+    TRADER,
+    WHALE,
+)
+
+Message: TypeAlias = dict[str, Any]  # parsed JSON
+COREMEM = dialects.get("coremem", CHAINS)
+
+
+def decode(message: object) -> Command:
+    return COREMEM.decode(json.dumps(message).encode(), 10_000, 5)
+
+
+def told(event: Event) -> Message:
+    fragment = COREMEM.event(event)
+    assert fragment is not None
+    message: Message = json.loads(COREMEM.events("anvil", "0", COREMEM.channel(event), [fragment, fragment]))
+    assert (message["type"], len(message["data"][message["channel"]])) == ("data", 2)
+    return {"channel": message["channel"], **message["data"][message["channel"]][1]}
+
+
+@pytest.mark.parametrize(
+    ("channel", "params", "topics"),
+    [
+        ("prices", {"tokens": ["0xAB", "0xcd", "0xAB"]}, ["prices:*:0xab", "prices:*:0xcd"]),
+        ("prices", {}, ["prices:*:*"]),
+        ("trades", {"tokens": ["0x12", "*"]}, ["trades:*:0x12", "trades:*:*"]),
+        ("tokens", {"includeRecent": False}, ["tokens:*"]),
+        (
+            "alerts",
+            {"types": ["price", "whale", "rug", "*"]},
+            ["alerts:price", "alerts:whale", "alerts:rug", "alerts:*"],
+        ),
+        ("alerts", {"types": []}, ["alerts:*"]),
+    ],
+)
+def test_channels_are_topics(channel: str, params: object, topics: list[str]) -> None:
+    command = decode({"type": "subscribe", "channel": channel, "params": params})
+    assert isinstance(command, Subscribe)
+    assert [str(topic) for topic in command.topics] == topics
+    assert command.recent == 0
+    if params and channel != "tokens":
+        gone = decode({"type": "unsubscribe", "channel": channel, "params": params})
+        assert isinstance(gone, Unsubscribe) or channel == "alerts"
+
+
+def test_recent_tokens_are_asked_for() -> None:
+    command = decode({"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
+    assert isinstance(command, Subscribe)
+    assert command.recent == 20
+
+
+def test_a_channel_is_left_whole() -> None:
+    request = Request("unsubscribe", ("prices",))
+    assert decode({"type": "unsubscribe", "channel": "prices"}) == UnsubscribeFamilies(frozenset({"prices"}), request)
+    assert decode({"type": "ping"}) == Ping()
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "words"),
+    [
+        ({"type": "subscribe"}, Code.BAD_MESSAGE, "channel"),
+        ({"type": "nonsense"}, Code.UNKNOWN_TYPE, "known: subscribe"),
+        ({}, Code.UNKNOWN_TYPE, "None"),
+        ({"type": ["subscribe"]}, Code.UNKNOWN_TYPE, "subscribe"),
+        ({"type": "subscribe", "channel": "price"}, Code.UNKNOWN_TOPIC, "known: prices, tokens, trades, alerts"),
+        ({"type": "subscribe", "channel": "prices", "params": {"tokens": "0x1"}}, Code.BAD_MESSAGE, "params.tokens"),
+        ({"type": "subscribe", "channel": "prices", "params": {"tokens": ["a:b"]}}, Code.BAD_TOPIC, "a:b"),
+        (
+            {"type": "subscribe", "channel": "prices", "params": {"tokens": [*"abcdef"]}},
+            Code.TOO_MANY_TOPICS,
+            "at most 5",
+        ),
+        ({"type": "subscribe", "channel": "tokens", "params": {"includeRecent": 1}}, Code.BAD_MESSAGE, "includeRecent"),
+    ],
+)
+def test_bad_messages_are_refused_in_words(message: object, code: Code, words: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        decode(message)
+    assert caught.value.code == code
+    assert words in caught.value.message
+    (answer,) = COREMEM.outcome(caught.value, 0)
+    assert json.loads(answer) == {"type": "error", "message": caught.value.message, "code": code.value}
+
+
+def test_a_price_has_the_documents_fields_as_numbers() -> None:
+    assert told(PRICE) == {
+        "channel": "prices",
+        "tokenAddress": TOKEN,
+        "tokenSymbol": "MEME",
+        "price": 0.00025,
+        "priceChange24h": 15.5,
+        "volume24h": 1250.0,
+        "liquidity": 500.0,
+        "timestamp": PRICE.timestamp,
+    }
+    dollars = told(PRICE_IN_DOLLARS)
+    assert (dollars["price"], dollars["volume24h"], dollars["liquidity"]) == (0.5, 1250000.0, 500000.0)
+
+
+def test_a_token_has_the_documents_fields() -> None:
+    assert told(CREATED) == {
+        "channel": "tokens",
+        "address": TOKEN,
+        "name": "Meme Token",
+        "symbol": "MEME",
+        "totalSupply": "1000000000",
+        "creator": TRADER,
+        "pairAddress": MARKET,
+        "initialLiquidity": "0",
+        "timestamp": CREATED.timestamp,
+        "blockNumber": 7,
+        "txHash": CREATED.tx_hash,
+    }
+
+
+def test_a_trade_has_the_documents_fields() -> None:
+    assert told(TRADE) == {
+        "channel": "trades",
+        "txHash": TRADE.tx_hash,
+        "tokenAddress": TOKEN,
+        "tokenSymbol": "MEME",
+        "trader": TRADER,
+        "type": "buy",
+        "amountToken": "10000",
+        "amountCore": "2.5",
+        "price": 0.00025,
+        "timestamp": TRADE.timestamp,
+        "blockNumber": 7,
+        "dex": "launchpad",
+    }
+    swap = told(SWAP)
+    assert (swap["amountToken"], swap["amountCore"], swap["dex"]) == ("12.5", "3.75", "uniswap_v2")
+
+
+def test_alerts_have_the_documents_fields() -> None:
+    whale = told(WHALE)
+    assert whale.pop("data") == {
+        "walletAddress": TRADER,
+        "action": "buy",
+        "amount": 10000.0,
+        "value": 2.5,
+        "side": "buy",
+        "trader": TRADER,
+        "value_usd": None,
+        "token_amount": "10000" + "0" * 18,
+        "token_decimals": 18,
+        "liquidity_percent": 12.5,
+    }
+    assert whale == {
+        "channel": "alerts",
+        "id": WHALE.id,
+        "type": "whale",
+        "tokenAddress": TOKEN,
+        "tokenSymbol": "MEME",
+        "title": "Whale Alert: MEME",
+        "message": "Whale buy: 2.5 native of MEME",
+        "severity": "warning",
+        "timestamp": WHALE.timestamp,
+    }
+    assert told(MOVED)["data"] == {"percent": 25.0, "minutes": 5, "price_native": "0.0003"}
+    assert told(ANNOUNCEMENT)["message"] == "PEPE is now available for trading"
+
+
+@pytest.mark.parametrize("event", [PUBLISHED_PRICE, PUBLISHED_TRADE, BOOK])
+def test_what_backends_publish_is_not_taken_for_the_chains(event: Event) -> None:
+    assert COREMEM.event(event) is None
+
+
+def test_answers() -> None:
+    def said(outcome: object) -> list[Message]:
+        return [json.loads(m) for m in COREMEM.outcome(outcome, 17)]  # type: ignore[arg-type]  # every outcome in turn
+
+    assert said(Connected("L1", ("anvil",))) == [{"type": "connected", "clientId": "L1", "timestamp": 17}]
+    assert said(Pong(18)) == [{"type": "pong", "timestamp": 18}]
+    request = Request("subscribe", ("tokens",))
+    assert said(Unsubscribed((), request)) == [{"type": "unsubscribed", "channel": "tokens"}]
+    confirmed, recent = said(Subscribed((), request, recent=(CREATED, CREATED)))
+    assert confirmed == {"type": "subscribed", "channel": "tokens"}
+    assert len(recent["data"]["tokens"]) == 2
+    now = {"prices:*:a": TokenNow(PRICE, None), "prices:*:b": TokenNow(None, None)}
+    _, prices = said(Subscribed((), Request("subscribe", ("prices",)), now))
+    assert [p["price"] for p in prices["data"]["prices"]] == [0.00025]
+    assert json.loads(COREMEM.ping(5) or b"") == {"type": "ping", "timestamp": 5}
+
+
+def test_overhead_is_an_upper_bound() -> None:
+    fragments = [b"1" * 100] * 7
+    for event in (PRICE, CREATED, TRADE, WHALE, ANNOUNCEMENT):
+        message = COREMEM.events("n" * 40, "9" * 12, COREMEM.channel(event), fragments)
+        assert len(message) <= COREMEM.overhead + sum(len(f) + COREMEM.separator for f in fragments)

@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+import pytest
+
+from chaincast import dialects
+from chaincast.commands import (
+    Authenticate,
+    Authenticated,
+    Command,
+    Connected,
+    Ping,
+    Pong,
+    Subscribe,
+    Subscribed,
+    Unsubscribed,
+    UnsubscribeFamilies,
+    User,
+)
+from chaincast.errors import ClientError, Code, Request
+from chaincast.events import Event, Json
+from tests.factories import TOKEN
+from tests.unit.dialects.told import (
+    ANNOUNCEMENT,
+    BOOK,
+    CHAINS,
+    CREATED,
+    ORDER,
+    OWN_TRADE,
+    PORTFOLIO,
+    PRICE,
+    PRICE_IN_DOLLARS,
+    PUBLISHED_PRICE,
+    PUBLISHED_TRADE,
+    SWAP,
+    TRADE,
+    TRADER,
+    published,
+)
+
+Message: TypeAlias = dict[str, Any]  # parsed JSON
+MOONX = dialects.get("moonx", CHAINS)
+
+
+def decode(type_: str, data: object, id_: object = "msg_123") -> Command:
+    message = {"id": id_, "type": type_, "timestamp": 1701234567890, "data": data}
+    return MOONX.decode(json.dumps(message).encode(), 10_000, 5)
+
+
+def told(event: Event, type_: str) -> Message:
+    fragment = MOONX.event(event)
+    assert fragment is not None
+    message: Message = json.loads(MOONX.events("anvil", "0", "", [fragment]))
+    assert message["type"] == type_
+    assert message["id"] == f"{type_}_{event.id}"
+    assert message["timestamp"] == event.timestamp
+    data: Message = message["data"]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("channel", "topics", "own", "families"),
+    [
+        ("prices", ["price:*", "prices:*:*"], [], {"price", "prices"}),
+        ("trades", ["trade:*", "trades:*:*"], ["user:#me"], {"trade", "trades", "user"}),
+        ("orders", ["orders:#me"], [], {"orders"}),
+        ("portfolio", ["portfolio:#me"], [], {"portfolio"}),
+    ],
+)
+def test_channels_are_topics(channel: str, topics: list[str], own: list[str], families: set[str]) -> None:
+    command = decode("subscribe", {"channel": channel})
+    assert isinstance(command, Subscribe)
+    assert [str(topic) for topic in command.topics] == topics
+    assert [str(topic) for topic in command.own] == own
+    left = decode("unsubscribe", {"channel": channel})
+    assert isinstance(left, UnsubscribeFamilies)
+    assert left.families == families
+
+
+def test_tokens_and_pings() -> None:
+    request = Request("authenticate", ("auth_1", ""))
+    assert decode("authenticate", {"token": "a.b.c"}, "auth_1") == Authenticate("a.b.c", request)
+    assert decode("ping", {}, 7) == Ping(Request("ping", ("7", "")))
+    assert MOONX.decode(b'{"type":"ping"}', 100, 5) == Ping(Request("ping", ("", "")))
+
+
+@pytest.mark.parametrize(
+    ("type_", "data", "code", "words"),
+    [
+        ("nonsense", {}, Code.UNKNOWN_TYPE, "known: authenticate"),
+        ("subscribe", {}, Code.BAD_MESSAGE, "channel"),
+        ("subscribe", {"channel": "gossip"}, Code.UNKNOWN_TOPIC, "known: prices, orders"),
+        ("subscribe", {"channel": ["prices"]}, Code.BAD_MESSAGE, "channel"),
+        ("subscribe", [], Code.BAD_MESSAGE, "data"),
+        ("authenticate", {}, Code.BAD_MESSAGE, "token"),
+        ("authenticate", {"token": ""}, Code.BAD_MESSAGE, "token"),
+    ],
+)
+def test_bad_messages_are_refused_in_words(type_: str, data: object, code: Code, words: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        decode(type_, data)
+    assert caught.value.code == code
+    assert words in caught.value.message
+    (answer,) = MOONX.outcome(caught.value, 5)
+    message = json.loads(answer)
+    assert message["type"] == ("auth_failed" if type_ == "authenticate" else "error")
+    assert message["data"] == {"error": caught.value.message, "code": code.value}
+
+
+def test_a_published_price_has_the_documents_fields_as_strings() -> None:
+    assert told(PUBLISHED_PRICE, "price_update") == {
+        "token": "BTC-USDC",
+        "chainId": None,
+        "price": "45000.5",
+        "priceUsd": "45000.5",
+        "change24h": "2.5",
+        "volume24h": "1234567.89",
+        "timestamp": PUBLISHED_PRICE.timestamp,
+    }
+    full = published("price", "price:ETH", symbol="ETH", chainId=8453, price="2150.45", change="5.2", volume="1250000")
+    assert told(full, "price_update") == {
+        "token": "ETH",
+        "chainId": 8453,
+        "price": "2150.45",
+        "priceUsd": "2150.45",
+        "change24h": "5.2",
+        "volume24h": "1250000",
+        "timestamp": full.timestamp,
+    }
+
+
+def test_a_chains_price_has_the_same_fields() -> None:
+    assert told(PRICE, "price_update") == {
+        "token": "MEME",
+        "address": TOKEN,
+        "chainId": 31_337,
+        "price": "0.00025",
+        "priceUsd": None,
+        "change24h": "15.5",
+        "volume24h": "1250",
+        "timestamp": PRICE.timestamp,
+    }
+    dollars = told(PRICE_IN_DOLLARS, "price_update")
+    assert (dollars["priceUsd"], dollars["volume24h"]) == ("0.5", "1250000.0")
+
+
+def test_trades() -> None:
+    assert told(TRADE, "trade_update") == {
+        "tradeId": TRADE.id,
+        "userId": TRADER,
+        "tokenIn": "native",
+        "tokenOut": "MEME",
+        "amountIn": "2.5",
+        "amountOut": "10000",
+        "txHash": TRADE.tx_hash,
+        "chainId": 31_337,
+    }
+    swap = told(SWAP, "trade_update")
+    assert [swap[n] for n in ("tokenIn", "amountIn", "tokenOut", "amountOut", "chainId")] == [
+        "CAT",
+        "12.5",
+        "USDT",
+        "3.75",
+        97,
+    ]
+    bought = told(PUBLISHED_TRADE, "trade_update")
+    assert [bought[n] for n in ("tokenIn", "amountIn", "tokenOut", "amountOut")] == ["USDC", "3750", "ETH", "1.5"]
+    assert "userId" not in bought
+    sold = told(OWN_TRADE, "trade_update")
+    assert [sold[n] for n in ("userId", "tokenIn", "amountIn", "tokenOut")] == ["user_123", "ETH", "1.5", "USDC"]
+    assert "personal" not in sold
+
+
+def test_a_trade_that_a_backend_told_in_full_goes_through_as_it_is() -> None:
+    swap: dict[str, Json] = {
+        "tokenIn": "ETH",
+        "tokenOut": "USDC",
+        "amountIn": "1.0",
+        "amountOut": "2150.45",
+        "txHash": "0x1",
+        "chainId": 8453,
+    }
+    event = published("trade", "user:user_123", tradeId="trade_123", personal=True, **swap)
+    assert told(event, "trade_update") == {"tradeId": "trade_123", "userId": "user_123", **swap}
+
+
+def test_what_is_a_users_own_says_whose_it_is() -> None:
+    order = told(ORDER, "order_update")
+    assert order == {**ORDER.data, "userId": "user_123"}
+    portfolio = told(PORTFOLIO, "portfolio_update")
+    assert portfolio == {**PORTFOLIO.data, "userId": "user_123"}
+    assert told(ANNOUNCEMENT, "system_alert") == {"level": "info", "message": "PEPE is now available for trading"}
+
+
+@pytest.mark.parametrize("event", [CREATED, BOOK])
+def test_what_it_has_no_word_for_is_not_told(event: Event) -> None:
+    assert MOONX.event(event) is None
+
+
+def test_answers() -> None:
+    def said(outcome: object) -> Message:
+        (message,) = MOONX.outcome(outcome, 17)  # type: ignore[arg-type]  # every outcome in turn
+        parsed: Message = json.loads(message)
+        return parsed
+
+    assert said(Connected("L1", ())) == {
+        "id": "auth_req_L1",
+        "type": "auth_required",
+        "timestamp": 17,
+        "data": {"timeout": 10000},
+    }
+    user = {"user": {"id": "user_123", "email": "user@example.com"}}
+    request = Request("authenticate", ("a1", ""))
+    assert said(Authenticated(User("user_123", "user@example.com"), request)) == {
+        "id": "auth_success_a1",
+        "type": "auth_success",
+        "timestamp": 17,
+        "data": user,
+    }
+    assert said(Authenticated(None, request))["data"] == {"user": {"id": "anonymous", "email": ""}}
+    confirmed = said(Subscribed((), Request("subscribe", ("m1", "prices"))))
+    assert (confirmed["id"], confirmed["type"], confirmed["data"]) == (
+        "sub_confirmed_m1",
+        "subscribed",
+        {"channel": "prices"},
+    )
+    assert said(Unsubscribed((), Request("unsubscribe", ("m1", "prices"))))["type"] == "unsubscribed"
+    assert said(Pong(18, Request("ping", ("", "")))) == {"id": "pong_18", "type": "pong", "timestamp": 18, "data": {}}
+    assert json.loads(MOONX.ping(5) or b"")["type"] == "ping"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import time
+
+import jwt
+import pytest
+
+from chaincast.auth import Tokens, Unchecked
+from chaincast.commands import User
+from chaincast.errors import ClientError, Code
+
+SECRET = "s" * 64
+OTHER = "o" * 64
+NOW = int(time.time())
+
+
+def token(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> str:
+    return jwt.encode({"sub": "u1", "exp": NOW + 600, **claims}, secret, algorithm=algorithm)
+
+
+def test_a_good_token_names_its_user() -> None:
+    tokens = Tokens(lambda: SECRET)
+    assert tokens.user_of(token(email="u@example.com")) == User("u1", "u@example.com")
+    assert tokens.user_of(token(email=7)) == User("u1")
+    assert tokens.user_of(token(aud="somebody")) == User("u1")
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (token(OTHER), "Signature"),
+        (token(exp=NOW - 600), "expired"),
+        (token(nbf=NOW + 600), "not yet valid"),
+        (jwt.encode({"sub": "u1"}, SECRET, algorithm="HS256"), "exp"),
+        (jwt.encode({"exp": NOW + 600}, SECRET, algorithm="HS256"), "sub"),
+        (token(sub="a:b"), "sub"),
+        (token(sub=""), "sub"),
+        (token(sub="#me"), "sub"),
+        (token(sub="*"), "sub"),
+        (token(sub=7), "ubject"),
+        (jwt.encode({"sub": "u1", "exp": NOW + 600}, "", algorithm="none"), "alg"),
+        (token("s" * 64, "HS512"), "alg"),
+        ("nonsense", "Not enough segments"),
+        ("", "Not enough segments"),
+        ("a" * 9_000, "9000 characters"),
+    ],
+)
+def test_a_bad_token_is_refused_and_not_repeated(bad: str, words: str) -> None:
+    with pytest.raises(ClientError) as caught:
+        Tokens(lambda: SECRET).user_of(bad)
+    assert caught.value.code == Code.AUTH_FAILED
+    assert caught.value.message.startswith("Invalid token: ")
+    assert words in caught.value.message
+    assert not bad or bad not in caught.value.message
+
+
+def test_the_secret_is_asked_for_when_a_token_comes_and_no_sooner() -> None:
+    asked = []
+
+    def secret() -> str:
+        asked.append(1)
+        return SECRET
+
+    tokens = Tokens(secret)
+    assert asked == []
+    tokens.user_of(token())
+    assert asked == [1]
+
+
+def test_where_nobody_is_asked_nobody_is_known() -> None:
+    assert Unchecked().user_of("anything") is None

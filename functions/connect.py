@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.lifecycle import Deadline, Greet, encode_job
+from chaincast.aws.lifecycle import Deadline, Greet, Job, encode_job
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError
 from chaincast.settings import Settings
@@ -55,11 +55,12 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         undecided=choice.undecided,
     )
     connections.put(connection)
-    _order(Greet(connection.connection_id, connection.dialect))
+    who = (connection.connection_id, connection.dialect)
+    _order(Greet(*who))
     if choice.joins:
-        _order(Deadline(connection.connection_id, connection.dialect, "joined"), JOIN_SECONDS)
+        _order(Deadline(*who, "joined"), JOIN_SECONDS)
     if settings.auth == "required":
-        _order(Deadline(connection.connection_id, connection.dialect, "authenticated"), AUTHENTICATE_SECONDS)
+        _order(Deadline(*who, "authenticated"), AUTHENTICATE_SECONDS)
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:
@@ -67,7 +68,8 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     return answer
 
 
-def _order(job: Greet | Deadline, seconds: int = 0) -> None:
+def _order(job: Job, seconds: int = 0) -> None:
+    """Order a job, so many seconds from now."""
     clients.sqs().send_message(
         QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=encode_job(job), DelaySeconds=seconds
     )

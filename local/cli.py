@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from local import dev, replay, tail
+from local import dev, replay, tail, tokens
 from local.tools import StepFailed
 
 DEFAULT_PORT = 4566
@@ -52,6 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="one event a line, for pipes")
     command.add_argument("--count", type=int, metavar="N", help="end after N events")
     command.set_defaults(run=tail.run)
+
+    command = commands.add_parser("token", help="a client's token for the running stack")
+    command.add_argument("user", help="whose")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the running stack (%(default)s)")
+    command.add_argument("--seconds", type=int, default=3600, help="how long it is good (%(default)s)")
+    command.set_defaults(run=tokens.run)
 
     command = commands.add_parser("replay", help="tell again what was archived, in the running stack")
     command.add_argument("archive", help="a folder of the archive's files, one file, or s3://BUCKET")

@@ -12,6 +12,12 @@ export function observing({ io, WebSocket }, address, report) {
       send = (what) => this.send(JSON.stringify(what));
     }
   }
+  if (!("on" in WebSocket.prototype)) {
+    // As the npm package `ws` has it, which coremem's document uses; a browser's WebSocket has not.
+    Observed.prototype.on = function on(type, handler) {
+      this.addEventListener(type, (event) => handler(event.data ?? event));
+    };
+  }
 
   function connect(_, options = {}) {
     const ours = { path: url.pathname, addTrailingSlash: false, transports: ["websocket"] };

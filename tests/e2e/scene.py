@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import Any
-
-import jwt
 
 from local.chain import call_data
 from local.market import ETHER, Listing
 from local.stack import LocalStack
+from local.tokens import issue
 from local.tools import REGION
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.mining import Miner
@@ -45,10 +43,7 @@ class Token:
 
 def token_of(stack: LocalStack, user: str) -> str:
     """A client's token, as whoever knows the stack's secret issues it."""
-    secrets = session().client("secretsmanager", endpoint_url=endpoint(stack), region_name=REGION)
-    secret = secrets.get_secret_value(SecretId=stack.outputs.jwt_secret)["SecretString"]
-    claims: dict[str, Any] = {"sub": user, "email": f"{user}@example.com", "exp": int(time.time()) + 600}
-    return jwt.encode(claims, secret, algorithm="HS256")
+    return issue(endpoint(stack), stack.outputs.jwt_secret, user)
 
 
 def connections(stack: LocalStack) -> Any:

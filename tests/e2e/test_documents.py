@@ -42,11 +42,12 @@ async def publish(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, *items: It
     assert list(refused) == []
 
 
-async def test_coremem(stack: LocalStack, miner: Miner) -> None:
+@in_node_and_chromium
+async def test_coremem(stack: LocalStack, miner: Miner, browser: bool) -> None:
     token = await asyncio.to_thread(Token.create, miner)
     program = code("coremem.md", "new WebSocket('ws://localhost:3003')").replace("0x123...", token.listing.token)
     url = stack.outputs.websocket_url + "?dialect=coremem"
-    async with NodeClient(RECORDING + program, url) as client:
+    async with NodeClient(RECORDING + program, url, browser=browser) as client:
         connected = await client.message("connected")
         assert isinstance(connected["clientId"], str)
         assert (await client.message("subscribed", "prices"))["channel"] == "prices"

@@ -17,6 +17,7 @@ RUN_BY = {
     "make tail ARGS=\"--topic 'trades:*:*'\"": "tests/e2e/test_command_line.py",
     'make dev ARGS="--rpc wss://your-provider.example/bsc-testnet"': "tests/e2e/test_own_node.py",
     "make setup": ".ci/run",
+    ".venv/bin/chaincast token ann": "tests/e2e/test_command_line.py",
     ".venv/bin/chaincast replay s3://your-archive-bucket": "tests/e2e/test_replay.py",
     "node_modules/.bin/cdk bootstrap": "local/deployment.py",
     "node_modules/.bin/cdk deploy": "local/deployment.py",
@@ -53,4 +54,5 @@ def test_links_within_the_project_lead_somewhere(page: Path) -> None:
 def test_no_package_index_is_named_in_any_requirements_file() -> None:
     for path in [*(ROOT / "requirements").iterdir(), ROOT / ".npmrc"]:
         assert not re.search(r"https?://|--index|--extra|registry=", path.read_text()), path
-    assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
+    for lock in (ROOT / "package-lock.json", ROOT / "tests" / "clients" / "package-lock.json"):
+        assert '"resolved"' not in lock.read_text()

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from copy import copy
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaincast import dialects
+from chaincast.dialects.base import Chains, Dialect
+from chaincast.events import Event
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View, limited, merged
 from tests.factories import make_batch
@@ -54,11 +60,26 @@ def test_a_message_has_one_channel_and_events_keep_their_order_within() -> None:
     ]
 
 
-def test_each_dialect_encodes_an_event_once_however_many_views_there_are() -> None:
-    from chaincast import dialects
+def test_each_dialect_encodes_an_event_once_however_many_views_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: Counter[str] = Counter()
+    made = dialects.get
 
-    plan = Plan([make_batch(CREATED, TRADE)], 32_768, CHAINS)
-    for name in (KASPUMP, ADSTACK, COREMEM, "moonx", "chaincast.v1"):
-        first = plan.messages(((name, 0b11),))
-        assert plan.messages(((name, 0b11),)) == first
-        assert plan._encoded(name, dialects.get(name, CHAINS)) is plan._encoded(name, dialects.get(name, CHAINS))
+    def counting(name: str, chains: Chains) -> Dialect:
+        dialect = copy(made(name, chains))
+        encode = dialect.event
+
+        def event(told: Event) -> bytes | None:
+            encoded[name] += 1
+            return encode(told)
+
+        monkeypatch.setattr(dialect, "event", event)
+        return dialect
+
+    monkeypatch.setattr(dialects, "get", counting)
+    names = ("chaincast.v1", COREMEM, "moonx", KASPUMP, ADSTACK)
+    plan = Plan([make_batch(CREATED, TRADE, PRICE)], 32_768, CHAINS)
+    for name in names:
+        for mask in range(1, 8):
+            plan.messages(((name, mask),))
+    plan.messages(((ADSTACK, 0b111), (KASPUMP, 0b111)))
+    assert encoded == dict.fromkeys(names, 3)

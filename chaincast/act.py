@@ -129,19 +129,19 @@ class Actor:
                 self._subscriptions.remove(caller.connection_id, [str(t) for t in topics])
                 return Unsubscribed(topics, request_id)
             case UnsubscribeFamilies(families, request_id):
-                return Unsubscribed(self._leave(caller, families), request_id)
+                return Unsubscribed(self._leave(caller, lambda topic: topic.family in families), request_id)
             case Authenticate(token, request_id):
                 user = self._authenticator.user_of(token)
                 if user is not None:
-                    self._identities.know(caller.connection_id, user=user.id)
+                    self._become(caller, user)
                 return Authenticated(user, request_id)
             case Join(token, request_id):
                 joining = self._authenticator.user_of(token) if token else None
-                self._identities.know(caller.connection_id, user=joining.id if joining else None, joined=True)
+                self._identities.know(caller.connection_id, user=joining.id if joining else "", joined=True)
                 return Joined(caller.connection_id, joining, request_id)
             case Leave(request_id):
-                self._leave(caller, None)
-                self._identities.know(caller.connection_id, joined=False)
+                self._leave(caller, lambda _: True)
+                self._identities.know(caller.connection_id, user="", joined=False)
                 return Done(request_id)
             case Close(request_id):
                 return Closed(request_id)
@@ -198,10 +198,16 @@ class Actor:
                 recent += self._past.newest(topic, command.recent, (), None)[0]
         return Subscribed(topics, command.request_id, now, tuple(recent))
 
-    def _leave(self, caller: Caller, families: Collection[str] | None) -> tuple[Topic, ...]:
-        """Stop listening to topics of some families, or to all; which those were."""
+    def _become(self, caller: Caller, user: User) -> None:
+        """Note whose the connection is; what was another user's own is nothing to this one."""
+        if caller.user and caller.user != user.id:
+            self._leave(caller, lambda topic: topic.is_private)
+        self._identities.know(caller.connection_id, user=user.id)
+
+    def _leave(self, caller: Caller, is_left: Callable[[Topic], bool]) -> tuple[Topic, ...]:
+        """Stop listening to some of the topics that are held; which those were."""
         held = [Topic.parse(text) for text in self._subscriptions.topics_of(caller.connection_id)]
-        left = tuple(topic for topic in held if families is None or topic.family in families)
+        left = tuple(topic for topic in held if is_left(topic))
         if left:
             self._subscriptions.remove(caller.connection_id, [str(t) for t in left])
         return left

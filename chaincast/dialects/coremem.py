@@ -88,6 +88,7 @@ def _price(event: Event) -> dict[str, Json]:
     dollars = data.get("price_usd") is not None
     volume, liquidity = data.get("volume_24h_usd"), data.get("liquidity_usd")
     return {
+        "id": event.id,
         "tokenAddress": event.token,
         "tokenSymbol": text(data, "symbol"),
         "price": number(data.get("price_usd") if dollars else data.get("price_native") or data.get("price")),
@@ -101,6 +102,7 @@ def _price(event: Event) -> dict[str, Json]:
 def _token(event: Event) -> dict[str, Json]:
     data = event.data
     return {
+        "id": event.id,
         "address": event.token,
         "name": text(data, "name"),
         "symbol": text(data, "symbol"),
@@ -117,6 +119,7 @@ def _token(event: Event) -> dict[str, Json]:
 def _trade(event: Event) -> dict[str, Json]:
     told = trade(event)
     return {
+        "id": event.id,
         "txHash": event.tx_hash,
         "tokenAddress": event.token,
         "tokenSymbol": told.symbol,

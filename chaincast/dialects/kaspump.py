@@ -69,7 +69,7 @@ def _where(event: Event) -> dict[str, Json]:
 
 
 def _when(event: Event) -> dict[str, Json]:
-    return {"timestamp": event.timestamp, "blockNumber": event.block, "txHash": event.tx_hash}
+    return {"timestamp": event.timestamp, "blockNumber": event.block, "txHash": event.tx_hash, "id": event.id}
 
 
 def _created(event: Event) -> dict[str, Json]:

@@ -47,5 +47,5 @@ class MoonxGateway:
 
 
 def published(event: Event, name: str) -> Said:
-    """What a backend published, as it put it, and when that was."""
-    return Said(name, {**event.data, "timestamp": event.timestamp})
+    """What a backend published, as it put it, when that was, and the event's id (the data's own `id` goes first)."""
+    return Said(name, {"id": event.id, **event.data, "timestamp": event.timestamp})

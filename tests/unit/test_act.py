@@ -194,6 +194,15 @@ def test_a_token_gives_a_connection_its_user() -> None:
     assert len(store.calls) == 1
 
 
+def test_another_user_on_a_connection_hears_nothing_of_the_one_before() -> None:
+    store = Recorder()
+    actor(store).act(Authenticate("good"), replace(CALLER, user="bob"), 0)
+    assert store.calls == [("remove", "c1", ("user:ann",)), ("know", "c1", ("ann", "None"))]
+    store.calls.clear()
+    actor(store).act(Authenticate("good"), ANN, 0)
+    assert store.calls == [("know", "c1", ("ann", "None"))]
+
+
 def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
     store = Recorder()
     command = Subscribe((Topic("orders", OWN), Topic("price", "BTC")))
@@ -270,9 +279,9 @@ def test_joining_leaving_and_closing() -> None:
     assert actor(store).act(Close(4), joined, 0) == Closed(4)
     assert store.calls == [
         ("know", "c1", ("ann", "True")),
-        ("know", "c1", ("None", "True")),
+        ("know", "c1", ("", "True")),
         ("remove", "c1", ("price:*", "prices:*:*", "tokens:*", "user:ann")),
-        ("know", "c1", ("None", "False")),
+        ("know", "c1", ("", "False")),
     ]
 
 

@@ -120,6 +120,7 @@ def test_bad_messages_are_refused_in_words(message: object, code: Code, words: s
 def test_a_price_has_the_documents_fields_as_numbers() -> None:
     assert told(PRICE) == {
         "channel": "prices",
+        "id": PRICE.id,
         "tokenAddress": TOKEN,
         "tokenSymbol": "MEME",
         "price": 0.00025,
@@ -135,6 +136,7 @@ def test_a_price_has_the_documents_fields_as_numbers() -> None:
 def test_a_token_has_the_documents_fields() -> None:
     assert told(CREATED) == {
         "channel": "tokens",
+        "id": CREATED.id,
         "address": TOKEN,
         "name": "Meme Token",
         "symbol": "MEME",
@@ -151,6 +153,7 @@ def test_a_token_has_the_documents_fields() -> None:
 def test_a_trade_has_the_documents_fields() -> None:
     assert told(TRADE) == {
         "channel": "trades",
+        "id": TRADE.id,
         "txHash": TRADE.tx_hash,
         "tokenAddress": TOKEN,
         "tokenSymbol": "MEME",

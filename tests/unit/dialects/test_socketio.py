@@ -416,6 +416,7 @@ def test_kaspumps_events() -> None:
         "timestamp": TRADE.timestamp,
         "blockNumber": 7,
         "txHash": TRADE.tx_hash,
+        "id": TRADE.id,
     }
     assert told(SWAP, "kaspump")[1]["network"] == "bscTestnet"
     name, graduated = told(GRADUATED, "kaspump")
@@ -454,13 +455,14 @@ def test_adstacks_events() -> None:
     ],
 )
 def test_moonx_gateways_events_are_what_was_published_and_when(event: Event, name: str) -> None:
-    assert told(event, "moonx-gateway") == (name, {**event.data, "timestamp": event.timestamp})
+    assert told(event, "moonx-gateway") == (name, {"id": event.id, **event.data, "timestamp": event.timestamp})
 
 
 def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
     frame = SOCKETIO.event(ANNOUNCEMENT)
     assert frame is not None
-    assert json.loads(frame[2:]) == ["system_alert", {**ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}]
+    told_so = {"id": ANNOUNCEMENT.id, **ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}
+    assert json.loads(frame[2:]) == ["system_alert", told_so]
     assert all(
         dialects.get(f"socketio/{vocabulary}", CHAINS).event(ANNOUNCEMENT) is None
         for vocabulary in ("kaspump", "adstack", "moonx-gateway")

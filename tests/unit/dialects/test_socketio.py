@@ -1,96 +1,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast import dialects
 from chaincast.commands import (
     Close,
     Closed,
     Command,
     Connected,
     Done,
-    GetHistory,
-    GetPrice,
-    GetStats,
-    History,
     Join,
     Joined,
     Leave,
     Nothing,
-    Outcome,
     Ping,
     Pong,
-    Price,
-    Stats,
-    Subscribe,
-    Subscribed,
-    TokenNow,
-    Unsubscribe,
-    Unsubscribed,
     User,
 )
-from chaincast.dialects.kaspump import ours, theirs
 from chaincast.errors import ClientError, Code, ProtocolViolation, Request
-from chaincast.events import Event, Json
-from chaincast.topics import Topic
-from tests.factories import MARKET, TOKEN
-from tests.unit.dialects.told import (
-    ANNOUNCEMENT,
-    BOOK,
-    CAMPAIGN,
-    CHAINS,
-    CONTRACT_ID,
-    CREATED,
-    GRADUATED,
-    LIQUIDITY,
-    ORDER,
-    OWN_KIND,
-    OWN_TRADE,
-    PORTFOLIO,
-    PRICE,
-    PUBLISHED_PRICE,
-    PUBLISHED_TRADE,
-    SWAP,
-    TRADE,
-    TRADER,
-)
-
-Message: TypeAlias = dict[str, Any]  # parsed JSON
-SOCKETIO = dialects.get("socketio", CHAINS)
-
-
-def decode(frame: str) -> Command:
-    return SOCKETIO.decode(frame.encode(), 10_000, 5)
-
-
-def emit(name: str, argument: object = None, ack: int | None = None) -> Command:
-    arguments = [name] if argument is None else [name, argument]
-    return decode(f"42{'' if ack is None else ack}{json.dumps(arguments)}")
-
-
-def said(outcome: Outcome) -> list[Any]:
-    """The events of an answer as [name, data], acknowledgements as [number, data]."""
-    found = []
-    for frame in SOCKETIO.outcome(outcome, 17):
-        text = frame.decode()
-        if text.startswith("42"):
-            found.append(json.loads(text[2:]))
-        else:
-            number, _, rest = text[2:].partition("[")
-            assert text.startswith("43")
-            found.append([int(number), *json.loads("[" + rest)])
-    return found
-
-
-def told(event: Event, vocabulary: str) -> tuple[str, Message]:
-    frame = dialects.get(f"socketio/{vocabulary}", CHAINS).event(event)
-    assert frame is not None
-    assert frame.startswith(b"42")
-    name, data = json.loads(frame[2:])
-    return name, data
+from tests.unit.dialects.speaking import SOCKETIO, decode, said
 
 
 @pytest.mark.parametrize(
@@ -216,75 +145,6 @@ def test_text_that_is_too_long_or_none_is_refused() -> None:
         assert [name for name, _ in said(caught.value)] == ["error"]
 
 
-def topic(text: str) -> Topic:
-    return Topic.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("name", "argument", "topics", "vocabulary", "about"),
-    [
-        ("subscribe:token", {"tokenAddress": "0xAB"}, ["token:*:0xab"], "kaspump", ("token:0xAB",)),
-        (
-            "subscribe:token",
-            {"tokenAddress": "0xAB", "network": "bscTestnet"},
-            ["token:bsc-testnet:0xab"],
-            "kaspump",
-            ("token:bscTestnet:0xAB",),
-        ),
-        ("subscribe:network", {"network": "base"}, ["network:base"], "kaspump", ("network:base",)),
-        ("subscribe", {"contractId": "ST1.c"}, ["contract:*:st1.c"], "adstack", ("ST1.c",)),
-        (
-            "subscribe",
-            {"types": ["price_updates", "trades", "system_alerts"]},
-            ["price:*", "trade:*"],
-            "moonx-gateway",
-            ("price_updates", "trades", "system_alerts"),
-        ),
-        ("join_room", {"room": "price:BTC-USDC"}, ["price:BTC-USDC"], "moonx-gateway", ("price:BTC-USDC",)),
-        ("join_room", {"room": "user:u1"}, ["user:u1"], "moonx-gateway", ("user:u1",)),
-        ("join_room", {"room": "system"}, [], "moonx-gateway", ("system",)),
-    ],
-)
-def test_verbs_are_subscriptions(
-    name: str, argument: object, topics: list[str], vocabulary: str, about: tuple[str, ...]
-) -> None:
-    command = emit(name, argument, 4)
-    assert isinstance(command, Subscribe)
-    assert [str(t) for t in command.topics] == topics
-    assert command.vocabulary == vocabulary
-    assert command.request_id == Request(f"{vocabulary}/{name}", about, 4)
-
-
-def test_event_types_are_kinds_and_contracts_events() -> None:
-    command = emit("subscribe", {"contractId": "ST1.c", "eventTypes": ["campaign_created", "trade"]})
-    assert isinstance(command, Subscribe)
-    assert command.kinds == ("campaign_created", "contract.event:campaign_created", "trade", "contract.event:trade")
-
-
-def test_verbs_are_questions() -> None:
-    assert emit("get:price", {"tokenAddress": "0xA", "network": "bscTestnet"}, 1) == GetPrice(
-        "bsc-testnet", "0xa", Request("kaspump/get:price", ("0xA", "bscTestnet"), 1)
-    )
-    assert emit("get:trades", {"tokenAddress": "0xA", "network": "bsc", "limit": 7}) == GetHistory(
-        "trades", topic("trades:bsc:0xa"), 7, request_id=Request("kaspump/get:trades")
-    )
-    assert emit("getHistory", {"contractId": "S.c"}) == GetHistory(
-        "history", topic("contract:*:s.c"), 50, request_id=Request("adstack/getHistory", ("S.c",))
-    )
-    assert emit("getStats", {"contractId": "S.c"}, 2) == GetStats(
-        topic("contract:*:s.c"), Request("adstack/getStats", ("S.c",), 2)
-    )
-    for name, argument, gone in (
-        ("unsubscribe:token", {"tokenAddress": "0xA"}, "token:*:0xa"),
-        ("unsubscribe:network", {"network": "bscTestnet"}, "network:bsc-testnet"),
-        ("unsubscribe", {"contractId": "S.c"}, "contract:*:s.c"),
-        ("leave_room", {"room": "price:A"}, "price:A"),
-    ):
-        command = emit(name, argument)
-        assert isinstance(command, Unsubscribe)
-        assert command.topics == (topic(gone),)
-
-
 def test_the_greetings() -> None:
     (opened,) = SOCKETIO.outcome(Connected("L1=", (), 32_768), 0)
     assert opened.startswith(b"0")
@@ -316,176 +176,3 @@ def test_the_greetings() -> None:
     assert SOCKETIO.ping(0) == b"2"
     assert SOCKETIO.outcome(Done(), 0) == (b"6",), "an empty frame would be a fault"
     assert SOCKETIO.outcome(Closed(), 0) == ()
-
-
-def test_kaspumps_answers() -> None:
-    request = Request("kaspump/subscribe:token", ("token:bsc:0xA",))
-    now = {"token:bsc:0xa": TokenNow(PRICE, TRADE)}
-    ((name, data),) = said(Subscribed((), request, now))
-    assert name == "subscription:confirmed"
-    assert (data["room"], data["currentPrice"]) == ("token:bsc:0xA", "0.00025")
-    assert data["latestTrade"]["type"] == "buy"
-    assert said(Subscribed((), Request(request.verb, request.about, 3))) == [
-        ["subscription:confirmed", {"room": "token:bsc:0xA"}],
-        [3, {"success": True, "data": {"room": "token:bsc:0xA"}}],
-    ]
-    assert said(Unsubscribed((), Request("kaspump/unsubscribe:token", ("token:0xA",)))) == [
-        ["subscription:removed", {"room": "token:0xA"}]
-    ]
-    asked = Request("kaspump/get:price", ("0xA", "bsc"), 1)
-    ((ack, answer),) = said(Price("bsc", "0xa", PRICE, asked))
-    assert (ack, answer["success"], answer["data"]["price"]) == (1, True, "0.00025")
-    ((_, nothing),) = said(Price("bsc", "0xa", None, asked))
-    assert nothing["data"] == {"network": "bsc", "tokenAddress": "0xA", "price": None}
-    ((_, trades),) = said(History("trades", (TRADE, TRADE), None, Request("kaspump/get:trades", (), 2)))
-    assert [trade["tokenAmount"] for trade in trades["data"]] == ["10000", "10000"]
-    ((name, pong),) = said(Pong(9, Request("kaspump/ping")))
-    assert (name, pong) == ("pong", {"timestamp": 9})
-
-
-def test_adstacks_answers() -> None:
-    assert said(Subscribed((), Request("adstack/subscribe", ("S.c", "campaign_created")))) == [
-        ["subscribed", {"contractId": "S.c", "eventTypes": ["campaign_created"]}]
-    ]
-    assert said(Unsubscribed((), Request("adstack/unsubscribe", ("S.c",)))) == [["unsubscribed", {"contractId": "S.c"}]]
-    ((name, data),) = said(History("history", (CAMPAIGN,), None, Request("adstack/getHistory", ("S.c",))))
-    assert (name, data["contractId"], data["events"][0]["type"]) == ("history", "S.c", "campaign_created")
-    figures: dict[str, Json] = {
-        "events": 3,
-        "by_type": {"a": 3},
-        "events_24h": 1,
-        "by_type_24h": {"a": 1},
-        "first": 1,
-        "last": 2,
-    }
-    ((name, data),) = said(
-        Stats(topic("contract:*:s.c"), {**figures, "complete": True}, Request("adstack/getStats", ("S.c",)))
-    )
-    assert name == "stats"
-    assert data == {
-        "contractId": "S.c",
-        "totalEvents": 3,
-        "eventCounts": {"a": 3},
-        "events24h": 1,
-        "eventCounts24h": {"a": 1},
-        "firstEvent": 1,
-        "lastEvent": 2,
-        "complete": True,
-    }
-    full = ClientError(Code.MAX_SUBSCRIPTIONS, "Subscription limit exceeded", Request("adstack/subscribe"))
-    assert said(full) == [["error", {"message": "Subscription limit exceeded", "code": "MAX_SUBSCRIPTIONS"}]]
-
-
-def test_moonx_gateways_answers() -> None:
-    assert said(Subscribed((), Request("moonx-gateway/join_room", ("price:A",)))) == [
-        ["room_joined", {"room": "price:A"}]
-    ]
-    assert said(Unsubscribed((), Request("moonx-gateway/leave_room", ("price:A",)))) == [
-        ["room_left", {"room": "price:A"}]
-    ]
-    assert said(Subscribed((), Request("moonx-gateway/subscribe", ("trades",), 1))) == [
-        ["subscribed", {"types": ["trades"]}],
-        [1, {"success": True, "data": {"types": ["trades"]}}],
-    ]
-    assert said(Pong(9, Request("moonx-gateway/ping", (), 4))) == [[4, {"success": True, "data": {"timestamp": 9}}]]
-
-
-def test_kaspumps_events() -> None:
-    name, created = told(CREATED, "kaspump")
-    assert name == "token:created"
-    assert {n: created[n] for n in ("network", "tokenAddress", "name", "symbol", "creator", "totalSupply")} == {
-        "network": "anvil",
-        "tokenAddress": TOKEN,
-        "name": "Meme Token",
-        "symbol": "MEME",
-        "creator": TRADER,
-        "totalSupply": "1000000000",
-    }
-    name, trade = told(TRADE, "kaspump")
-    assert name == "trade:new"
-    assert trade == {
-        "network": "anvil",
-        "tokenAddress": TOKEN,
-        "symbol": "MEME",
-        "type": "buy",
-        "price": "0.00025",
-        "amount": "10000",
-        "tokenAmount": "10000",
-        "nativeAmount": "2.5",
-        "trader": TRADER,
-        "timestamp": TRADE.timestamp,
-        "blockNumber": 7,
-        "txHash": TRADE.tx_hash,
-        "id": TRADE.id,
-    }
-    assert told(SWAP, "kaspump")[1]["network"] == "bscTestnet"
-    name, graduated = told(GRADUATED, "kaspump")
-    assert (name, graduated["finalSupply"], graduated["totalRaised"]) == ("token:graduated", "800000000", "69")
-    name, added = told(LIQUIDITY, "kaspump")
-    assert (name, added["dexPair"], added["liquidity"]) == ("liquidity:added", "0x" + "ff" * 20, "117")
-
-
-def test_adstacks_events() -> None:
-    assert told(CAMPAIGN, "adstack") == (
-        "event",
-        {
-            "id": CAMPAIGN.id,
-            "type": "campaign_created",
-            "contractId": CONTRACT_ID,
-            "txId": CAMPAIGN.tx_hash,
-            "blockHeight": 7,
-            "timestamp": CAMPAIGN.timestamp,
-            "data": {"campaign-id": 7, "budget": "1000000"},
-        },
-    )
-    name, trade = told(TRADE, "adstack")
-    assert (name, trade["type"], trade["contractId"], trade["data"]["side"]) == ("event", "trade", MARKET, "buy")
-
-
-@pytest.mark.parametrize(
-    ("event", "name"),
-    [
-        (PUBLISHED_PRICE, "price_update"),
-        (BOOK, "order_book_update"),
-        (PUBLISHED_TRADE, "trade_notification"),
-        (OWN_TRADE, "trade_notification"),
-        (PORTFOLIO, "portfolio_update"),
-        (ORDER, "order_update"),
-        (OWN_KIND, "candle"),
-    ],
-)
-def test_moonx_gateways_events_are_what_was_published_and_when(event: Event, name: str) -> None:
-    assert told(event, "moonx-gateway") == (name, {"id": event.id, **event.data, "timestamp": event.timestamp})
-
-
-def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
-    frame = SOCKETIO.event(ANNOUNCEMENT)
-    assert frame is not None
-    told_so = {"id": ANNOUNCEMENT.id, **ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}
-    assert json.loads(frame[2:]) == ["system_alert", told_so]
-    assert all(
-        dialects.get(f"socketio/{vocabulary}", CHAINS).event(ANNOUNCEMENT) is None
-        for vocabulary in ("kaspump", "adstack", "moonx-gateway")
-    )
-    assert SOCKETIO.event(TRADE) is None
-
-
-@pytest.mark.parametrize(
-    ("event", "vocabulary"),
-    [
-        (PRICE, "kaspump"),
-        (CAMPAIGN, "kaspump"),
-        (PUBLISHED_TRADE, "kaspump"),
-        (BOOK, "adstack"),
-        (TRADE, "moonx-gateway"),
-    ],
-)
-def test_what_a_vocabulary_has_no_word_for_is_not_told(event: Event, vocabulary: str) -> None:
-    assert dialects.get(f"socketio/{vocabulary}", CHAINS).event(event) is None
-
-
-@pytest.mark.parametrize(
-    ("camel", "kebab"), [("bscTestnet", "bsc-testnet"), ("base", "base"), ("arbitrumSepolia", "arbitrum-sepolia")]
-)
-def test_networks_are_spelled_as_each_side_does(camel: str, kebab: str) -> None:
-    assert (ours(camel), theirs(kebab), ours(kebab)) == (kebab, camel, kebab)

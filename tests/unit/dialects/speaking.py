@@ -1,0 +1,45 @@
+"""A Socket.IO client's side of the dialect: emit events, read what comes back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeAlias
+
+from chaincast import dialects
+from chaincast.commands import Command, Outcome
+from chaincast.events import Event
+from tests.unit.dialects.told import CHAINS
+
+Message: TypeAlias = dict[str, Any]  # parsed JSON
+SOCKETIO = dialects.get("socketio", CHAINS)
+
+
+def decode(frame: str) -> Command:
+    return SOCKETIO.decode(frame.encode(), 10_000, 5)
+
+
+def emit(name: str, argument: object = None, ack: int | None = None) -> Command:
+    arguments = [name] if argument is None else [name, argument]
+    return decode(f"42{'' if ack is None else ack}{json.dumps(arguments)}")
+
+
+def said(outcome: Outcome) -> list[Any]:
+    """The events of an answer as [name, data], acknowledgements as [number, data]."""
+    found = []
+    for frame in SOCKETIO.outcome(outcome, 17):
+        text = frame.decode()
+        if text.startswith("42"):
+            found.append(json.loads(text[2:]))
+        else:
+            number, _, rest = text[2:].partition("[")
+            assert text.startswith("43")
+            found.append([int(number), *json.loads("[" + rest)])
+    return found
+
+
+def told(event: Event, vocabulary: str) -> tuple[str, Message]:
+    frame = dialects.get(f"socketio/{vocabulary}", CHAINS).event(event)
+    assert frame is not None
+    assert frame.startswith(b"42")
+    name, data = json.loads(frame[2:])
+    return name, data

@@ -28,7 +28,7 @@ from chaincast.commands import Caller, Closed, Outcome
 from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.dialects.base import Dialect
 from chaincast.dialects.shape import recognized
-from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
@@ -72,15 +72,15 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     except ClientError as error:
         outcome = error
     except Exception:
-        logger.exception("message failed")
-        outcome = ClientError(Code.INTERNAL, "the message could not be handled; try again")
+        outcome = _failed(None)
     metrics.add_metric(name="Messages", unit="Count", value=1)
     if isinstance(outcome, ClientError):
         metrics.add_metric(name="Errors", unit="Count", value=1)
         metrics.add_metadata("code", outcome.code.value)
     answer = _answer(connection_id, dialect.outcome(outcome, now))
     if isinstance(outcome, (Closed, ProtocolViolation)):
-        logger.info("connection closed", extra={"why": str(outcome)})
+        # Its code alone: the words begin with what the client sent, which may be a token.
+        logger.info("connection closed", code=outcome.code if isinstance(outcome, ClientError) else "")
         close(_management(), connection_id)
     return answer
 
@@ -88,7 +88,16 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
 def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int) -> Outcome:
     command = dialect.decode(body, settings.message_bytes, settings.topics_per_message)
     joined = connection.joined if dialect.joins else None
-    return actor.act(command, Caller(connection.connection_id, dialect.name, connection.user, joined), now)
+    try:
+        return actor.act(command, Caller(connection.connection_id, dialect.name, connection.user, joined), now)
+    except Exception:
+        return _failed(command.request_id)
+
+
+def _failed(request_id: RequestId) -> ClientError:
+    """Our fault: in the log it says what, to the client that it was not its own."""
+    logger.exception("message failed")
+    return ClientError(Code.INTERNAL, "the message could not be handled; try again", request_id)
 
 
 def _spoken(connection: Connection, body: bytes) -> str:

@@ -127,7 +127,7 @@ def test_a_fault_of_ours_is_answered_and_logged_not_raised(caplog: pytest.LogCap
     message = load("message")
     clients.dynamodb().delete_table(TableName=resources.SUBSCRIPTIONS.lower())
     answer = say(message, {"type": "subscribe", "id": 9, "topics": ["system"]})
-    assert answer["code"] == "INTERNAL"
+    assert (answer["code"], answer["id"]) == ("INTERNAL", 9)
     assert "ResourceNotFound" not in answer["message"]
     assert "ResourceNotFoundException" in caplog.text
 

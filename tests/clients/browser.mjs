@@ -1,5 +1,5 @@
 // The same in headless Chromium, with the browser build of socket.io-client: node browser.mjs CODE. The code finds `io`
-// and `WebSocket` where a page finds them.
+// and `WebSocket` where a page finds them. Without CODE: whether the browser starts.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -14,6 +14,10 @@ const browser = await puppeteer.launch({
   executablePath: await chromium.executablePath(),
   headless: "shell",
 });
+if (process.argv.length < 3) {
+  await browser.close(); // it was only to be seen whether there is a browser
+  process.exit(0);
+}
 const page = await browser.newPage();
 await page.exposeFunction("report", (what) => process.stdout.write(`${JSON.stringify(what)}\n`));
 page.on("pageerror", (error) => process.stdout.write(`${JSON.stringify({ failed: String(error) })}\n`));

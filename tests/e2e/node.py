@@ -5,10 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import subprocess
 from collections.abc import Callable
+from functools import cache
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 from uuid import uuid4
+
+import pytest
 
 from local.tools import ROOT, node_environment
 from tests.e2e.client import SECONDS
@@ -33,6 +37,8 @@ class NodeClient:
         self._process: asyncio.subprocess.Process
 
     async def __aenter__(self) -> Self:
+        if self._browser and (why := await asyncio.to_thread(_no_browser)):
+            pytest.skip(f"Chromium does not start on this machine: {why}")
         self._file.write_text(self._code)
         self._process = await asyncio.create_subprocess_exec(
             "node",
@@ -120,6 +126,15 @@ class NodeClient:
         await self.send({"emit": [name, argument], "ack": ack})
         answer: Report = (await self.first(f"answer to {name}", lambda r: r.get("ack") == ack))["answer"]
         return answer
+
+
+@cache
+def _no_browser() -> str:
+    """Why the browser cannot start, if it lacks libraries that are the machine's to have; empty if it can."""
+    command = ["node", str(CLIENTS / "browser.mjs")]
+    done = subprocess.run(command, env=node_environment(), capture_output=True, text=True, check=False)
+    found = re.search("error while loading shared libraries: .*", done.stderr)
+    return found[0] if found else ""
 
 
 def _in_a_page(code: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import orjson
 
@@ -29,6 +30,10 @@ class Settings:
     log_seconds: int = 86_400
     auth: str = "off"
     """Whether connections are asked for a token: `off`, `optional`, `required`."""
+    origins: tuple[str, ...] = ("*", "none")
+    allow_ips: tuple[str, ...] = ()
+    deny_ips: tuple[str, ...] = ()
+    """Where clients may come from: chaincast/access.py."""
     chains: Mapping[str, int] = field(default_factory=dict)
     """The networks' chain ids."""
 
@@ -42,8 +47,9 @@ class Settings:
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
-        document = orjson.loads(text)
-        return cls(**{**document, "networks": tuple(document["networks"])})
+        document: dict[str, Any] = orjson.loads(text)
+        lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
+        return cls(**{**document, **lists})
 
     @classmethod
     def from_environment(cls) -> Settings:

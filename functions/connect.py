@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics
 
+from chaincast.access import Access
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.lifecycle import Deadline, Greet, Job, encode_job
 from chaincast.dialects.choose import choose
-from chaincast.errors import ClientError
+from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
@@ -28,7 +29,10 @@ JOIN_SECONDS = 45
 
 AUTHENTICATE_SECONDS = 10
 
+_STATUS = {Code.FORBIDDEN_ORIGIN: 403, Code.FORBIDDEN_ADDRESS: 403}
+
 settings = Settings.from_environment()
+access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 
 
@@ -41,16 +45,19 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         metrics.add_metric(name="Misrouted", unit="Count", value=1)
         return {"statusCode": 200}
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
+    origin, address = headers.get("origin", ""), request["identity"]["sourceIp"]
     try:
+        access.check(origin, address)
         choice = choose(event.get("queryStringParameters") or {}, headers.get("sec-websocket-protocol", ""))
     except ClientError as error:
         metrics.add_metric(name="ConnectionsRefused", unit="Count", value=1)
-        return {"statusCode": 400, "body": str(error)}
+        metrics.add_metadata("code", error.code.value)
+        return {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
     connection = Connection(
         connection_id=request["connectionId"],
         dialect=choice.dialect,
-        source_ip=request["identity"]["sourceIp"],
-        origin=headers.get("origin", ""),
+        source_ip=address,
+        origin=origin,
         connected_at=request["requestTimeEpoch"],
         undecided=choice.undecided,
     )

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
+from chaincast.config.access import Access
 from chaincast.config.auth import Auth
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
@@ -54,6 +55,7 @@ class Config(Section):
     limits: Limits = Limits()
     fanout: Fanout = Fanout()
     retention: Retention = Retention()
+    access: Access = Access()
     auth: Auth = Auth()
     publish: Publish = Publish()
     kafka: Kafka = Kafka()
@@ -85,6 +87,9 @@ class Config(Section):
             subscriptions_per_connection=self.limits.subscriptions_per_connection,
             app_sources=self.publish.sources,
             auth=self.auth.mode,
+            origins=self.access.origins,
+            allow_ips=self.access.allow_ips,
+            deny_ips=self.access.deny_ips,
             log_seconds=self.retention.log_hours * 3600,
             chains={name: network.chain_id for name, network in self.deployed_networks(local=local).items()},
         )

@@ -6,6 +6,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from chaincast.config.access import Access
 from chaincast.config.auth import Auth
 from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Limits, Retention
@@ -21,6 +22,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[limits]", Limits),
     ("[fanout]", Fanout),
     ("[retention]", Retention),
+    ("[access]", Access),
     ("[auth]", Auth),
     ("[publish]", Publish),
     ("[kafka]", Kafka),

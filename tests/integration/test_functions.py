@@ -85,6 +85,17 @@ def test_a_subprotocol_is_confirmed_and_a_wrong_dialect_refused() -> None:
     assert "UNKNOWN_DIALECT" in refused["body"]
 
 
+def test_who_may_not_come_in_is_refused_before_anything_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    document = json.loads(os.environ["CHAINCAST_SETTINGS"])
+    rules = {"origins": ["https://app.example"], "deny_ips": ["203.0.113.9/32"]}
+    monkeypatch.setenv("CHAINCAST_SETTINGS", json.dumps({**document, **rules}))
+    for origin, code in (("https://evil.example", "FORBIDDEN_ORIGIN"), ("https://app.example", "FORBIDDEN_ADDRESS")):
+        refused = connect(headers={"Origin": origin})
+        assert refused["statusCode"] == 403
+        assert code in refused["body"]
+    assert items(resources.CONNECTIONS) == []
+
+
 def test_a_message_named_like_a_lifecycle_route_does_nothing() -> None:
     connect()
     assert load("connect").handler(make_event("MESSAGE"), Context()) == {"statusCode": 200}

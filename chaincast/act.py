@@ -137,11 +137,14 @@ class Actor:
                 return Authenticated(user, request_id)
             case Join(token, request_id):
                 joining = self._authenticator.user_of(token) if token else None
-                self._identities.know(caller.connection_id, user=joining.id if joining else "", joined=True)
-                return Joined(caller.connection_id, joining, request_id)
+                if joining is not None:
+                    self._become(caller, joining)
+                self._identities.know(caller.connection_id, joined=True)
+                known = User(caller.user) if caller.user else None  # since the handshake
+                return Joined(caller.connection_id, joining or known, request_id)
             case Leave(request_id):
                 self._leave(caller, lambda _: True)
-                self._identities.know(caller.connection_id, user="", joined=False)
+                self._identities.know(caller.connection_id, joined=False)
                 return Done(request_id)
             case Close(request_id):
                 return Closed(request_id)

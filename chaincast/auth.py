@@ -51,5 +51,10 @@ class Unchecked:
         return None
 
 
+def make_authenticator(mode: str, secret: Callable[[], str]) -> Tokens | Unchecked:
+    """What checks tokens where `auth.mode` is this."""
+    return Unchecked() if mode == "off" else Tokens(secret)
+
+
 def _invalid(why: str) -> ClientError:
     return ClientError(Code.AUTH_FAILED, f"Invalid token: {why}")

@@ -30,6 +30,9 @@ class Settings:
     log_seconds: int = 86_400
     auth: str = "off"
     """Whether connections are asked for a token: `off`, `optional`, `required`."""
+    auth_cookie: str = ""
+    auth_query: bool = False
+    """What may carry a token beside headers, subprotocol and messages: a cookie of that name, `?token=`."""
     origins: tuple[str, ...] = ("*", "none")
     allow_ips: tuple[str, ...] = ()
     deny_ips: tuple[str, ...] = ()

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 
 from chaincast.access import Access
+from chaincast.auth import make_authenticator
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.lifecycle import Deadline, Greet, Job, encode_job
+from chaincast.aws.secrets import secret
+from chaincast.credentials import token_of
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
@@ -29,9 +32,10 @@ JOIN_SECONDS = 45
 
 AUTHENTICATE_SECONDS = 10
 
-_STATUS = {Code.FORBIDDEN_ORIGIN: 403, Code.FORBIDDEN_ADDRESS: 403}
+_STATUS = {Code.FORBIDDEN_ORIGIN: 403, Code.FORBIDDEN_ADDRESS: 403, Code.AUTH_FAILED: 401}
 
 settings = Settings.from_environment()
+authenticator = make_authenticator(settings.auth, lambda: secret(resources.JWT_SECRET))
 access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 
@@ -46,9 +50,12 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         return {"statusCode": 200}
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     origin, address = headers.get("origin", ""), request["identity"]["sourceIp"]
+    query = event.get("queryStringParameters") or {}
+    token = token_of(headers, query, cookie=settings.auth_cookie, in_query=settings.auth_query)
     try:
         access.check(origin, address)
-        choice = choose(event.get("queryStringParameters") or {}, headers.get("sec-websocket-protocol", ""))
+        choice = choose(query, headers.get("sec-websocket-protocol", ""))
+        user = authenticator.user_of(token) if token else None
     except ClientError as error:
         metrics.add_metric(name="ConnectionsRefused", unit="Count", value=1)
         metrics.add_metadata("code", error.code.value)
@@ -59,6 +66,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         source_ip=address,
         origin=origin,
         connected_at=request["requestTimeEpoch"],
+        user=user.id if user else "",
         undecided=choice.undecided,
     )
     connections.put(connection)
@@ -66,7 +74,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     _order(Greet(*who))
     if choice.joins:
         _order(Deadline(*who, "joined"), JOIN_SECONDS)
-    if settings.auth == "required":
+    if settings.auth == "required" and not connection.user:
         _order(Deadline(*who, "authenticated"), AUTHENTICATE_SECONDS)
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}

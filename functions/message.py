@@ -13,7 +13,7 @@ from aws_lambda_powertools import Logger, Metrics
 
 from chaincast import dialects
 from chaincast.act import Actor
-from chaincast.auth import Tokens, Unchecked
+from chaincast.auth import make_authenticator
 from chaincast.aws import clients, resources
 from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connection, Connections
@@ -52,7 +52,7 @@ resumption = Resumption(
     settings.shards,
 )
 past = HistoryReader(database, resources.name_of(resources.HISTORY))
-authenticator = Unchecked() if settings.auth == "off" else Tokens(lambda: secret(resources.JWT_SECRET))
+authenticator = make_authenticator(settings.auth, lambda: secret(resources.JWT_SECRET))
 actor = Actor(subscriptions, resumption, past, connections, authenticator, settings)
 
 

@@ -71,7 +71,7 @@ class Gateway(Construct):
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.lifecycle_dlq, max_receive_count=3),
         )
         self.functions: dict[str, lambda_.Function] = {
-            "connect": self._connect(),
+            "connect": self._connect(jwt_secret),
             "disconnect": self._disconnect(),
             "message": self._message(jwt_secret),
             "lifecycle": self._lifecycle(),
@@ -94,7 +94,7 @@ class Gateway(Construct):
             "Connection ids come and go: the ARN ends in the API's connections, one method of one stage.",
         )
 
-    def _connect(self) -> lambda_.Function:
+    def _connect(self, jwt_secret: JwtSecret | None) -> lambda_.Function:
         function = self._functions.make(
             self,
             "Connect",
@@ -102,11 +102,13 @@ class Gateway(Construct):
             environment={
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
+                **_named(jwt_secret),
             },
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
         allow(function, [self._storage.connections.table_arn], "dynamodb:PutItem")
+        _let_read(function, jwt_secret)
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self._route("$connect", function)
         return function
@@ -141,7 +143,7 @@ class Gateway(Construct):
                 "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
                 "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
-                **({"CHAINCAST_JWT_SECRET": jwt_secret.id} if jwt_secret else {}),
+                **_named(jwt_secret),
             },
             timeout=Duration.seconds(15),
             memory_mb=1024,
@@ -160,8 +162,7 @@ class Gateway(Construct):
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
-        if jwt_secret:
-            allow(function, [jwt_secret.arn], "secretsmanager:GetSecretValue")
+        _let_read(function, jwt_secret)
         for route in MESSAGE_ROUTES:
             self._route(route, function, answers=True)
         return function
@@ -240,3 +241,13 @@ class Gateway(Construct):
             "Who may connect and subscribe is decided in the functions: a browser's WebSocket cannot send the "
             "headers that API Gateway's own authorizers read, and public topics are for everybody.",
         )
+
+
+def _named(jwt_secret: JwtSecret | None) -> dict[str, str]:
+    """The environment of a function that checks tokens."""
+    return {"CHAINCAST_JWT_SECRET": jwt_secret.id} if jwt_secret else {}
+
+
+def _let_read(function: lambda_.Function, jwt_secret: JwtSecret | None) -> None:
+    if jwt_secret:
+        allow(function, [jwt_secret.arn], "secretsmanager:GetSecretValue")

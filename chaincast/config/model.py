@@ -87,6 +87,8 @@ class Config(Section):
             subscriptions_per_connection=self.limits.subscriptions_per_connection,
             app_sources=self.publish.sources,
             auth=self.auth.mode,
+            auth_cookie=self.auth.cookie,
+            auth_query=self.auth.query,
             origins=self.access.origins,
             allow_ips=self.access.allow_ips,
             deny_ips=self.access.deny_ips,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chaincast import dialects
+from chaincast.credentials import SUBPROTOCOL
 from chaincast.errors import ClientError, Code
 
 _PREFIX = "chaincast."
@@ -32,7 +33,12 @@ def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
     if "EIO" in query or "transport" in query:
         return _engine_io(query)
     offered = [p.strip() for p in subprotocols.split(",") if p.strip()]
-    ours = next((p for p in offered if p.startswith(_PREFIX)), None)
+    ours = next((p for p in offered if p.startswith(_PREFIX) and not p.startswith(SUBPROTOCOL)), None)
+    if ours is None and any(p.startswith(SUBPROTOCOL) for p in offered):
+        # A browser wants one of what it offers confirmed, and a token is not to be said back.
+        raise ClientError(
+            Code.UNKNOWN_DIALECT, "a token as a subprotocol needs a dialect beside it: offer another, too (chaincast.v1)"
+        )
     if (name := query.get("dialect")) is not None:
         return Choice(_known(name), ours)
     if ours is None:

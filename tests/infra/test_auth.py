@@ -7,10 +7,10 @@ import json
 from tests.infra.conftest import Template
 from tests.infra.reading import functions, of_type, statements
 
-MESSAGE = "GatewayMessage"
+CONNECT, MESSAGE = "GatewayConnect", "GatewayMessage"
 
 
-def test_the_stack_makes_a_secret_that_only_the_message_function_reads(template: Template) -> None:
+def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template: Template) -> None:
     ((name, secret),) = of_type(template, "AWS::SecretsManager::Secret").items()
     assert secret["GenerateSecretString"]["PasswordLength"] == 64
     arn = {"Fn::GetAtt": [name, "Id"]}
@@ -19,11 +19,13 @@ def test_the_stack_makes_a_secret_that_only_the_message_function_reads(template:
         for role, policy in of_type(template, "AWS::IAM::Policy").items()
         if name in json.dumps(policy["PolicyDocument"])
     ]
-    assert [role.startswith(MESSAGE) for role in readers] == [True]
-    (statement,) = [s for s in statements(template, MESSAGE) if s["Action"] == "secretsmanager:GetSecretValue"]
-    assert statement["Resource"] == arn
+    assert sorted(role.startswith(MESSAGE) for role in readers) == [False, True]
+    assert any(role.startswith(CONNECT) for role in readers)
+    for role in (CONNECT, MESSAGE):
+        (statement,) = [s for s in statements(template, role) if s["Action"] == "secretsmanager:GetSecretValue"]
+        assert statement["Resource"] == arn
     knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
-    assert knowing == ["message"]
+    assert sorted(knowing) == ["connect", "message"]
 
 
 def test_a_teams_own_secret_is_read_by_its_name(jwt_template: Template) -> None:

@@ -117,7 +117,7 @@ def test_event_sources_report_partial_failures(template: Template) -> None:
 
 
 EXPECTED_ACTIONS = {
-    "GatewayConnect": {"dynamodb:PutItem", "sqs:SendMessage"},
+    "GatewayConnect": {"dynamodb:PutItem", "secretsmanager:GetSecretValue", "sqs:SendMessage"},
     "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"},
     "GatewayMessage": {
         "dynamodb:BatchGetItem",

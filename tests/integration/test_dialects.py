@@ -334,3 +334,25 @@ def test_who_misses_a_deadline_is_told_and_closed(
         ["auth_failed"] if closes and until == "authenticated" else []
     )
     end_loop(lifecycle.loop)
+
+
+def test_a_token_may_come_with_the_handshake(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_auth(monkeypatch, "required")
+    handshake = event("CONNECT")
+    handshake["headers"] = {"Sec-WebSocket-Protocol": f"chaincast.v1, chaincast.token.{TOKEN_OF_ANN}"}
+    answer = load("connect").handler(handshake, Context())
+    assert answer == {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chaincast.v1"}}
+    assert (record().user, jobs()) == ("ann", (1, 0)), "there is nothing to wait for"
+    subscribed = say(load("message"), {"type": "subscribe", "topics": ["user:ann"]})
+    assert json.loads(subscribed or "")["type"] == "subscribed"
+
+
+@pytest.mark.parametrize("mode", ["optional", "required"])
+def test_a_bad_token_of_a_handshake_is_refused(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    with_auth(monkeypatch, mode)
+    handshake = event("CONNECT")
+    handshake["headers"] = {"Authorization": f"Bearer {TOKEN_OF_ANN}x"}
+    answer = load("connect").handler(handshake, Context())
+    assert answer["statusCode"] == 401
+    assert TOKEN_OF_ANN not in answer["body"]
+    assert items(resources.CONNECTIONS) == []

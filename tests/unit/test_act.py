@@ -278,11 +278,14 @@ def test_joining_leaving_and_closing() -> None:
     assert actor(store).act(Leave(3), joined, 0) == Done(3)
     assert actor(store).act(Close(4), joined, 0) == Closed(4)
     assert store.calls == [
-        ("know", "c1", ("ann", "True")),
-        ("know", "c1", ("", "True")),
+        ("know", "c1", ("ann", "None")),
+        ("know", "c1", ("None", "True")),
+        ("know", "c1", ("None", "True")),
         ("remove", "c1", ("price:*", "prices:*:*", "tokens:*", "user:ann")),
-        ("know", "c1", ("", "False")),
+        ("know", "c1", ("None", "False")),
     ]
+    known = replace(ANN, joined=False)
+    assert actor(store).act(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), "since the handshake"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from chaincast.errors import ClientError, Code
         ({}, "", Choice("chaincast.v1", undecided=True)),
         ({"dialect": "coremem"}, "", Choice("coremem")),
         ({}, "chaincast.moonx", Choice("moonx", "chaincast.moonx")),
+        ({}, "chaincast.token.a.b.c, chaincast.moonx", Choice("moonx", "chaincast.moonx")),
         ({"EIO": "4", "transport": "websocket"}, "", Choice("socketio", joins=True)),
         ({"EIO": "4", "transport": "websocket", "dialect": "moonx"}, "", Choice("socketio", joins=True)),
         ({"dialect": "chaincast.v1"}, "", Choice("chaincast.v1")),
@@ -72,3 +73,8 @@ def test_an_engine_io_client_that_wants_something_else_is_told_what_there_is(que
 )
 def test_a_message_shows_what_its_sender_speaks(body: bytes, dialect: str | None) -> None:
     assert recognized(body) == dialect
+
+
+def test_a_token_alone_is_no_subprotocol_to_confirm() -> None:
+    with pytest.raises(ClientError, match="offer another, too"):
+        choose({}, "chaincast.token.a.b.c")

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaincast.credentials import token_of
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln-_A"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query", "found"),
+    [
+        ({}, {}, ""),
+        ({"authorization": f"Bearer {TOKEN}"}, {}, TOKEN),
+        ({"authorization": f"bearer  {TOKEN} "}, {}, TOKEN),
+        ({"authorization": f"Basic {TOKEN}"}, {}, ""),
+        ({"sec-websocket-protocol": f"chaincast.v1, chaincast.token.{TOKEN}"}, {}, TOKEN),
+        ({"sec-websocket-protocol": "chaincast.v1"}, {}, ""),
+        ({"cookie": f"theme=dark; session={TOKEN}"}, {}, TOKEN),
+        ({"cookie": "theme=dark"}, {}, ""),
+        ({"cookie": f'session="{TOKEN}"'}, {}, TOKEN),
+        ({}, {"token": TOKEN}, TOKEN),
+        ({"authorization": "Bearer a", "cookie": "session=b"}, {"token": "c"}, "a"),
+        ({"cookie": "session=b"}, {"token": "c"}, "b"),
+    ],
+)
+def test_a_token_is_found_wherever_it_may_be(headers: dict[str, str], query: dict[str, str], found: str) -> None:
+    assert token_of(headers, query, cookie="session", in_query=True) == found
+
+
+def test_it_is_not_looked_for_where_it_may_not_be() -> None:
+    headers, query = {"cookie": f"session={TOKEN}"}, {"token": TOKEN}
+    assert token_of(headers, query, cookie="", in_query=False) == ""
+    assert token_of(headers, query, cookie="other", in_query=False) == ""
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_header_breaks_it(authorization: str, protocols: str, cookies: str) -> None:
+    headers = {"authorization": authorization, "sec-websocket-protocol": protocols, "cookie": cookies}
+    assert isinstance(token_of(headers, {}, cookie="session", in_query=False), str)

@@ -37,7 +37,7 @@ def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
     if ours is None and any(p.startswith(SUBPROTOCOL) for p in offered):
         # A browser wants one of what it offers confirmed, and a token is not to be said back.
         raise ClientError(
-            Code.UNKNOWN_DIALECT, "a token as a subprotocol needs a dialect beside it: offer another, too (chaincast.v1)"
+            Code.UNKNOWN_DIALECT, "a token as a subprotocol needs a dialect beside it: offer another, too"
         )
     if (name := query.get("dialect")) is not None:
         return Choice(_known(name), ours)

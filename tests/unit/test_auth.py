@@ -15,7 +15,7 @@ NOW = int(time.time())
 
 
 def token(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> str:
-    return jwt.encode({"sub": "u1", "exp": NOW + 600, **claims}, secret, algorithm=algorithm)
+    return jwt.encode({"sub": "u1", "exp": NOW + 86_400, **claims}, secret, algorithm=algorithm)
 
 
 def test_a_good_token_names_its_user() -> None:
@@ -29,16 +29,16 @@ def test_a_good_token_names_its_user() -> None:
     ("bad", "words"),
     [
         (token(OTHER), "Signature"),
-        (token(exp=NOW - 600), "expired"),
-        (token(nbf=NOW + 600), "not yet valid"),
+        (token(exp=NOW - 86_400), "expired"),
+        (token(nbf=NOW + 86_400), "not yet valid"),
         (jwt.encode({"sub": "u1"}, SECRET, algorithm="HS256"), "exp"),
-        (jwt.encode({"exp": NOW + 600}, SECRET, algorithm="HS256"), "sub"),
+        (jwt.encode({"exp": NOW + 86_400}, SECRET, algorithm="HS256"), "sub"),
         (token(sub="a:b"), "sub"),
         (token(sub=""), "sub"),
         (token(sub="#me"), "sub"),
         (token(sub="*"), "sub"),
         (token(sub=7), "ubject"),
-        (jwt.encode({"sub": "u1", "exp": NOW + 600}, "", algorithm="none"), "alg"),
+        (jwt.encode({"sub": "u1", "exp": NOW + 86_400}, "", algorithm="none"), "alg"),
         (token("s" * 64, "HS512"), "alg"),
         ("nonsense", "Not enough segments"),
         ("", "Not enough segments"),

@@ -59,6 +59,7 @@ bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARG
 	$(BIN)/python -m benchmarks.planning $(ARGS)
 	$(BIN)/python -m benchmarks.encoding $(ARGS)
 	$(BIN)/python -m benchmarks.fuzzing $(ARGS)
+	$(BIN)/python -m benchmarks.authentication $(ARGS)
 	$(BIN)/python -m benchmarks.posting $(ARGS)
 	$(BIN)/python -m benchmarks.fanout $(ARGS)
 	$(BIN)/python -m benchmarks.decoding $(ARGS)

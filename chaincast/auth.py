@@ -1,45 +1,95 @@
-"""Who a token proves somebody to be: JSON Web Tokens (RFC 7519), signed with a secret that their issuer and this
-deployment share (HS256)."""
+"""Who a token proves somebody to be: JSON Web Tokens (RFC 7519).
+
+They are signed with a secret that their issuer and this deployment share (HS256), or with the issuer's own key, whose
+public half it serves (RS256, ES256, EdDSA). Which of the two the configuration says, never the token.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from chaincast.topics import Topic
+
+if TYPE_CHECKING:
+    from jwt import PyJWK
+
+    from chaincast.keys import Keys
 
 LEEWAY_SECONDS = 30
 """By how much clocks may differ."""
 
 MAX_TOKEN = 8_192
 
+Verifier: TypeAlias = "tuple[str | PyJWK, Sequence[str]]"
+"""A key, and the algorithms that it may be used with."""
 
-class Tokens:
-    """Checks tokens; `secret` is asked for when the first one comes."""
+
+class Signer(Protocol):
+    """Whoever tokens are signed by."""
+
+    def verifier(self, token: str) -> Verifier:
+        """What a token's signature is to be checked with. Raises `ClientError` or `jwt.PyJWTError`."""
+        ...
+
+
+class Shared:
+    """Signed with a shared secret; it is asked for when the first token comes."""
 
     def __init__(self, secret: Callable[[], str]) -> None:
         self._secret = secret
 
+    def verifier(self, token: str) -> Verifier:
+        return self._secret(), ("HS256",)
+
+
+class Issued:
+    """Signed with an issuer's own key; the key says with which algorithm."""
+
+    def __init__(self, keys: Keys) -> None:
+        self._keys = keys
+
+    def verifier(self, token: str) -> Verifier:
+        import jwt  # most connections never show a token
+
+        kid = jwt.get_unverified_header(token).get("kid")
+        key = self._keys.of(kid if isinstance(kid, str) else None)
+        return key, (key.algorithm_name,)
+
+
+class Tokens:
+    """Checks tokens. `issuer` and `audience`: who must have issued them and for whom, if anybody is named."""
+
+    def __init__(self, signer: Signer, issuer: str = "", audience: Sequence[str] = ()) -> None:
+        self._signer = signer
+        self._issuer = issuer
+        self._audience = audience
+
     def user_of(self, token: str) -> User:
-        """Whose it is (`sub`). Raises `ClientError` with `AUTH_FAILED`: what is wrong with it, never the token."""
+        """Whose it is (`sub`). Raises `ClientError`: AUTH_FAILED, saying what is wrong with it and never the token;
+        AUTH_UNAVAILABLE if it cannot be checked."""
         import jwt  # most connections never show a token
 
         if len(token) > MAX_TOKEN:
             raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN}")
         try:
-            claims = jwt.decode(
+            key, algorithms = self._signer.verifier(token)
+            claims: dict[str, Any] = jwt.decode(
                 token,
-                self._secret(),
-                algorithms=["HS256"],
+                key,
+                algorithms=algorithms,
                 leeway=LEEWAY_SECONDS,
-                options={"require": ["sub", "exp"], "verify_aud": False},
+                issuer=self._issuer or None,
+                audience=self._audience or None,
+                options={"require": ["sub", "exp"], "verify_aud": bool(self._audience)},
             )
             Topic.parse(f"user:{claims['sub']}")
         except jwt.PyJWTError as error:
             raise _invalid(str(error)) from None
-        except ClientError:
-            raise _invalid("its sub cannot be a topic's part") from None
+        except ClientError as error:
+            raise error if error.code is not Code.BAD_TOPIC else _invalid("its sub cannot be a topic's part") from None
         email = claims.get("email")
         return User(claims["sub"], email if isinstance(email, str) else "")
 
@@ -49,11 +99,6 @@ class Unchecked:
 
     def user_of(self, token: str) -> User | None:
         return None
-
-
-def make_authenticator(mode: str, secret: Callable[[], str]) -> Tokens | Unchecked:
-    """What checks tokens where `auth.mode` is this."""
-    return Unchecked() if mode == "off" else Tokens(secret)
 
 
 def _invalid(why: str) -> ClientError:

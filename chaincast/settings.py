@@ -30,6 +30,10 @@ class Settings:
     log_seconds: int = 86_400
     auth: str = "off"
     """Whether connections are asked for a token: `off`, `optional`, `required`."""
+    auth_jwks_url: str = ""
+    auth_issuer: str = ""
+    auth_audience: tuple[str, ...] = ()
+    """Whose tokens are good: whose keys are there (else: signed with the shared secret), `iss`, `aud`."""
     auth_cookie: str = ""
     auth_query: bool = False
     """What may carry a token beside headers, subprotocol and messages: a cookie of that name, `?token=`."""

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Logger, Metrics
 
 from chaincast.access import Access
-from chaincast.auth import make_authenticator
 from chaincast.aws import clients, resources
+from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.lifecycle import Deadline, Greet, Job, encode_job
-from chaincast.aws.secrets import secret
 from chaincast.credentials import token_of
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError, Code
@@ -32,10 +31,10 @@ JOIN_SECONDS = 45
 
 AUTHENTICATE_SECONDS = 10
 
-_STATUS = {Code.FORBIDDEN_ORIGIN: 403, Code.FORBIDDEN_ADDRESS: 403, Code.AUTH_FAILED: 401}
+_STATUS = {Code.FORBIDDEN_ORIGIN: 403, Code.FORBIDDEN_ADDRESS: 403, Code.AUTH_FAILED: 401, Code.AUTH_UNAVAILABLE: 503}
 
 settings = Settings.from_environment()
-authenticator = make_authenticator(settings.auth, lambda: secret(resources.JWT_SECRET))
+authenticator = make_authenticator(settings)
 access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 

@@ -13,15 +13,14 @@ from aws_lambda_powertools import Logger, Metrics
 
 from chaincast import dialects
 from chaincast.act import Actor
-from chaincast.auth import make_authenticator
 from chaincast.aws import clients, resources
+from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.log import LogReader
 from chaincast.aws.resume import Resumption
-from chaincast.aws.secrets import secret
 from chaincast.aws.single import close, post
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.commands import Caller, Closed, Outcome
@@ -52,7 +51,7 @@ resumption = Resumption(
     settings.shards,
 )
 past = HistoryReader(database, resources.name_of(resources.HISTORY))
-authenticator = make_authenticator(settings.auth, lambda: secret(resources.JWT_SECRET))
+authenticator = make_authenticator(settings)
 actor = Actor(subscriptions, resumption, past, connections, authenticator, settings)
 
 

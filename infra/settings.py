@@ -31,6 +31,7 @@ class NetworkSettings(TypedDict):
 class AuthSettings(TypedDict):
     mode: str
     secret: str
+    jwks_url: str
 
 
 class PublishSettings(TypedDict):

@@ -30,7 +30,8 @@ class ChaincastStack(Stack):
         )
         functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches)
         auth = configuration["auth"]
-        jwt_secret = None if auth["mode"] == "off" else make_jwt_secret(self, auth["secret"])
+        asks = auth["mode"] != "off" and not auth["jwks_url"]
+        jwt_secret = make_jwt_secret(self, auth["secret"]) if asks else None
         gateway = Gateway(
             self,
             "Gateway",

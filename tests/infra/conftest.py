@@ -97,9 +97,10 @@ def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="session")
-def open_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Of a stack whose clients nobody asks who they are."""
-    return read_template(_assembled(tmp_path_factory.mktemp("open"), "", 'mode = "off"'))
+def keys_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """Of a stack whose clients' tokens an issuer signs with keys of its own."""
+    auth = 'mode = "required"\njwks_url = "https://issuer.example/keys"'
+    return read_template(_assembled(tmp_path_factory.mktemp("keys"), "", auth))
 
 
 @pytest.fixture(scope="session")

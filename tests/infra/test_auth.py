@@ -35,6 +35,6 @@ def test_a_teams_own_secret_is_read_by_its_name(jwt_template: Template) -> None:
     assert json.dumps(functions(jwt_template)["message"]).count("team/jwt") == 1
 
 
-def test_where_nobody_is_asked_there_is_no_secret(open_template: Template) -> None:
-    assert of_type(open_template, "AWS::SecretsManager::Secret") == {}
-    assert "secretsmanager:GetSecretValue" not in [s["Action"] for s in statements(open_template, MESSAGE)]
+def test_where_an_issuer_has_keys_there_is_no_secret(keys_template: Template) -> None:
+    assert of_type(keys_template, "AWS::SecretsManager::Secret") == {}
+    assert "secretsmanager:GetSecretValue" not in [s["Action"] for s in statements(keys_template, MESSAGE)]

@@ -74,7 +74,7 @@ def load(name: str) -> ModuleType:
 def with_auth(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     document = json.loads(os.environ["CHAINCAST_SETTINGS"])
     monkeypatch.setenv("CHAINCAST_SETTINGS", json.dumps({**document, "auth": mode}))
-    monkeypatch.setattr("chaincast.aws.secrets.secret", lambda variable: SECRET)
+    monkeypatch.setattr("chaincast.aws.authenticators.secret", lambda variable: SECRET)
 
 
 def event(kind: str, body: str | None = None, query: dict[str, str] | None = None) -> WebSocketEvent:

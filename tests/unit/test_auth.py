@@ -5,7 +5,7 @@ import time
 import jwt
 import pytest
 
-from chaincast.auth import Tokens, Unchecked
+from chaincast.auth import Shared, Tokens, Unchecked
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 
@@ -19,7 +19,7 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> s
 
 
 def test_a_good_token_names_its_user() -> None:
-    tokens = Tokens(lambda: SECRET)
+    tokens = Tokens(Shared(lambda: SECRET))
     assert tokens.user_of(token(email="u@example.com")) == User("u1", "u@example.com")
     assert tokens.user_of(token(email=7)) == User("u1")
     assert tokens.user_of(token(aud="somebody")) == User("u1")
@@ -47,7 +47,7 @@ def test_a_good_token_names_its_user() -> None:
 )
 def test_a_bad_token_is_refused_and_not_repeated(bad: str, words: str) -> None:
     with pytest.raises(ClientError) as caught:
-        Tokens(lambda: SECRET).user_of(bad)
+        Tokens(Shared(lambda: SECRET)).user_of(bad)
     assert caught.value.code == Code.AUTH_FAILED
     assert caught.value.message.startswith("Invalid token: ")
     assert words in caught.value.message
@@ -61,7 +61,7 @@ def test_the_secret_is_asked_for_when_a_token_comes_and_no_sooner() -> None:
         asked.append(1)
         return SECRET
 
-    tokens = Tokens(secret)
+    tokens = Tokens(Shared(secret))
     assert asked == []
     tokens.user_of(token())
     assert asked == [1]

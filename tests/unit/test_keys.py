@@ -1,0 +1,192 @@
+"""Tokens that are signed with an issuer's own keys, which change; and what an attacker makes of public keys."""
+
+from __future__ import annotations
+
+import json
+import time
+from functools import partial
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
+
+from chaincast.auth import Issued, Tokens
+from chaincast.commands import User
+from chaincast.errors import ClientError, Code
+from chaincast.keys import MAX_AGE_SECONDS, PAUSE_SECONDS, STALE_SECONDS, Keys
+
+RSA = rsa.generate_private_key(65537, 2048)
+OTHER_RSA = rsa.generate_private_key(65537, 2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+ED = ed25519.Ed25519PrivateKey.generate()
+PRIVATE: dict[str, Any] = {"r": RSA, "e": EC, "d": ED}
+ALGORITHM = {"r": "RS256", "e": "ES256", "d": "EdDSA"}
+
+
+def jwk(kid: str, **more: object) -> dict[str, object]:
+    """The public half of a key."""
+    public = {
+        "r": lambda: RSAAlgorithm.to_jwk(RSA.public_key()),
+        "e": lambda: ECAlgorithm.to_jwk(EC.public_key()),
+        "d": lambda: OKPAlgorithm.to_jwk(ED.public_key()),
+    }[kid]()
+    return {**json.loads(public), "kid": kid, **more}
+
+
+ALL = [jwk("r"), jwk("e"), jwk("d")]
+
+
+class Issuer:
+    """Serves keys, counts how often it is asked, and can be down."""
+
+    def __init__(self, keys: list[Any]) -> None:
+        self.keys: object = keys
+        self.asked = 0
+        self.now = 1_000.0
+        self.down = False
+
+    def fetch(self) -> object:
+        self.asked += 1
+        if self.down:
+            raise OSError("no answer")
+        return {"keys": self.keys}
+
+    def made(self) -> Keys:
+        return Keys(self.fetch, lambda: self.now)
+
+
+def token(kid: str | None = "r", key: object = None, algorithm: str | None = None, **claims: object) -> str:
+    signing: Any = key or PRIVATE[kid or "r"]
+    headers = {} if kid is None else {"kid": kid}
+    claims = {"sub": "u1", "exp": int(time.time()) + 86_400, "iss": "https://issuer.example", "aud": "app", **claims}
+    return jwt.encode(claims, signing, algorithm or ALGORITHM[kid or "r"], headers)
+
+
+def code_of(tokens: Tokens, bad: str) -> Code | None:
+    refusal: ClientError | None = None
+    try:
+        tokens.user_of(bad)
+    except ClientError as error:
+        refusal = error
+    if refusal is None:
+        return None
+    assert bad not in refusal.message
+    return refusal.code
+
+
+@pytest.mark.parametrize("kid", ["r", "e", "d"])
+def test_a_token_of_each_algorithm_is_good(kid: str) -> None:
+    assert Tokens(Issued(Issuer(ALL).made())).user_of(token(kid)) == User("u1")
+
+
+def test_a_token_without_a_key_id_is_good_where_there_is_one_key() -> None:
+    assert Tokens(Issued(Issuer([jwk("r")]).made())).user_of(token(None)) == User("u1")
+    assert code_of(Tokens(Issued(Issuer(ALL).made())), token(None)) == Code.AUTH_FAILED
+
+
+PUBLIC_PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+
+
+def forged(header: dict[str, object]) -> str:
+    """HS256 with a public key for a secret, which PyJWT itself refuses to make."""
+    import base64
+    import hashlib
+    import hmac
+
+    def part(data: bytes) -> str:
+        return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+    claims = {"sub": "u1", "exp": int(time.time()) + 86_400}
+    signed = f"{part(json.dumps(header).encode())}.{part(json.dumps(claims).encode())}"
+    return f"{signed}.{part(hmac.new(PUBLIC_PEM, signed.encode(), hashlib.sha256).digest())}"
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        token("r", OTHER_RSA),
+        token("r", exp=1),
+        token("r", nbf=int(time.time()) + 86_400),
+        token("r", iss="https://evil.example"),
+        token("r", aud="another"),
+        token("r", EC, "ES256"),
+        token("r", RSA, "RS384"),
+        token("nobody's", RSA, "RS256"),
+        jwt.encode({"sub": "u1", "exp": 9e9}, "", "none", {"kid": "r"}),
+        forged({"alg": "HS256", "kid": "r", "typ": "JWT"}),
+        forged({"alg": "RS256", "kid": "r", "typ": "JWT"}),
+        forged({"alg": "HS256", "kid": ["r"], "typ": "JWT"}),
+        forged({"alg": "none", "kid": "r"}),
+        forged({}),
+    ],
+)
+def test_what_is_forged_expired_or_for_somebody_else_is_refused(bad: str) -> None:
+    tokens = Tokens(Issued(Issuer(ALL).made()), "https://issuer.example", ("app",))
+    assert tokens.user_of(token("r")) == User("u1")
+    assert code_of(tokens, bad) == Code.AUTH_FAILED
+
+
+def test_a_flood_of_unknown_keys_costs_one_look_in_a_while() -> None:
+    issuer = Issuer(ALL)
+    tokens = Tokens(Issued(issuer.made()))
+    for number in range(1_000):
+        assert code_of(tokens, token(f"k{number}", RSA, "RS256")) == Code.AUTH_FAILED
+    assert issuer.asked == 1
+    issuer.now += PAUSE_SECONDS
+    assert code_of(tokens, token("k", RSA, "RS256")) == Code.AUTH_FAILED
+    assert issuer.asked == 2
+    assert code_of(tokens, token("r")) is None
+
+
+def test_a_new_key_is_found_and_an_old_one_forgotten() -> None:
+    issuer = Issuer([jwk("r")])
+    tokens = Tokens(Issued(issuer.made()))
+    tokens.user_of(token("r"))
+    issuer.keys = [jwk("e")]
+    issuer.now += PAUSE_SECONDS
+    tokens.user_of(token("e"))
+    assert code_of(tokens, token("r")) == Code.AUTH_FAILED
+
+
+def test_known_keys_are_looked_at_again_and_outlive_an_issuer_that_is_down() -> None:
+    issuer = Issuer(ALL)
+    tokens = Tokens(Issued(issuer.made()))
+    tokens.user_of(token("r"))
+    issuer.now += MAX_AGE_SECONDS + 1
+    tokens.user_of(token("r"))
+    assert issuer.asked == 2
+    issuer.down = True
+    issuer.now += MAX_AGE_SECONDS + 1
+    for _ in range(100):
+        tokens.user_of(token("r"))
+    assert issuer.asked == 3
+    issuer.now += STALE_SECONDS
+    assert code_of(tokens, token("r")) == Code.AUTH_UNAVAILABLE
+    issuer.down = False
+    issuer.now += PAUSE_SECONDS
+    assert code_of(tokens, token("r")) is None
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        [],
+        [None, "x", 7, {}],
+        [{"kty": "RSA"}],
+        [{"kty": "oct", "k": "c2VjcmV0", "kid": "r"}],
+        [jwk("r", use="enc")],
+        [{"kty": "EC", "crv": "P-384", "x": "a", "y": "b"}],
+    ],
+)
+def test_keys_that_are_none_are_left_out(keys: Any) -> None:
+    assert code_of(Tokens(Issued(Issuer(keys).made())), token("r")) == Code.AUTH_FAILED
+
+
+def test_an_issuer_that_answers_nonsense_is_as_good_as_down() -> None:
+    answers: tuple[object, ...] = (None, 7, {}, {"keys": None}, {"keys": 7}, {"keys": "nonsense"})
+    for answer in answers:
+        tokens = Tokens(Issued(Keys(partial(dict.get, {"answer": answer}, "answer"))))
+        assert code_of(tokens, token("r")) == Code.AUTH_UNAVAILABLE

@@ -7,6 +7,7 @@ import os
 from asyncio import AbstractEventLoop
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from chaincast.aws import clients, resources
@@ -44,8 +45,11 @@ def folded(batches: Iterable[Batch]) -> list[str]:
 async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for what nobody announces: a change of a table."""
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110 - tables tell nobody when they change
-            await asyncio.sleep(0.02)
+        asked = monotonic()
+        while not condition():
+            # Tables tell nobody when they change. A look may take long: what is waited for gets more of the time.
+            await asyncio.sleep(max(0.02, 2 * (monotonic() - asked)))
+            asked = monotonic()
 
 
 class Closable(Protocol):

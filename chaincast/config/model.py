@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from chaincast.config.access import Access
 from chaincast.config.auth import Auth
@@ -71,6 +71,13 @@ class Config(Section):
             name: {**PRESETS.get(name, {}), **table} if isinstance(table, Mapping) else table
             for name, table in networks.items()
         }
+
+    @model_validator(mode="after")
+    def _check(self) -> Config:
+        if self.auth.cookie and "*" in self.access.origins:
+            # A browser sends a visitor's cookies whoever's page connects (cross-site WebSocket hijacking).
+            raise ValueError("auth.cookie needs access.origins to name the pages that may connect; '*' is every page")
+        return self
 
     def deployed_networks(self, *, local: bool) -> dict[str, Network]:
         """The networks that a stack listens to: those enabled, and local ones only in a local stack."""

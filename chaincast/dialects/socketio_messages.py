@@ -43,7 +43,7 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     text = parse_text(body, max_bytes)
     match text[:1]:
         case engine_io.MESSAGE:
-            return _packet(socket_io.parse_packet(text[1:]), max_topics)
+            return _packet(socket_io.parse_packet(text[1:]))
         case engine_io.PONG | engine_io.UPGRADE | engine_io.NOOP:
             return Nothing()
         case engine_io.PING:
@@ -55,7 +55,7 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     raise ProtocolViolation(Code.BAD_MESSAGE, f"no Engine.IO packet: {text[:40]!r}")
 
 
-def _packet(packet: socket_io.Packet, max_topics: int) -> Command:
+def _packet(packet: socket_io.Packet) -> Command:
     main = packet.namespace == socket_io.MAIN
     match packet.type:
         case socket_io.CONNECT:
@@ -74,16 +74,16 @@ def _packet(packet: socket_io.Packet, max_topics: int) -> Command:
             if packet.type == socket_io.BINARY_EVENT:
                 refused = Request("", (), packet.ack)
                 raise ClientError(Code.UNSUPPORTED, f"event {shown(name)} is binary: send text only", refused)
-            return _event(name, arguments[0] if arguments else {}, packet.ack, max_topics)
+            return _event(name, arguments[0] if arguments else {}, packet.ack)
     raise ProtocolViolation(Code.BAD_MESSAGE, f"a packet of type {packet.type} for {packet.namespace[:40]!r}")
 
 
-def _event(name: Json, argument: Json, ack: int | None, max_topics: int) -> Command:
+def _event(name: Json, argument: Json, ack: int | None) -> Command:
     verb = _VERBS.get(name) if isinstance(name, str) else None
     if verb is None:
         known = ", ".join(_VERBS)
         raise ClientError(Code.UNKNOWN_TYPE, f"unknown event {shown(name)}; known: {known}", Request("", (), ack))
-    return verb(argument, ack, max_topics)
+    return verb(argument, ack)
 
 
 class _Model(BaseModel):
@@ -217,18 +217,18 @@ def _of_room(verb: str, argument: Json, ack: int | None) -> Command:
     return Subscribe(topics, request_id=request, vocabulary="moonx-gateway")
 
 
-def _subscribe(argument: Json, ack: int | None, _: int) -> Command:
+def _subscribe(argument: Json, ack: int | None) -> Command:
     """The one verb of two vocabularies: what it is about tells them apart."""
     if isinstance(argument, dict) and "types" in argument and "contractId" not in argument:
         return _subscribe_types(argument, ack)
     return _of_contract("subscribe", argument, ack)
 
 
-_Verb: TypeAlias = Callable[[Json, int | None, int], Command]
+_Verb: TypeAlias = Callable[[Json, int | None], Command]
 
 
 def _bound(about: Callable[[str, Json, int | None], Command], verb: str) -> tuple[str, _Verb]:
-    return verb, lambda argument, ack, _: about(verb, argument, ack)
+    return verb, lambda argument, ack: about(verb, argument, ack)
 
 
 _VERBS: Final[dict[str, _Verb]] = dict(
@@ -238,7 +238,7 @@ _VERBS: Final[dict[str, _Verb]] = dict(
         ("subscribe", _subscribe),
         *(_bound(_of_contract, verb) for verb in ("unsubscribe", "getHistory", "getStats")),
         *(_bound(_of_room, verb) for verb in ("join_room", "leave_room")),
-        ("ping", lambda _, ack, __: Ping(Request("moonx-gateway/ping", (), ack))),
+        ("ping", lambda _, ack: Ping(Request("moonx-gateway/ping", (), ack))),
     ]
 )
 """Event name → what reads it."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,31 @@ def test_the_command_refuses_with_words_and_exit_code_2(tmp_path: Path, capsys: 
     path.write_text("[networks.x]\n")
     assert main([str(path)]) == 2
     assert "chain_id" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        ('[access]\norigins = ["app.example"]', "an origin is scheme://host"),
+        ('[access]\norigins = ["https://app.example/path"]', "an origin is scheme://host"),
+        ('[access]\norigins = ["https://App.example"]', "in lower case"),
+        ('[access]\ndeny_ips = ["10.0.0.0/33"]', "deny_ips"),
+        ('[auth]\nmode = "maybe"', "'maybe'"),
+        ('[auth]\njwks_url = "http://issuer.example/keys"', "an https:// URL"),
+        ('[auth]\ncookie = "session"', "auth.cookie needs access.origins"),
+    ],
+)
+def test_who_may_come_in_is_said_in_a_way_that_holds(lines: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        parse(f'[networks.base]\nrpc_url = "wss://a"\n{lines}\n')
+
+
+def test_pages_networks_keys_and_cookies() -> None:
+    config = parse(
+        '[networks.base]\nrpc_url = "wss://a"\n'
+        '[access]\norigins = ["https://*.app.example", "http://localhost:3000", "none"]\ndeny_ips = ["10.0.0.0/8"]\n'
+        '[auth]\nmode = "required"\njwks_url = "https://issuer.example/keys"\ncookie = "session"\n'
+    )
+    settings = config.settings(local=True)
+    assert settings.origins == ("https://*.app.example", "http://localhost:3000", "none")
+    assert (settings.deny_ips, settings.auth_cookie, settings.auth) == (("10.0.0.0/8",), "session", "required")

@@ -70,6 +70,7 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
         "make_appender": "appenders",
         "make_intake": "intakes",
         "make_intake(": "appenders",
+        "make_authenticator": "authenticators",
     }
     text = sources[0].read_text()
     sources += [root / "chaincast" / "aws" / f"{module}.py" for word, module in made_by.items() if word in text]

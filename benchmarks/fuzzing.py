@@ -90,7 +90,6 @@ def _fuzz(dialect: Dialect, seeds: list[bytes], count: int, seed: int) -> tuple[
         total += took
         if took > worst:
             worst = max(worst, min(took, *(_time(dialect.decode, body)[0] for _ in range(3))))
-
     return accepted, total / count * 1e6, worst * 1000
 
 

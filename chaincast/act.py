@@ -132,14 +132,11 @@ class Actor:
                 return Unsubscribed(self._leave(caller, lambda topic: topic.family in families), request_id)
             case Authenticate(token, request_id):
                 user = self._authenticator.user_of(token)
-                if user is not None:
-                    self._become(caller, user)
+                self._become(caller, user)
                 return Authenticated(user, request_id)
             case Join(token, request_id):
                 joining = self._authenticator.user_of(token) if token else None
-                if joining is not None:
-                    self._become(caller, joining)
-                self._identities.know(caller.connection_id, joined=True)
+                self._become(caller, joining, joined=True)
                 known = User(caller.user) if caller.user else None  # since the handshake
                 return Joined(caller.connection_id, joining or known, request_id)
             case Leave(request_id):
@@ -158,7 +155,8 @@ class Actor:
                 events, behind = self._past.newest(kept_under, limit, names, before)
                 return History(what, tuple(events), behind, request_id)
             case GetPrice(network, token, request_id):
-                self._check_network(network, "get price")
+                if network != ANY:
+                    self._check_network(network, "get price")
                 return Price(network, token, self._past.last("prices", network, token), request_id)
             case GetStats(about, request_id):
                 self._check(about)
@@ -201,11 +199,12 @@ class Actor:
                 recent += self._past.newest(topic, command.recent, (), None)[0]
         return Subscribed(topics, command.request_id, now, tuple(recent))
 
-    def _become(self, caller: Caller, user: User) -> None:
-        """Note whose the connection is; what was another user's own is nothing to this one."""
-        if caller.user and caller.user != user.id:
+    def _become(self, caller: Caller, user: User | None, joined: bool | None = None) -> None:
+        """Note whose the connection is, if that is known, in one write; what was another user's own is nothing to this
+        one."""
+        if user is not None and caller.user not in ("", user.id):
             self._leave(caller, lambda topic: topic.is_private)
-        self._identities.know(caller.connection_id, user=user.id)
+        self._identities.know(caller.connection_id, user=user.id if user else None, joined=joined)
 
     def _leave(self, caller: Caller, is_left: Callable[[Topic], bool]) -> tuple[Topic, ...]:
         """Stop listening to some of the topics that are held; which those were."""
@@ -241,7 +240,7 @@ class Actor:
             self._check_network(topic.network, repr(str(topic)))
 
     def _check_network(self, network: str, where: str) -> None:
-        if network != ANY and network not in self._settings.networks:
+        if network not in self._settings.networks:
             raise ClientError(
                 Code.UNKNOWN_NETWORK,
                 f"unknown network {network[:40]!r} in {where}; known: {', '.join(self._settings.networks)}",

@@ -69,12 +69,11 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         undecided=choice.undecided,
     )
     connections.put(connection)
-    who = (connection.connection_id, connection.dialect)
-    _order(Greet(*who))
+    _order(Greet(connection.connection_id, connection.dialect))
     if choice.joins:
-        _order(Deadline(*who, "joined"), JOIN_SECONDS)
+        _order(Deadline(connection.connection_id, "joined"), JOIN_SECONDS)
     if settings.auth == "required" and not connection.user:
-        _order(Deadline(*who, "authenticated"), AUTHENTICATE_SECONDS)
+        _order(Deadline(connection.connection_id, "authenticated"), AUTHENTICATE_SECONDS)
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:

@@ -7,8 +7,6 @@ from decimal import Context, Decimal, localcontext
 DIGITS = Context(prec=18, Emin=-999_999, Emax=999_999)
 """Prices are rounded to it, half even; amounts never are."""
 
-NATIVE_DECIMALS = 18
-
 _HUNDRED = Decimal(100)
 
 

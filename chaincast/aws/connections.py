@@ -53,6 +53,10 @@ def beat(dialect: str, bucket: int) -> str:
     return f"{dialect}#{bucket:02d}"
 
 
+def _beat_of(connection_id: str, dialect: str) -> str:
+    return beat(dialect, crc32(connection_id.encode()) % BUCKETS)
+
+
 class Connections:
     """The table's operations, each one request."""
 
@@ -63,7 +67,6 @@ class Connections:
     def put(self, connection: Connection) -> None:
         """Record a connection that is being opened."""
         now = connection.connected_at
-        bucket = crc32(connection.connection_id.encode()) % BUCKETS
         self._client.put_item(
             TableName=self._table,
             Item={
@@ -72,7 +75,7 @@ class Connections:
                 "source_ip": {"S": connection.source_ip},
                 "origin": {"S": connection.origin},
                 "connected_at": {"N": str(now)},
-                "beat": {"S": beat(connection.dialect, bucket)},
+                "beat": {"S": _beat_of(connection.connection_id, connection.dialect)},
                 "seen": {"N": str(slot(now))},
                 "expires_at": {"N": str(now // 1000 + MAX_SECONDS + _GRACE_SECONDS)},
                 **({"user": {"S": connection.user}} if connection.user else {}),
@@ -92,11 +95,8 @@ class Connections:
 
     def decide(self, connection_id: str, dialect: str) -> None:
         """Note what a connection turned out to speak. Nothing, if it is gone."""
-        bucket = crc32(connection_id.encode()) % BUCKETS
-        self._set(
-            connection_id,
-            {"dialect": {"S": dialect}, "beat": {"S": beat(dialect, bucket)}, "undecided": {"BOOL": False}},
-        )
+        where = _beat_of(connection_id, dialect)
+        self._set(connection_id, {"dialect": {"S": dialect}, "beat": {"S": where}, "undecided": {"BOOL": False}})
 
     def _set(self, connection_id: str, values: Mapping[str, AttributeValueTypeDef]) -> None:
         with suppress(self._client.exceptions.ConditionalCheckFailedException):

@@ -47,7 +47,6 @@ class Deadline:
     """Close a connection that has not joined (`until` = "joined") or said whose it is ("authenticated") by then."""
 
     connection_id: str
-    dialect: str
     until: str
 
 

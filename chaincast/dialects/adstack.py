@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaincast.commands import History, Outcome, Stats, Subscribed, Unsubscribed
-from chaincast.dialects.base import Chains
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.events import Event, Json, Kind
@@ -14,7 +13,7 @@ from chaincast.events import Event, Json, Kind
 class Adstack:
     """See `chaincast.dialects.vocabulary.Vocabulary`."""
 
-    def event(self, event: Event, chains: Chains) -> Said | None:
+    def event(self, event: Event) -> Said | None:
         return Said("event", _event(event)) if event.contract is not None else None
 
     def answer(self, outcome: Outcome) -> Said | None:

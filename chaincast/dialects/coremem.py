@@ -7,6 +7,7 @@ from typing import Final
 
 import orjson
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.commands import Command, Connected, Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.base import Chains
 from chaincast.dialects.facts import coins, number, text, trade, units
@@ -106,7 +107,7 @@ def _token(event: Event) -> dict[str, Json]:
         "address": event.token,
         "name": text(data, "name"),
         "symbol": text(data, "symbol"),
-        "totalSupply": units(data.get("supply"), 18),
+        "totalSupply": units(data.get("supply"), NATIVE_DECIMALS),
         "creator": text(data, "creator"),
         "pairAddress": text(data, "market"),
         "initialLiquidity": "0",  # a curve begins with nobody's money in it
@@ -142,7 +143,7 @@ def _alert(event: Event) -> dict[str, Json]:
         facts |= {
             "walletAddress": text(data, "trader"),
             "action": text(data, "side"),
-            "amount": number(units(data.get("token_amount"), data.get("token_decimals", 18))),
+            "amount": number(units(data.get("token_amount"), data.get("token_decimals", NATIVE_DECIMALS))),
             "value": number(value) if value is not None else coins(data.get("value")),
         }
     return {

@@ -6,8 +6,8 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.commands import History, Outcome, Pong, Price, Subscribed, TokenNow, Unsubscribed
-from chaincast.dialects.base import Chains
 from chaincast.dialects.facts import network_of, text, trade, units
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
@@ -30,7 +30,7 @@ def theirs(network: str) -> str:
 class Kaspump:
     """See `chaincast.dialects.vocabulary.Vocabulary`."""
 
-    def event(self, event: Event, chains: Chains) -> Said | None:
+    def event(self, event: Event) -> Said | None:
         match event.kind:
             case Kind.TOKEN_CREATED:
                 return Said("token:created", _created(event))
@@ -79,7 +79,7 @@ def _created(event: Event) -> dict[str, Json]:
         **_where(event),
         **named,
         "ammAddress": text(data, "market"),
-        "totalSupply": units(data.get("supply"), 18),
+        "totalSupply": units(data.get("supply"), NATIVE_DECIMALS),
         **_when(event),
     }
 
@@ -104,8 +104,8 @@ def _graduated(event: Event) -> dict[str, Json]:
     return {
         **_where(event),
         "symbol": text(data, "symbol"),
-        "finalSupply": units(data.get("final_supply"), 18),
-        "totalRaised": units(data.get("total_raised"), 18),
+        "finalSupply": units(data.get("final_supply"), NATIVE_DECIMALS),
+        "totalRaised": units(data.get("total_raised"), NATIVE_DECIMALS),
         **_when(event),
     }
 
@@ -114,16 +114,18 @@ def _liquidity(event: Event) -> dict[str, Json]:
     data = event.data
     is_pair = "quote" in data
     native = (
-        units(data.get("quote_amount"), data.get("quote_decimals")) if is_pair else units(data.get("native_amount"), 18)
+        units(data.get("quote_amount"), data.get("quote_decimals"))
+        if is_pair
+        else units(data.get("native_amount"), NATIVE_DECIMALS)
     )
     return {
         **_where(event),
         "symbol": text(data, "symbol"),
         "dexPair": text(data, "market" if is_pair else "pair"),
         # How many shares a Mint makes, its event does not say: then it is what was put in.
-        "liquidity": native if is_pair else units(data.get("liquidity"), 18),
+        "liquidity": native if is_pair else units(data.get("liquidity"), NATIVE_DECIMALS),
         "nativeAmount": native,
-        "tokenAmount": units(data.get("token_amount"), data.get("token_decimals", 18)),
+        "tokenAmount": units(data.get("token_amount"), data.get("token_decimals", NATIVE_DECIMALS)),
         **_when(event),
     }
 
@@ -146,8 +148,8 @@ def _price(event: Event | None, token: str, network: str) -> dict[str, Json]:
         "price": _quoted(event),
         "priceUsd": data.get("price_usd"),
         "priceChange24h": data.get("change_24h"),
-        "volume24h": units(data.get("volume_24h"), 18),
-        "liquidity": units(data.get("liquidity"), 18),
+        "volume24h": units(data.get("volume_24h"), NATIVE_DECIMALS),
+        "liquidity": units(data.get("liquidity"), NATIVE_DECIMALS),
         "timestamp": event.timestamp,
     }
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from chaincast.amounts import plain
+from chaincast.amounts import NATIVE_DECIMALS, plain
 from chaincast.commands import Authenticated, Command, Connected, Outcome, Pong, Subscribed, Unsubscribed, User
 from chaincast.dialects.base import Chains
 from chaincast.dialects.facts import ANONYMOUS, network_of, text, trade, units
@@ -97,7 +97,7 @@ class Moonx(OneByOne):
             "price": data.get("price_native") or data.get("price"),
             "priceUsd": data.get("price_usd"),
             "change24h": _digits(data.get("change_24h")) or "0",
-            "volume24h": _digits(dollars) if dollars is not None else units(data.get("volume_24h"), 18),
+            "volume24h": _digits(dollars) if dollars is not None else units(data.get("volume_24h"), NATIVE_DECIMALS),
             "timestamp": event.timestamp,
         }
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from chaincast.commands import Outcome, Pong, Subscribed, Unsubscribed
-from chaincast.dialects.base import Chains
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.events import Event, Kind
@@ -24,7 +23,7 @@ _NAMES: Final[Mapping[str, str]] = {
 class MoonxGateway:
     """See `chaincast.dialects.vocabulary.Vocabulary`."""
 
-    def event(self, event: Event, chains: Chains) -> Said | None:
+    def event(self, event: Event) -> Said | None:
         # Announcements reach every connection as it is: a room of them would tell them twice.
         if event.block is not None or event.kind == Kind.SYSTEM_ALERT:
             return None

@@ -34,7 +34,7 @@ class SocketIo(OneByOne):
     joins = answers_pings = True
 
     def __init__(self, chains: Chains) -> None:
-        self._chains = chains
+        """Networks go by their names here."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
         from chaincast.dialects.socketio_messages import decode  # pydantic: not for those that only encode
@@ -82,7 +82,7 @@ class InWords(SocketIo):
         self._words = VOCABULARIES[vocabulary]
 
     def event(self, event: Event) -> bytes | None:
-        said = self._words.event(event, self._chains)
+        said = self._words.event(event)
         return None if said is None else socket_io.event_frame(said.name, said.data)
 
 

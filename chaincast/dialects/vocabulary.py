@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 from chaincast.commands import Outcome
-from chaincast.dialects.base import Chains
 from chaincast.errors import ClientError
 from chaincast.events import Event, Json
 
@@ -21,7 +20,7 @@ class Said(NamedTuple):
 class Vocabulary(Protocol):
     """Which event says what."""
 
-    def event(self, event: Event, chains: Chains) -> Said | None:
+    def event(self, event: Event) -> Said | None:
         """An event in these words; None where they have none for it."""
         ...
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.discoveries import Discovery
 from chaincast.events import Json, Kind
 from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable, Values
 from listener.adapters.base import Decoded, Inquiry
-from listener.prices import NATIVE_DECIMALS, ratio, shown
+from listener.prices import ratio, shown
 from listener.sources.base import Block, LogFilter, RawLog
 
 _P = Parameter

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.config.market import Alerts
 from chaincast.events import Json
 from listener.market.reference import Rates
 from listener.market.series import DAY
 from listener.market.token import Token, Traded, Withdrawn
-from listener.prices import NATIVE_DECIMALS, change, percent, product, quotient, shown, whole
+from listener.prices import change, percent, product, quotient, shown, whole
 
 HUNDRED = Decimal(100)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.events import Json
 from listener.market.reference import Rates
 from listener.market.token import Pool, Token, pool_price
-from listener.prices import NATIVE_DECIMALS, change, product, shown, whole
+from listener.prices import change, product, shown, whole
 
 
 def figures(token: Token, rates: Rates) -> Mapping[str, Json] | None:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.events import Event, Json
 from listener.adapters.base import RESERVES
-from listener.prices import NATIVE_DECIMALS, product, quotient, ratio
+from listener.prices import product, quotient, ratio
 
 
 class Reference(NamedTuple):

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
+from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.events import Event, Json, Kind
 from listener.adapters.base import RESERVES
 from listener.market.reference import NATIVE, Rates
 from listener.market.series import Series
-from listener.prices import NATIVE_DECIMALS, quotient, ratio
+from listener.prices import quotient, ratio
 
 ALERT_TYPES = ("price", "volume", "whale", "rug")
 

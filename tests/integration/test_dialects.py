@@ -327,7 +327,7 @@ def test_who_misses_a_deadline_is_told_and_closed(
         return SimpleNamespace(posted=1)
 
     monkeypatch.setattr(lifecycle.gateway, "deliver", deliver)
-    job = encode_job(Deadline("c1=", "moonx", until))
+    job = encode_job(Deadline("c1=", until))
     records = [{"messageId": "m", "body": job}, {"messageId": "n", "body": job.replace("c1=", "gone")}]
     assert lifecycle.handler({"Records": records}, Context(30_000)) == {"batchItemFailures": []}
     assert management.closed == (["c1="] if closes else [])

@@ -148,6 +148,7 @@ def test_unsubscribing_and_pinging() -> None:
         (Subscribe(topics("system", "user:ann"), request_id=1), Code.PRIVATE_TOPIC),
         (Subscribe(topics("system"), since={"bsc": "000000000001"}, request_id=1), Code.CURSOR_EXPIRED),
         (Subscribe(topics("system"), since={"eth": "000000000009"}, request_id=1), Code.UNKNOWN_NETWORK),
+        (Subscribe(topics("system"), since={"*": "000000000009"}, request_id=1), Code.UNKNOWN_NETWORK),
         (Subscribe(topics("price:A", "price:B", "price:C", "price:D"), request_id=1), Code.MAX_SUBSCRIPTIONS),
     ],
 )
@@ -278,8 +279,7 @@ def test_joining_leaving_and_closing() -> None:
     assert actor(store).act(Leave(3), joined, 0) == Done(3)
     assert actor(store).act(Close(4), joined, 0) == Closed(4)
     assert store.calls == [
-        ("know", "c1", ("ann", "None")),
-        ("know", "c1", ("None", "True")),
+        ("know", "c1", ("ann", "True")),
         ("know", "c1", ("None", "True")),
         ("remove", "c1", ("price:*", "prices:*:*", "tokens:*", "user:ann")),
         ("know", "c1", ("None", "False")),

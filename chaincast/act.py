@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+from chaincast.auth import Authenticator, user_if_known
 from chaincast.commands import (
     Authenticate,
     Authenticated,
@@ -60,6 +61,8 @@ class SubscriptionStore(Protocol):
         limit: int,
         now_ms: int,
         before_rows: Callable[[], None] | None = None,
+        *,
+        per_hour: int = 0,
     ) -> None: ...
 
     def remove(self, connection_id: str, topics: Sequence[str]) -> None: ...
@@ -76,17 +79,9 @@ class Resumption(Protocol):
 
 
 class Identities(Protocol):
-    """Who connections are; `chaincast.aws.connections` keeps it."""
+    """Who connections are; `chaincast.aws.identities` keeps it."""
 
-    def know(self, connection_id: str, *, user: str | None = None, joined: bool | None = None) -> None: ...
-
-
-class Authenticator(Protocol):
-    """Who a token proves somebody to be; `chaincast.auth` says."""
-
-    def user_of(self, token: str) -> User | None:
-        """None where tokens are not asked for. Raises `ClientError` with `AUTH_FAILED`."""
-        ...
+    def know(self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None) -> None: ...
 
 
 class Actor:
@@ -106,6 +101,7 @@ class Actor:
         self._past = Past(past, settings.networks)
         self._identities = identities
         self._authenticator = authenticator
+        self._premium = settings.premium
         self._settings = settings
 
     def act(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
@@ -132,34 +128,39 @@ class Actor:
                 return Unsubscribed(self._leave(caller, lambda topic: topic.family in families), request_id)
             case Authenticate(token, request_id):
                 user = self._authenticator.user_of(token)
-                self._become(caller, user)
+                self._become(caller, user, now_ms)
                 return Authenticated(user, request_id)
             case Join(token, request_id):
-                joining = self._authenticator.user_of(token) if token else None
-                self._become(caller, joining, joined=True)
+                joining = user_if_known(self._authenticator, token, self._settings.auth) if token else None
+                self._become(caller, joining, now_ms, joined=True)
                 known = User(caller.user) if caller.user else None  # since the handshake
                 return Joined(caller.connection_id, joining or known, request_id)
             case Leave(request_id):
                 self._leave(caller, lambda _: True)
-                self._identities.know(caller.connection_id, joined=False)
+                self._identities.know(caller, now_ms, joined=False)
                 return Done(request_id)
             case Close(request_id):
                 return Closed(request_id)
-        return self._get(command, now_ms)
+        return self._get(command, caller, now_ms)
 
-    def _get(self, command: GetHistory | GetPrice | GetStats, now_ms: int) -> Outcome:
+    def _get(self, command: GetHistory | GetPrice | GetStats, caller: Caller, now_ms: int) -> Outcome:
         match command:
             case GetHistory(what, topic, limit, names, before, request_id, alert):
-                self._check(topic)
                 kept_under = Topic("alerts", topic.scope, alert) if alert else topic
+                if alert:
+                    self._check_network(topic.scope, "get alerts")
+                    self._check_premium(Topic("alerts", alert), caller)
+                else:
+                    self._check(topic, caller)
                 events, behind = self._past.newest(kept_under, limit, names, before)
                 return History(what, tuple(events), behind, request_id)
             case GetPrice(network, token, request_id):
                 if network != ANY:
                     self._check_network(network, "get price")
+                self._check_premium(Topic("prices", network, token), caller)
                 return Price(network, token, self._past.last("prices", network, token), request_id)
             case GetStats(about, request_id):
-                self._check(about)
+                self._check(about, caller)
                 return Stats(about, self._stats(about, now_ms), request_id)
 
     def _subscribe(self, command: Subscribe, caller: Caller, now_ms: int) -> Subscribed:
@@ -167,7 +168,7 @@ class Actor:
         wanted = command.own if command.own and caller.user else command.topics
         topics = tuple(_own(topic, caller.user) for topic in wanted)
         for topic in topics:
-            self._check(topic, caller.user)
+            self._check(topic, caller)
         if since:
             for source in since:
                 if source not in self._settings.sources:
@@ -184,6 +185,7 @@ class Actor:
                 (lambda: self._resumption.begin(caller.connection_id, caller.dialect, since, now_ms))
                 if since
                 else None,
+                per_hour=self._settings.limits.subscribes_per_hour,
             )
         about_tokens = [t for t in topics if t.family in command.current and t.key not in (ANY, "")]
         now = {
@@ -199,12 +201,14 @@ class Actor:
                 recent += self._past.newest(topic, command.recent, (), None)[0]
         return Subscribed(topics, command.request_id, now, tuple(recent))
 
-    def _become(self, caller: Caller, user: User | None, joined: bool | None = None) -> None:
+    def _become(self, caller: Caller, user: User | None, now_ms: int, joined: bool | None = None) -> None:
         """Note whose the connection is, if that is known, in one write; what was another user's own is nothing to this
         one."""
         if user is not None and caller.user not in ("", user.id):
             self._leave(caller, lambda topic: topic.is_private)
-        self._identities.know(caller.connection_id, user=user.id if user else None, joined=joined)
+        self._identities.know(caller, now_ms, user=user, joined=joined)
+        if user is not None and caller.premium and not user.premium:
+            self._leave(caller, self._premium.covers)
 
     def _leave(self, caller: Caller, is_left: Callable[[Topic], bool]) -> tuple[Topic, ...]:
         """Stop listening to some of the topics that are held; which those were."""
@@ -232,12 +236,18 @@ class Actor:
             if not isinstance(command, (*_ALWAYS, Join, Authenticate)):
                 raise ClientError(Code.AUTH_REQUIRED, "authenticate first: this connection has no user")
 
-    def _check(self, topic: Topic, user: str = "") -> None:
-        if topic.is_private and topic.scope != user:
-            this = f"this connection is {user!r}'s" if user else "this connection has none"
+    def _check(self, topic: Topic, caller: Caller) -> None:
+        if topic.is_private and topic.scope != caller.user:
+            this = f"this connection is {caller.user!r}'s" if caller.user else "this connection has none"
             raise ClientError(Code.PRIVATE_TOPIC, f"topic {str(topic)!r} is only for its own user, and {this}")
         if topic.network is not None:
             self._check_network(topic.network, repr(str(topic)))
+        self._check_premium(topic, caller)
+
+    def _check_premium(self, topic: Topic, caller: Caller) -> None:
+        if not caller.premium and self._premium.covers(topic):
+            needed = f"it needs a token with the claim {self._premium.needed}"
+            raise ClientError(Code.PREMIUM_TOPIC, f"topic {str(topic)!r} is premium: {needed}")
 
     def _check_network(self, network: str, where: str) -> None:
         if network not in self._settings.networks:

@@ -6,11 +6,12 @@ public half it serves (RS256, ES256, EdDSA). Which of the two the configuration 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
+from chaincast.premium import Premium
 from chaincast.topics import Topic
 
 if TYPE_CHECKING:
@@ -22,9 +23,21 @@ LEEWAY_SECONDS = 30
 """By how much clocks may differ."""
 
 MAX_TOKEN = 8_192
+_FAR = 1 << 40
+"""Seconds; later is never."""
+
+NOTHING_PREMIUM = Premium()
 
 Verifier: TypeAlias = "tuple[str | PyJWK, Sequence[str]]"
 """A key, and the algorithms that it may be used with."""
+
+
+class Authenticator(Protocol):
+    """Who a token proves somebody to be."""
+
+    def user_of(self, token: str) -> User | None:
+        """None where tokens are not asked for. Raises `ClientError` with `AUTH_FAILED`."""
+        ...
 
 
 class Signer(Protocol):
@@ -62,8 +75,11 @@ class Issued:
 class Tokens:
     """Checks tokens. `issuer` and `audience`: who must have issued them and for whom, if anybody is named."""
 
-    def __init__(self, signer: Signer, issuer: str = "", audience: Sequence[str] = ()) -> None:
+    def __init__(
+        self, signer: Signer, issuer: str = "", audience: Sequence[str] = (), premium: Premium = NOTHING_PREMIUM
+    ) -> None:
         self._signer = signer
+        self._premium = premium
         self._issuer = issuer
         self._audience = audience
 
@@ -72,8 +88,7 @@ class Tokens:
         AUTH_UNAVAILABLE if it cannot be checked."""
         import jwt  # most connections never show a token
 
-        if len(token) > MAX_TOKEN:
-            raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN}")
+        checked_token(token)
         try:
             key, algorithms = self._signer.verifier(token)
             claims: dict[str, Any] = jwt.decode(
@@ -85,13 +100,9 @@ class Tokens:
                 audience=self._audience or None,
                 options={"require": ["sub", "exp"], "verify_aud": bool(self._audience)},
             )
-            Topic.parse(f"user:{claims['sub']}")
         except jwt.PyJWTError as error:
             raise _invalid(str(error)) from None
-        except ClientError as error:
-            raise error if error.code is not Code.BAD_TOPIC else _invalid("its sub cannot be a topic's part") from None
-        email = claims.get("email")
-        return User(claims["sub"], email if isinstance(email, str) else "")
+        return user_from(claims, self._premium)
 
 
 class Unchecked:
@@ -99,6 +110,38 @@ class Unchecked:
 
     def user_of(self, token: str) -> User | None:
         return None
+
+
+def user_if_known(authenticator: Authenticator, token: str, mode: str) -> User | None:
+    """Whose a token is that came with the first words of a connection. Raises `ClientError`; but where nobody has to
+    show one, a service that cannot say is no reason to let nobody in."""
+    try:
+        return authenticator.user_of(token)
+    except ClientError as error:
+        if mode == "optional" and error.code is Code.AUTH_UNAVAILABLE:
+            return None
+        raise
+
+
+def checked_token(token: str) -> None:
+    """Raises `ClientError` with AUTH_FAILED for what is too long to be looked at."""
+    if len(token) > MAX_TOKEN:
+        raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN}")
+
+
+def user_from(claims: Mapping[str, Any], premium: Premium) -> User:
+    """The user that claims (`sub`, `exp`, `email`) are about. Raises `ClientError` with AUTH_FAILED."""
+    try:
+        Topic.parse(f"user:{claims['sub']}")
+    except ClientError:
+        raise _invalid("its sub cannot be a topic's part") from None
+    email, exp = claims.get("email"), claims.get("exp")
+    return User(
+        claims["sub"],
+        email if isinstance(email, str) else "",
+        until=min(max(int(exp), 1), _FAR) if isinstance(exp, (int, float)) else 0,
+        premium=bool(premium.topics) and premium.allows(claims),
+    )
 
 
 def _invalid(why: str) -> ClientError:

@@ -14,12 +14,13 @@ from chaincast.topics import Topic
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who sent a command: a connection, whose it is (empty while nobody has said so), and whether it has joined (None
-    where its dialect knows no joining)."""
+    where its dialect knows no joining). `premium`: whether its user may have premium topics."""
 
     connection_id: str
     dialect: str
     user: str = ""
     joined: bool | None = None
+    premium: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +152,13 @@ Command: TypeAlias = Union[
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose a connection is. `id` is what private topics name."""
+    """Whose a connection is. `id` is what private topics name; `until` (s) when what proves it ends, 0: never;
+    `premium`: may have premium topics."""
 
     id: str
     email: str = ""
+    until: int = 0
+    premium: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,14 @@ class Authenticated:
 
 
 @dataclass(frozen=True, slots=True)
+class Expired:
+    """What proved whose the connection is has ended; without a fresh token it is closed after so many seconds."""
+
+    grace_seconds: int
+    request_id: RequestId = None
+
+
+@dataclass(frozen=True, slots=True)
 class Joined:
     """`user`: None where no token came along."""
 
@@ -268,6 +280,7 @@ Outcome: TypeAlias = Union[
     Price,
     Stats,
     Authenticated,
+    Expired,
     Joined,
     Closed,
     Done,

@@ -27,8 +27,11 @@ class Code(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     TOO_DEEP = "TOO_DEEP"
     MAX_SUBSCRIPTIONS = "MAX_SUBSCRIPTIONS"
+    MAX_CONNECTIONS = "MAX_CONNECTIONS"
+    RATE_LIMITED = "RATE_LIMITED"
     CURSOR_EXPIRED = "CURSOR_EXPIRED"
     PRIVATE_TOPIC = "PRIVATE_TOPIC"
+    PREMIUM_TOPIC = "PREMIUM_TOPIC"
     AUTH_REQUIRED = "AUTH_REQUIRED"
     AUTH_FAILED = "AUTH_FAILED"
     AUTH_UNAVAILABLE = "AUTH_UNAVAILABLE"
@@ -72,7 +75,7 @@ class ClientError(ChaincastError):
         code: Code,
         message: str,
         request_id: RequestId = None,
-        details: Mapping[str, str] | None = None,
+        details: Mapping[str, str | int] | None = None,
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code

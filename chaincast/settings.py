@@ -13,6 +13,9 @@ from typing import Any
 
 import orjson
 
+from chaincast.limits import Limits
+from chaincast.premium import Premium
+
 VARIABLE = "CHAINCAST_SETTINGS"
 
 
@@ -37,12 +40,26 @@ class Settings:
     auth_cookie: str = ""
     auth_query: bool = False
     """What may carry a token beside headers, subprotocol and messages: a cookie of that name, `?token=`."""
+    auth_service: str = ""
+    """The URL of a service that is asked about tokens, instead."""
+    auth_grace: int = 60
+    """Seconds between a token's end and the connection's."""
+    premium_topics: tuple[str, ...] = ()
+    premium_claim: str = ""
+    premium_values: tuple[str, ...] = ()
+    """Topics that need a claim (chaincast/premium.py)."""
+    limits: Limits = field(default_factory=Limits)
     origins: tuple[str, ...] = ("*", "none")
     allow_ips: tuple[str, ...] = ()
     deny_ips: tuple[str, ...] = ()
     """Where clients may come from: chaincast/access.py."""
     chains: Mapping[str, int] = field(default_factory=dict)
     """The networks' chain ids."""
+
+    @property
+    def premium(self) -> Premium:
+        """Which topics need which claim."""
+        return Premium(self.premium_topics, self.premium_claim, self.premium_values)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -55,10 +72,14 @@ class Settings:
     @classmethod
     def from_json(cls, text: str) -> Settings:
         document: dict[str, Any] = orjson.loads(text)
-        lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
-        return cls(**{**document, **lists})
+        limits = Limits(**_with_tuples(document.pop("limits", {})))
+        return cls(**_with_tuples(document), limits=limits)
 
     @classmethod
     def from_environment(cls) -> Settings:
         """The settings that the stack gave this function. Raises KeyError outside of one."""
         return cls.from_json(os.environ[VARIABLE])
+
+
+def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in document.items()}

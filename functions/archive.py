@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast.aws import clients, resources
 from chaincast.aws.archive import Archiver, Overtaken
 from chaincast.aws.log import LogReader
+from chaincast.aws.logs import make_logger
 from chaincast.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(service="archive")
+logger = make_logger("archive")
 metrics = Metrics(namespace="Chaincast", service="archive")
 
 settings = Settings.from_environment()

@@ -5,25 +5,34 @@ The greeting cannot go out from here: API Gateway opens the connection only afte
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast.access import Access
+from chaincast.auth import user_if_known
 from chaincast.aws import clients, resources
+from chaincast.aws.admission import Admission
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.lifecycle import Deadline, Greet, Job, encode_job
+from chaincast.aws.identities import Identities
+from chaincast.aws.lifecycle import Deadline, Greet
+from chaincast.aws.logs import make_logger
+from chaincast.aws.ordering import order
+from chaincast.aws.tickets import Tickets
+from chaincast.commands import User
 from chaincast.credentials import token_of
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError, Code
+from chaincast.limits import owner_of_address
 from chaincast.settings import Settings
-from functions.events import WebSocketAnswer, WebSocketEvent
+from functions.events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(service="connect")
+logger = make_logger("connect")
 metrics = Metrics(namespace="Chaincast", service="connect")
 
 JOIN_SECONDS = 45
@@ -31,12 +40,23 @@ JOIN_SECONDS = 45
 
 AUTHENTICATE_SECONDS = 10
 
-_STATUS = {Code.FORBIDDEN_ORIGIN: 403, Code.FORBIDDEN_ADDRESS: 403, Code.AUTH_FAILED: 401, Code.AUTH_UNAVAILABLE: 503}
+_STATUS = {
+    Code.FORBIDDEN_ORIGIN: 403,
+    Code.FORBIDDEN_ADDRESS: 403,
+    Code.AUTH_FAILED: 401,
+    Code.AUTH_UNAVAILABLE: 503,
+    Code.RATE_LIMITED: 429,
+    Code.MAX_CONNECTIONS: 429,
+}
 
 settings = Settings.from_environment()
+limits = settings.limits
 authenticator = make_authenticator(settings)
 access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
+admission = Admission(clients.dynamodb(), resources.name_of(resources.STATE), connections)
+identities = Identities(connections, admission, limits, order)
+tickets = Tickets(clients.dynamodb(), resources.name_of(resources.STATE))
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
@@ -48,32 +68,32 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         metrics.add_metric(name="Misrouted", unit="Count", value=1)
         return {"statusCode": 200}
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
-    origin, address = headers.get("origin", ""), request["identity"]["sourceIp"]
     query = event.get("queryStringParameters") or {}
-    token = token_of(headers, query, cookie=settings.auth_cookie, in_query=settings.auth_query)
     try:
-        access.check(origin, address)
+        access.check(headers.get("origin", ""), request["identity"]["sourceIp"])
         choice = choose(query, headers.get("sec-websocket-protocol", ""))
-        user = authenticator.user_of(token) if token else None
+        user = _let_in(request, headers, query)
     except ClientError as error:
-        metrics.add_metric(name="ConnectionsRefused", unit="Count", value=1)
-        metrics.add_metadata("code", error.code.value)
-        return {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
+        return _refused(error)
     connection = Connection(
         connection_id=request["connectionId"],
         dialect=choice.dialect,
-        source_ip=address,
-        origin=origin,
+        source_ip=request["identity"]["sourceIp"],
+        origin=headers.get("origin", ""),
         connected_at=request["requestTimeEpoch"],
         user=user.id if user else "",
+        user_until=user.until if user else 0,
+        premium=user.premium if user else False,
         undecided=choice.undecided,
     )
     connections.put(connection)
-    _order(Greet(connection.connection_id, connection.dialect))
+    order(Greet(connection.connection_id, connection.dialect))
     if choice.joins:
-        _order(Deadline(connection.connection_id, "joined"), JOIN_SECONDS)
-    if settings.auth == "required" and not connection.user:
-        _order(Deadline(connection.connection_id, "authenticated"), AUTHENTICATE_SECONDS)
+        order(Deadline(connection.connection_id, "joined"), JOIN_SECONDS)
+    if user:
+        identities.order_expiry(user, connection.connection_id, connection.connected_at)
+    elif settings.auth == "required":
+        order(Deadline(connection.connection_id, "authenticated"), AUTHENTICATE_SECONDS)
     metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:
@@ -81,8 +101,38 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     return answer
 
 
-def _order(job: Job, seconds: int = 0) -> None:
-    """Order a job, so many seconds from now."""
-    clients.sqs().send_message(
-        QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=encode_job(job), DelaySeconds=seconds
-    )
+def _let_in(request: WebSocketContext, headers: Mapping[str, str], query: Mapping[str, str]) -> User | None:
+    """Count the connection, for its address and its user, and say who that is. Raises `ClientError`."""
+    connection_id, now = request["connectionId"], request["requestTimeEpoch"]
+    owner = owner_of_address(request["identity"]["sourceIp"], limits.exempt_ips) if limits.counts_addresses else ""
+    if owner:
+        per_minute, at_once = limits.connections_per_minute, limits.connections_per_ip
+        admission.enter(owner, connection_id, now, per_minute=per_minute, at_once=at_once)
+    try:
+        user = _user_of(headers, query, now)
+        if user:
+            identities.admit(user, connection_id, now)
+    except ClientError:
+        if owner:
+            admission.leave(owner, [connection_id])
+        raise
+    return user
+
+
+def _user_of(headers: Mapping[str, str], query: Mapping[str, str], now: int) -> User | None:
+    token = token_of(headers, query, cookie=settings.auth_cookie, in_query=settings.auth_query)
+    ticket = query.get("ticket", "") if settings.auth != "off" else ""
+    if ticket and token:
+        raise ClientError(Code.AUTH_FAILED, "a ticket and a token came along, which may be two users': send one")
+    if ticket:
+        return tickets.redeem(ticket, now)
+    return user_if_known(authenticator, token, settings.auth) if token else None
+
+
+def _refused(error: ClientError) -> WebSocketAnswer:
+    metrics.add_metric(name="ConnectionsRefused", unit="Count", value=1)
+    metrics.add_metadata("code", error.code.value)
+    answer: WebSocketAnswer = {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
+    if "retry_after" in error.details:
+        answer["headers"] = {"Retry-After": str(error.details["retry_after"])}
+    return answer

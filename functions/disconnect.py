@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast.aws.forget import Forgetter
+from chaincast.aws.logs import make_logger
+from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(service="disconnect")
+logger = make_logger("disconnect")
 metrics = Metrics(namespace="Chaincast", service="disconnect")
 
-forgetter = Forgetter.from_environment()
+forgetter = Forgetter.from_environment(Settings.from_environment().limits)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")

@@ -36,8 +36,13 @@ class WebSocketAnswer(TypedDict, total=False):
     body: str
 
 
+class HttpRequest(TypedDict):
+    sourceIp: str
+
+
 class HttpContext(TypedDict, total=False):
     requestId: str
+    http: HttpRequest
 
 
 class HttpEvent(TypedDict, total=False):

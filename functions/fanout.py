@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 import uvloop
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast.aws import endpoints, resources
 from chaincast.aws.audience import Audience
@@ -21,6 +21,7 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.deliverer import Deliverer, Report
 from chaincast.aws.gateway import CONNECTIONS, Gateway
 from chaincast.aws.holds import HeldConnections
+from chaincast.aws.logs import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from chaincast.aws.fanout_state import FanoutState
 
-logger = Logger(service="fanout")
+logger = make_logger("fanout")
 metrics = Metrics(namespace="Chaincast", service="fanout")
 
 RESERVE_MS = 12_000
@@ -160,7 +161,7 @@ class _Invocation:
     def _forget(self) -> None:
         from chaincast.aws.forget import Forgetter  # boto3: half a second of start-up that most invocations never need
 
-        forgetter = Forgetter.from_environment()
+        forgetter = Forgetter.from_environment(settings.limits)
         for shards, gone in self._gone.items():
             writes = forgetter.forget(sorted(gone), self._topics, shards)
             logger.info("connections forgotten", connections=len(gone), writes=writes)

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvloop
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast import dialects
 from chaincast.aws import clients, endpoints, resources
@@ -22,6 +22,7 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.connections import Connections, slot
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.gateway import CONNECTIONS, Gateway
+from chaincast.aws.logs import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.single import close
 from chaincast.dialects.base import Dialect
@@ -30,7 +31,7 @@ from chaincast.settings import Settings
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(service="heartbeat")
+logger = make_logger("heartbeat")
 metrics = Metrics(namespace="Chaincast", service="heartbeat")
 
 QUIET_SLOTS = 2
@@ -44,8 +45,8 @@ _THREADS = 16
 _WINDOW = 2_000
 
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
-forgetter = Forgetter.from_environment()
 settings = Settings.from_environment()
+forgetter = Forgetter.from_environment(settings.limits)
 appender = make_appender(settings)
 management = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
 pinging = ServiceClient(

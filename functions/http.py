@@ -7,11 +7,12 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 import orjson
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast.aws.append import Busy
 from chaincast.aws.intake import Answer
 from chaincast.aws.intakes import make_intake
+from chaincast.aws.logs import make_logger
 from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
 from functions.events import HttpAnswer, HttpEvent
@@ -19,7 +20,7 @@ from functions.events import HttpAnswer, HttpEvent
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(service="http")
+logger = make_logger("http")
 metrics = Metrics(namespace="Chaincast", service="http")
 
 MAX_BODY = 1_000_000

@@ -13,10 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast.aws import clients, resources
 from chaincast.aws.intakes import make_intake
+from chaincast.aws.logs import make_logger
 from chaincast.errors import ClientError, Code
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
@@ -26,7 +27,7 @@ from functions.events import KafkaAnswer, KafkaEvent, KafkaRecord
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = Logger(service="kafka")
+logger = make_logger("kafka")
 metrics = Metrics(namespace="Chaincast", service="kafka")
 
 intake = make_intake(Settings.from_environment())

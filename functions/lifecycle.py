@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from typing import TYPE_CHECKING
 
 import uvloop
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast import dialects
 from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.gateway import Gateway
-from chaincast.aws.lifecycle import Deadline, Greet, Job, Replay, Settle, encode_job, parse_job
+from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
+from chaincast.aws.logs import make_logger
 from chaincast.aws.pool import Pool
-from chaincast.commands import Connected
+from chaincast.commands import Connected, Expired, Outcome
 from chaincast.errors import ClientError, Code, CodecError, Request
 from chaincast.settings import Settings
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
@@ -23,10 +25,10 @@ from functions.events import SqsAnswer, SqsEvent, SqsRecord
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from chaincast.aws.connections import Connections
+    from chaincast.aws.connections import Connection, Connections
     from chaincast.aws.holds import Holds
 
-logger = Logger(service="lifecycle")
+logger = make_logger("lifecycle")
 metrics = Metrics(namespace="Chaincast", service="lifecycle")
 
 settings = Settings.from_environment()
@@ -83,6 +85,9 @@ async def _do(job: Job, seconds: float) -> bool:
         case Deadline():
             await _enforce(job)
             return True
+        case Expiry():
+            await _end(job)
+            return True
 
 
 async def _greet(job: Greet) -> bool:
@@ -105,14 +110,39 @@ async def _greet(job: Greet) -> bool:
 async def _enforce(job: Deadline) -> None:
     """Close the connection, if it is there still and has not done what it had to."""
     connection = await asyncio.to_thread(lambda: _connections().get(job.connection_id))
-    if connection is None or (connection.joined if job.until == "joined" else connection.user):
+    if connection is None or _has_done(connection, job.until):
         return
-    if job.until == "authenticated":
+    if job.until != "joined":
         late = ClientError(Code.AUTH_FAILED, "Authentication timed out", Request("authenticate"))
-        told = dialects.get(connection.dialect, settings.chains).outcome(late, int(time.time() * 1000))
-        await gateway.deliver(told, [job.connection_id])
+        await _tell(connection, late)
     await asyncio.to_thread(_close, job.connection_id)
     metrics.add_metric(name="DeadlinesMissed", unit="Count", value=1)
+
+
+def _has_done(connection: Connection, what: str) -> bool:
+    if what == "joined":
+        return connection.joined
+    ended = what == "renewed" and 0 < connection.user_until <= time.time()
+    return bool(connection.user) and not ended
+
+
+async def _end(job: Expiry) -> None:
+    """Tell the connection that its user's proof has ended, and how long it may take to show another."""
+    connection = await asyncio.to_thread(lambda: _connections().get(job.connection_id))
+    if connection is None or connection.user_until != job.until:
+        return  # or there is another job for what it has shown since
+    left = math.ceil(job.until - time.time())
+    if left > 0:
+        await asyncio.to_thread(_order, job, min(left, MAX_DELAY))
+        return
+    await _tell(connection, Expired(settings.auth_grace))
+    await asyncio.to_thread(_order, Deadline(job.connection_id, "renewed"), settings.auth_grace)
+    metrics.add_metric(name="AuthExpired", unit="Count", value=1)
+
+
+async def _tell(connection: Connection, outcome: Outcome) -> None:
+    told = dialects.get(connection.dialect, settings.chains).outcome(outcome, int(time.time() * 1000))
+    await gateway.deliver(told, [connection.connection_id])
 
 
 async def _replay(job: Replay, seconds: float) -> bool:
@@ -144,11 +174,9 @@ def _settle(job: Settle) -> None:
 
 
 def _order(job: Job, delay: int) -> None:
-    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws.ordering import order  # boto3: as above
 
-    clients.sqs().send_message(
-        QueueUrl=resources.name_of(resources.LIFECYCLE_QUEUE), MessageBody=encode_job(job), DelaySeconds=delay
-    )
+    order(job, delay)
 
 
 def _holds() -> Holds:

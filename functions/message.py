@@ -9,25 +9,31 @@ import time
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools import Metrics
 
 from chaincast import dialects
 from chaincast.act import Actor
 from chaincast.aws import clients, resources
+from chaincast.aws.admission import Admission
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
+from chaincast.aws.identities import Identities
 from chaincast.aws.log import LogReader
+from chaincast.aws.logs import make_logger
+from chaincast.aws.ordering import order
 from chaincast.aws.resume import Resumption
 from chaincast.aws.single import close, post
 from chaincast.aws.subscriptions import Subscriptions
+from chaincast.aws.visits import Visits
 from chaincast.commands import Caller, Closed, Outcome
 from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.dialects.base import Dialect
 from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
+from chaincast.limits import begins_abuse, owner_of_address, refusal
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
@@ -35,8 +41,11 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
-logger = Logger(service="message")
+logger = make_logger("message")
 metrics = Metrics(namespace="Chaincast", service="message")
+
+LATE_SECONDS = 60
+"""What the lifecycle queue may be late by with the end of a user's proof."""
 
 settings = Settings.from_environment()
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
@@ -52,7 +61,11 @@ resumption = Resumption(
 )
 past = HistoryReader(database, resources.name_of(resources.HISTORY))
 authenticator = make_authenticator(settings)
-actor = Actor(subscriptions, resumption, past, connections, authenticator, settings)
+limits = settings.limits
+admission = Admission(database, resources.name_of(resources.STATE), connections)
+visits = Visits(connections, admission, limits, users=settings.auth != "off")
+identities = Identities(connections, admission, limits, order)
+actor = Actor(subscriptions, resumption, past, identities, authenticator, settings)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
@@ -62,12 +75,16 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     now = int(time.time() * 1000)
     connection_id = event["requestContext"]["connectionId"]
     try:
-        connection = connections.touch(connection_id, now)
-        if connection is None:
+        counted = visits.count(connection_id, now)
+        if counted is None:
             raise ClientError(Code.NOT_CONNECTED, "this connection is not on record (any more): connect again")
+        connection, visit = counted
         body = _body(event)
         dialect = dialects.get(_spoken(connection, body), settings.chains)
-        outcome = _outcome(dialect, connection, body, now)
+        refused = refusal(visit, limits, now)
+        if begins_abuse(visit, limits):
+            _bar(connection, now)
+        outcome = _outcome(dialect, connection, body, now, refused)
     except ClientError as error:
         outcome = error
     except Exception:
@@ -84,13 +101,32 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     return answer
 
 
-def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int) -> Outcome:
+def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int, refused: ClientError | None) -> Outcome:
+    if isinstance(refused, ProtocolViolation):
+        return refused
     command = dialect.decode(body, settings.message_bytes, settings.topics_per_message)
-    joined = connection.joined if dialect.joins else None
+    if refused is not None:
+        return refused.with_request_id(command.request_id)
     try:
-        return actor.act(command, Caller(connection.connection_id, dialect.name, connection.user, joined), now)
+        return actor.act(command, _caller(dialect, connection, now), now)
     except Exception:
         return _failed(command.request_id)
+
+
+def _caller(dialect: Dialect, connection: Connection, now: int) -> Caller:
+    joined = connection.joined if dialect.joins else None
+    over = connection.user_until and now // 1000 > connection.user_until + settings.auth_grace + LATE_SECONDS
+    if over:  # and its end has not been noticed: a connection of nobody's
+        return Caller(connection.connection_id, dialect.name, joined=joined)
+    return Caller(connection.connection_id, dialect.name, connection.user, joined, connection.premium)
+
+
+def _bar(connection: Connection, now: int) -> None:
+    """Nobody new is let in for a while from where somebody goes on in spite of refusals."""
+    owner = owner_of_address(connection.source_ip, limits.exempt_ips)
+    if owner and limits.cool_down_seconds:
+        admission.bar(owner, now + limits.cool_down_seconds * 1000)
+        metrics.add_metric(name="AddressesBarred", unit="Count", value=1)
 
 
 def _failed(request_id: RequestId) -> ClientError:

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import cast
 
 from aws_cdk import ArnFormat, CfnResource, Stack
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secrets
 from constructs import Construct
 
+from infra.functions import allow
 from infra.nag import acknowledge
 
 
@@ -41,3 +43,14 @@ def make_jwt_secret(scope: Construct, name: str) -> JwtSecret:
     # `Id` is the ARN everywhere; `Ref` is, too, on AWS, but the name on MiniStack.
     arn = cast(CfnResource, secret.node.default_child).get_att("Id").to_string()
     return JwtSecret(arn, arn)
+
+
+def named(jwt_secret: JwtSecret | None) -> dict[str, str]:
+    """The environment of a function that checks tokens."""
+    return {"CHAINCAST_JWT_SECRET": jwt_secret.id} if jwt_secret else {}
+
+
+def let_read(function: lambda_.Function, jwt_secret: JwtSecret | None) -> None:
+    """Let a function that checks tokens read the secret."""
+    if jwt_secret:
+        allow(function, [jwt_secret.arn], "secretsmanager:GetSecretValue")

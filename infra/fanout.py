@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.functions import FunctionFactory, allow
-from infra.gateway import FORGET_CONNECTIONS, FORGET_SUBSCRIPTIONS, Gateway
+from infra.functions import FunctionFactory, allow, consume
+from infra.gateway import FORGET_CONNECTIONS, FORGET_PLACES, FORGET_SUBSCRIPTIONS, Gateway
 from infra.storage import Storage
 
 TIMEOUT = Duration.seconds(60)
@@ -59,12 +58,18 @@ class Fanout(Construct):
         )
         # Scan: announcements reach every connection.
         allow(self.function, [storage.connections.table_arn], "dynamodb:Scan", *FORGET_CONNECTIONS)
-        allow(self.function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:Query")
+        allow(
+            self.function,
+            [storage.state.table_arn],
+            "dynamodb:GetItem",
+            "dynamodb:PutItem",
+            "dynamodb:Query",
+            *FORGET_PLACES,
+        )
         gateway.grant_manage(self.function, "POST")
         gateway.grant_manage(self.function, "DELETE")
-        self.function.add_event_source(
-            sources.SqsEventSource(self.queue, batch_size=10, report_batch_item_failures=True)
-        )
+        consume(self.function, self.queue, 10)
+        self.queue.grant(self.function, "sqs:ChangeMessageVisibility")  # what is handed back is to come again soon
         # When the number of shards changes, those who read subscriptions learn of it before those who write them.
         gateway.functions["message"].node.add_dependency(self.function)
 

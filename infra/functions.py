@@ -8,6 +8,7 @@ from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.bundling import code_directory, dependencies_directory
@@ -80,6 +81,15 @@ class FunctionFactory(Construct):
 def allow(function: lambda_.Function, resources: Sequence[str], *actions: str) -> None:
     """Let a function do exactly these actions on exactly these ARNs (a table's own `grant` adds all its indexes)."""
     function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
+
+
+def consume(function: lambda_.Function, queue: sqs.IQueue, batch_size: int) -> None:
+    """Let Lambda hand a queue's messages to a function; its role gets what Lambda asks for, and not what a consumer of
+    one's own would need besides (Lambda, "Configuring an Amazon SQS event source": execution role permissions)."""
+    function.add_event_source_mapping(
+        "Queue", event_source_arn=queue.queue_arn, batch_size=batch_size, report_batch_item_failures=True
+    )
+    queue.grant(function, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 
 
 _RETENTION = {

@@ -9,13 +9,12 @@ from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_apigatewayv2_integrations import WebSocketLambdaIntegration
 from constructs import Construct
 
-from infra.auth import JwtSecret
-from infra.functions import FunctionFactory, allow
+from infra.auth import JwtSecret, let_read, named
+from infra.functions import FunctionFactory, allow, consume
 from infra.nag import acknowledge
 from infra.storage import Storage
 
@@ -23,9 +22,10 @@ STAGE = "prod"
 MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "get", "authenticate", "$default")
 """All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
 
-FORGET_CONNECTIONS = ("dynamodb:BatchWriteItem",)
+FORGET_CONNECTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
 FORGET_SUBSCRIPTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
-"""What forgetting connections takes, on either table."""
+FORGET_PLACES = ("dynamodb:UpdateItem",)
+"""What forgetting connections takes, on these tables and State."""
 
 
 class Gateway(Construct):
@@ -40,8 +40,10 @@ class Gateway(Construct):
         functions: FunctionFactory,
         management_endpoint: str | None,
         jwt_secret: JwtSecret | None,
+        tickets: bool,
     ) -> None:
         super().__init__(scope, id_)
+        self._tickets = tickets
         self._storage = storage
         self._functions = functions
         self.api = apigateway.WebSocketApi(
@@ -101,14 +103,19 @@ class Gateway(Construct):
             "connect",
             environment={
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
-                **_named(jwt_secret),
+                **named(jwt_secret),
             },
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
-        allow(function, [self._storage.connections.table_arn], "dynamodb:PutItem")
-        _let_read(function, jwt_secret)
+        # BatchGetItem: which of the connections that are counted are there still.
+        allow(function, [self._storage.connections.table_arn], "dynamodb:BatchGetItem", "dynamodb:PutItem")
+        allow(function, [self._storage.state.table_arn], "dynamodb:UpdateItem")
+        if self._tickets:
+            allow(function, [self._storage.state.table_arn], "dynamodb:DeleteItem")
+        let_read(function, jwt_secret)
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self._route("$connect", function)
         return function
@@ -121,12 +128,14 @@ class Gateway(Construct):
             environment={
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
                 "CHAINCAST_SUBSCRIPTIONS_TABLE": self._storage.subscriptions.table_name,
+                "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
             },
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
         allow(function, [self._storage.connections.table_arn], *FORGET_CONNECTIONS)
         allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
+        allow(function, [self._storage.state.table_arn], *FORGET_PLACES)
         self._route("$disconnect", function)
         return function
 
@@ -143,12 +152,18 @@ class Gateway(Construct):
                 "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
                 "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
-                **_named(jwt_secret),
+                **named(jwt_secret),
             },
             timeout=Duration.seconds(15),
             memory_mb=1024,
         )
-        allow(function, [self._storage.connections.table_arn], "dynamodb:UpdateItem")
+        allow(
+            function,
+            [self._storage.connections.table_arn],
+            "dynamodb:BatchGetItem",
+            "dynamodb:GetItem",
+            "dynamodb:UpdateItem",
+        )
         allow(
             function,
             [self._storage.subscriptions.table_arn],
@@ -158,11 +173,11 @@ class Gateway(Construct):
             "dynamodb:UpdateItem",
         )
         allow(function, [self._storage.log.table_arn, self._storage.history.table_arn], "dynamodb:Query")
-        allow(function, [self._storage.state.table_arn], "dynamodb:GetItem")
+        allow(function, [self._storage.state.table_arn], "dynamodb:GetItem", "dynamodb:UpdateItem")
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
-        _let_read(function, jwt_secret)
+        let_read(function, jwt_secret)
         for route in MESSAGE_ROUTES:
             self._route(route, function, answers=True)
         return function
@@ -195,9 +210,7 @@ class Gateway(Construct):
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
-        function.add_event_source(
-            sources.SqsEventSource(self.lifecycle_queue, batch_size=10, report_batch_item_failures=True)
-        )
+        consume(function, self.lifecycle_queue, 10)
         return function
 
     def _heartbeat(self) -> lambda_.Function:
@@ -241,13 +254,3 @@ class Gateway(Construct):
             "Who may connect and subscribe is decided in the functions: a browser's WebSocket cannot send the "
             "headers that API Gateway's own authorizers read, and public topics are for everybody.",
         )
-
-
-def _named(jwt_secret: JwtSecret | None) -> dict[str, str]:
-    """The environment of a function that checks tokens."""
-    return {"CHAINCAST_JWT_SECRET": jwt_secret.id} if jwt_secret else {}
-
-
-def _let_read(function: lambda_.Function, jwt_secret: JwtSecret | None) -> None:
-    if jwt_secret:
-        allow(function, [jwt_secret.arn], "secretsmanager:GetSecretValue")

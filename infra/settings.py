@@ -32,6 +32,7 @@ class AuthSettings(TypedDict):
     mode: str
     secret: str
     jwks_url: str
+    service_url: str
 
 
 class PublishSettings(TypedDict):

@@ -30,7 +30,7 @@ class ChaincastStack(Stack):
         )
         functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches)
         auth = configuration["auth"]
-        asks = auth["mode"] != "off" and not auth["jwks_url"]
+        asks = auth["mode"] != "off" and not (auth["jwks_url"] or auth["service_url"])
         jwt_secret = make_jwt_secret(self, auth["secret"]) if asks else None
         gateway = Gateway(
             self,
@@ -39,12 +39,22 @@ class ChaincastStack(Stack):
             functions=functions,
             management_endpoint=switches.management_endpoint,
             jwt_secret=jwt_secret,
+            tickets=auth["mode"] != "off",
         )
         fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
         publish = configuration["publish"]
         http = None
-        if publish["auth"] != "off":
-            http = HttpApi(self, "Http", storage=storage, fanout=fanout, functions=functions, publish=publish)
+        if publish["auth"] != "off" or auth["mode"] != "off":
+            http = HttpApi(
+                self,
+                "Http",
+                storage=storage,
+                fanout=fanout,
+                functions=functions,
+                publish=publish,
+                tickets=auth["mode"] != "off",
+                jwt_secret=jwt_secret,
+            )
         settings, kafka = configuration["kafka"], None
         if settings["bootstrap_servers"] or settings["cluster_arn"]:
             kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=settings)
@@ -68,7 +78,7 @@ class ChaincastStack(Stack):
         )
         deployed = {**gateway.functions, "fanout": fanout.function}
         if http:
-            deployed["http"] = http.function
+            deployed |= http.functions
         if audit:
             deployed["archive"] = audit.function
         if kafka:
@@ -87,7 +97,12 @@ class ChaincastStack(Stack):
         )
         CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
         if http:
-            CfnOutput(self, "HttpUrl", value=http.url, description="what backends publish to: POST /publish")
+            CfnOutput(
+                self,
+                "HttpUrl",
+                value=http.url,
+                description="what backends publish to (POST /publish), and where pages get tickets (POST /ticket)",
+            )
         if jwt_secret:
             CfnOutput(self, "JwtSecret", value=jwt_secret.id, description="what clients' tokens are signed with")
         CfnOutput(self, "ApiId", value=gateway.api.api_id)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import http.client
+import urllib.error
 import urllib.request
 from typing import Any
 
 import orjson
 
 from chaincast.auth import Issued, Shared, Tokens, Unchecked
+from chaincast.auth_service import Answer, Asked
 from chaincast.aws import resources
 from chaincast.aws.secrets import secret
 from chaincast.keys import Keys
@@ -17,17 +20,21 @@ MIN_SECRET_BYTES = 32
 """RFC 7518, 3.2: a key of the hash's size or larger."""
 
 TIMEOUT = 3.0
+ASK_SECONDS = 2.0
+"""How long a connection waits for an auth service: as long as a person would."""
+
 MAX_BYTES = 1_000_000
 
 
-def make_authenticator(settings: Settings) -> Tokens | Unchecked:
+def make_authenticator(settings: Settings) -> Tokens | Asked | Unchecked:
     """What checks tokens in this deployment."""
+    premium = settings.premium
     if settings.auth == "off":
         return Unchecked()
-    if not settings.auth_jwks_url:
-        return Tokens(Shared(_secret), settings.auth_issuer, settings.auth_audience)
-    keys = Keys(lambda: _fetch(settings.auth_jwks_url))
-    return Tokens(Issued(keys), settings.auth_issuer, settings.auth_audience)
+    if settings.auth_service:
+        return Asked(lambda token: _ask(settings.auth_service, token), premium)
+    signer = Issued(Keys(lambda: _fetch(settings.auth_jwks_url))) if settings.auth_jwks_url else Shared(_secret)
+    return Tokens(signer, settings.auth_issuer, settings.auth_audience, premium)
 
 
 def _secret() -> str:
@@ -36,6 +43,36 @@ def _secret() -> str:
     if len(value.encode()) < MIN_SECRET_BYTES:
         raise ValueError(f"the secret of auth.secret has {len(value.encode())} bytes; at least {MIN_SECRET_BYTES}")
     return value
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirect would take the token to another host."""
+
+    def redirect_request(self, *_: object) -> None:
+        return None
+
+
+def _ask(url: str, token: str) -> Answer:
+    """What the auth service says; raises OSError. The URL is the configuration's, and https."""
+    if not token.isascii() or not token.isprintable():
+        return Answer(401, None)  # nothing that a header can carry
+    opener = urllib.request.build_opener(_NoRedirects)
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}", "accept": "application/json"})
+    try:
+        with opener.open(request, timeout=ASK_SECONDS) as answer:
+            return Answer(answer.status, _json(answer.read(MAX_BYTES)))
+    except urllib.error.HTTPError as error:
+        with error:
+            return Answer(error.code, None)
+    except http.client.HTTPException as error:
+        raise OSError(str(error)) from None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _fetch(url: str) -> Any:

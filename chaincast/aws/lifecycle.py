@@ -9,6 +9,9 @@ import orjson
 
 from chaincast.errors import CodecError
 
+MAX_DELAY = 900
+"""SQS's longest, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class Greet:
@@ -44,14 +47,23 @@ class Settle:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Close a connection that has not joined (`until` = "joined") or said whose it is ("authenticated") by then."""
+    """Close a connection that has not joined (`until` = "joined"), said whose it is ("authenticated") or said it anew
+    ("renewed") by then."""
 
     connection_id: str
     until: str
 
 
-Job: TypeAlias = Union[Greet, Replay, Settle, Deadline]
-_JOBS: dict[str, type[Job]] = {"greet": Greet, "replay": Replay, "settle": Settle, "deadline": Deadline}
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """Tell a connection that what proved whose it is has ended, if that is still what ends at `until` (s)."""
+
+    connection_id: str
+    until: int
+
+
+Job: TypeAlias = Union[Greet, Replay, Settle, Deadline, Expiry]
+_JOBS: dict[str, type[Job]] = {job.__name__.lower(): job for job in (Greet, Replay, Settle, Deadline, Expiry)}
 
 
 def encode_job(job: Job) -> str:

@@ -17,6 +17,7 @@ from botocore.exceptions import ClientError as AwsError
 from chaincast.aws.connections import MAX_SECONDS
 from chaincast.aws.writes import read_all, write_all
 from chaincast.errors import ClientError, Code
+from chaincast.limits import HOUR_MS, too_many_subscribes
 from chaincast.shards import home
 
 if TYPE_CHECKING:
@@ -48,21 +49,25 @@ class Subscriptions:
         limit: int,
         now_ms: int,
         before_rows: Callable[[], None] | None = None,
+        *,
+        per_hour: int = 0,
     ) -> None:
         """Subscribe a connection to topics, all or none; to events of some kinds only, if `kinds` names any.
 
         When it returns, whatever is queued for fan-out from now on reaches the connection. `before_rows` is called
-        when the topics are reserved and no row is there yet. Raises `ClientError` with `MAX_SUBSCRIPTIONS`.
+        when the topics are reserved and no row is there yet. `limit`: topics at once; `per_hour`: calls of this in an
+        hour, 0: any number. Raises `ClientError` with `MAX_SUBSCRIPTIONS` or `RATE_LIMITED`.
         """
         expires_at = str(now_ms // 1000 + MAX_SECONDS + _GRACE_SECONDS)
-        before, shards = self._add_to_index(connection_id, topics, expires_at)
+        before, shards, calls = self._add_to_index(connection_id, topics, expires_at, now_ms // HOUR_MS)
         wanted = before.union(topics)
+        refused = too_many_subscribes(calls, per_hour, now_ms)
         if len(wanted) > limit:
+            words = f"{len(wanted)} topics would be subscribed; at most {limit} for each connection"
+            refused = ClientError(Code.MAX_SUBSCRIPTIONS, f"{words}: unsubscribe from some")
+        if refused is not None:
             self._remove_from_index(connection_id, [t for t in topics if t not in before])
-            raise ClientError(
-                Code.MAX_SUBSCRIPTIONS,
-                f"{len(wanted)} topics would be subscribed; at most {limit} for each connection: unsubscribe from some",
-            )
+            raise refused
         if before_rows is not None:
             before_rows()
         rows: list[WriteRequestTypeDef] = []
@@ -131,23 +136,30 @@ class Subscriptions:
             for item in read_all(self._client, self._table, keys)
         }
 
-    def _add_to_index(self, connection_id: str, topics: Sequence[str], expires_at: str) -> tuple[set[str], int]:
-        """Add topics to the index item; the topics it held before, and the shards its rows are under."""
+    def _add_to_index(
+        self, connection_id: str, topics: Sequence[str], expires_at: str, hour: int
+    ) -> tuple[set[str], int, int]:
+        """Add topics to the index item; the topics it held before, the shards its rows are under, and how many times
+        topics were added in this hour."""
         answer = self._client.update_item(
             TableName=self._table,
             Key=_key(index_key(connection_id), connection_id),
-            UpdateExpression="ADD topics :t SET expires_at = :e, shards = if_not_exists(shards, :s)",
+            # A count for each hour, taken off with the next: a connection lives for two.
+            UpdateExpression=f"ADD topics :t, h{hour} :one REMOVE h{hour - 1}, h{hour - 2} "
+            "SET expires_at = :e, shards = if_not_exists(shards, :s)",
             ExpressionAttributeValues={
                 ":t": {"SS": list(topics)},
                 ":e": {"N": expires_at},
                 ":s": {"N": str(self._shards)},
+                ":one": {"N": "1"},
             },
             ReturnValues="ALL_OLD",
         )
         before = answer.get("Attributes")
         if not before:
-            return set(), self._shards
-        return set(before["topics"]["SS"]) if "topics" in before else set(), _shards(before)
+            return set(), self._shards, 1
+        calls = int(before[f"h{hour}"]["N"]) if f"h{hour}" in before else 0
+        return set(before["topics"]["SS"]) if "topics" in before else set(), _shards(before), calls + 1
 
     def _remove_from_index(self, connection_id: str, topics: Sequence[str]) -> None:
         if not topics:

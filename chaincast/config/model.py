@@ -9,21 +9,13 @@ from pydantic import Field, field_validator, model_validator
 
 from chaincast.config.access import Access
 from chaincast.config.auth import Auth
+from chaincast.config.limits import Limits
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Audit, Kafka, Publish
 from chaincast.config.section import Section
+from chaincast.config.topics import Topics
 from chaincast.settings import Settings
-
-
-class Limits(Section):
-    """What one client may do."""
-
-    message_bytes: Annotated[int, Field(ge=256, le=131_072)] = Field(
-        32_768, description="longest message from a client; API Gateway refuses more than 131072"
-    )
-    topics_per_message: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="topics in one subscribe")
-    subscriptions_per_connection: Annotated[int, Field(ge=1, le=1000)] = Field(50, description="topics held at once")
 
 
 class Fanout(Section):
@@ -57,6 +49,7 @@ class Config(Section):
     retention: Retention = Retention()
     access: Access = Access()
     auth: Auth = Auth()
+    topics: Topics = Topics()
     publish: Publish = Publish()
     kafka: Kafka = Kafka()
     audit: Audit = Audit()
@@ -77,6 +70,8 @@ class Config(Section):
         if self.auth.cookie and "*" in self.access.origins:
             # A browser sends a visitor's cookies whoever's page connects (cross-site WebSocket hijacking).
             raise ValueError("auth.cookie needs access.origins to name the pages that may connect; '*' is every page")
+        if self.topics.premium.topics and self.auth.mode == "off":
+            raise ValueError("topics.premium needs auth.mode 'optional' or 'required': claims stand in tokens")
         return self
 
     def deployed_networks(self, *, local: bool) -> dict[str, Network]:
@@ -99,6 +94,12 @@ class Config(Section):
             auth_audience=self.auth.audience,
             auth_cookie=self.auth.cookie,
             auth_query=self.auth.query,
+            auth_service=f"{self.auth.service_url.rstrip('/')}{self.auth.verify_path}" if self.auth.service_url else "",
+            auth_grace=self.auth.grace_seconds,
+            premium_topics=self.topics.premium.topics,
+            premium_claim=self.topics.premium.claim,
+            premium_values=self.topics.premium.values,
+            limits=self.limits.counted(),
             origins=self.access.origins,
             allow_ips=self.access.allow_ips,
             deny_ips=self.access.deny_ips,

@@ -8,11 +8,13 @@ from pydantic_core import PydanticUndefined
 
 from chaincast.config.access import Access
 from chaincast.config.auth import Auth
+from chaincast.config.limits import Limits
 from chaincast.config.market import Alerts
-from chaincast.config.model import Config, Fanout, Limits, Retention
+from chaincast.config.model import Config, Fanout, Retention
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Audit, Kafka, Publish
+from chaincast.config.topics import Premium
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[networks.NAME]", Network),
@@ -24,6 +26,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[retention]", Retention),
     ("[access]", Access),
     ("[auth]", Auth),
+    ("[topics.premium]", Premium),
     ("[publish]", Publish),
     ("[kafka]", Kafka),
     ("[audit]", Audit),
@@ -32,7 +35,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 
 def markdown() -> str:
     """One table per section: key, default, allowed range, meaning."""
-    assert {"networks", *(title.strip("[]") for title, _ in SECTIONS[4:])} == set(Config.model_fields)
+    assert {"networks", *(title.strip("[]").partition(".")[0] for title, _ in SECTIONS)} == set(Config.model_fields)
     tables = []
     for title, model in SECTIONS:
         rows = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaincast.commands import History, Outcome, Stats, Subscribed, Unsubscribed
+from chaincast.dialects.facts import refusal
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.events import Event, Json, Kind
@@ -29,7 +30,7 @@ class Adstack:
         return None
 
     def error(self, error: ClientError) -> Said:
-        return Said("error", {"message": error.message, "code": error.code.value}, True)
+        return Said("error", {"message": error.message, **refusal(error)}, True)
 
 
 def _event(event: Event) -> dict[str, Json]:

@@ -12,6 +12,7 @@ from chaincast.commands import (
     Command,
     Connected,
     Done,
+    Expired,
     History,
     Joined,
     Outcome,
@@ -72,6 +73,8 @@ class ChaincastV1:
             case Authenticated(user, request_id):
                 message = _answer("authenticated", request_id)
                 message["user"] = user and {"id": user.id, "email": user.email}
+            case Expired(grace_seconds):
+                message = {"type": "auth_expired", "closes_in": grace_seconds}
             case ClientError():
                 message = _answer("error", outcome.request_id)
                 message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}

@@ -8,9 +8,9 @@ from typing import Final
 import orjson
 
 from chaincast.amounts import NATIVE_DECIMALS
-from chaincast.commands import Command, Connected, Outcome, Pong, Subscribed, Unsubscribed
+from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import coins, number, text, trade, units
+from chaincast.dialects.facts import ANONYMOUS, coins, number, refusal, text, trade, units
 from chaincast.dialects.one_by_one import WithoutRetractions
 from chaincast.errors import ClientError, Request, RequestId
 from chaincast.events import Event, Json, Kind
@@ -54,8 +54,12 @@ class Coremem(WithoutRetractions):
                 return (orjson.dumps({"type": "unsubscribed", "channel": _channel_of(request_id)}),)
             case Pong(timestamp):
                 return (orjson.dumps({"type": "pong", "timestamp": timestamp}),)
-            case ClientError(code=code, message=message):
-                return (orjson.dumps({"type": "error", "message": message, "code": code.value}),)
+            case Authenticated(user):
+                return (orjson.dumps({"type": "authenticated", "userId": ANONYMOUS if user is None else user.id}),)
+            case Expired(grace_seconds):
+                return (orjson.dumps({"type": "auth_expired", "timeout": grace_seconds * 1000, "timestamp": now_ms}),)
+            case ClientError():
+                return (orjson.dumps({"type": "error", "message": outcome.message, **refusal(outcome)}),)
         return ()
 
     def ping(self, now_ms: int) -> bytes | None:

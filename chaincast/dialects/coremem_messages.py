@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter
 
-from chaincast.commands import Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
+from chaincast.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
 from chaincast.dialects.checked import checked, shown
 from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, Request
@@ -19,7 +19,7 @@ RECENT: Final = 20
 """New tokens that `includeRecent` brings."""
 
 CHANNELS: Final = ("prices", "tokens", "trades", "alerts")
-_TYPES: Final = ("subscribe", "unsubscribe", "ping")
+_TYPES: Final = ("subscribe", "unsubscribe", "ping", "authenticate")
 
 _Names = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(max_length=1000)]
 
@@ -39,6 +39,14 @@ class _ChannelMessage(BaseModel):
     params: _Params = _Params()
 
 
+class _TokenMessage(BaseModel):
+    """Not a word of the server that spoke this before; tokens of its clients may end, too."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+    token: Annotated[StrictStr, Field(min_length=1)]
+
+
+_token: TypeAdapter[_TokenMessage] = TypeAdapter(_TokenMessage)
 _message: TypeAdapter[_ChannelMessage] = TypeAdapter(_ChannelMessage)
 
 
@@ -48,6 +56,8 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     type_ = document.get("type")
     if type_ == "ping":
         return Ping()
+    if type_ == "authenticate":
+        return Authenticate(checked(_token, document, "authenticate").token)
     if type_ not in _TYPES:
         raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {shown(type_)}; known: {', '.join(_TYPES)}")
     message = checked(_message, document, str(type_))

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from chaincast.amounts import NATIVE_DECIMALS, in_whole_units
+from chaincast.errors import ClientError
 from chaincast.events import Event, Json
 
 NATIVE = "native"
@@ -88,3 +89,9 @@ def trade(event: Event) -> Trade:
         price=text(data, "price") or None,
         venue="uniswap_v2" if is_pair else "launchpad",
     )
+
+
+def refusal(error: ClientError) -> dict[str, Json]:
+    """What a program needs to act on an error, beside the words: its code, and when to try again (s), if that helps."""
+    found = {"code": error.code.value}
+    return {**found, "retryAfter": error.details["retry_after"]} if "retry_after" in error.details else {**found}

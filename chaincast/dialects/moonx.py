@@ -9,9 +9,9 @@ from typing import Final
 import orjson
 
 from chaincast.amounts import NATIVE_DECIMALS, plain
-from chaincast.commands import Authenticated, Command, Connected, Outcome, Pong, Subscribed, Unsubscribed, User
+from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed, User
 from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS, network_of, text, trade, units
+from chaincast.dialects.facts import ANONYMOUS, network_of, refusal, text, trade, units
 from chaincast.dialects.one_by_one import OneByOne
 from chaincast.errors import ClientError, Request, RequestId
 from chaincast.events import Event, Json, Kind
@@ -58,10 +58,16 @@ class Moonx(OneByOne):
                 return (_answer("unsub_confirmed", "unsubscribed", request_id, now_ms, data),)
             case Pong(timestamp, request_id):
                 return (_answer("pong", "pong", request_id, timestamp, {}),)
-            case ClientError(code=code, message=message, request_id=request_id):
+            case Expired(grace_seconds):
+                # Then what asks for a token at the beginning, too: clients know how to answer that.
+                data = {"timeout": grace_seconds * 1000}
+                types = ("auth_expired", "auth_required")
+                return tuple(_envelope(f"{type_}_{now_ms}", type_, now_ms, data) for type_ in types)
+            case ClientError(request_id=request_id):
                 failed = isinstance(request_id, Request) and request_id.verb == "authenticate"
                 type_ = "auth_failed" if failed else "error"
-                return (_answer(type_, type_, request_id, now_ms, {"error": message, "code": code.value}),)
+                told = {"error": outcome.message, **refusal(outcome)}
+                return (_answer(type_, type_, request_id, now_ms, told),)
         return ()
 
     def ping(self, now_ms: int) -> bytes | None:

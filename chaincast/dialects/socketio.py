@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaincast.commands import Closed, Command, Connected, Done, Joined, Outcome, Pong, User
+from chaincast.commands import Authenticated, Closed, Command, Connected, Done, Expired, Joined, Outcome, Pong, User
 from chaincast.dialects import engine_io, socket_io
 from chaincast.dialects.adstack import Adstack
 from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS
+from chaincast.dialects.facts import ANONYMOUS, refusal
 from chaincast.dialects.kaspump import Kaspump
 from chaincast.dialects.moonx_gateway import MoonxGateway, published
 from chaincast.dialects.one_by_one import OneByOne
@@ -47,6 +47,12 @@ class SocketIo(OneByOne):
                 return (engine_io.open_frame(connection_id, max_bytes),)
             case Joined(connection_id, user):
                 return _welcome(connection_id, user, now_ms)
+            case Authenticated(user, Request() as asked):
+                told = _who(user)
+                return _said(Said("authenticated", told, True), asked, {"success": True, "data": told})
+            case Expired(grace_seconds):
+                message = "The token has expired: emit 'authenticate' with a fresh one"
+                return (socket_io.event_frame("auth_expired", {"message": message, "timeout": grace_seconds * 1000}),)
             case Pong(_, Request("probe", (data,))):
                 return (engine_io.pong_frame(data),)
             case Done():
@@ -110,14 +116,18 @@ def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes,
     frames = (socket_io.connect_frame(connection_id), socket_io.event_frame("connected", told))
     if user is None:
         return frames
-    who: Json = {"user": {"id": user.id, "email": user.email}}
-    return (*frames, socket_io.event_frame("authenticated", who))
+    return (*frames, socket_io.event_frame("authenticated", _who(user)))
+
+
+def _who(user: User | None) -> Json:
+    known = user or User(ANONYMOUS)
+    return {"user": {"id": known.id, "email": known.email}}
 
 
 def _failed(error: ClientError) -> tuple[bytes, ...]:
-    refusal: dict[str, Json] = {"success": False, "error": error.message, "code": error.code.value}
+    refused: dict[str, Json] = {"success": False, "error": error.message, **refusal(error)}
     request = error.request_id if isinstance(error.request_id, Request) else Request("")
-    return _said(_vocabulary(request).error(error), request, refusal)
+    return _said(_vocabulary(request).error(error), request, refused)
 
 
 def _said(said: Said, request: Request, ack: Json) -> tuple[bytes, ...]:

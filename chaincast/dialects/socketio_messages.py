@@ -11,6 +11,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter
 
 from chaincast.commands import (
+    Authenticate,
     Close,
     Command,
     GetHistory,
@@ -116,6 +117,11 @@ class _Room(_Model):
     room: _Text
 
 
+class _Fresh(_Model):
+    token: Annotated[StrictStr, Field(min_length=1)]
+
+
+_fresh: TypeAdapter[_Fresh] = TypeAdapter(_Fresh)
 _token: TypeAdapter[_Token] = TypeAdapter(_Token)
 _network: TypeAdapter[_Network] = TypeAdapter(_Network)
 _contract: TypeAdapter[_Contract] = TypeAdapter(_Contract)
@@ -224,6 +230,12 @@ def _subscribe(argument: Json, ack: int | None) -> Command:
     return _of_contract("subscribe", argument, ack)
 
 
+def _authenticate(argument: Json, ack: int | None) -> Command:
+    """Not a verb of the servers that spoke this before: a fresh token, when the one of the handshake ends."""
+    request = Request("authenticate", (), ack)
+    return Authenticate(_read(_fresh, argument, request).token, request)
+
+
 _Verb: TypeAlias = Callable[[Json, int | None], Command]
 
 
@@ -238,6 +250,7 @@ _VERBS: Final[dict[str, _Verb]] = dict(
         ("subscribe", _subscribe),
         *(_bound(_of_contract, verb) for verb in ("unsubscribe", "getHistory", "getStats")),
         *(_bound(_of_room, verb) for verb in ("join_room", "leave_room")),
+        ("authenticate", _authenticate),
         ("ping", lambda _, ack: Ping(Request("moonx-gateway/ping", (), ack))),
     ]
 )

@@ -7,7 +7,8 @@ import json
 from tests.infra.conftest import Template
 from tests.infra.reading import functions, of_type, statements
 
-CONNECT, MESSAGE = "GatewayConnect", "GatewayMessage"
+MESSAGE = "GatewayMessage"
+READERS = ("GatewayConnect", MESSAGE, "HttpTicket")
 
 
 def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template: Template) -> None:
@@ -19,13 +20,13 @@ def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template
         for role, policy in of_type(template, "AWS::IAM::Policy").items()
         if name in json.dumps(policy["PolicyDocument"])
     ]
-    assert sorted(role.startswith(MESSAGE) for role in readers) == [False, True]
-    assert any(role.startswith(CONNECT) for role in readers)
-    for role in (CONNECT, MESSAGE):
+    assert len(readers) == len(READERS)
+    for role in READERS:
+        assert any(reader.startswith(role) for reader in readers)
         (statement,) = [s for s in statements(template, role) if s["Action"] == "secretsmanager:GetSecretValue"]
         assert statement["Resource"] == arn
     knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
-    assert sorted(knowing) == ["connect", "message"]
+    assert sorted(knowing) == ["connect", "message", "ticket"]
 
 
 def test_a_teams_own_secret_is_read_by_its_name(jwt_template: Template) -> None:

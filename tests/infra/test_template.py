@@ -15,7 +15,11 @@ from tests.infra.conftest import Resource, Template, synthesize
 from tests.infra.reading import actions, functions, of_type, statements
 from tests.integration.conftest import TABLES
 
-FUNCTIONS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "fanout", "http", "kafka", "archive"}
+CLIENTS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "ticket"}
+FUNCTIONS = CLIENTS | {"fanout", "http", "kafka", "archive"}
+
+
+HTTP = (("POST", "publish"), ("POST", "ticket"), ("OPTIONS", "ticket"))
 
 
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:
@@ -71,6 +75,7 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
         "make_intake": "intakes",
         "make_intake(": "appenders",
         "make_authenticator": "authenticators",
+        "import order": "ordering",
     }
     text = sources[0].read_text()
     sources += [root / "chaincast" / "aws" / f"{module}.py" for word, module in made_by.items() if word in text]
@@ -90,7 +95,7 @@ def test_the_route_is_chosen_by_type_and_answers_go_back(template: Template) -> 
     api = apis["WEBSOCKET"]
     assert api["RouteSelectionExpression"] == "$request.body.type"
     routes = {r["RouteKey"]: r for r in of_type(template, "AWS::ApiGatewayV2::Route").values()}
-    assert set(routes) == {"$connect", "$disconnect", *MESSAGE_ROUTES, "POST /publish"}
+    assert set(routes) == {"$connect", "$disconnect", *MESSAGE_ROUTES, *(f"{verb} /{path}" for verb, path in HTTP)}
     answering = {key for key, route in routes.items() if route.get("RouteResponseSelectionExpression") == "$default"}
     assert answering == set(MESSAGE_ROUTES)
     assert len(of_type(template, "AWS::ApiGatewayV2::RouteResponse")) == len(MESSAGE_ROUTES)
@@ -118,8 +123,16 @@ def test_event_sources_report_partial_failures(template: Template) -> None:
 
 
 EXPECTED_ACTIONS = {
-    "GatewayConnect": {"dynamodb:PutItem", "secretsmanager:GetSecretValue", "sqs:SendMessage"},
-    "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"},
+    "GatewayConnect": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:PutItem",
+        "dynamodb:UpdateItem",
+        "secretsmanager:GetSecretValue",
+        "sqs:SendMessage",
+    },
+    "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"},
+    "HttpTicket": {"dynamodb:PutItem", "secretsmanager:GetSecretValue"},
     "GatewayMessage": {
         "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
@@ -175,6 +188,7 @@ EXPECTED_ACTIONS = {
         "dynamodb:Scan",
         "dynamodb:UpdateItem",
         "execute-api:ManageConnections",
+        "sqs:ChangeMessageVisibility",
     },
     "ListenerRole": {
         "dynamodb:PutItem",
@@ -185,13 +199,7 @@ EXPECTED_ACTIONS = {
         "sqs:SendMessage",
     },
 }
-QUEUE_CONSUMER = {
-    "sqs:ReceiveMessage",
-    "sqs:ChangeMessageVisibility",
-    "sqs:GetQueueUrl",
-    "sqs:DeleteMessage",
-    "sqs:GetQueueAttributes",
-}
+QUEUE_CONSUMER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
 LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 

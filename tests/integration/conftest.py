@@ -21,10 +21,14 @@ from chaincast.settings import Settings
 from listener.sink import Sink
 from local.chain import Node
 from local.tools import free_port
+from tests.integration import handlers
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
+
+management = handlers.management
+fresh_modules = handlers.fresh_modules
 
 SETTINGS = Settings(
     networks=("anvil",),

@@ -7,6 +7,7 @@ import pytest
 
 from chaincast.aws import resources
 from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections, slot
+from chaincast.commands import User
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def connection(name: str, at: int = NOW) -> Connection:
 def test_a_record_comes_back_with_a_touch(connections: Connections) -> None:
     connections.put(connection("c1="))
     assert connections.get("c1=") is not None
-    assert connections.touch("c1=", NOW + 1) == connection("c1=")
+    assert connections.touch("c1=", NOW + 1) == replace(connection("c1="), seen=slot(NOW))
 
 
 def test_a_touch_never_makes_a_record(connections: Connections) -> None:
@@ -65,7 +66,7 @@ def test_deleting_is_repeatable(connections: Connections) -> None:
 
 def test_what_is_learnt_of_a_connection_stays_with_it(connections: Connections) -> None:
     connections.put(replace(connection("c1"), undecided=True))
-    connections.know("c1", user="ann")
+    connections.know("c1", user=User("ann"))
     connections.know("c1", joined=True)
     connections.know("c1")
     connections.decide("c1", "coremem")
@@ -77,6 +78,6 @@ def test_what_is_learnt_of_a_connection_stays_with_it(connections: Connections) 
 
 
 def test_what_is_learnt_of_one_that_is_gone_is_forgotten(connections: Connections) -> None:
-    connections.know("gone", user="ann", joined=True)
+    connections.know("gone", user=User("ann"), joined=True)
     connections.decide("gone", "coremem")
     assert connections.get("gone") is None

@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
-import sys
-import time
-from collections.abc import Iterator
-from functools import cache
-from types import ModuleType, SimpleNamespace
-from typing import Any
+from types import SimpleNamespace
 
-import jwt
 import pytest
 
 from chaincast.aws import clients, resources
@@ -20,111 +12,24 @@ from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Deadline, encode_job
 from chaincast.aws.subscriptions import Subscriptions
+from chaincast.commands import User
 from chaincast.settings import Settings
-from functions.events import WebSocketEvent
 from tests.factories import TOKEN, make_batch
+from tests.integration.handlers import (
+    NOW,
+    TOKEN_OF_ANN,
+    Management,
+    connect,
+    event,
+    held,
+    jobs,
+    load,
+    record,
+    say,
+    with_auth,
+)
 from tests.integration.helpers import Context, end_loop, items
 from tests.unit.dialects.told import CREATED, PRICE, TRADE
-
-SECRET = "s" * 64
-NOW = int(time.time() * 1000)
-TOKEN_OF_ANN = jwt.encode({"sub": "ann", "email": "ann@example.com", "exp": NOW // 1000 + 86_400}, SECRET)
-
-
-class Gone(Exception):
-    pass
-
-
-class Management:
-    """Stands where the API's management endpoint is: what was posted, and who was closed."""
-
-    exceptions = SimpleNamespace(GoneException=Gone)
-
-    def __init__(self) -> None:
-        self.posted: list[str] = []
-        self.closed: list[str] = []
-
-    def post_to_connection(self, *, ConnectionId: str, Data: bytes) -> None:  # noqa: N803 - boto3's names
-        self.posted.append(Data.decode())
-
-    def delete_connection(self, *, ConnectionId: str) -> None:  # noqa: N803 - boto3's names
-        self.closed.append(ConnectionId)
-
-
-@pytest.fixture
-def management(monkeypatch: pytest.MonkeyPatch) -> Management:
-    found = Management()
-    monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, "http://127.0.0.1:9/prod")
-    monkeypatch.setattr(clients, "management", cache(lambda endpoint: found))
-    return found
-
-
-@pytest.fixture(autouse=True)
-def fresh_modules() -> Iterator[None]:
-    yield
-    for name in ("connect", "message", "heartbeat", "lifecycle"):
-        sys.modules.pop(f"functions.{name}", None)
-
-
-def load(name: str) -> ModuleType:
-    sys.modules.pop(f"functions.{name}", None)
-    return importlib.import_module(f"functions.{name}")
-
-
-def with_auth(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    document = json.loads(os.environ["CHAINCAST_SETTINGS"])
-    monkeypatch.setenv("CHAINCAST_SETTINGS", json.dumps({**document, "auth": mode}))
-    monkeypatch.setattr("chaincast.aws.authenticators.secret", lambda variable: SECRET)
-
-
-def event(kind: str, body: str | None = None, query: dict[str, str] | None = None) -> WebSocketEvent:
-    made: dict[str, object] = {
-        "requestContext": {
-            "connectionId": "c1=",
-            "eventType": kind,
-            "routeKey": "$default",
-            "requestTimeEpoch": NOW,
-            "identity": {"sourceIp": "203.0.113.9"},
-        },
-        "body": body,
-        "queryStringParameters": query,
-    }
-    return made  # type: ignore[return-value]  # as API Gateway makes it
-
-
-def connect(**query: str) -> dict[str, Any]:
-    answer: dict[str, Any] = load("connect").handler(event("CONNECT", None, query or None), Context())
-    return answer
-
-
-def say(module: ModuleType, message: object) -> str | None:
-    """What is answered, if anything."""
-    body = message if isinstance(message, str) else json.dumps(message)
-    answer = module.handler(event("MESSAGE", body), Context())
-    assert answer["statusCode"] == 200
-    body = answer.get("body")
-    return body if isinstance(body, str) else None
-
-
-def record() -> Connection:
-    found = Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).get("c1=")
-    assert found is not None
-    return found
-
-
-def held() -> dict[str, str]:
-    """Topics the connection listens to, with the dialect they are told in."""
-    rows = [item for item in items(resources.SUBSCRIPTIONS) if not item["topic_shard"]["S"].startswith("connection/")]
-    return {row["topic_shard"]["S"].rpartition("#")[0]: row["dialect"]["S"] for row in rows}
-
-
-def jobs() -> tuple[int, int]:
-    """Messages in the lifecycle queue that can be taken now, and that wait."""
-    attributes = clients.sqs().get_queue_attributes(
-        QueueUrl=os.environ[resources.LIFECYCLE_QUEUE],
-        AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"],
-    )["Attributes"]
-    return int(attributes["ApproximateNumberOfMessages"]), int(attributes["ApproximateNumberOfMessagesDelayed"])
 
 
 def test_a_socket_io_client_joins_subscribes_and_leaves(management: Management) -> None:
@@ -318,7 +223,9 @@ def test_who_misses_a_deadline_is_told_and_closed(
     management: Management, monkeypatch: pytest.MonkeyPatch, until: str, joined: bool, user: str, closes: bool
 ) -> None:
     connect(dialect="moonx")
-    Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).know("c1=", user=user or None, joined=joined)
+    Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).know(
+        "c1=", user=User(user) if user else None, joined=joined
+    )
     lifecycle = load("lifecycle")
     told: list[bytes] = []
 

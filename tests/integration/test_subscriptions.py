@@ -8,6 +8,7 @@ from chaincast.aws import resources
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.subscriptions import Subscriptions, index_key
 from chaincast.errors import ClientError, Code
+from chaincast.limits import Limits
 from chaincast.shards import home
 from tests.integration.helpers import items
 
@@ -112,7 +113,9 @@ def test_while_a_topic_is_reserved_and_has_no_row_that_is_not_all(subscriptions:
 
 @pytest.fixture
 def forgetter(database: DynamoDBClient) -> Forgetter:
-    return Forgetter(database, resources.CONNECTIONS.lower(), resources.SUBSCRIPTIONS.lower())
+    names = (resources.CONNECTIONS, resources.SUBSCRIPTIONS, resources.STATE)
+    connections, rows, state = (name.lower() for name in names)
+    return Forgetter(database, connections, rows, state, Limits())
 
 
 def test_forgetting_leaves_nothing_and_touches_nobody_else(subscriptions: Subscriptions, forgetter: Forgetter) -> None:

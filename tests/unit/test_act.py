@@ -59,6 +59,8 @@ class Recorder:
         limit: int,
         now_ms: int,
         before_rows: Callable[[], None] | None = None,
+        *,
+        per_hour: int = 0,
     ) -> None:
         if len(topics) > limit:
             raise ClientError(Code.MAX_SUBSCRIPTIONS, "too many")
@@ -72,8 +74,8 @@ class Recorder:
     def topics_of(self, connection_id: str) -> Sequence[str]:
         return ["price:*", "prices:*:*", "tokens:*", "user:ann"]
 
-    def know(self, connection_id: str, *, user: str | None = None, joined: bool | None = None) -> None:
-        self.calls.append(("know", connection_id, (str(user), str(joined))))
+    def know(self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None) -> None:
+        self.calls.append(("know", caller.connection_id, (str(user and user.id), str(joined))))
 
     def user_of(self, token: str) -> User | None:
         if token != "good":

@@ -20,9 +20,9 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> s
 
 def test_a_good_token_names_its_user() -> None:
     tokens = Tokens(Shared(lambda: SECRET))
-    assert tokens.user_of(token(email="u@example.com")) == User("u1", "u@example.com")
-    assert tokens.user_of(token(email=7)) == User("u1")
-    assert tokens.user_of(token(aud="somebody")) == User("u1")
+    assert tokens.user_of(token(email="u@example.com", exp=NOW + 9)) == User("u1", "u@example.com", NOW + 9)
+    assert tokens.user_of(token(email=7, exp=1e300 + NOW)) == User("u1", "", 1 << 40)
+    assert tokens.user_of(token(aud="somebody")).id == "u1"
 
 
 @pytest.mark.parametrize(

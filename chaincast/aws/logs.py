@@ -1,0 +1,18 @@
+"""The functions' logger: Powertools', which writes JSON; what may be a secret is taken out of every line."""
+
+from __future__ import annotations
+
+import json
+
+from aws_lambda_powertools import Logger
+
+from chaincast.scrub import scrubbed
+
+
+def make_logger(service: str) -> Logger:
+    """The logger of one function."""
+    return Logger(service=service, json_serializer=_serialize)
+
+
+def _serialize(line: object) -> str:
+    return json.dumps(scrubbed(line), default=lambda value: scrubbed(str(value)), ensure_ascii=False)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chaincast.aws import resources
+from chaincast.aws.tickets import TICKET_SECONDS, Tickets
+from chaincast.commands import User
+from chaincast.errors import ClientError, Code
+from tests.integration.helpers import items
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_700_000_000_000
+ANN = User("ann", "ann@example.com", until=1_700_000_900, premium=True)
+
+
+@pytest.fixture
+def tickets(database: DynamoDBClient) -> Tickets:
+    return Tickets(database, resources.STATE.lower())
+
+
+def refused(tickets: Tickets, ticket: str, now: int = NOW) -> str:
+    with pytest.raises(ClientError) as caught:
+        tickets.redeem(ticket, now)
+    assert caught.value.code is Code.AUTH_FAILED
+    assert len(ticket) < 5 or ticket not in caught.value.message
+    return caught.value.message
+
+
+def test_a_ticket_is_its_users_once(tickets: Tickets) -> None:
+    ticket = tickets.issue(ANN, NOW)
+    assert tickets.redeem(ticket, NOW + TICKET_SECONDS * 1000) == ANN
+    assert "used before" in refused(tickets, ticket)
+
+
+def test_of_many_at_once_one_gets_in(tickets: Tickets) -> None:
+    ticket = tickets.issue(ANN, NOW)
+
+    def redeem(_: int) -> bool:
+        try:
+            return tickets.redeem(ticket, NOW) == ANN
+        except ClientError:
+            return False
+
+    with ThreadPoolExecutor(16) as threads:
+        assert sum(threads.map(redeem, range(50))) == 1
+
+
+def test_a_ticket_ends(tickets: Tickets) -> None:
+    ticket = tickets.issue(ANN, NOW)
+    assert "30 seconds" in refused(tickets, ticket, NOW + TICKET_SECONDS * 1000 + 1)
+    assert "used before" in refused(tickets, ticket), "and is gone"
+
+
+@pytest.mark.parametrize("ticket", ["", "x", "cct_", "cct_unknown", "cct_" + "x" * 100, "../cct_", "cct_ü"])
+def test_what_is_no_ticket_is_refused(tickets: Tickets, ticket: str) -> None:
+    refused(tickets, ticket)
+
+
+def test_who_reads_the_table_learns_no_ticket(tickets: Tickets) -> None:
+    ticket = tickets.issue(ANN, NOW)
+    assert ticket.removeprefix("cct_") not in repr(items(resources.STATE))
+    assert len({tickets.issue(ANN, NOW) for _ in range(50)}) == 50

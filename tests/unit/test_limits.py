@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import pytest
+
+from chaincast.errors import Code, ProtocolViolation
+from chaincast.limits import (
+    HOUR_MS,
+    MINUTE_MS,
+    Limits,
+    Visit,
+    begins_abuse,
+    owner_of_address,
+    refusal,
+    too_many_subscribes,
+)
+
+NOW = 1_700_000_000_000 - 1_700_000_000_000 % HOUR_MS
+LIMITS = Limits(messages_per_minute=100, messages_per_user=500)
+
+
+@pytest.mark.parametrize(
+    ("address", "owner"),
+    [
+        ("203.0.113.9", "ip/203.0.113.9"),
+        ("::ffff:203.0.113.9", "ip/203.0.113.9"),
+        ("2001:db8:1:2:3:4:5:6", "ip/2001:db8:1:2::/64"),
+        ("2001:db8:1:2::1", "ip/2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "ip/2001:db8:1:3::/64"),
+        ("no address", "ip/no address"),
+        ("192.0.2.77", ""),
+        ("::ffff:192.0.2.77", ""),
+        ("2001:db8:ffff::1", ""),
+    ],
+)
+def test_whom_an_address_counts_for(address: str, owner: str) -> None:
+    assert owner_of_address(address, ("192.0.2.0/24", "2001:db8:ffff::/48")) == owner
+
+
+@pytest.mark.parametrize(
+    ("visit", "refused", "closes"),
+    [
+        (Visit(1), False, False),
+        (Visit(100), False, False),
+        (Visit(101), True, False),
+        (Visit(200), True, False),
+        (Visit(201), True, True),
+        (Visit(10, 500), False, False),
+        (Visit(10, 501), True, False),
+        (Visit(10, 1001), True, True),
+    ],
+)
+def test_what_is_too_much_and_what_is_abuse(visit: Visit, refused: bool, closes: bool) -> None:
+    error = refusal(visit, LIMITS, NOW + 17_500)
+    assert (error is not None) == refused
+    assert isinstance(error, ProtocolViolation) == closes
+    if error is not None:
+        assert error.code is Code.RATE_LIMITED
+        assert error.details == {"retry_after": 43}, "until the minute is over"
+        assert "100" in error.message or "500" in error.message
+
+
+def test_a_limit_of_nothing_is_none() -> None:
+    assert refusal(Visit(10**6, 10**6), Limits(), NOW) is None
+    assert not begins_abuse(Visit(1, 1), Limits())
+    assert too_many_subscribes(10**6, 0, NOW) is None
+
+
+def test_abuse_begins_once() -> None:
+    assert [n for n in range(1, 2000) if begins_abuse(Visit(n), LIMITS)] == [201]
+    assert [n for n in range(1, 2000) if begins_abuse(Visit(1, n), LIMITS)] == [1001]
+
+
+def test_subscribes_are_counted_by_the_hour() -> None:
+    assert too_many_subscribes(20, 20, NOW) is None
+    error = too_many_subscribes(21, 20, NOW + HOUR_MS - MINUTE_MS)
+    assert error is not None
+    assert (error.code, error.details) == (Code.RATE_LIMITED, {"retry_after": 60})
+
+
+def test_addresses_are_counted_where_anything_needs_it() -> None:
+    assert not Limits(messages_per_minute=1).counts_addresses
+    for limits in (Limits(connections_per_minute=1), Limits(connections_per_ip=1), Limits(cool_down_seconds=1)):
+        assert limits.counts_addresses

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from chaincast.errors import ClientError, Code, ProtocolViolation
@@ -82,11 +83,28 @@ def refusal(visit: Visit, limits: Limits, now_ms: int) -> ClientError | None:
     return None
 
 
-def begins_abuse(visit: Visit, limits: Limits) -> bool:
-    """Whether a message is the first that is too much too often; of the same minute only one is."""
-    return (limits.messages_per_minute > 0 and visit.of_connection == ABUSE * limits.messages_per_minute + 1) or (
-        limits.messages_per_user > 0 and visit.of_user == ABUSE * limits.messages_per_user + 1
-    )
+class Abuse(Enum):
+    """What a message that is too much too often is to bring about."""
+
+    BEGINS = "begins"
+    """It is the first of its minute: close the connection, bar its address."""
+    GOES_ON = "goes on"
+    """The connection should have been closed: close it again, now and then."""
+    IS_IGNORED = "is ignored"
+    """It was sent before the connection was closed: it costs no more than its count."""
+
+
+def abuse(visit: Visit, limits: Limits) -> Abuse | None:
+    """What a message is beyond one that is not served; None: no abuse."""
+    for count, limit in (
+        (visit.of_connection, limits.messages_per_minute),
+        (visit.of_user, limits.messages_per_user),
+    ):
+        if limit and count > ABUSE * limit:
+            if count == ABUSE * limit + 1:
+                return Abuse.BEGINS
+            return Abuse.GOES_ON if count % limit == 1 % limit else Abuse.IS_IGNORED
+    return None
 
 
 def too_many_subscribes(count: int, limit: int, now_ms: int) -> ClientError | None:

@@ -59,7 +59,7 @@ management = ServiceClient(
 database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), QUERIES), endpoints.region(), "dynamodb")
 table = resources.name_of(resources.SUBSCRIPTIONS)
 deliverer = Deliverer(
-    Audience(database, table, resources.name_of(resources.CONNECTIONS)),
+    Audience(database, table, resources.name_of(resources.CONNECTIONS), known=settings.auth == "required"),
     HeldConnections(database, table),
     Gateway(management),
     settings.delivery_bytes,

@@ -33,7 +33,7 @@ from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import
 from chaincast.dialects.base import Dialect
 from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
-from chaincast.limits import begins_abuse, owner_of_address, refusal
+from chaincast.limits import Abuse, abuse, owner_of_address, refusal
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
@@ -82,8 +82,12 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         body = _body(event)
         dialect = dialects.get(_spoken(connection, body), settings.chains)
         refused = refusal(visit, limits, now)
-        if begins_abuse(visit, limits):
-            _bar(connection, now)
+        match abuse(visit, limits):
+            case Abuse.IS_IGNORED:
+                metrics.add_metric(name="MessagesIgnored", unit="Count", value=1)
+                return {"statusCode": 200}
+            case Abuse.BEGINS:
+                _bar(connection, now)
         outcome = _outcome(dialect, connection, body, now, refused)
     except ClientError as error:
         outcome = error

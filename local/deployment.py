@@ -33,9 +33,11 @@ class Outputs:
 
 
 class Emulator:
-    """One MiniStack process on one port of loopback. `auth` makes it enforce IAM policies."""
+    """One MiniStack process on one port of loopback. `auth` makes it enforce IAM policies; `config` is deployed instead
+    of chaincast.toml."""
 
-    def __init__(self, port: int, run: Path, *, auth: bool) -> None:
+    def __init__(self, port: int, run: Path, *, auth: bool, config: Path | None = None) -> None:
+        self._config = config
         self.port = port
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = aws_environment(self.endpoint)
@@ -108,6 +110,8 @@ class Emulator:
             "python": _python_version(),
             "management_endpoint": f"{self.endpoint}/_aws/execute-api/{{api}}/{{stage}}",
         }
+        if self._config:
+            context["config"] = os.path.relpath(self._config, ROOT)
         command = [str(NPM_BIN / "cdk"), *arguments, "--output", str(self._run / "cdk.out"), "--no-notices"]
         for name, value in context.items():
             command += ["--context", f"{name}={value}"]

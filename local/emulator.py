@@ -65,7 +65,8 @@ def mend_websockets() -> None:
     """What API Gateway does on the wire and MiniStack does not.
 
     It sends the headers of `$connect`'s answer with the upgrade (a browser that asked for a subprotocol fails without
-    the confirmation), and closes with 1009 what is longer than 128 KB.
+    the confirmation), refuses the upgrade with that answer's status, closes with 1009 what is longer than 128 KB, and
+    takes nothing more from a connection that was deleted.
     """
     handle = apigateway.handle_websocket
     invoke = apigateway._invoke_ws_lambda
@@ -73,35 +74,54 @@ def mend_websockets() -> None:
     async def invoke_keeping_headers(*args: Any, **kwargs: Any) -> Any:
         answer = await invoke(*args, **kwargs)
         if args[6] == "CONNECT" and isinstance(answer, dict):
-            _handshake.get({}).update(answer.get("headers") or {})
+            _handshake.get({}).update(answer | {"connection": args[5]})
         return answer
 
     async def mended(scope: Any, receive: Any, send: Send, *args: Any, **kwargs: Any) -> None:
-        headers: dict[str, Any] = {}
-        _handshake.set(headers)
-        too_long = asyncio.Event()
+        answer: dict[str, Any] = {}
+        _handshake.set(answer)
+        accepted, closed = asyncio.Event(), asyncio.Event()
 
         async def receive_checked() -> AsgiMessage:
             message: AsgiMessage = await receive()
+            # The first message comes when the connection is on record, which deleting it ends.
+            connection = answer.get("connection")
+            if connection is not None and connection not in apigateway._ws_connections and accepted.is_set():
+                closed.set()
+                await send({"type": "websocket.close", "code": 1000})
+                while message["type"] != "websocket.disconnect":  # or the client waits for somebody to read it
+                    message = await receive()
+                return message
             text, data = message.get("text"), message.get("bytes")
             if max(len(text.encode()) if text else 0, len(data or b"")) > MAX_MESSAGE_BYTES:
-                too_long.set()
+                closed.set()
                 await send({"type": "websocket.close", "code": 1009})
                 return {"type": "websocket.disconnect", "code": 1009}
             return message
 
         async def send_with_headers(message: AsgiMessage) -> None:
+            status, headers = int(answer.get("statusCode", 200)), answer.get("headers") or {}
             if message["type"] == "websocket.accept":
+                accepted.set()
                 wanted = {name.lower(): value for name, value in headers.items()}
                 if subprotocol := wanted.get("sec-websocket-protocol"):
                     message = {**message, "subprotocol": subprotocol}
-            if not (message["type"] == "websocket.close" and too_long.is_set()):
+            elif message["type"] == "websocket.close" and status >= 300 and _can_refuse(scope):
+                sent = [(name.lower().encode(), str(value).encode()) for name, value in headers.items()]
+                await send({"type": "websocket.http.response.start", "status": status, "headers": sent})
+                await send({"type": "websocket.http.response.body", "body": str(answer.get("body") or "").encode()})
+                return
+            if not (message["type"] == "websocket.close" and closed.is_set()):
                 await send(message)
 
         await handle(scope, receive_checked, send_with_headers, *args, **kwargs)
 
     apigateway._invoke_ws_lambda = invoke_keeping_headers
     apigateway.handle_websocket = mended
+
+
+def _can_refuse(scope: Any) -> bool:
+    return "websocket.http.response" in (scope.get("extensions") or {})
 
 
 def mend_secure_transport() -> None:

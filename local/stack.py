@@ -30,6 +30,8 @@ class Options:
     """Networks that the listener follows besides, at the URLs of the configuration."""
     rpc: str | None = None
     auth: bool = False
+    config: Path | None = None
+    """Another configuration than chaincast.toml, for stack and listener."""
     block_time: float | None = 1.0
     seed: int | None = 1
     """Of the demo market; `None`: no market."""
@@ -59,7 +61,7 @@ class LocalStack:
 
     @property
     def emulator(self) -> Emulator:
-        return Emulator(self.options.port, self.run, auth=self.options.auth)
+        return Emulator(self.options.port, self.run, auth=self.options.auth, config=self.options.config)
 
     def __enter__(self) -> Self:
         try:
@@ -110,6 +112,7 @@ class LocalStack:
         """
         log = self.run / f"{name}.log"
         begun = len(log.read_text()) if log.exists() else 0
+        config = config or self.options.config
         environment = self.listener_environment() | ({"CHAINCAST_CONFIG": str(config)} if config else {})
         environment |= {"CHAINCAST_OWNER": owner, "CHAINCAST_HEALTH_FOLDER": str(self.run / f"{name}-health")}
         sign = "starting" if standby else "lease taken"

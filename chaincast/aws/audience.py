@@ -23,9 +23,11 @@ _AHEAD = 4
 
 
 class Audience:
-    """Reads the Subscriptions table, and for `system` the Connections table."""
+    """Reads the Subscriptions table, and for `system` the Connections table: every connection, or where one must have a
+    user (`known`), those that have."""
 
-    def __init__(self, client: ServiceClient, table: str, connections: str) -> None:
+    def __init__(self, client: ServiceClient, table: str, connections: str, *, known: bool = False) -> None:
+        self._known = known
         self._client = client
         self._table = table
         self._connections = connections
@@ -42,7 +44,12 @@ class Audience:
         ]
         if everyone.TOPIC in plan.topics:
             readers.append(
-                _Reader(everyone.Everyone(self._client, self._connections, worker), plan, everyone.TOPIC, None)
+                _Reader(
+                    everyone.Everyone(self._client, self._connections, worker, known=self._known),
+                    plan,
+                    everyone.TOPIC,
+                    None,
+                )
             )
         views: dict[str, View] = {}
         behind = readers

@@ -21,9 +21,10 @@ PAGE = 5_000
 
 
 class Everyone:
-    """One worker's connections, in the order of their ids, a page at a time."""
+    """One worker's connections, in the order of their ids, a page at a time. `known`: only those that have a user."""
 
-    def __init__(self, client: ServiceClient, table: str, worker: Worker) -> None:
+    def __init__(self, client: ServiceClient, table: str, worker: Worker, *, known: bool) -> None:
+        self._known = known
         self._client = client
         self._table = table
         self._worker = worker
@@ -48,6 +49,8 @@ class Everyone:
             "Segment": number,
             "TotalSegments": SEGMENTS,
         }
+        if self._known:
+            scan |= {"FilterExpression": "attribute_exists(#user)", "ExpressionAttributeNames": {"#user": "user"}}
         while True:
             response = await call(self._client, "Scan", scan)
             if response.status != 200:

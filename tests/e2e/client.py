@@ -20,15 +20,17 @@ SECONDS = 90.0
 class Client:
     """Connects, greets, subscribes; collects messages in the background until closed."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, **options: Any) -> None:
+        """`options`: of websockets' `connect`."""
         self._url = url
+        self._options = options
         self._arrived = asyncio.Condition()
         self.messages: list[Message] = []
         self.socket: ClientConnection
         self._reading: asyncio.Task[None]
 
     async def __aenter__(self) -> Self:
-        self.socket = await connect(self._url, open_timeout=SECONDS)
+        self.socket = await connect(self._url, open_timeout=SECONDS, **self._options)
         self._reading = asyncio.create_task(self._read())
         return self
 

@@ -6,9 +6,10 @@ from chaincast.errors import Code, ProtocolViolation
 from chaincast.limits import (
     HOUR_MS,
     MINUTE_MS,
+    Abuse,
     Limits,
     Visit,
-    begins_abuse,
+    abuse,
     owner_of_address,
     refusal,
     too_many_subscribes,
@@ -61,13 +62,18 @@ def test_what_is_too_much_and_what_is_abuse(visit: Visit, refused: bool, closes:
 
 def test_a_limit_of_nothing_is_none() -> None:
     assert refusal(Visit(10**6, 10**6), Limits(), NOW) is None
-    assert not begins_abuse(Visit(1, 1), Limits())
+    assert abuse(Visit(1, 1), Limits()) is None
     assert too_many_subscribes(10**6, 0, NOW) is None
 
 
-def test_abuse_begins_once() -> None:
-    assert [n for n in range(1, 2000) if begins_abuse(Visit(n), LIMITS)] == [201]
-    assert [n for n in range(1, 2000) if begins_abuse(Visit(1, n), LIMITS)] == [1001]
+def test_abuse_begins_once_and_is_ended_again_now_and_then() -> None:
+    found = {n: abuse(Visit(n), LIMITS) for n in range(1, 1000)}
+    assert [n for n in found if found[n] is Abuse.BEGINS] == [201]
+    assert [n for n in found if found[n] is Abuse.GOES_ON] == [301, 401, 501, 601, 701, 801, 901]
+    assert [n for n in found if found[n] is None] == [*range(1, 201)]
+    assert [n for n in range(1, 3000) if abuse(Visit(1, n), LIMITS) is Abuse.BEGINS] == [1001]
+    one = Limits(messages_per_minute=1)
+    assert [abuse(Visit(n), one) for n in (1, 2, 3, 4)] == [None, None, Abuse.BEGINS, Abuse.GOES_ON]
 
 
 def test_subscribes_are_counted_by_the_hour() -> None:

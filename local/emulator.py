@@ -138,6 +138,19 @@ def mend_secure_transport() -> None:
     iam_evaluator.pin_request_origin = app.pin_request_origin = mended
 
 
+def say_denials() -> None:
+    """With `--auth`: what a role lacks is said in the log, as CloudTrail would say it; a caller may hide it."""
+    enforce = iam_evaluator.enforce
+
+    def saying(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any) -> Any:
+        denied = enforce(access_key, action, service, region, resource_arn=resource_arn, **more)
+        if isinstance(denied, iam_evaluator.EvalResult):
+            print(f"IAM denied {denied.principal_arn} {action} {resource_arn}", flush=True)
+        return denied
+
+    iam_evaluator.enforce = app.enforce = saying
+
+
 def mend_expressions() -> None:
     """DynamoDB reads an expression once; MiniStack reads and checks it anew for every item of a partition.
 
@@ -164,6 +177,7 @@ def mend_expressions() -> None:
 def main() -> None:
     mend_expressions()
     mend_secure_transport()
+    say_denials()
     mend_route_responses()
     mend_route_selection()
     mend_websockets()

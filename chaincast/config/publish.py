@@ -76,7 +76,7 @@ class Kafka(Section):
 
     bootstrap_servers: tuple[str, ...] = Field((), description="brokers of one's own, `host:port`")
     cluster_arn: str = Field("", description="instead: an MSK cluster; it is read with IAM authentication")
-    secret: str = Field("", description="name of a secret with `username` and `password`, where brokers ask for them")
+    secret: str = Field("", description="with `bootstrap_servers`: name of a secret with `username` and `password`")
     authentication: Literal["scram-512", "scram-256", "plain"] = Field("scram-512", description="how (SASL)")
     topics: tuple[str, ...] = Field(
         ("price.updates", "order.book.updates", "trade.notifications", "portfolio.updates", "system.alerts"),
@@ -89,6 +89,8 @@ class Kafka(Section):
     def _check(self) -> Kafka:
         if self.bootstrap_servers and self.cluster_arn:
             raise ValueError("bootstrap_servers and cluster_arn: which of the two?")
+        if self.bootstrap_servers and not self.secret:
+            raise ValueError("bootstrap_servers needs secret: Lambda asks for credentials where it reads brokers")
         if wrong := [s for s in self.bootstrap_servers if not re.fullmatch(r"[A-Za-z0-9.-]+:\d{1,5}", s)]:
             raise ValueError(f"bootstrap_servers: {wrong[0]!r} is not host:port")
         return self

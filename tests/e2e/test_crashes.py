@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Callable
 from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from local.processes import Child
@@ -47,14 +49,37 @@ def listener(stack: LocalStack) -> Child:
 
 def wait_until_indexed(stack: LocalStack, block: int) -> None:
     """Wait until the listener's checkpoint has reached a block that has events."""
-    key = {"key": {"S": f"network/{stack.options.network}"}, "sort": {"S": "checkpoint"}}
-    pause = Event()
-    for _ in range(600):
-        item = database(stack).get_item(TableName=table(stack, "STATE"), Key=key, ConsistentRead=True).get("Item", {})
-        if "block" in item and int(item["block"]["N"]) >= block:
-            return
+    wait_until(lambda: has_reached(stack, block))
+
+
+def has_reached(stack: LocalStack, block: int) -> bool:
+    """Whether the listener's checkpoint has."""
+    key = checkpoint_key(stack)
+    item = database(stack).get_item(TableName=table(stack, "STATE"), Key=key, ConsistentRead=True).get("Item", {})
+    return "block" in item and int(item["block"]["N"]) >= block
+
+
+def expire_lease(stack: LocalStack) -> None:
+    """As if the lease's term were over: its holder did not renew it."""
+    database(stack).update_item(
+        TableName=table(stack, "STATE"),
+        Key=checkpoint_key(stack),
+        UpdateExpression="SET lease_until = :past",
+        ExpressionAttributeValues={":past": {"N": "0"}},
+    )
+
+
+def checkpoint_key(stack: LocalStack) -> dict[str, dict[str, str]]:
+    return {"key": {"S": f"network/{stack.options.network}"}, "sort": {"S": "checkpoint"}}
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for what nobody announces."""
+    pause, begun = Event(), monotonic()
+    while not condition():
+        if monotonic() - begun > seconds:
+            raise TimeoutError(f"not after {seconds} s: {condition}")
         pause.wait(0.05)
-    raise TimeoutError(f"the checkpoint has not reached block {block}: {item}")
 
 
 def mine_and_kill(stack: LocalStack, miner: Miner, dice: random.Random) -> None:

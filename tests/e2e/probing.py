@@ -1,0 +1,326 @@
+"""Making each function do all that its role is for: scenarios of direct invocations, with events as AWS makes them.
+
+What a function needs to find (rows of connections, holds, batches not yet queued) the administrator puts there before.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64encode
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+import jwt
+
+from chaincast.aws.connections import Connection, Connections
+from chaincast.aws.holds import Holds, Place
+from chaincast.aws.lifecycle import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
+from chaincast.aws.subscriptions import Subscriptions
+from chaincast.aws.tickets import Tickets
+from chaincast.commands import User
+from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
+from chaincast.shards import Worker
+from local.stack import LocalStack
+from tests.e2e.administrator import endpoint, session
+from tests.e2e.unreachable import unreachable
+from tests.factories import make_batch, make_event
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONG_AGO = 1_700_000_000_000
+WORKER = Worker(1, 0, (1,))
+
+
+@dataclass(slots=True)
+class Probe:
+    """One stack, its functions, and what the administrator puts in their way."""
+
+    stack: LocalStack
+    alive: str
+    """A connection that somebody is behind, all the time."""
+    failed: list[str] = field(default_factory=list)
+    """What functions said when they failed, since it was last emptied."""
+    _kept: dict[str, Any] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=lambda: count(int(time.time() * 10) % 1_000_000 * 100))
+
+    def client(self, service: str) -> Any:
+        """The administrator's."""
+        if service not in self._kept:
+            made: Any = session()
+            self._kept[service] = made.client(service, endpoint_url=endpoint(self.stack))
+        return self._kept[service]
+
+    def function(self, part: str) -> Any:
+        """A function's configuration."""
+        if "functions" not in self._kept:
+            self._kept["functions"] = self.client("lambda").list_functions()["Functions"]
+        (found,) = [f for f in self._kept["functions"] if f["FunctionName"].startswith(f"Chaincast-{part}")]
+        return found
+
+    def token(self, user: str) -> str:
+        """A client's, signed with the stack's secret."""
+        if "secret" not in self._kept:
+            found = self.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs.jwt_secret)
+            self._kept["secret"] = found["SecretString"]
+        return jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, self._kept["secret"], "HS256")
+
+    def name_of(self, part: str, variable: str) -> str:
+        """What a function calls a table or queue."""
+        name: str = self.function(part)["Environment"]["Variables"][f"CHAINCAST_{variable}"]
+        return name
+
+    def fresh(self, part: str, **other: str) -> None:
+        """Let the next invocation find nothing that is kept in memory; and other variables, if any are given."""
+        found = self.function(part)
+        variables = {**found["Environment"]["Variables"], **other, "FRESH": str(next(self._numbers))}
+        self.client("lambda").update_function_configuration(
+            FunctionName=found["FunctionName"], Environment={"Variables": variables}
+        )
+
+    def invoke(self, part: str, event: object) -> Any:
+        """What a function answers."""
+        name = self.function(part)["FunctionName"]
+        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        payload = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            self.failed.append(f"{part}: {payload}")
+        return payload
+
+    def address(self) -> str:
+        number = next(self._numbers)
+        return f"203.{number // 62500 % 250}.{number // 250 % 250}.{number % 250}"
+
+    def event(self, kind: str, connection: str, address: str, body: object = None, **query: str) -> dict[str, Any]:
+        return {
+            "requestContext": {
+                "connectionId": connection,
+                "eventType": kind,
+                "routeKey": "$default",
+                "requestTimeEpoch": int(time.time() * 1000),
+                "identity": {"sourceIp": address},
+            },
+            "body": body if isinstance(body, str) else json.dumps(body),
+            "queryStringParameters": query or None,
+            "headers": {},
+        }
+
+    # The functions' scenarios, each all that its role allows.
+    def connect(self) -> None:
+        """With a token; with a ticket; from an address that is full; and gone again."""
+        address, name = self.address(), f"c{next(self._numbers)}"
+        state, connections = self.tables("GatewayConnect")
+        ticket = Tickets(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000))
+        handshake = self.event("CONNECT", name, address)
+        handshake["headers"] = {"Authorization": f"Bearer {self.token('ann')}"}
+        self.invoke("GatewayConnect", handshake)
+        self.invoke("GatewayConnect", self.event("CONNECT", name + "t", address, ticket=ticket))
+        crowded = self.address()
+        self.fill(state, f"ip/{crowded}")
+        self.invoke("GatewayConnect", self.event("CONNECT", name + "f", crowded))
+        Connections(self.client("dynamodb"), connections).delete_all([name, name + "t", name + "f"])
+
+    def disconnect(self) -> None:
+        """One that listens to something."""
+        name = self.connection(self.address(), topics=("price:X",))
+        self.invoke("GatewayDisconnect", self.event("DISCONNECT", name, ""))
+
+    def message(self) -> None:
+        """Who joins, says who he is, listens, resumes, asks, leaves, and breaks the protocol."""
+        state, _ = self.tables("GatewayMessage")
+        address = self.address()
+        joining = self.connection(address, dialect="socketio")
+        for frame in ("40", "9 nonsense"):
+            self.invoke("GatewayMessage", self.event("MESSAGE", joining, address, frame))
+        speaking, user = self.connection(address), f"u{next(self._numbers)}"
+        self.fill(state, f"user/full{user}")
+        shown = {"type": "authenticate", "token": self.token(user)}
+        full = {"type": "authenticate", "token": self.token(f"full{user}")}
+        for body in (
+            {"type": "subscribe", "topics": ["price:X"], "since": {"app-0": "000000000000"}},
+            {"type": "get", "what": "tokens", "network": "anvil"},
+            full,
+            shown,
+            {"type": "subscribe", "topics": [f"user:{user}"]},
+            {"type": "unsubscribe", "topics": ["price:X"]},
+        ):
+            self.invoke("GatewayMessage", self.event("MESSAGE", speaking, address, body))
+        self.forget(joining, speaking)
+
+    def lifecycle(self) -> None:
+        """Greeting, a deadline missed, a token's end, a replay and its settling."""
+        now = int(time.time())
+        subscriptions = self.name_of("GatewayLifecycle", "SUBSCRIPTIONS_TABLE")
+        late = self.connection(self.address(), dialect="socketio")
+        ended = self.connection(self.address(), user=User("ann", until=now - 5))
+        holds, token = Holds(self.client("dynamodb"), subscriptions), f"t{next(self._numbers)}"
+        rows = Subscriptions(self.client("dynamodb"), subscriptions)
+        rows.add(self.alive, "chaincast.v1", ["price:X"], (), 50, now * 1000)
+        holds.place(Place(self.alive, "app-0", 1, token), 0, now * 1000)
+        jobs: tuple[Job, ...] = (
+            Greet(self.alive, "chaincast.v1"),
+            Deadline(late, "joined"),
+            Expiry(ended, now - 5),
+            Replay(self.alive, "chaincast.v1", "app-0", 1, token),
+            Settle(self.alive, "app-0", 1, token),
+        )
+        for job in jobs:
+            record = {"messageId": "m", "body": encode_job(job)}
+            self.note_batch_failures("lifecycle", self.invoke("GatewayLifecycle", {"Records": [record]}))
+        rows.remove_all([self.alive])
+        self.forget(late, ended)
+
+    def heartbeat(self) -> None:
+        """One that is there, one that is gone, one that must be pinged, one that does not answer; and a batch that
+        nobody queued."""
+        table = self.name_of("GatewayHeartbeat", "CONNECTIONS_TABLE")
+        connections = Connections(self.client("dynamodb"), table)
+        self.publish()
+        self.unqueue()
+        connections.touch(self.alive, LONG_AGO)
+        gone = self.connection(self.address(), topics=("price:X",), seen=LONG_AGO)
+        silent = self.connection(self.address(), dialect="socketio", seen=LONG_AGO)
+        pinged = self.connection(self.address(), dialect="socketio")
+        self.invoke("GatewayHeartbeat", {})
+        self.forget(gone, silent, pinged)
+
+    def publish(self) -> None:
+        """Twice with the same key: the first is not queued, as if its function had ended then."""
+        key, body = f"k{next(self._numbers)}", {"kind": "price", "symbol": "X", "data": {"price": 1.0}}
+        request = {"routeKey": "POST /publish", "requestContext": {"requestId": "r"}, "body": json.dumps(body)}
+        event: dict[str, object] = {**request, "headers": {"idempotency-key": key}}
+        self.note_status(self.invoke("HttpFunction", event))
+        self.unqueue()
+        self.note_status(self.invoke("HttpFunction", event))
+
+    def kafka(self) -> None:
+        """The same, from Kafka; and a message that nobody can read."""
+        good = b64encode(b'{"type": "price_update", "symbol": "X", "data": {"price": 1.0}}').decode()
+        offset = next(self._numbers) * 2
+        record = {"topic": "price.updates", "partition": 0, "offset": offset, "value": good}
+        bad = {**record, "offset": offset + 1, "value": "AAAA"}
+        event = {"bootstrapServers": "broker.example:9092", "records": {"price.updates-0": [record, bad]}}
+        self.note_batch_failures("kafka", self.invoke("KafkaFunction", event))
+        self.unqueue()
+        self.note_batch_failures("kafka", self.invoke("KafkaFunction", event))
+
+    def ticket(self) -> None:
+        headers = {"authorization": f"Bearer {self.token('ann')}"}
+        context = {"requestId": "r", "http": {"sourceIp": "203.0.113.9"}}
+        event = {"routeKey": "POST /ticket", "requestContext": context, "headers": headers}
+        self.note_status(self.invoke("HttpTicket", event))
+
+    def archive(self) -> None:
+        """What was published last."""
+        self.publish()
+        self.invoke("AuditFunction", {})
+
+    def fanout(self) -> None:
+        """An announcement; one who listens and is gone; one who resumes; a repeated attempt; a change of shards."""
+        subscriptions = self.name_of("FanoutFunction", "SUBSCRIPTIONS_TABLE")
+        network = f"probe{next(self._numbers)}"
+        gone = self.connection(self.address(), topics=(f"network:{network}",))
+        Holds(self.client("dynamodb"), subscriptions).place(Place(gone, network, 1, "t"), 0, int(time.time() * 1000))
+        held = make_batch(make_event(network=network), seq=1, source=network)
+        announced = replace(make_event(network=network), topics=("system", f"network:{network}"))
+        told = make_batch(announced, seq=2, source=network + "x")
+        for work, receives in (
+            (Deliver(WORKER, held), 1),
+            (Deliver(WORKER, told), 2),
+            (Close(WORKER, network, 2), 1),
+            (Open(WORKER, network, 2, 1), 1),
+        ):
+            self.deliver(work, receives)
+        self.forget(gone)
+
+    def fanout_unreadable(self) -> None:
+        """What fan-out cannot read, it hands back, to have it again soon."""
+        self.deliver(None, 1)
+
+    def fanout_gives_up(self) -> None:
+        """Who cannot be reached after some attempts is closed: posts are answered by 503, the rest as ever."""
+        network = f"probe{next(self._numbers)}"
+        lost = self.connection(self.address(), topics=(f"network:{network}",))
+        batch = make_batch(make_event(network=network), seq=2, source=network)
+        with unreachable(self.stack.emulator.port) as port:
+            management = self.name_of("FanoutFunction", "MANAGEMENT_ENDPOINT")
+            elsewhere = management.replace(f":{self.stack.emulator.port}/", f":{port}/")
+            self.fresh("FanoutFunction", CHAINCAST_MANAGEMENT_ENDPOINT=elsewhere)
+            self.deliver(Deliver(WORKER, batch), 6)
+        self.fresh("FanoutFunction")
+        self.forget(lost)
+
+    def deliver(self, work: Work | None, receives: int) -> None:
+        """Hand a message of the queue to fan-out; None: one that it cannot read."""
+        record = {
+            "messageId": "m",
+            "receiptHandle": "no such",
+            "body": "nonsense" if work is None else encode_work(work),
+            "attributes": {
+                "MessageGroupId": "probe#0",
+                "ApproximateReceiveCount": str(receives),
+                "SentTimestamp": str(int(time.time() * 1000)),
+            },
+        }
+        self.invoke("FanoutFunction", {"Records": [record]})
+
+    # What they need to find.
+    def tables(self, part: str) -> tuple[str, str]:
+        return self.name_of(part, "STATE_TABLE"), self.name_of(part, "CONNECTIONS_TABLE")
+
+    def connection(
+        self,
+        address: str,
+        *,
+        dialect: str = "chaincast.v1",
+        topics: tuple[str, ...] = (),
+        seen: int | None = None,
+        user: User | None = None,
+    ) -> str:
+        """A connection on record that nobody is behind; where it listens; its name."""
+        name, now = f"c{next(self._numbers)}=", int(time.time() * 1000) if seen is None else seen
+        known = user or User("")
+        _, table = self.tables("GatewayMessage")
+        record = Connection(name, dialect, address, "", now, user=known.id, user_until=known.until)
+        Connections(self.client("dynamodb"), table).put(record)
+        if topics:
+            rows = Subscriptions(self.client("dynamodb"), self.name_of("GatewayMessage", "SUBSCRIPTIONS_TABLE"))
+            rows.add(name, dialect, topics, (), 50, now)
+        return name
+
+    def fill(self, state: str, owner: str) -> None:
+        """As if as many connections were open as may be."""
+        ids = [f"gone{i}" for i in range(100)]
+        self.client("dynamodb").put_item(
+            TableName=state, Item={"key": {"S": owner}, "sort": {"S": "limits"}, "open": {"SS": ids}}
+        )
+
+    def unqueue(self) -> None:
+        """As if the last batch published had been appended, and its function had ended then."""
+        client = self.client("dynamodb")
+        with suppress(client.exceptions.ConditionalCheckFailedException):  # nothing was published yet
+            client.update_item(
+                TableName=self.name_of("HttpFunction", "STATE_TABLE"),
+                Key={"key": {"S": "network/app-0"}, "sort": {"S": "checkpoint"}},
+                UpdateExpression="SET queued = seq - :one",
+                ConditionExpression="attribute_exists(seq)",
+                ExpressionAttributeValues={":one": {"N": "1"}},
+            )
+
+    def forget(self, *names: str) -> None:
+        """Nothing of these is left behind."""
+        _, table = self.tables("GatewayMessage")
+        Connections(self.client("dynamodb"), table).delete_all(names)
+        subscriptions = self.name_of("GatewayMessage", "SUBSCRIPTIONS_TABLE")
+        Subscriptions(self.client("dynamodb"), subscriptions).remove_all(names)
+
+    def note_status(self, answer: Any) -> None:
+        if answer.get("statusCode", 500) >= 300:
+            self.failed.append(str(answer))
+
+    def note_batch_failures(self, name: str, answer: Any) -> None:
+        if answer.get("batchItemFailures"):
+            self.failed.append(f"{name}: {answer}")

@@ -41,7 +41,7 @@ test-integration: setup ## handlers, stores and the listener against moto
 test-infra: setup ## the synthesized template
 	$(BIN)/pytest tests/infra $(ARGS)
 
-test-e2e: clients ## the deployed template on MiniStack, a real node, real clients; without and with IAM enforced
+test-e2e: clients ## the deployed template on MiniStack, a real node, real clients, IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
 
 check: lint types imports ## what needs no test run

@@ -51,6 +51,7 @@ class HttpEvent(TypedDict, total=False):
     routeKey: Required[str]
     requestContext: HttpContext
     headers: dict[str, str]
+    pathParameters: dict[str, str]
     body: str | None
     isBase64Encoded: bool
 

@@ -1,5 +1,5 @@
-"""The HTTP API: what backends call to publish (who may, API Gateway decides before any function runs), and what pages
-call for a ticket (with a token that the function checks)."""
+"""The HTTP API: what backends call to publish, and administrators to end connections (who may, API Gateway decides
+before any function runs), and pages for a ticket (by a token that the function checks)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from constructs import Construct
 from infra.auth import JwtSecret, let_read, named
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory, allow
+from infra.gateway import Gateway
 from infra.nag import acknowledge
-from infra.settings import PublishSettings
+from infra.settings import CallersSettings, PublishSettings
 from infra.storage import Storage
 
 
 class HttpApi(Construct):
-    """`POST /publish` and `POST /ticket`, as far as the configuration has them, each with a function of its own: what
-    anybody may call has no right to publish."""
+    """`POST /publish`, `POST /ticket` and the administrators' routes, as far as the configuration has them, each with a
+    function of its own: what anybody may call has no right to publish."""
 
     def __init__(
         self,
@@ -30,7 +31,9 @@ class HttpApi(Construct):
         storage: Storage,
         fanout: Fanout,
         functions: FunctionFactory,
+        gateway: Gateway,
         publish: PublishSettings,
+        admin: CallersSettings,
         tickets: bool,
         jwt_secret: JwtSecret | None,
     ) -> None:
@@ -50,6 +53,8 @@ class HttpApi(Construct):
         self.url = self.api.api_endpoint
         if publish["auth"] != "off":
             self._publish(fanout, publish)
+        if admin["auth"] != "off":
+            self._admin(gateway, admin)
         if tickets:
             self._ticket(jwt_secret)
 
@@ -67,9 +72,38 @@ class HttpApi(Construct):
             path="/publish",
             methods=[apigateway.HttpMethod.POST],
             integration=HttpLambdaIntegration("PublishIntegration", function),
-            authorizer=self._authorizer(publish),
+            authorizer=_authorizer("publishers", publish),
             authorization_scopes=[publish["scope"]] if publish["auth"] == "jwt" else None,
         )
+
+    def _admin(self, gateway: Gateway, admin: CallersSettings) -> None:
+        function = self.functions["admin"] = self._make.make(
+            self,
+            "Admin",
+            "admin",
+            environment={
+                "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
+                "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
+                "CHAINCAST_MANAGEMENT_ENDPOINT": gateway.management_endpoint,
+            },
+            timeout=Duration.seconds(29),
+            memory_mb=1024,
+        )
+        allow(function, [self._storage.connections.table_arn], "dynamodb:BatchGetItem")
+        allow(function, [self._storage.state.table_arn], "dynamodb:GetItem")
+        gateway.grant_manage(function, "DELETE")
+        authorizer, integration = (
+            _authorizer("administrators", admin),
+            HttpLambdaIntegration("AdminIntegration", function),
+        )
+        for path in ("/connections/{id}", "/users/{user}/connections"):
+            self.api.add_routes(
+                path=path,
+                methods=[apigateway.HttpMethod.DELETE],
+                integration=integration,
+                authorizer=authorizer,
+                authorization_scopes=[admin["scope"]] if admin["auth"] == "jwt" else None,
+            )
 
     def _ticket(self, jwt_secret: JwtSecret | None) -> None:
         function = self.functions["ticket"] = self._make.make(
@@ -90,9 +124,10 @@ class HttpApi(Construct):
         for route in routes:
             acknowledge(route, "APIG4", "The function checks the token: by secret, keys or service, as configured.")
 
-    def _authorizer(self, publish: PublishSettings) -> apigateway.IHttpRouteAuthorizer:
-        if publish["auth"] == "jwt":
-            return HttpJwtAuthorizer(
-                "PublishersTokens", publish["issuer"], jwt_audience=publish["audience"], authorizer_name="publishers"
-            )
-        return HttpIamAuthorizer()
+
+def _authorizer(name: str, callers: CallersSettings) -> apigateway.IHttpRouteAuthorizer:
+    if callers["auth"] == "jwt":
+        return HttpJwtAuthorizer(
+            f"{name.capitalize()}Tokens", callers["issuer"], jwt_audience=callers["audience"], authorizer_name=name
+        )
+    return HttpIamAuthorizer()

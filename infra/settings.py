@@ -35,11 +35,16 @@ class AuthSettings(TypedDict):
     service_url: str
 
 
-class PublishSettings(TypedDict):
+class CallersSettings(TypedDict):
+    """Who may call a route of the HTTP API."""
+
     auth: str
     issuer: str
     audience: list[str]
     scope: str
+
+
+class PublishSettings(CallersSettings):
     kinds: dict[str, object]
 
 
@@ -65,6 +70,7 @@ class Configuration(TypedDict):
     retention: RetentionSettings
     auth: AuthSettings
     publish: PublishSettings
+    admin: CallersSettings
     kafka: KafkaSettings
     audit: AuditSettings
     settings: str

@@ -44,14 +44,17 @@ class ChaincastStack(Stack):
         fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
         publish = configuration["publish"]
         http = None
-        if publish["auth"] != "off" or auth["mode"] != "off":
+        admin = configuration["admin"]
+        if publish["auth"] != "off" or admin["auth"] != "off" or auth["mode"] != "off":
             http = HttpApi(
                 self,
                 "Http",
                 storage=storage,
                 fanout=fanout,
                 functions=functions,
+                gateway=gateway,
                 publish=publish,
+                admin=admin,
                 tickets=auth["mode"] != "off",
                 jwt_secret=jwt_secret,
             )

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ministack import app
-from ministack.core import iam_evaluator
+from ministack.core import iam_evaluator, lambda_runtime
 from ministack.services import apigateway, dynamodb
 from ministack.services.cloudformation import provisioners
 
@@ -138,6 +138,20 @@ def mend_secure_transport() -> None:
     iam_evaluator.pin_request_origin = app.pin_request_origin = mended
 
 
+def say_what_functions_log() -> None:
+    """What a function logs, CloudWatch has; of those that a WebSocket's message runs, MiniStack throws it away."""
+    invoke = lambda_runtime.Worker.invoke
+
+    def saying(self: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
+        result = invoke(self, event, *args, **kwargs)
+        of_websocket = isinstance(event, dict) and "connectionId" in (event.get("requestContext") or {})
+        if of_websocket and isinstance(result, dict) and result.get("log"):
+            print(result["log"].rstrip(), flush=True)
+        return result
+
+    lambda_runtime.Worker.invoke = saying
+
+
 def say_denials() -> None:
     """With `--auth`: what a role lacks is said in the log, as CloudTrail would say it; a caller may hide it."""
     enforce = iam_evaluator.enforce
@@ -178,6 +192,7 @@ def main() -> None:
     mend_expressions()
     mend_secure_transport()
     say_denials()
+    say_what_functions_log()
     mend_route_responses()
     mend_route_selection()
     mend_websockets()

@@ -61,6 +61,11 @@ class Admission:
         """Connections are not open any more; repeating it is harmless."""
         self._update(owner, "DELETE #open :ids", "attribute_exists(#open)", {":ids": {"SS": list(connection_ids)}})
 
+    def open(self, owner: str) -> Sequence[str]:
+        """The connections that are counted as open."""
+        answer = self._client.get_item(TableName=self._table, Key=_key(owner), ConsistentRead=True)
+        return _strings(answer.get("Item", {}), "open")
+
     def bar(self, owner: str, until_ms: int) -> None:
         """Let nobody in from there until then."""
         self._client.update_item(

@@ -29,5 +29,8 @@ class Visits:
             if connection.user and connection.seen == slot(now_ms):
                 owner = owner_of_user(connection.user)
                 return connection, self._admission.count_message(owner, connection_id, now_ms)
+        if not self._limits.messages_per_minute:
+            touched = self._connections.touch(connection_id, now_ms)
+            return None if touched is None else (touched, Visit())
         found = self._connections.visit(connection_id, now_ms)
         return None if found is None else (found[0], Visit(found[1]))

@@ -12,7 +12,7 @@ from chaincast.config.auth import Auth
 from chaincast.config.limits import Limits
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
-from chaincast.config.publish import Audit, Kafka, Publish
+from chaincast.config.publish import Admin, Audit, Kafka, Publish
 from chaincast.config.section import Section
 from chaincast.config.topics import Topics
 from chaincast.settings import Settings
@@ -51,6 +51,7 @@ class Config(Section):
     auth: Auth = Auth()
     topics: Topics = Topics()
     publish: Publish = Publish()
+    admin: Admin = Admin()
     kafka: Kafka = Kafka()
     audit: Audit = Audit()
 

@@ -18,16 +18,27 @@ def _https(value: str) -> str:
     return value
 
 
-class Publish(Section):
-    """`POST /publish`."""
+class Callers(Section):
+    """Who may call a route of the HTTP API; API Gateway itself checks it."""
 
     auth: Literal["iam", "jwt", "off"] = Field(
         "iam",
-        description="who may publish: `iam` (requests signed by AWS credentials that may `execute-api:Invoke`), `jwt` "
-        "(a bearer token of `issuer`, for `audience`, with `scope`), `off` (there is no endpoint)",
+        description="who may: `iam` (requests signed by AWS credentials that may `execute-api:Invoke`), `jwt` (a "
+        "bearer token of `issuer`, for `audience`, with `scope`), `off` (nobody: there is no such route)",
     )
     issuer: Annotated[str, AfterValidator(_https)] = Field("", description="with `jwt`: who issues the tokens (`iss`)")
     audience: tuple[str, ...] = Field((), description="with `jwt`: for whom they are (`aud` or `client_id`)")
+
+    @model_validator(mode="after")
+    def _check_issuer(self) -> Callers:
+        if self.auth == "jwt" and not (self.issuer and self.audience):
+            raise ValueError("auth 'jwt' needs issuer and audience")
+        return self
+
+
+class Publish(Callers):
+    """`POST /publish`."""
+
     scope: str = Field("chaincast/publish", description="with `jwt`: what they must allow (`scope` or `scp`)")
     sources: Annotated[int, Field(ge=1, le=16)] = Field(
         1, description="Logs that what is published is spread over, by symbol or user; more for more publishers at once"
@@ -55,11 +66,11 @@ class Publish(Section):
                 raise ValueError(str(error)) from None
         return found
 
-    @model_validator(mode="after")
-    def _check(self) -> Publish:
-        if self.auth == "jwt" and not (self.issuer and self.audience):
-            raise ValueError("auth 'jwt' needs issuer and audience")
-        return self
+
+class Admin(Callers):
+    """`DELETE /connections/{id}` and `DELETE /users/{user}/connections`: ending connections."""
+
+    scope: str = Field("chaincast/admin", description="with `jwt`: what they must allow (`scope` or `scp`)")
 
 
 def _schema(kind: str, given: object, folder: Path) -> object:

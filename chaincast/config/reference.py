@@ -13,7 +13,7 @@ from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Retention
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
-from chaincast.config.publish import Audit, Kafka, Publish
+from chaincast.config.publish import Admin, Audit, Kafka, Publish
 from chaincast.config.topics import Premium
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -28,6 +28,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[auth]", Auth),
     ("[topics.premium]", Premium),
     ("[publish]", Publish),
+    ("[admin]", Admin),
     ("[kafka]", Kafka),
     ("[audit]", Audit),
 )

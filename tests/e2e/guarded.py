@@ -5,11 +5,10 @@ keys, the limits of the README; and clients that come from wherever a test wants
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from typing import Any
 
@@ -22,6 +21,8 @@ from websockets.typing import Origin
 from local.stack import LocalStack, Options
 from local.tools import BUILD, ROOT, free_port
 from tests.e2e.client import SECONDS, Client
+from tests.e2e.leaks import leaks, used
+from tests.e2e.serving import Answer, serving
 from tests.unit import test_keys
 
 PAGE = "https://app.example"
@@ -95,7 +96,7 @@ class Guarded:
 
 def token(user: str, **claims: Any) -> str:
     """A good one, as the issuer signs it."""
-    return test_keys.token("r", sub=user, **claims)
+    return used(test_keys.token("r", sub=user, **claims))
 
 
 def bearer(shown: str) -> dict[str, str]:
@@ -118,6 +119,7 @@ def guarded() -> Iterator[Guarded]:
         try:
             with LocalStack(options) as running:
                 yield Guarded(running, asked)
+                assert leaks(running) == []
         finally:
             config.unlink()
 
@@ -126,24 +128,9 @@ def guarded() -> Iterator[Guarded]:
 def _issuer(asked: list[str]) -> Iterator[str]:
     """Serves the keys of good tokens; notes who asks."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            body = json.dumps({"keys": test_keys.ALL}).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def keys(request: BaseHTTPRequestHandler) -> Answer:
+        asked.append(request.path)
+        return 200, json.dumps({"keys": test_keys.ALL}).encode()
 
-        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name in the base class
-            """Not into the tests' output."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/keys"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(GET=keys) as port:
+        yield f"http://127.0.0.1:{port}/keys"

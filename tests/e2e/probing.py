@@ -25,6 +25,7 @@ from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.shards import Worker
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
+from tests.e2e.leaks import used
 from tests.e2e.unreachable import unreachable
 from tests.factories import make_batch, make_event
 
@@ -66,7 +67,7 @@ class Probe:
         if "secret" not in self._kept:
             found = self.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs.jwt_secret)
             self._kept["secret"] = found["SecretString"]
-        return jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, self._kept["secret"], "HS256")
+        return used(jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, self._kept["secret"], "HS256"))
 
     def name_of(self, part: str, variable: str) -> str:
         """What a function calls a table or queue."""
@@ -113,7 +114,7 @@ class Probe:
         """With a token; with a ticket; from an address that is full; and gone again."""
         address, name = self.address(), f"c{next(self._numbers)}"
         state, connections = self.tables("GatewayConnect")
-        ticket = Tickets(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000))
+        ticket = used(Tickets(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000)))
         handshake = self.event("CONNECT", name, address)
         handshake["headers"] = {"Authorization": f"Bearer {self.token('ann')}"}
         self.invoke("GatewayConnect", handshake)
@@ -213,6 +214,18 @@ class Probe:
         event = {"routeKey": "POST /ticket", "requestContext": context, "headers": headers}
         self.note_status(self.invoke("HttpTicket", event))
 
+    def administer(self) -> None:
+        """One connection, and all of a user."""
+        name, user = self.connection(self.address()), f"u{next(self._numbers)}"
+        self.fill(self.name_of("HttpAdmin", "STATE_TABLE"), f"user/{user}", 2)
+        for route, path in (
+            ("DELETE /connections/{id}", {"id": name}),
+            ("DELETE /users/{user}/connections", {"user": user}),
+        ):
+            event = {"routeKey": route, "pathParameters": path, "requestContext": {"requestId": "r"}}
+            self.note_status(self.invoke("HttpAdmin", event))
+        self.forget(name)
+
     def archive(self) -> None:
         """What was published last."""
         self.publish()
@@ -291,9 +304,9 @@ class Probe:
             rows.add(name, dialect, topics, (), 50, now)
         return name
 
-    def fill(self, state: str, owner: str) -> None:
+    def fill(self, state: str, owner: str, places: int = 100) -> None:
         """As if as many connections were open as may be."""
-        ids = [f"gone{i}" for i in range(100)]
+        ids = [f"gone{i}" for i in range(places)]
         self.client("dynamodb").put_item(
             TableName=state, Item={"key": {"S": owner}, "sort": {"S": "limits"}, "open": {"SS": ids}}
         )

@@ -11,6 +11,7 @@ from local.stack import LocalStack
 from local.tokens import issue
 from local.tools import REGION
 from tests.e2e.administrator import endpoint, session
+from tests.e2e.leaks import used
 from tests.e2e.mining import Miner
 
 
@@ -43,7 +44,7 @@ class Token:
 
 def token_of(stack: LocalStack, user: str) -> str:
     """A client's token, as whoever knows the stack's secret issues it."""
-    return issue(endpoint(stack), stack.outputs.jwt_secret, user)
+    return used(issue(endpoint(stack), stack.outputs.jwt_secret, user))
 
 
 def connections(stack: LocalStack) -> Any:

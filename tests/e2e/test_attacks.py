@@ -22,6 +22,7 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.e2e.client import SECONDS, Message
 from tests.e2e.guarded import PAGE, Guarded, bearer, guarded, token
+from tests.e2e.leaks import used
 from tests.e2e.test_publish import publisher
 from tests.e2e.test_socketio import receive
 from tests.unit import test_keys
@@ -82,7 +83,7 @@ FORGED: dict[str, Callable[[], str]] = {
 
 @pytest.mark.parametrize("name", FORGED)
 async def test_a_bad_token_opens_nothing(guard: Guarded, name: str) -> None:
-    bad = FORGED[name]()
+    bad = used(FORGED[name]())
     assert await guard.status(bearer(bad)) == 401
     protocols = [Subprotocol("chaincast.v1"), Subprotocol(f"chaincast.token.{bad}")]
     assert await guard.status(subprotocols=protocols) in (101, 401)  # "=" is none's signature: no subprotocol then
@@ -122,6 +123,7 @@ def ticket_for(guard: Guarded, shown: str, origin: str = PAGE) -> dict[str, Any]
     try:
         with urllib.request.urlopen(request, timeout=30) as answer:
             found: dict[str, Any] = json.load(answer)
+            used(found["ticket"])
             return found
     except urllib.error.HTTPError as error:
         with error:
@@ -224,12 +226,15 @@ async def test_what_is_another_users_is_not_to_be_had_by_socket_io(guard: Guarde
             assert json.loads(refused[3:])[0]["code"] == "PRIVATE_TOPIC"
 
 
-async def test_who_has_no_right_to_publish_cannot(guard: Guarded) -> None:
+@pytest.mark.parametrize(
+    ("verb", "path"), [("POST", "/publish"), ("DELETE", "/connections/x"), ("DELETE", "/users/ann/connections")]
+)
+async def test_who_has_no_right_to_publish_or_administer_cannot(guard: Guarded, verb: str, path: str) -> None:
     def publish(headers: dict[str, str]) -> int:
-        url = guard.stack.outputs.http_url + "/publish"
-        body = json.dumps({"kind": "price", "symbol": "X", "data": {"price": 1.0}}).encode()
+        url = guard.stack.outputs.http_url + path
+        body = json.dumps({"kind": "price", "symbol": "X", "data": {"price": 1.0}}).encode() if verb == "POST" else None
         try:
-            urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=30).close()
+            urllib.request.urlopen(urllib.request.Request(url, body, headers, method=verb), timeout=30).close()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code
@@ -267,7 +272,7 @@ async def test_of_a_thousand_connections_from_one_address_ten_get_in(guard: Guar
     found = Counter(await asyncio.gather(*(one() for _ in range(1_000))))
     windows = 1 + int((time.monotonic() - begun) / 60)
     assert set(found) == {101, 429}
-    assert found[101] == 10 * windows, "as many as may in each minute that it took"
+    assert 10 <= found[101] <= 10 * windows, "as many as may in each minute that it took"
 
 
 async def test_of_200_at_once_from_one_address_ten_get_in(guard: Guarded) -> None:

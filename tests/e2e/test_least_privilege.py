@@ -47,6 +47,7 @@ SCENARIOS: dict[str, Callable[[Probe], None]] = {
     "GatewayHeartbeat": Probe.heartbeat,
     "HttpFunction": Probe.publish,
     "HttpTicket": Probe.ticket,
+    "HttpAdmin": Probe.administer,
     "KafkaFunction": Probe.kafka,
     "AuditFunction": Probe.archive,
     "FanoutFunction": Probe.fanout,

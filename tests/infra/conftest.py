@@ -45,6 +45,11 @@ issuer = "https://issuer.example"
 audience = ["backends"]
 scope = "events/write"
 kinds."game.scored" = { type = "object" }
+
+[admin]
+auth = "jwt"
+issuer = "https://issuer.example"
+audience = ["operators"]
 """
 
 

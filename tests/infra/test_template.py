@@ -16,10 +16,11 @@ from tests.infra.reading import actions, functions, of_type, statements
 from tests.integration.conftest import TABLES
 
 CLIENTS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "ticket"}
-FUNCTIONS = CLIENTS | {"fanout", "http", "kafka", "archive"}
+FUNCTIONS = CLIENTS | {"fanout", "http", "admin", "kafka", "archive"}
 
 
-HTTP = (("POST", "publish"), ("POST", "ticket"), ("OPTIONS", "ticket"))
+ADMIN = ("connections/{id}", "users/{user}/connections")
+HTTP = (("POST", "publish"), ("POST", "ticket"), ("OPTIONS", "ticket"), *(("DELETE", path) for path in ADMIN))
 
 
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:
@@ -132,6 +133,7 @@ EXPECTED_ACTIONS = {
         "sqs:SendMessage",
     },
     "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"},
+    "HttpAdmin": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "execute-api:ManageConnections"},
     "HttpTicket": {"dynamodb:PutItem", "secretsmanager:GetSecretValue"},
     "GatewayMessage": {
         "dynamodb:BatchGetItem",
@@ -213,15 +215,24 @@ def test_a_role_may_do_just_what_its_code_does(template: Template, role: str) ->
     assert actions(template, role) == expected
 
 
-def test_only_who_is_allowed_to_may_publish(template: Template, jwt_template: Template) -> None:
+@pytest.mark.parametrize(
+    ("key", "scope", "audience"),
+    [
+        ("POST /publish", "events/write", "backends"),
+        *((f"DELETE /{path}", "chaincast/admin", "operators") for path in ADMIN),
+    ],
+)
+def test_only_who_is_allowed_to_may_publish_and_administer(
+    template: Template, jwt_template: Template, key: str, scope: str, audience: str
+) -> None:
     def route(of: Template) -> Resource:
-        return next(r for r in of_type(of, "AWS::ApiGatewayV2::Route").values() if r["RouteKey"] == "POST /publish")
+        return next(r for r in of_type(of, "AWS::ApiGatewayV2::Route").values() if r["RouteKey"] == key)
 
     assert route(template)["AuthorizationType"] == "AWS_IAM"
     guarded = route(jwt_template)
-    assert (guarded["AuthorizationType"], guarded["AuthorizationScopes"]) == ("JWT", ["events/write"])
-    (authorizer,) = of_type(jwt_template, "AWS::ApiGatewayV2::Authorizer").values()
-    assert authorizer["JwtConfiguration"] == {"Issuer": "https://issuer.example", "Audience": ["backends"]}
+    assert (guarded["AuthorizationType"], guarded["AuthorizationScopes"]) == ("JWT", [scope])
+    authorizer = jwt_template["Resources"][guarded["AuthorizerId"]["Ref"]]["Properties"]
+    assert authorizer["JwtConfiguration"] == {"Issuer": "https://issuer.example", "Audience": [audience]}
 
 
 def test_kafka_is_read_with_partial_failures_and_only_when_it_is_configured(
@@ -273,7 +284,7 @@ def test_no_policy_names_everything(template: Template) -> None:
 
 def test_connections_are_managed_by_method_and_stage(template: Template) -> None:
     found: dict[str, set[str]] = {}
-    for role in ("GatewayMessage", "GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat"):
+    for role in ("GatewayMessage", "GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat", "HttpAdmin"):
         for statement in statements(template, role):
             if statement["Action"] == "execute-api:ManageConnections":
                 listed = statement["Resource"]
@@ -285,6 +296,7 @@ def test_connections_are_managed_by_method_and_stage(template: Template) -> None
         "GatewayLifecycle": {post, delete},
         "FanoutFunction": {post, delete},
         "GatewayHeartbeat": {get, post, delete},
+        "HttpAdmin": {delete},
     }
 
 

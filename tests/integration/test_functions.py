@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import sys
 from base64 import b64encode
-from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, TypeAlias
 
@@ -21,6 +18,7 @@ from chaincast.errors import CodecError
 from chaincast.events import Event
 from chaincast.topics import alert_topics, chain_topics
 from functions.events import WebSocketEvent
+from tests.integration.handlers import event, load
 from tests.integration.helpers import Context, items
 
 Answer: TypeAlias = dict[str, Any]  # parsed JSON
@@ -28,39 +26,19 @@ Answer: TypeAlias = dict[str, Any]  # parsed JSON
 NOW = 1_700_000_000_000
 
 
-def load(name: str) -> ModuleType:
-    sys.modules.pop(f"functions.{name}", None)
-    return importlib.import_module(f"functions.{name}")
+def make_event(kind: str, body: str | None = None, **extra: Any) -> WebSocketEvent:
+    made = event(kind, body)
+    made["requestContext"]["requestTimeEpoch"] = NOW
+    made.update(extra)  # type: ignore[typeddict-item]  # what API Gateway adds, in a test's words
+    return made
 
 
-@pytest.fixture(autouse=True)
-def fresh_modules() -> Iterator[None]:
-    yield
-    for name in ("connect", "disconnect", "message"):
-        sys.modules.pop(f"functions.{name}", None)
-
-
-def make_event(kind: str, body: str | None = None, **extra: object) -> WebSocketEvent:
-    event: dict[str, object] = {
-        "requestContext": {
-            "connectionId": "c1=",
-            "eventType": kind,
-            "routeKey": "$default",
-            "requestTimeEpoch": NOW,
-            "identity": {"sourceIp": "203.0.113.9"},
-        },
-        "body": body,
-        **extra,
-    }
-    return event  # type: ignore[return-value]  # as API Gateway makes it
-
-
-def connect(**extra: object) -> dict[str, Any]:
+def connect(**extra: Any) -> dict[str, Any]:
     answer: dict[str, Any] = load("connect").handler(make_event("CONNECT", None, **extra), Context())
     return answer
 
 
-def say(module: ModuleType, message: object, **extra: object) -> Answer:
+def say(module: ModuleType, message: object, **extra: Any) -> Answer:
     body = message if isinstance(message, str) else json.dumps(message)
     answer = module.handler(make_event("MESSAGE", body, **extra), Context())
     assert answer["statusCode"] == 200

@@ -353,3 +353,30 @@ def test_an_auth_service_that_is_down_keeps_out_only_who_must_be_known(
     connect()
     refused = json.loads(say(load("message"), {"type": "authenticate", "token": "any"}) or "")
     assert refused["code"] == "AUTH_UNAVAILABLE"
+
+
+def administer(route: str, **path: str) -> tuple[int, dict[str, Any]]:
+    event = {"routeKey": route, "pathParameters": path, "requestContext": {"requestId": "r"}}
+    answer = load("admin").handler(event, Context())
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_an_administrator_ends_a_connection_or_all_of_a_user(
+    management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, limits={"connections_per_user": 5}, auth_query=True)
+    for name in ("c1=", "c2"):
+        opened(name, token=TOKEN_OF_ANN)
+    opened("c3")
+    one, all_of = "DELETE /connections/{id}", "DELETE /users/{user}/connections"
+    assert administer(one, id="c1%3D") == (200, {"closed": 1})
+    assert management.closed == ["c1="]
+    assert administer(one, id="nobody") == (200, {"closed": 0})
+    assert administer(all_of, user="ann") == (200, {"closed": 2})
+    assert sorted(management.closed[1:]) == ["c1=", "c2"]
+    assert administer(all_of, user="bob") == (200, {"closed": 0})
+    assert administer("DELETE /", id="x")[0] == 404
+    with_settings(monkeypatch, limits={})
+    status, refused = administer(all_of, user="ann")
+    assert (status, refused["code"]) == (409, "UNSUPPORTED")

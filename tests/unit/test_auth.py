@@ -20,7 +20,7 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> s
 
 def test_a_good_token_names_its_user() -> None:
     tokens = Tokens(Shared(lambda: SECRET))
-    assert tokens.user_of(token(email="u@example.com", exp=NOW + 9)) == User("u1", "u@example.com", NOW + 9)
+    assert tokens.user_of(token(email="u@example.com", exp=NOW + 9_000)) == User("u1", "u@example.com", NOW + 9_000)
     assert tokens.user_of(token(email=7, exp=1e300 + NOW)) == User("u1", "", 1 << 40)
     assert tokens.user_of(token(aud="somebody")).id == "u1"
 

@@ -12,7 +12,8 @@ from chaincast.aws import resources
 from chaincast.settings import Settings
 from infra.gateway import MESSAGE_ROUTES
 from tests.infra.conftest import Resource, Template, synthesize
-from tests.infra.reading import actions, functions, of_type, statements
+from tests.infra.reading import actions, functions, of_type
+from tests.infra.test_roles import EXPECTED_ACTIONS
 from tests.integration.conftest import TABLES
 
 CLIENTS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "ticket"}
@@ -123,98 +124,6 @@ def test_event_sources_report_partial_failures(template: Template) -> None:
     assert all(m["FunctionResponseTypes"] == ["ReportBatchItemFailures"] for m in mappings)
 
 
-EXPECTED_ACTIONS = {
-    "GatewayConnect": {
-        "dynamodb:BatchGetItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:PutItem",
-        "dynamodb:UpdateItem",
-        "secretsmanager:GetSecretValue",
-        "sqs:SendMessage",
-    },
-    "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"},
-    "HttpAdmin": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "execute-api:ManageConnections"},
-    "HttpTicket": {"dynamodb:PutItem", "secretsmanager:GetSecretValue"},
-    "GatewayMessage": {
-        "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-        "execute-api:ManageConnections",
-        "secretsmanager:GetSecretValue",
-        "sqs:SendMessage",
-    },
-    "GatewayLifecycle": {
-        "dynamodb:BatchGetItem",
-        "dynamodb:DeleteItem",
-        "dynamodb:GetItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-        "execute-api:ManageConnections",
-        "sqs:SendMessage",
-    },
-    "GatewayHeartbeat": {
-        "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
-        "dynamodb:GetItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-        "execute-api:ManageConnections",
-        "sqs:SendMessage",
-    },
-    "HttpFunction": {
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-        "sqs:SendMessage",
-    },
-    "AuditFunction": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "s3:PutObject"},
-    "KafkaFunction": {
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-        "secretsmanager:DescribeSecret",
-        "secretsmanager:GetSecretValue",
-        "sqs:SendMessage",
-    },
-    "FanoutFunction": {
-        "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:Scan",
-        "dynamodb:UpdateItem",
-        "execute-api:ManageConnections",
-        "sqs:ChangeMessageVisibility",
-    },
-    "ListenerRole": {
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "dynamodb:UpdateItem",
-        "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
-        "sqs:SendMessage",
-    },
-}
-QUEUE_CONSUMER = {"sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"}
-LOGGING = {"logs:CreateLogStream", "logs:PutLogEvents"}
-
-
-@pytest.mark.parametrize("role", EXPECTED_ACTIONS)
-def test_a_role_may_do_just_what_its_code_does(template: Template, role: str) -> None:
-    expected = EXPECTED_ACTIONS[role]
-    if role != "ListenerRole":
-        expected = expected | LOGGING
-    if role in ("GatewayLifecycle", "FanoutFunction"):
-        expected = expected | QUEUE_CONSUMER
-    assert actions(template, role) == expected
-
-
 @pytest.mark.parametrize(
     ("key", "scope", "audience"),
     [
@@ -271,33 +180,6 @@ def test_readers_of_subscriptions_and_queue_are_updated_before_their_writers(tem
     ]
     assert len(writers) == 3
     assert all(fanout in writer["DependsOn"] for writer in writers)
-
-
-def test_no_policy_names_everything(template: Template) -> None:
-    for policy in of_type(template, "AWS::IAM::Policy").values():
-        for statement in policy["PolicyDocument"]["Statement"]:
-            listed = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
-            assert not any(action.endswith("*") for action in listed), listed
-            if statement["Resource"] == "*":
-                assert listed == ["ecr:GetAuthorizationToken"]
-
-
-def test_connections_are_managed_by_method_and_stage(template: Template) -> None:
-    found: dict[str, set[str]] = {}
-    for role in ("GatewayMessage", "GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat", "HttpAdmin"):
-        for statement in statements(template, role):
-            if statement["Action"] == "execute-api:ManageConnections":
-                listed = statement["Resource"]
-                named = listed if isinstance(listed, list) else [listed]
-                found[role] = {resource["Fn::Join"][1][-1] for resource in named}
-    get, post, delete = (f"/prod/{method}/@connections/*" for method in ("GET", "POST", "DELETE"))
-    assert found == {
-        "GatewayMessage": {post, delete},
-        "GatewayLifecycle": {post, delete},
-        "FanoutFunction": {post, delete},
-        "GatewayHeartbeat": {get, post, delete},
-        "HttpAdmin": {delete},
-    }
 
 
 def test_a_listener_runs_per_network_without_nat_and_lets_nobody_in(template: Template) -> None:

@@ -124,3 +124,19 @@ def jobs() -> tuple[int, int]:
         AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"],
     )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"]), int(attributes["ApproximateNumberOfMessagesDelayed"])
+
+
+def token(user: str = "ann", seconds: float = 86_400, **claims: object) -> str:
+    return jwt.encode({"sub": user, "exp": time.time() + seconds, **claims}, SECRET)
+
+
+def at(module: ModuleType, monkeypatch: pytest.MonkeyPatch, ms: int) -> None:
+    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: ms / 1000))
+
+
+def opened(connection_id: str, ip: str = "203.0.113.9", **query: str) -> dict[str, Any]:
+    made = event("CONNECT", None, query or None)
+    made["requestContext"]["connectionId"] = connection_id
+    made["requestContext"]["identity"]["sourceIp"] = ip
+    answer: dict[str, Any] = load("connect").handler(made, Context())
+    return answer

@@ -7,11 +7,15 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event
 
 import pytest
 
-from chaincast.auth import Tokens, Unchecked
+from chaincast.auth import Authenticator, Tokens, Unchecked
+from chaincast.auth_service import Asked
 from chaincast.aws.authenticators import make_authenticator
+from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
+from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from tests.integration.conftest import SETTINGS
 from tests.unit.test_keys import ALL, token
@@ -67,3 +71,86 @@ def test_a_secret_that_is_too_short_signs_nothing(monkeypatch: pytest.MonkeyPatc
     tokens = make_authenticator(replace(SETTINGS, auth="optional"))
     with pytest.raises(ValueError, match="5 bytes; at least 32"):
         tokens.user_of("a.b.c")
+
+
+class AuthService:
+    """A team's own: knows one token, and can be slow, out of order, or elsewhere."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.mode = "well"
+
+    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+        shown = request.headers.get("Authorization", "")
+        self.asked.append(f"{request.path} {shown}")
+        if self.mode == "slow":
+            Event().wait(0.5)
+        if self.mode == "broken":
+            return 500, {}, b"{}"
+        if self.mode == "moved":
+            return 302, {"Location": f"http://{request.headers['Host']}/elsewhere"}, b""
+        if shown != "Bearer good":
+            return 401, {}, b"{}"
+        return 200, {}, b'{"success": true, "data": {"user": {"id": "ann", "email": "a@example.com"}}}'
+
+
+@pytest.fixture
+def service() -> Iterator[tuple[AuthService, str]]:
+    known = AuthService()
+
+    class Handler(_Handler):
+        def do_GET(self) -> None:
+            status, headers, body = known.answer(self)
+            self.send_response(status)
+            for name, value in {**headers, "Content-Length": str(len(body))}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield known, f"http://127.0.0.1:{server.server_port}/api/v1/auth/verify"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def code_of(tokens: Authenticator, token: str) -> Code | None:
+    try:
+        assert tokens.user_of(token) == User("ann", "a@example.com")
+    except ClientError as error:
+        return error.code
+    return None
+
+
+def test_a_teams_auth_service_is_asked_and_what_it_does_not_say_nobody_guesses(
+    service: tuple[AuthService, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chaincast.aws.authenticators.ASK_SECONDS", 0.2)
+    known, url = service
+    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
+    assert isinstance(tokens, Asked)
+    assert [code_of(tokens, token) for token in ("good", "bad", "go\nod", "gööd")] == [None, *[Code.AUTH_FAILED] * 3]
+    assert known.asked == ["/api/v1/auth/verify Bearer good", "/api/v1/auth/verify Bearer bad"]
+    for mode in ("broken", "moved", "slow"):
+        known.mode = mode
+        tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
+        assert code_of(tokens, "good") is Code.AUTH_UNAVAILABLE
+    assert not any("elsewhere" in asked for asked in known.asked), "a token does not follow a redirect"
+
+
+def test_a_service_that_is_down_is_left_alone_and_found_again(
+    service: tuple[AuthService, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, url = service
+    now = 0.0
+    monkeypatch.setattr(Breaker.__init__, "__defaults__", (lambda: now,))
+    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
+    known.mode = "broken"
+    assert {code_of(tokens, "good") for _ in range(100)} == {Code.AUTH_UNAVAILABLE}
+    assert len(known.asked) == FAILURES, "ninety-seven were refused without a word to it"
+    known.mode = "well"
+    assert code_of(tokens, "good") is Code.AUTH_UNAVAILABLE
+    now += PAUSE_SECONDS
+    assert [code_of(tokens, "good") for _ in range(3)] == [None] * 3

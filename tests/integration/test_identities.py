@@ -1,0 +1,248 @@
+"""Whose a connection is, through the handlers: tickets, claims, the end of tokens, services that are down, and
+administrators who end connections."""
+
+from __future__ import annotations
+
+import json
+import time
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chaincast.aws import clients, resources
+from chaincast.aws.lifecycle import Deadline, Expiry, Job, encode_job, parse_job
+from chaincast.aws.tickets import Tickets
+from chaincast.commands import User
+from tests.integration.handlers import (
+    NOW,
+    TOKEN_OF_ANN,
+    Management,
+    at,
+    connect,
+    held,
+    load,
+    opened,
+    record,
+    say,
+    token,
+    with_auth,
+    with_settings,
+)
+from tests.integration.helpers import Context, end_loop, items
+
+if TYPE_CHECKING:
+    from functions.events import HttpEvent
+
+PREMIUM = {"premium_topics": ["price:BTC"], "premium_claim": "plan", "premium_values": ["pro"]}
+
+
+def http_event(verb: str = "POST", **headers: str) -> HttpEvent:
+    return {
+        "routeKey": f"{verb} /ticket",
+        "requestContext": {"requestId": "r", "http": {"sourceIp": "203.0.113.9"}},
+        "headers": headers,
+    }
+
+
+def test_a_ticket_for_a_token_connects_its_user_once(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_auth(monkeypatch, "required")
+    answer = load("ticket").handler(http_event(Authorization=f"Bearer {token()}"), Context())
+    assert answer["statusCode"] == 200
+    told = json.loads(answer["body"])
+    assert told["expires_in"] == 30
+    assert opened("c1=", ticket=told["ticket"])["statusCode"] == 200
+    assert record().user == "ann"
+    assert [opened("c2", ticket=told["ticket"])["statusCode"] for _ in range(2)] == [401, 401]
+
+
+def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, auth_query=True)
+    ticket = Tickets(clients.dynamodb(), resources.STATE.lower()).issue(User("ann"), NOW)
+    both = opened("c1=", ticket=ticket, token=token("bob"))
+    assert (both["statusCode"], ticket in both["body"]) == (401, False)
+    assert opened("c1=", ticket=ticket)["statusCode"] == 200, "it was not used up"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({}, 401, "AUTH_REQUIRED"),
+        ({"authorization": "Basic x"}, 401, "AUTH_REQUIRED"),
+        ({"authorization": "Bearer nonsense"}, 401, "AUTH_FAILED"),
+        ({"authorization": f"Bearer {TOKEN_OF_ANN}", "origin": "https://evil.example"}, 403, "FORBIDDEN_ORIGIN"),
+    ],
+)
+def test_who_gets_no_ticket(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int, code: str) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, origins=["https://app.example", "none"])
+    answer = load("ticket").handler(http_event(**headers), Context())
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (status, code)
+    assert "access-control-allow-origin" not in answer["headers"]
+    assert items(resources.STATE) == []
+
+
+def test_a_page_may_ask_for_a_ticket_if_it_may_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, origins=["https://app.example"])
+    function = load("ticket")
+    asked = function.handler(http_event("OPTIONS", origin="https://app.example"), Context())
+    assert asked["statusCode"] == 204
+    assert asked["headers"]["access-control-allow-origin"] == "https://app.example"
+    assert asked["headers"]["access-control-allow-headers"] == "authorization"
+    assert function.handler(http_event("OPTIONS", origin="https://evil.example"), Context())["statusCode"] == 403
+
+
+def test_premium_topics_need_their_claim(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, **PREMIUM)
+    connect()
+    function = load("message")
+
+    def subscribed(*topics: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(say(function, {"type": "subscribe", "topics": [*topics]}) or "")
+        return answer
+
+    assert subscribed("price:ETH")["type"] == "subscribed"
+    for topic in ("price:BTC", "price:*"):
+        refused = subscribed("trade:X", topic)
+        assert (refused["code"], "'plan' = 'pro'" in refused["message"]) == ("PREMIUM_TOPIC", True)
+    say(function, {"type": "authenticate", "token": token(plan="free")})
+    assert subscribed("price:BTC")["code"] == "PREMIUM_TOPIC"
+    say(function, {"type": "authenticate", "token": token(plan="pro")})
+    assert subscribed("price:BTC", "price:*")["type"] == "subscribed"
+    say(function, {"type": "authenticate", "token": token(plan="free")})
+    assert set(held()) == {"price:ETH"}, "who may not have them any more, has them no more"
+
+
+class Lifecycle:
+    """The lifecycle function, its clock, and what it told whom."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.module = load("lifecycle")
+        self._monkeypatch = monkeypatch
+
+        async def deliver(payloads: tuple[bytes, ...], names: list[str]) -> SimpleNamespace:
+            self.told += [json.loads(payload) for payload in payloads]
+            return SimpleNamespace(posted=1)
+
+        monkeypatch.setattr(self.module.gateway, "deliver", deliver)
+
+    def do(self, job: Job, at_s: float) -> None:
+        at(self.module, self._monkeypatch, int(at_s * 1000))
+        answer = self.module.handler({"Records": [{"messageId": "m", "body": encode_job(job)}]}, Context(30_000))
+        assert answer == {"batchItemFailures": []}
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Job, int]]:
+    """Every job that is ordered, with its delay."""
+    noted: list[tuple[Job, int]] = []
+    send = clients.sqs().send_message
+
+    def note(**given: Any) -> Any:
+        noted.append((parse_job(given["MessageBody"]), given["DelaySeconds"]))
+        return send(**given)
+
+    monkeypatch.setattr(clients.sqs(), "send_message", note)
+    return noted
+
+
+def test_a_token_that_ends_is_noticed_told_and_renewed_or_the_connection_closed(
+    management: Management, monkeypatch: pytest.MonkeyPatch, orders: list[tuple[Job, int]]
+) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, auth_grace=30)
+    connect(dialect="moonx")
+    function = load("message")
+
+    def authenticate(seconds: float) -> int:
+        shown = token(seconds=seconds)
+        answer = say(function, {"id": "a", "type": "authenticate", "timestamp": 1, "data": {"token": shown}})
+        assert json.loads(answer or "")["type"] == "auth_success"
+        return record().user_until
+
+    orders.clear()
+    authenticate(3 * 3600)
+    assert orders == [], "no connection lives so long"
+    end = authenticate(1000)
+    [(job, delay)] = orders
+    assert (job, delay) == (Expiry("c1=", end), 900)
+    lifecycle = Lifecycle(monkeypatch)
+    orders.clear()
+    lifecycle.do(job, end - 100)
+    assert (orders, lifecycle.told) == ([(job, 100)], []), "SQS waits for a quarter of an hour at most"
+    lifecycle.do(job, end)
+    assert [message["type"] for message in lifecycle.told] == ["auth_expired", "auth_required"]
+    assert lifecycle.told[0]["data"] == {"timeout": 30_000}
+    assert orders[1:] == [(Deadline("c1=", "renewed"), 30)]
+    later = authenticate(2000)
+    assert later > end
+    lifecycle.do(Deadline("c1=", "renewed"), end + 30)
+    lifecycle.do(job, end + 31)
+    assert (management.closed, len(lifecycle.told)) == ([], 2), "there is a fresh one"
+    lifecycle.do(Deadline("c1=", "renewed"), later)
+    assert management.closed == ["c1="]
+    assert lifecycle.told[-1]["type"] == "auth_failed"
+    lifecycle.do(Expiry("gone", 5), later)
+    end_loop(lifecycle.module.loop)
+
+
+def test_a_token_whose_end_nobody_noticed_opens_no_private_topic(
+    management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_auth(monkeypatch, "optional")
+    connect()
+    function = load("message")
+    say(function, {"type": "authenticate", "token": token(seconds=100)})
+    subscribe = {"type": "subscribe", "topics": ["user:ann"]}
+    now = int(time.time() * 1000)
+    at(function, monkeypatch, now + 150_000)
+    assert json.loads(say(function, subscribe) or "")["type"] == "subscribed", "there is time to renew it"
+    at(function, monkeypatch, now + 300_000)
+    assert json.loads(say(function, subscribe) or "")["code"] == "PRIVATE_TOPIC"
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "joined"), [("optional", 200, "anonymous"), ("required", 503, "AUTH_UNAVAILABLE")]
+)
+def test_an_auth_service_that_is_down_keeps_out_only_who_must_be_known(
+    management: Management, monkeypatch: pytest.MonkeyPatch, mode: str, status: int, joined: str
+) -> None:
+    with_settings(monkeypatch, auth=mode, auth_service="http://127.0.0.1:9/verify", auth_query=True)
+    assert opened("c1=", token="any")["statusCode"] == status
+    connect(EIO="4", transport="websocket")
+    greeting = say(load("message"), '40{"token":"any"}')
+    assert joined in (greeting or "")
+    connect()
+    refused = json.loads(say(load("message"), {"type": "authenticate", "token": "any"}) or "")
+    assert refused["code"] == "AUTH_UNAVAILABLE"
+
+
+def administer(route: str, **path: str) -> tuple[int, dict[str, Any]]:
+    event = {"routeKey": route, "pathParameters": path, "requestContext": {"requestId": "r"}}
+    answer = load("admin").handler(event, Context())
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_an_administrator_ends_a_connection_or_all_of_a_user(
+    management: Management, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_auth(monkeypatch, "optional")
+    with_settings(monkeypatch, limits={"connections_per_user": 5}, auth_query=True)
+    for name in ("c1=", "c2"):
+        opened(name, token=TOKEN_OF_ANN)
+    opened("c3")
+    one, all_of = "DELETE /connections/{id}", "DELETE /users/{user}/connections"
+    assert administer(one, id="c1%3D") == (200, {"closed": 1})
+    assert management.closed == ["c1="]
+    assert administer(one, id="nobody") == (200, {"closed": 0})
+    assert administer(all_of, user="ann") == (200, {"closed": 2})
+    assert sorted(management.closed[1:]) == ["c1=", "c2"]
+    assert administer(all_of, user="bob") == (200, {"closed": 0})
+    assert administer("DELETE /", id="x")[0] == 404
+    with_settings(monkeypatch, limits={})
+    status, refused = administer(all_of, user="ann")
+    assert (status, refused["code"]) == (409, "UNSUPPORTED")

@@ -35,7 +35,7 @@ class Access:
         if not self._is_welcome(origin):
             shown = repr(origin[:80]) if origin else "missing"
             raise ClientError(Code.FORBIDDEN_ORIGIN, f"origin {shown}: connections from there are not allowed")
-        if (self._allow or self._deny) and not self._is_allowed(_address(address)):
+        if (self._allow or self._deny) and not self._is_allowed(address_of(address)):
             raise ClientError(Code.FORBIDDEN_ADDRESS, f"address {address[:45]!r}: connections are not allowed")
 
     def _is_welcome(self, origin: str) -> bool:
@@ -54,7 +54,8 @@ def _subdomains(origin: str) -> re.Pattern[str]:
     return re.compile(rf"{re.escape(scheme)}://[a-z0-9.-]+\.{re.escape(host)}")
 
 
-def _address(text: str) -> IPv4Address | IPv6Address | None:
+def address_of(text: str) -> IPv4Address | IPv6Address | None:
+    """An address, one of IPv4 as such however it is written; None for what is none."""
     try:
         found = ip_address(text)
     except ValueError:

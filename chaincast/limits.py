@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv6Address, ip_network
 
+from chaincast.access import address_of
 from chaincast.errors import ClientError, Code, ProtocolViolation
 
 MINUTE_MS = 60_000
@@ -52,12 +53,9 @@ class Visit:
 
 def owner_of_address(address: str, exempt: Sequence[str] = ()) -> str:
     """Whom an address counts for; empty: nobody."""
-    try:
-        found = ip_address(address)
-    except ValueError:
+    found = address_of(address)
+    if found is None:
         return f"ip/{address[:64]}"
-    if isinstance(found, IPv6Address):
-        found = found.ipv4_mapped or found
     if any(found in ip_network(network, strict=False) for network in exempt):
         return ""
     if isinstance(found, IPv6Address):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import orjson
 from aws_lambda_powertools import Metrics
 
 from chaincast.aws import clients, resources
@@ -19,6 +18,7 @@ from chaincast.aws.single import close
 from chaincast.errors import ClientError, Code
 from chaincast.limits import owner_of_user
 from chaincast.settings import Settings
+from functions.answers import FAULT, error_document, json_answer
 from functions.events import HttpAnswer, HttpEvent
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
             close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)
     except ClientError as error:
         status = 404 if error.code is Code.UNKNOWN_ROUTE else 409
-        return _answer(status, {"code": error.code.value, "message": error.message})
+        return json_answer(status, error_document(error))
     except Exception:
         logger.exception("request failed")
-        return _answer(500, {"code": Code.INTERNAL.value, "message": "the request could not be handled; try again"})
+        return json_answer(500, FAULT)
     logger.info("connections closed", extra={"route": event["routeKey"], **named, "closed": len(closing)})
     metrics.add_metric(name="ConnectionsEnded", unit="Count", value=len(closing))
-    return _answer(200, {"closed": len(closing)})
+    return json_answer(200, {"closed": len(closing)})
 
 
 def _meant(route: str, named: dict[str, str]) -> list[str]:
@@ -64,11 +64,3 @@ def _meant(route: str, named: dict[str, str]) -> list[str]:
             raise ClientError(Code.UNSUPPORTED, why)
         return list(admission.open(owner_of_user(named["user"])))
     raise ClientError(Code.UNKNOWN_ROUTE, f"{route!r} is not known; known: {CONNECTION!r}, {USER!r}")
-
-
-def _answer(status: int, document: object) -> HttpAnswer:
-    return {
-        "statusCode": status,
-        "headers": {"content-type": "application/json"},
-        "body": orjson.dumps(document).decode(),
-    }

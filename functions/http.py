@@ -15,6 +15,7 @@ from chaincast.aws.intakes import make_intake
 from chaincast.aws.logs import make_logger
 from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
+from functions.answers import FAULT, error_document, json_answer
 from functions.events import HttpAnswer, HttpEvent
 
 if TYPE_CHECKING:
@@ -40,13 +41,13 @@ def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
         return _publish(event)
     except ClientError as error:
         metrics.add_metric(name="PublishRefused", unit="Count", value=1)
-        return _answer(_STATUS.get(error.code, 400), {"code": error.code.value, "message": error.message})
+        return json_answer(_STATUS.get(error.code, 400), error_document(error))
     except Busy as error:
         logger.warning("busy", error=str(error))
-        return _answer(503, {"code": "BUSY", "message": "others publish the same; try again"}, {"retry-after": "1"})
+        return json_answer(503, {"code": "BUSY", "message": "others publish the same; try again"}, {"retry-after": "1"})
     except Exception:
         logger.exception("request failed")
-        return _answer(500, {"code": Code.INTERNAL.value, "message": "the request could not be handled; try again"})
+        return json_answer(500, FAULT)
 
 
 def _publish(event: HttpEvent) -> HttpAnswer:
@@ -62,7 +63,7 @@ def _publish(event: HttpEvent) -> HttpAnswer:
     )
     metrics.add_metric(name="EventsPublished", unit="Count", value=0 if answer.repeated else answer.accepted)
     metrics.add_metric(name="EventsRefused", unit="Count", value=refused)
-    return _answer(200 if not refused else 207 if answer.accepted else 400, _document(answer))
+    return json_answer(200 if not refused else 207 if answer.accepted else 400, _document(answer))
 
 
 def _document(answer: Answer) -> dict[str, object]:
@@ -81,11 +82,3 @@ def _items(event: HttpEvent) -> list[object]:
     except orjson.JSONDecodeError as error:
         raise ClientError(Code.BAD_JSON, f"the body is not JSON: {error}") from None
     return document if isinstance(document, list) else [document]
-
-
-def _answer(status: int, document: object, headers: dict[str, str] | None = None) -> HttpAnswer:
-    return {
-        "statusCode": status,
-        "headers": {"content-type": "application/json", **(headers or {})},
-        "body": orjson.dumps(document).decode(),
-    }

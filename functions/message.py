@@ -55,8 +55,7 @@ resumption = Resumption(
     LogReader(database, resources.name_of(resources.LOG)),
     lambda network: newest(database, resources.name_of(resources.STATE), network),
     Holds(database, subscriptions_table),
-    clients.sqs,
-    resources.name_of(resources.LIFECYCLE_QUEUE),
+    order,
     settings.shards,
 )
 past = HistoryReader(database, resources.name_of(resources.HISTORY))

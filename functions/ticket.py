@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import orjson
 from aws_lambda_powertools import Metrics
 
 from chaincast.access import Access
@@ -19,6 +18,7 @@ from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
+from functions.answers import FAULT, error_document, json_answer
 from functions.events import HttpAnswer, HttpEvent
 
 if TYPE_CHECKING:
@@ -62,19 +62,17 @@ def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
         metrics.add_metric(name="TicketsRefused", unit="Count", value=1)
         metrics.add_metadata("code", error.code.value)
         forbidden = error.code is Code.FORBIDDEN_ORIGIN
-        document = {"code": error.code.value, "message": error.message}
-        return _answer(_STATUS.get(error.code, 400), document, "" if forbidden else origin)
+        return _answer(_STATUS.get(error.code, 400), error_document(error), "" if forbidden else origin)
     except Exception:
         logger.exception("request failed")
-        document = {"code": Code.INTERNAL.value, "message": "the request could not be handled; try again"}
-        return _answer(500, document, origin)
+        return _answer(500, FAULT, origin)
     metrics.add_metric(name="TicketsIssued", unit="Count", value=1)
     return _answer(200, {"ticket": ticket, "expires_in": TICKET_SECONDS}, origin)
 
 
 def _answer(status: int, document: object, origin: str) -> HttpAnswer:
     """What a page of `origin` may read; any other page's browser keeps it from it."""
-    headers = {"content-type": "application/json", "cache-control": "no-store", "vary": "origin"}
+    headers = {"cache-control": "no-store", "vary": "origin"}
     if origin:
         headers |= {
             "access-control-allow-origin": origin,
@@ -82,8 +80,4 @@ def _answer(status: int, document: object, origin: str) -> HttpAnswer:
             "access-control-allow-headers": "authorization",
             "access-control-max-age": "600",
         }
-    return {
-        "statusCode": status,
-        "headers": headers,
-        "body": "" if document is None else orjson.dumps(document).decode(),
-    }
+    return json_answer(status, document, headers)

@@ -38,9 +38,8 @@ class Admission:
 
     def enter(self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int) -> None:
         """Let a connection in, for an address or a user. Raises `ClientError`: RATE_LIMITED, MAX_CONNECTIONS."""
-        began = not per_minute  # without a window there is none to begin
+        begins = per_minute > 0  # a window, most likely: who comes seldom costs one write
         for _ in range(_ATTEMPTS):
-            begins = bool(per_minute) and not began
             found = self._try(owner, connection_id, now_ms, per_minute=per_minute, at_once=at_once, begins=begins)
             if found is None:
                 return
@@ -54,7 +53,7 @@ class Admission:
             if at_once and len(held) >= at_once and not self._heal(owner, held, now_ms):
                 words = f"{len(held)} connections are open; at most {at_once}: close some"
                 raise ClientError(Code.MAX_CONNECTIONS, words)
-            began = running or not per_minute
+            begins = per_minute > 0 and not running
         raise ClientError(Code.RATE_LIMITED, "many connect from there at once: try again", details=retry_after(1))
 
     def leave(self, owner: str, connection_ids: Sequence[str]) -> None:

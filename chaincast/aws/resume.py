@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chaincast.aws.holds import Holds, Place
-from chaincast.aws.lifecycle import Replay, encode_job
+from chaincast.aws.lifecycle import Job, Replay
 from chaincast.aws.log import LogReader
 from chaincast.cursors import format_cursor, parse_cursor
 from chaincast.errors import ClientError, Code
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
 
 class Resumption:
-    """Begins replays. `newest` knows a source's newest batch; `queues` makes the SQS client, which most messages need
-    not."""
+    """Begins replays. `newest` knows a source's newest batch; `order` puts a job in the lifecycle queue."""
 
     def __init__(
         self,
         log: LogReader,
         newest: Callable[[str], int],
         holds: Holds,
-        queues: Callable[[], SQSClient],
-        queue_url: str,
+        order: Callable[[Job], None],
         shards: int,
     ) -> None:
         self._log = log
         self._newest = newest
         self._holds = holds
-        self._queues = queues
-        self._queue_url = queue_url
+        self._order = order
         self._shards = shards
 
     def check(self, since: Mapping[str, str]) -> None:
@@ -57,7 +50,7 @@ class Resumption:
         for source, cursor in since.items():
             place = Place(connection_id, source, self._shards, uuid4().hex)
             job = Replay(connection_id, dialect, source, place.shards, place.token)
-            self._queues().send_message(QueueUrl=self._queue_url, MessageBody=encode_job(job))
+            self._order(job)
             self._holds.place(place, parse_cursor(cursor), now_ms)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaincast.commands import History, Outcome, Stats, Subscribed, Unsubscribed
-from chaincast.dialects.facts import refusal
+from chaincast.dialects.facts import error_facts
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.events import Event, Json, Kind
@@ -30,7 +30,7 @@ class Adstack:
         return None
 
     def error(self, error: ClientError) -> Said:
-        return Said("error", {"message": error.message, **refusal(error)}, True)
+        return Said("error", {"message": error.message, **error_facts(error)}, True)
 
 
 def _event(event: Event) -> dict[str, Json]:

@@ -10,7 +10,7 @@ import orjson
 from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS, coins, number, refusal, text, trade, units
+from chaincast.dialects.facts import ANONYMOUS, coins, error_facts, number, text, trade, units
 from chaincast.dialects.one_by_one import WithoutRetractions
 from chaincast.errors import ClientError, Request, RequestId
 from chaincast.events import Event, Json, Kind
@@ -59,7 +59,7 @@ class Coremem(WithoutRetractions):
             case Expired(grace_seconds):
                 return (orjson.dumps({"type": "auth_expired", "timeout": grace_seconds * 1000, "timestamp": now_ms}),)
             case ClientError():
-                return (orjson.dumps({"type": "error", "message": outcome.message, **refusal(outcome)}),)
+                return (orjson.dumps({"type": "error", "message": outcome.message, **error_facts(outcome)}),)
         return ()
 
     def ping(self, now_ms: int) -> bytes | None:

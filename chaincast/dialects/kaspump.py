@@ -8,7 +8,7 @@ from typing import Final
 
 from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.commands import History, Outcome, Pong, Price, Subscribed, TokenNow, Unsubscribed
-from chaincast.dialects.facts import network_of, refusal, text, trade, units
+from chaincast.dialects.facts import error_facts, network_of, text, trade, units
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.events import Event, Json, Kind
@@ -58,7 +58,7 @@ class Kaspump:
 
     def error(self, error: ClientError) -> Said:
         verb = error.request_id.verb.partition("/")[2] if isinstance(error.request_id, Request) else ""
-        told: dict[str, Json] = {"error": error.message, **refusal(error)}
+        told: dict[str, Json] = {"error": error.message, **error_facts(error)}
         if verb.startswith(_SUBSCRIBING):
             return Said("subscription:error", told, True)
         return Said("error", {"message": error.message, **told})

@@ -9,9 +9,9 @@ from typing import Final
 import orjson
 
 from chaincast.amounts import NATIVE_DECIMALS, plain
-from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed, User
+from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS, network_of, refusal, text, trade, units
+from chaincast.dialects.facts import error_facts, network_of, text, trade, units, who
 from chaincast.dialects.one_by_one import OneByOne
 from chaincast.errors import ClientError, Request, RequestId
 from chaincast.events import Event, Json, Kind
@@ -47,9 +47,7 @@ class Moonx(OneByOne):
                 data: dict[str, Json] = {"timeout": AUTHENTICATION_MS}
                 return (_envelope(f"auth_req_{connection_id}", "auth_required", now_ms, data),)
             case Authenticated(user, request_id):
-                known = user or User(ANONYMOUS)
-                data = {"user": {"id": known.id, "email": known.email}}
-                return (_answer("auth_success", "auth_success", request_id, now_ms, data),)
+                return (_answer("auth_success", "auth_success", request_id, now_ms, who(user)),)
             case Subscribed(_, request_id):
                 data = {"channel": _channel_of(request_id)}
                 return (_answer("sub_confirmed", "subscribed", request_id, now_ms, data),)
@@ -66,7 +64,7 @@ class Moonx(OneByOne):
             case ClientError(request_id=request_id):
                 failed = isinstance(request_id, Request) and request_id.verb == "authenticate"
                 type_ = "auth_failed" if failed else "error"
-                told = {"error": outcome.message, **refusal(outcome)}
+                told = {"error": outcome.message, **error_facts(outcome)}
                 return (_answer(type_, type_, request_id, now_ms, told),)
         return ()
 

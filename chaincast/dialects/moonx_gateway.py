@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chaincast.commands import Outcome, Pong, Subscribed, Unsubscribed
-from chaincast.dialects.facts import refusal
+from chaincast.dialects.facts import error_facts
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.events import Event, Kind
@@ -43,7 +43,7 @@ class MoonxGateway:
         return None
 
     def error(self, error: ClientError) -> Said:
-        return Said("error", {"message": error.message, **refusal(error)}, True)
+        return Said("error", {"message": error.message, **error_facts(error)}, True)
 
 
 def published(event: Event, name: str) -> Said:

@@ -12,7 +12,7 @@ from chaincast.commands import Authenticated, Closed, Command, Connected, Done, 
 from chaincast.dialects import engine_io, socket_io
 from chaincast.dialects.adstack import Adstack
 from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS, refusal
+from chaincast.dialects.facts import ANONYMOUS, error_facts, who
 from chaincast.dialects.kaspump import Kaspump
 from chaincast.dialects.moonx_gateway import MoonxGateway, published
 from chaincast.dialects.one_by_one import OneByOne
@@ -48,7 +48,7 @@ class SocketIo(OneByOne):
             case Joined(connection_id, user):
                 return _welcome(connection_id, user, now_ms)
             case Authenticated(user, Request() as asked):
-                told = _who(user)
+                told = who(user)
                 return _said(Said("authenticated", told, True), asked, {"success": True, "data": told})
             case Expired(grace_seconds):
                 message = "The token has expired: emit 'authenticate' with a fresh one"
@@ -116,16 +116,11 @@ def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes,
     frames = (socket_io.connect_frame(connection_id), socket_io.event_frame("connected", told))
     if user is None:
         return frames
-    return (*frames, socket_io.event_frame("authenticated", _who(user)))
-
-
-def _who(user: User | None) -> Json:
-    known = user or User(ANONYMOUS)
-    return {"user": {"id": known.id, "email": known.email}}
+    return (*frames, socket_io.event_frame("authenticated", who(user)))
 
 
 def _failed(error: ClientError) -> tuple[bytes, ...]:
-    refused: dict[str, Json] = {"success": False, "error": error.message, **refusal(error)}
+    refused: dict[str, Json] = {"success": False, "error": error.message, **error_facts(error)}
     request = error.request_id if isinstance(error.request_id, Request) else Request("")
     return _said(_vocabulary(request).error(error), request, refused)
 

@@ -22,7 +22,7 @@ from local.stack import LocalStack, Options
 from local.tools import BUILD, ROOT, free_port
 from tests.e2e.client import SECONDS, Client
 from tests.e2e.leaks import leaks, used
-from tests.e2e.serving import Answer, serving
+from tests.serving import Answer, serving
 from tests.unit import test_keys
 
 PAGE = "https://app.example"

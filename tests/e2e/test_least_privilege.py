@@ -61,14 +61,13 @@ def probe() -> Iterator[Probe]:
     config.write_text((ROOT / "chaincast.toml").read_text() + OPTIONAL)
     options = Options(port=free_port(), node_port=free_port(), auth=True, block_time=None, seed=None, config=config)
     try:
-        with LocalStack(options) as running, connect(url(running), ping_interval=None, max_queue=None) as socket:
+        with (
+            LocalStack(options) as running,
+            connect(running.outputs.websocket_url, ping_interval=None, max_queue=None) as socket,
+        ):
             yield Probe(running, json.loads(socket.recv(SECONDS))["connection_id"])
     finally:
         config.unlink()
-
-
-def url(stack: LocalStack) -> str:
-    return stack.outputs.websocket_url
 
 
 def judged(role: str, right: Right) -> bool:

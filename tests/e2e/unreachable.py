@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 
-from tests.e2e.serving import Answer, serving
+from tests.serving import Answer, serving
 
 
 @contextmanager

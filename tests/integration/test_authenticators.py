@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from threading import Event
 
 import pytest
@@ -18,30 +17,17 @@ from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from tests.integration.conftest import SETTINGS
+from tests.serving import Answer, serving
 from tests.unit.test_keys import ALL, token
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        body = json.dumps({"keys": ALL}).encode() if self.path == "/keys" else b""
-        self.send_response(200 if body else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - its name in the base class
-        """Not into the tests' output."""
 
 
 @pytest.fixture
 def issuer() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    def keys(request: BaseHTTPRequestHandler) -> Answer:
+        return (200, json.dumps({"keys": ALL}).encode()) if request.path == "/keys" else (404, b"")
+
+    with serving(GET=keys) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) -> None:
@@ -80,40 +66,26 @@ class AuthService:
         self.asked: list[str] = []
         self.mode = "well"
 
-    def answer(self, request: BaseHTTPRequestHandler) -> tuple[int, dict[str, str], bytes]:
+    def answer(self, request: BaseHTTPRequestHandler) -> Answer:
         shown = request.headers.get("Authorization", "")
         self.asked.append(f"{request.path} {shown}")
         if self.mode == "slow":
             Event().wait(0.5)
         if self.mode == "broken":
-            return 500, {}, b"{}"
+            return 500, b"{}"
         if self.mode == "moved":
-            return 302, {"Location": f"http://{request.headers['Host']}/elsewhere"}, b""
+            return 302, b"", {"Location": f"http://{request.headers['Host']}/elsewhere"}
         if shown != "Bearer good":
-            return 401, {}, b"{}"
-        return 200, {}, b'{"success": true, "data": {"user": {"id": "ann", "email": "a@example.com"}}}'
+            return 401, b"{}"
+        return 200, b'{"success": true, "data": {"user": {"id": "ann", "email": "a@example.com"}}}'
 
 
 @pytest.fixture
 def service() -> Iterator[tuple[AuthService, str]]:
     known = AuthService()
 
-    class Handler(_Handler):
-        def do_GET(self) -> None:
-            status, headers, body = known.answer(self)
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield known, f"http://127.0.0.1:{server.server_port}/api/v1/auth/verify"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(GET=known.answer) as port:
+        yield known, f"http://127.0.0.1:{port}/api/v1/auth/verify"
 
 
 def code_of(tokens: Authenticator, token: str) -> Code | None:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
 
-Answer: TypeAlias = tuple[int, bytes]  # status and body
+Answer: TypeAlias = tuple[int, bytes] | tuple[int, bytes, dict[str, str]]  # status, body, headers if there are any
 
 
 @contextmanager
@@ -20,9 +20,10 @@ def serving(**methods: Callable[[BaseHTTPRequestHandler], Answer]) -> Iterator[i
 
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("content-length") or 0))
-            status, body = methods[self.command](self)
+            status, body, *more = methods[self.command](self)
             self.send_response(status)
-            self.send_header("content-length", str(len(body)))
+            for name, value in {"content-length": str(len(body)), **(more[0] if more else {})}.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(body)
 

@@ -7,7 +7,7 @@ connections.py): one conditional write each, so that it is exact however many fu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address, ip_network
@@ -70,12 +70,9 @@ def owner_of_user(user: str) -> str:
 
 def refusal(visit: Visit, limits: Limits, now_ms: int) -> ClientError | None:
     """Why a message is not served: `RATE_LIMITED`; as a `ProtocolViolation` where the connection is to be closed."""
-    for count, limit, whose in (
-        (visit.of_connection, limits.messages_per_minute, "connection"),
-        (visit.of_user, limits.messages_per_user, "user"),
-    ):
-        if limit and count > limit:
-            kind = ProtocolViolation if count > ABUSE * limit else ClientError
+    kind = ClientError if abuse(visit, limits) is None else ProtocolViolation
+    for count, limit, whose in _counted(visit, limits):
+        if count > limit:
             words = f"{count} messages in this minute; at most {limit} for each {whose}"
             return kind(Code.RATE_LIMITED, words, details=retry_after(MINUTE_MS - now_ms % MINUTE_MS))
     return None
@@ -94,15 +91,20 @@ class Abuse(Enum):
 
 def abuse(visit: Visit, limits: Limits) -> Abuse | None:
     """What a message is beyond one that is not served; None: no abuse."""
-    for count, limit in (
-        (visit.of_connection, limits.messages_per_minute),
-        (visit.of_user, limits.messages_per_user),
-    ):
-        if limit and count > ABUSE * limit:
+    for count, limit, _ in _counted(visit, limits):
+        if count > ABUSE * limit:
             if count == ABUSE * limit + 1:
                 return Abuse.BEGINS
             return Abuse.GOES_ON if count % limit == 1 % limit else Abuse.IS_IGNORED
     return None
+
+
+def _counted(visit: Visit, limits: Limits) -> Iterator[tuple[int, int, str]]:
+    """Each count with its limit, where there is one, and whose it is."""
+    if limits.messages_per_minute:
+        yield visit.of_connection, limits.messages_per_minute, "connection"
+    if limits.messages_per_user:
+        yield visit.of_user, limits.messages_per_user, "user"
 
 
 def too_many_subscribes(count: int, limit: int, now_ms: int) -> ClientError | None:

@@ -48,6 +48,8 @@ def test_whom_an_address_counts_for(address: str, owner: str) -> None:
         (Visit(10, 500), False, False),
         (Visit(10, 501), True, False),
         (Visit(10, 1001), True, True),
+        (Visit(101, 1001), True, True),
+        (Visit(150, 600), True, False),
     ],
 )
 def test_what_is_too_much_and_what_is_abuse(visit: Visit, refused: bool, closes: bool) -> None:

@@ -81,13 +81,14 @@ class Config(Section):
 
     def settings(self, *, local: bool) -> Settings:
         """What the functions of such a stack need of it."""
+        message_bytes, topics_per_message, subscriptions = self.limits.sizes
         return Settings(
             networks=tuple(self.deployed_networks(local=local)),
             shards=self.fanout.shards,
             delivery_bytes=self.fanout.delivery_bytes,
-            message_bytes=self.limits.message_bytes,
-            topics_per_message=self.limits.topics_per_message,
-            subscriptions_per_connection=self.limits.subscriptions_per_connection,
+            message_bytes=message_bytes,
+            topics_per_message=topics_per_message,
+            subscriptions_per_connection=subscriptions,
             app_sources=self.publish.sources,
             auth=self.auth.mode,
             auth_jwks_url=self.auth.jwks_url,

@@ -13,7 +13,7 @@ from aws_lambda_powertools import Metrics
 from chaincast.aws import clients, resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import Connections
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.single import close
 from chaincast.errors import ClientError, Code
 from chaincast.limits import owner_of_user

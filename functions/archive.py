@@ -9,7 +9,7 @@ from aws_lambda_powertools import Metrics
 from chaincast.aws import clients, resources
 from chaincast.aws.archive import Archiver, Overtaken
 from chaincast.aws.log import LogReader
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.settings import Settings
 
 if TYPE_CHECKING:

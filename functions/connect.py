@@ -18,7 +18,7 @@ from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.identities import Identities
 from chaincast.aws.lifecycle import Deadline, Greet
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.ordering import order
 from chaincast.aws.tickets import Tickets
 from chaincast.commands import User

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools import Metrics
 
 from chaincast.aws.forget import Forgetter
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 

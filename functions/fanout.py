@@ -21,7 +21,7 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.deliverer import Deliverer, Report
 from chaincast.aws.gateway import CONNECTIONS, Gateway
 from chaincast.aws.holds import HeldConnections
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress

@@ -22,7 +22,7 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.connections import Connections, slot
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.gateway import CONNECTIONS, Gateway
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.single import close
 from chaincast.dialects.base import Dialect

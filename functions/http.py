@@ -12,7 +12,7 @@ from aws_lambda_powertools import Metrics
 from chaincast.aws.append import Busy
 from chaincast.aws.intake import Answer
 from chaincast.aws.intakes import make_intake
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
 from functions.answers import FAULT, error_document, json_answer

@@ -17,7 +17,7 @@ from aws_lambda_powertools import Metrics
 
 from chaincast.aws import clients, resources
 from chaincast.aws.intakes import make_intake
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.errors import ClientError, Code
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of

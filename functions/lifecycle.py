@@ -15,7 +15,7 @@ from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.gateway import Gateway
 from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.commands import Connected, Expired, Outcome
 from chaincast.errors import ClientError, Code, CodecError, Request

@@ -22,7 +22,7 @@ from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.identities import Identities
 from chaincast.aws.log import LogReader
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.ordering import order
 from chaincast.aws.resume import Resumption
 from chaincast.aws.single import close, post

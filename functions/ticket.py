@@ -13,7 +13,7 @@ from aws_lambda_powertools import Metrics
 from chaincast.access import Access
 from chaincast.aws import clients, resources
 from chaincast.aws.authenticators import make_authenticator
-from chaincast.aws.logs import make_logger
+from chaincast.aws.logger import make_logger
 from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code

@@ -1,0 +1,101 @@
+"""In every protocol: a user's proof has ended, and a fresh token takes its place on the same connection."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from chaincast import dialects
+from chaincast.commands import Authenticate, Authenticated, Expired, User
+from chaincast.errors import ClientError, Code, Request
+from tests.unit.dialects.told import CHAINS
+
+ANN = User("ann", "ann@example.com")
+NOW = 1_700_000_000_000
+
+
+def frames(dialect: str, outcome: Authenticated | Expired | ClientError) -> list[object]:
+    told = dialects.get(dialect, CHAINS).outcome(outcome, NOW)
+    return [json.loads(frame.lstrip(b"0123456789")) for frame in told]
+
+
+@pytest.mark.parametrize(
+    ("dialect", "told"),
+    [
+        ("chaincast.v1", [{"type": "auth_expired", "closes_in": 60}]),
+        ("coremem", [{"type": "auth_expired", "timeout": 60_000, "timestamp": NOW}]),
+        (
+            "moonx",  # and once more in the words that its clients know how to answer
+            [
+                {"id": f"{type_}_{NOW}", "type": type_, "timestamp": NOW, "data": {"timeout": 60_000}}
+                for type_ in ("auth_expired", "auth_required")
+            ],
+        ),
+        (
+            "socketio",
+            [
+                [
+                    "auth_expired",
+                    {"message": "The token has expired: emit 'authenticate' with a fresh one", "timeout": 60_000},
+                ]
+            ],
+        ),
+    ],
+)
+def test_the_end_of_a_token_is_told_with_how_long_there_is_for_another(dialect: str, told: list[object]) -> None:
+    assert frames(dialect, Expired(60)) == told
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message", "request_id"),
+    [
+        ("chaincast.v1", '{"type":"authenticate","id":5,"token":"a.b.c"}', 5),
+        ("coremem", '{"type":"authenticate","token":"a.b.c"}', None),
+        (
+            "moonx",
+            '{"id":"m1","type":"authenticate","timestamp":1,"data":{"token":"a.b.c"}}',
+            Request("authenticate", ("m1", "")),
+        ),
+        ("socketio", '42["authenticate",{"token":"a.b.c"}]', Request("authenticate")),
+        ("socketio", '427["authenticate",{"token":"a.b.c"}]', Request("authenticate", (), 7)),
+    ],
+)
+def test_a_fresh_token(dialect: str, message: str, request_id: object) -> None:
+    command = dialects.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
+    assert command == Authenticate("a.b.c", request_id)  # type: ignore[arg-type]  # each protocol's own
+
+
+@pytest.mark.parametrize(
+    ("dialect", "message"),
+    [
+        ("chaincast.v1", '{"type":"authenticate","token":7}'),
+        ("coremem", '{"type":"authenticate"}'),
+        ("coremem", '{"type":"authenticate","token":["a"]}'),
+        ("moonx", '{"id":"m1","type":"authenticate","timestamp":1,"data":{}}'),
+        ("socketio", '42["authenticate"]'),
+        ("socketio", '42["authenticate",{"token":null}]'),
+    ],
+)
+def test_no_token_where_one_belongs(dialect: str, message: str) -> None:
+    with pytest.raises(ClientError, match=r"token|object") as caught:
+        dialects.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
+    assert caught.value.code is Code.BAD_MESSAGE
+
+
+def test_who_it_is_now() -> None:
+    user = {"user": {"id": "ann", "email": "ann@example.com"}}
+    assert frames("coremem", Authenticated(ANN)) == [{"type": "authenticated", "userId": "ann"}]
+    assert frames("coremem", Authenticated(None)) == [{"type": "authenticated", "userId": "anonymous"}]
+    assert frames("socketio", Authenticated(ANN, Request("authenticate"))) == [["authenticated", user]]
+    acknowledged = dialects.get("socketio", CHAINS).outcome(Authenticated(ANN, Request("authenticate", (), 7)), NOW)
+    assert [frame[:3] for frame in acknowledged] == [b"42[", b"437"]
+    assert json.loads(acknowledged[1][3:]) == [{"success": True, "data": user}]
+
+
+@pytest.mark.parametrize("dialect", ["chaincast.v1", "coremem", "moonx", "socketio"])
+def test_a_refusal_says_when_to_try_again(dialect: str) -> None:
+    refused = ClientError(Code.RATE_LIMITED, "slowly", details={"retry_after": 17})
+    (said,) = frames(dialect, refused)
+    assert '"RATE_LIMITED"' in json.dumps(said)
+    assert ": 17" in json.dumps(said)

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
+from typing import TYPE_CHECKING
 from unittest.mock import patch
 
 from benchmarks.imports import environment
@@ -26,6 +27,9 @@ from benchmarks.responder import responder
 from benchmarks.sink import Sink, running
 from benchmarks.subscribers import NETWORK, batch_of
 from local.tools import ROOT
+
+if TYPE_CHECKING:
+    from chaincast.aws.forget import Forgotten
 
 EVENTS = 20
 HEADLINE = 10_000
@@ -129,12 +133,13 @@ def _work(batches: int) -> Mapping[str, float]:
     }
 
 
-def _counting(forget: Callable[..., int], deleted: list[int]) -> Callable[..., int]:
+def _counting(forget: Callable[..., Forgotten], deleted: list[int]) -> Callable[..., Forgotten]:
     """Forget, and note how many writes it took."""
 
-    def counted(*arguments: object) -> int:
-        deleted.append(forget(*arguments))
-        return deleted[-1]
+    def counted(*arguments: object) -> Forgotten:
+        forgotten = forget(*arguments)
+        deleted.append(forgotten.writes)
+        return forgotten
 
     return counted
 

@@ -55,6 +55,10 @@ class Settings:
     """Where clients may come from: chaincast/access.py."""
     chains: Mapping[str, int] = field(default_factory=dict)
     """The networks' chain ids."""
+    block_ms: Mapping[str, int] = field(default_factory=dict)
+    """The networks' block times."""
+    figures_token: bool = False
+    """Whether `/status` and `/metrics` ask for a token."""
 
     @property
     def premium(self) -> Premium:

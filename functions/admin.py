@@ -1,66 +1,109 @@
-"""What administrators do over HTTP: `DELETE /connections/{id}`, `DELETE /users/{user}/connections`.
+"""What administrators do over HTTP: list connections, look at one, end one or all of a user.
 
 Who may, API Gateway has checked (IAM, or a JWT with the scope of `[admin]`). Closing is all: `$disconnect` cleans up.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import unquote
 
-from aws_lambda_powertools import Metrics
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from chaincast.aws import clients, resources
 from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connections
+from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections
 from chaincast.aws.logger import make_logger
+from chaincast.aws.population import Population
 from chaincast.aws.single import close
+from chaincast.aws.subscriptions import Subscriptions
+from chaincast.aws.telemetry import Telemetry
 from chaincast.errors import ClientError, Code
 from chaincast.limits import owner_of_user
 from chaincast.settings import Settings
-from functions.answers import FAULT, error_document, json_answer
+from functions.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from functions.events import HttpAnswer, HttpEvent
+from functions.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("admin")
-metrics = Metrics(namespace="Chaincast", service="admin")
+telemetry = Telemetry("admin")
+routes = Routes(telemetry, logger)
+app = routes.app
 
-CONNECTION, USER = "DELETE /connections/{id}", "DELETE /users/{user}/connections"
+MAX_PAGE = 1000
 
 limits = Settings.from_environment().limits
+_state = resources.name_of(resources.STATE)
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
-admission = Admission(clients.dynamodb(), resources.name_of(resources.STATE), connections)
+subscriptions = Subscriptions(
+    clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS), Population(clients.dynamodb(), _state)
+)
+admission = Admission(clients.dynamodb(), _state, connections)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
-    metrics.add_metric(name="Requests", unit="Count", value=1)
-    named = {name: unquote(value) for name, value in event.get("pathParameters", {}).items()}
-    try:
-        closing = _meant(event["routeKey"], named)
-        for connection_id in closing:
-            close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)
-    except ClientError as error:
-        status = 404 if error.code is Code.UNKNOWN_ROUTE else 409
-        return json_answer(status, error_document(error))
-    except Exception:
-        logger.exception("request failed")
-        return json_answer(500, FAULT)
-    logger.info("connections closed", extra={"route": event["routeKey"], **named, "closed": len(closing)})
-    metrics.add_metric(name="ConnectionsEnded", unit="Count", value=len(closing))
+    return routes.resolve(event, context)
+
+
+@app.get("/connections", summary="Open connections, a page at a time")
+def list_connections(
+    limit: Annotated[int, Query(ge=1, le=MAX_PAGE, description="most in one page")] = 100,
+    after: Annotated[str, Query(max_length=128, description="the `next` of the page before")] = "",
+) -> Response[ConnectionPage]:
+    page, following = connections.page(limit, after)
+    return json_answer(200, {"connections": [_document(c) for c in page], "next": following or None})
+
+
+@app.get("/connections/<id>", summary="One connection and what it listens to")
+def get_connection(id: Annotated[str, Path()]) -> Response[ConnectionDetail]:  # noqa: A002 - the path's word
+    connection = _known(unquote(id))
+    rows, _ = subscriptions.rows_of(connection.connection_id)
+    topics = [{"topic": topic, "kinds": sorted(kinds) if kinds else None} for topic, kinds in sorted(rows.items())]
+    return json_answer(200, {**_document(connection), "subscriptions": topics})
+
+
+@app.delete("/connections/<id>", summary="Close a connection")
+def delete_connection(id: Annotated[str, Path()]) -> Response[ClosedDocument]:  # noqa: A002 - as above
+    found = connections.get_all([unquote(id)])
+    return _end([connection.connection_id for connection in found], connection=unquote(id))
+
+
+@app.delete("/users/<user>/connections", summary="Close all connections of a user")
+def delete_connections_of_user(user: Annotated[str, Path()]) -> Response[ClosedDocument]:
+    if not limits.connections_per_user:
+        why = "users' connections are not counted (limits.connections_per_user = 0), so nobody knows which they are"
+        raise ClientError(Code.UNSUPPORTED, why)
+    return _end([*admission.open(owner_of_user(unquote(user)))], user=unquote(user))
+
+
+def _known(connection_id: str) -> Connection:
+    found = next(iter(connections.get_all([connection_id])), None)
+    if found is None:
+        raise ClientError(Code.NOT_CONNECTED, f"connection {connection_id!r:.200} is not open")
+    return found
+
+
+def _end(closing: list[str], **named: str) -> Response[ClosedDocument]:
+    for connection_id in closing:
+        close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)
+    logger.info("connections closed", extra={**named, "closed": len(closing)})
+    telemetry.count("ConnectionsEnded", len(closing))
     return json_answer(200, {"closed": len(closing)})
 
 
-def _meant(route: str, named: dict[str, str]) -> list[str]:
-    """The connections that a request is about. Raises `ClientError`."""
-    if route == CONNECTION:
-        return [c.connection_id for c in connections.get_all([named["id"]])]
-    if route == USER:
-        if not limits.connections_per_user:
-            why = "users' connections are not counted (limits.connections_per_user = 0), so nobody knows which they are"
-            raise ClientError(Code.UNSUPPORTED, why)
-        return list(admission.open(owner_of_user(named["user"])))
-    raise ClientError(Code.UNKNOWN_ROUTE, f"{route!r} is not known; known: {CONNECTION!r}, {USER!r}")
+def _document(connection: Connection) -> dict[str, object]:
+    return {
+        "id": connection.connection_id,
+        "dialect": connection.dialect,
+        "user": connection.user or None,
+        "sourceIp": connection.source_ip,
+        "origin": connection.origin,
+        "connectedAt": connection.connected_at,
+        "lastSeen": connection.seen * SLOT_SECONDS * 1000,
+    }

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Metrics
-
 from chaincast.aws import clients, resources
 from chaincast.aws.archive import Archiver, Overtaken
 from chaincast.aws.log import LogReader
 from chaincast.aws.logger import make_logger
+from chaincast.aws.telemetry import Telemetry
 from chaincast.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("archive")
-metrics = Metrics(namespace="Chaincast", service="archive")
+telemetry = Telemetry("archive")
 
 settings = Settings.from_environment()
 archiver = Archiver(
@@ -29,7 +28,7 @@ archiver = Archiver(
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: object, context: LambdaContext) -> dict[str, int]:
     """How many batches of each source went to the archive."""
     archived: dict[str, int] = {}
@@ -39,5 +38,5 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
         except Overtaken as error:
             logger.warning("left to another", error=str(error))
     logger.info("archived", extra={"batches": archived})
-    metrics.add_metric(name="BatchesArchived", unit="Count", value=sum(archived.values()))
+    telemetry.count("BatchesArchived", sum(archived.values()))
     return archived

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Metrics
-
 from chaincast.access import Access
 from chaincast.auth import user_if_known
 from chaincast.aws import clients, resources
@@ -20,6 +18,8 @@ from chaincast.aws.identities import Identities
 from chaincast.aws.lifecycle import Deadline, Greet
 from chaincast.aws.logger import make_logger
 from chaincast.aws.ordering import order
+from chaincast.aws.population import Population
+from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import Tickets
 from chaincast.commands import User
 from chaincast.credentials import token_of
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("connect")
-metrics = Metrics(namespace="Chaincast", service="connect")
+telemetry = Telemetry("connect")
 
 JOIN_SECONDS = 45
 """What Socket.IO's server gives a client to connect to a namespace (its `connectTimeout`)."""
@@ -56,16 +56,17 @@ access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 admission = Admission(clients.dynamodb(), resources.name_of(resources.STATE), connections)
 identities = Identities(connections, admission, limits, order)
+population = Population(clients.dynamodb(), resources.name_of(resources.STATE))
 tickets = Tickets(clients.dynamodb(), resources.name_of(resources.STATE))
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     request = event["requestContext"]
     if request["eventType"] != "CONNECT":
         # A message whose `type` is "$connect"; the connection exists already.
-        metrics.add_metric(name="Misrouted", unit="Count", value=1)
+        telemetry.count("Misrouted")
         return {"statusCode": 200}
     headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
     query = event.get("queryStringParameters") or {}
@@ -87,6 +88,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         undecided=choice.undecided,
     )
     connections.put(connection)
+    population.came(connection)
     order(Greet(connection.connection_id, connection.dialect))
     if choice.joins:
         order(Deadline(connection.connection_id, "joined"), JOIN_SECONDS)
@@ -94,7 +96,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         identities.order_expiry(user, connection.connection_id, connection.connected_at)
     elif settings.auth == "required":
         order(Deadline(connection.connection_id, "authenticated"), AUTHENTICATE_SECONDS)
-    metrics.add_metric(name="ConnectionsOpened", unit="Count", value=1)
+    telemetry.count("ConnectionsOpened", dialect=connection.dialect)
     answer: WebSocketAnswer = {"statusCode": 200}
     if choice.subprotocol is not None:
         answer["headers"] = {"Sec-WebSocket-Protocol": choice.subprotocol}
@@ -124,14 +126,17 @@ def _user_of(headers: Mapping[str, str], query: Mapping[str, str], now: int) -> 
     ticket = query.get("ticket", "") if settings.auth != "off" else ""
     if ticket and token:
         raise ClientError(Code.AUTH_FAILED, "a ticket and a token came along, which may be two users': send one")
-    if ticket:
-        return tickets.redeem(ticket, now)
-    return user_if_known(authenticator, token, settings.auth) if token else None
+    if not (ticket or token):
+        return None
+    user = tickets.redeem(ticket, now) if ticket else user_if_known(authenticator, token, settings.auth)
+    if user is not None:
+        telemetry.authenticated()
+    return user
 
 
 def _refused(error: ClientError) -> WebSocketAnswer:
-    metrics.add_metric(name="ConnectionsRefused", unit="Count", value=1)
-    metrics.add_metadata("code", error.code.value)
+    telemetry.count("ConnectionsRefused", code=error.code.value)
+    telemetry.refused(error)
     answer: WebSocketAnswer = {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
     if "retry_after" in error.details:
         answer["headers"] = {"Retry-After": str(error.details["retry_after"])}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Metrics
-
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.logger import make_logger
+from chaincast.aws.telemetry import Telemetry
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
@@ -15,19 +14,18 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("disconnect")
-metrics = Metrics(namespace="Chaincast", service="disconnect")
+telemetry = Telemetry("disconnect")
 
 forgetter = Forgetter.from_environment(Settings.from_environment().limits)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     request = event["requestContext"]
     if request["eventType"] != "DISCONNECT":
         # A message whose `type` is "$disconnect"; the connection is open.
-        metrics.add_metric(name="Misrouted", unit="Count", value=1)
+        telemetry.count("Misrouted")
         return {"statusCode": 200}
-    forgetter.forget([request["connectionId"]])
-    metrics.add_metric(name="ConnectionsClosed", unit="Count", value=1)
+    telemetry.closed(forgetter.forget([request["connectionId"]]).connections)
     return {"statusCode": 200}

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import uvloop
-from aws_lambda_powertools import Metrics
 
 from chaincast.aws import endpoints, resources
 from chaincast.aws.audience import Audience
@@ -23,6 +22,7 @@ from chaincast.aws.gateway import CONNECTIONS, Gateway
 from chaincast.aws.holds import HeldConnections
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
+from chaincast.aws.telemetry import Telemetry, by_hot_client
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress
 from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from chaincast.aws.fanout_state import FanoutState
 
 logger = make_logger("fanout")
-metrics = Metrics(namespace="Chaincast", service="fanout")
-
 RESERVE_MS = 12_000
 """No message is begun with less time left than this: an answer may take five seconds, the others of a connection's
 messages four, and what is left must be put on record."""
@@ -57,6 +55,7 @@ management = ServiceClient(
     Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), CONNECTIONS), endpoints.region(), "execute-api"
 )
 database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), QUERIES), endpoints.region(), "dynamodb")
+telemetry = Telemetry("fanout", by_hot_client(loop, database))
 table = resources.name_of(resources.SUBSCRIPTIONS)
 deliverer = Deliverer(
     Audience(database, table, resources.name_of(resources.CONNECTIONS), known=settings.auth == "required"),
@@ -68,7 +67,7 @@ deliverer = Deliverer(
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
     management.refresh_credentials()
     database.refresh_credentials()
@@ -78,7 +77,7 @@ def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
         groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
     invocation = _Invocation(context, started)
     failed = [r for records in loop.run_until_complete(invocation.run(groups)) for r in records]
-    metrics.add_metric(name="BatchesHandedBack", unit="Count", value=len(failed))
+    telemetry.count("BatchesHandedBack", len(failed))
     if failed:
         _retry_soon(failed)
     return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in failed]}
@@ -163,8 +162,9 @@ class _Invocation:
 
         forgetter = Forgetter.from_environment(settings.limits)
         for shards, gone in self._gone.items():
-            writes = forgetter.forget(sorted(gone), self._topics, shards)
-            logger.info("connections forgotten", connections=len(gone), writes=writes)
+            forgotten = forgetter.forget(sorted(gone), self._topics, shards)
+            telemetry.closed(forgotten.connections)
+            logger.info("connections forgotten", connections=len(gone), writes=forgotten.writes)
 
 
 def _reading_all(worker: Worker) -> Worker:
@@ -203,17 +203,30 @@ def _measure(
         logger.error("batch handed back", extra={"error": report.error, **line})
     if outcomes.refused:
         logger.warning("messages dropped", extra={"group": group, "refused": dict(outcomes.refused)})
-    for name, value in (
-        ("Batches", len(batches)),
-        ("Posted", outcomes.posted),
-        ("Gone", len(outcomes.gone)),
-        ("PostsLeft", len(outcomes.left)),
-        ("PostsThrottled", outcomes.throttled),
-        ("PostsRepeated", outcomes.repeated),
-        ("PostsRefused", outcomes.refused.total()),
+    telemetry.count("MessagesOut", outcomes.posted, by="fanout")
+    for outcome, value in (
+        ("delivered", outcomes.posted),
+        ("gone", len(outcomes.gone)),
+        ("left", len(outcomes.left)),
+        ("throttled", outcomes.throttled),
+        ("repeated", outcomes.repeated),
+        ("refused", outcomes.refused.total()),
     ):
-        metrics.add_metric(name=name, unit="Count", value=value)
-    metrics.add_metric(name="Lag", unit="Milliseconds", value=time.time() * 1000 - batches[-1].timestamp)
+        telemetry.count("Posts", value, outcome=outcome)
+    if report.mark is None:
+        _count_done(together)
+
+
+def _count_done(together: list[tuple[SqsRecord, Deliver]]) -> None:
+    """Count batches that everybody of a worker has: each shard's latency; the events once, with the first shard."""
+    now = time.time()
+    for record, work in together:
+        telemetry.observe("FanoutSeconds", max(now - int(record["attributes"]["SentTimestamp"]) / 1000, 0.0))
+        if work.worker.shard:
+            continue
+        telemetry.count("Batches")
+        for (kind, source), events in Counter((e.kind, work.batch.source) for e in work.batch.events).items():
+            telemetry.count("EventsDelivered", events, kind=kind, network=source)
 
 
 def _state() -> FanoutState:

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import uvloop
-from aws_lambda_powertools import Metrics
 
 from chaincast import dialects
 from chaincast.aws import clients, endpoints, resources
@@ -25,6 +24,7 @@ from chaincast.aws.gateway import CONNECTIONS, Gateway
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.single import close
+from chaincast.aws.telemetry import Telemetry
 from chaincast.dialects.base import Dialect
 from chaincast.settings import Settings
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("heartbeat")
-metrics = Metrics(namespace="Chaincast", service="heartbeat")
+telemetry = Telemetry("heartbeat")
 
 QUIET_SLOTS = 2
 """Slots without a message before a connection is asked after: API Gateway itself closes after ten idle minutes."""
@@ -57,7 +57,7 @@ loop = uvloop.new_event_loop()
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: object, context: LambdaContext) -> dict[str, int]:
     """What was found: `asked` and `pinged`, of those `silent` and `gone`, `left` = 1 if time ran out before the end,
     `healed` batches."""
@@ -68,8 +68,9 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
             beat.of(dialects.get(name, settings.chains), pool)
     beat.counts["healed"] = sum(map(appender.heal, settings.sources[len(settings.networks) :]))
     logger.info("heartbeat", extra=beat.counts)
-    for metric, count in (("ConnectionsPurged", "gone"), ("ConnectionsSilent", "silent"), ("Pings", "pinged")):
-        metrics.add_metric(name=metric, unit="Count", value=beat.counts[count])
+    telemetry.count("ConnectionsPurged", beat.counts["gone"])
+    telemetry.count("ConnectionsSilent", beat.counts["silent"])
+    telemetry.count("MessagesOut", beat.counts["pinged"], by="ping")
     return beat.counts
 
 
@@ -95,7 +96,7 @@ class _Beat:
             else:
                 silent = [c for c, seen in window if dialect.answers_pings and seen <= now - SILENT_SLOTS]
                 gone = self._close(silent, pool) + self._ping([c for c, _ in window if c not in silent], ping)
-            forgetter.forget(gone)
+            telemetry.closed(forgetter.forget(gone).connections)
 
     def _ask(self, ids: list[str], pool: ThreadPoolExecutor) -> list[str]:
         """Those that are gone."""

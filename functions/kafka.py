@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
-from aws_lambda_powertools import Metrics
 
 from chaincast.aws import clients, resources
 from chaincast.aws.intakes import make_intake
 from chaincast.aws.logger import make_logger
+from chaincast.aws.telemetry import Telemetry
 from chaincast.errors import ClientError, Code
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("kafka")
-metrics = Metrics(namespace="Chaincast", service="kafka")
+telemetry = Telemetry("kafka")
 
 intake = make_intake(Settings.from_environment())
 
@@ -40,7 +40,7 @@ holds 4 MB, and a trade of a user is told twice."""
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: KafkaEvent, context: LambdaContext) -> KafkaAnswer:
     cluster = event.get("eventSourceArn") or event.get("bootstrapServers", "")
     failures: list[KafkaRecord] = []
@@ -57,9 +57,9 @@ def handler(event: KafkaEvent, context: LambdaContext) -> KafkaAnswer:
             done += len(chunk)
             published += len(chunk) - bad
             poisoned += bad
-    metrics.add_metric(name="EventsPublished", unit="Count", value=published)
-    metrics.add_metric(name="MessagesPoisoned", unit="Count", value=poisoned)
-    metrics.add_metric(name="PartitionsHandedBack", unit="Count", value=len(failures))
+    telemetry.count("EventsPublished", published)
+    telemetry.count("MessagesPoisoned", poisoned)
+    telemetry.count("PartitionsHandedBack", len(failures))
     return {"batchItemFailures": [{"itemIdentifier": _identifier(record)} for record in failures]}
 
 

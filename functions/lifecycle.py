@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING
 
 import uvloop
-from aws_lambda_powertools import Metrics
 
 from chaincast import dialects
 from chaincast.aws import endpoints, resources
@@ -17,6 +16,7 @@ from chaincast.aws.gateway import Gateway
 from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
+from chaincast.aws.telemetry import Telemetry, by_hot_client
 from chaincast.commands import Connected, Expired, Outcome
 from chaincast.errors import ClientError, Code, CodecError, Request
 from chaincast.settings import Settings
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from chaincast.aws.holds import Holds
 
 logger = make_logger("lifecycle")
-metrics = Metrics(namespace="Chaincast", service="lifecycle")
-
 settings = Settings.from_environment()
 management = ServiceClient(
     Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), 32), endpoints.region(), "execute-api"
 )
 gateway = Gateway(management)
+database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), 1), endpoints.region(), "dynamodb")
 loop = uvloop.new_event_loop()
+telemetry = Telemetry("lifecycle", by_hot_client(loop, database))
 
 WAITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts: API Gateway answers 410 until `$connect` has returned and the handshake is done."""
@@ -49,12 +49,13 @@ something twice."""
 
 
 @logger.inject_lambda_context
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
     management.refresh_credentials()
+    database.refresh_credentials()
     seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS
     failed = loop.run_until_complete(_run(event["Records"], seconds))
-    metrics.add_metric(name="JobsHandedBack", unit="Count", value=len(failed))
+    telemetry.count("JobsHandedBack", len(failed))
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
@@ -97,7 +98,7 @@ async def _greet(job: Greet) -> bool:
     for wait in (*WAITS, None):
         outcomes = await gateway.deliver(payloads, [job.connection_id])
         if outcomes.posted or outcomes.refused:
-            metrics.add_metric(name="Greetings", unit="Count", value=outcomes.posted)
+            telemetry.count("MessagesOut", outcomes.posted, by="greeting")
             return True
         if outcomes.gone and await asyncio.to_thread(lambda: _connections().get(job.connection_id)) is None:
             return True
@@ -116,7 +117,7 @@ async def _enforce(job: Deadline) -> None:
         late = ClientError(Code.AUTH_FAILED, "Authentication timed out", Request("authenticate"))
         await _tell(connection, late)
     await asyncio.to_thread(_close, job.connection_id)
-    metrics.add_metric(name="DeadlinesMissed", unit="Count", value=1)
+    telemetry.count("DeadlinesMissed")
 
 
 def _has_done(connection: Connection, what: str) -> bool:
@@ -137,29 +138,32 @@ async def _end(job: Expiry) -> None:
         return
     await _tell(connection, Expired(settings.auth_grace))
     await asyncio.to_thread(_order, Deadline(job.connection_id, "renewed"), settings.auth_grace)
-    metrics.add_metric(name="AuthExpired", unit="Count", value=1)
+    telemetry.count("AuthExpired")
 
 
 async def _tell(connection: Connection, outcome: Outcome) -> None:
     told = dialects.get(connection.dialect, settings.chains).outcome(outcome, int(time.time() * 1000))
-    await gateway.deliver(told, [connection.connection_id])
+    outcomes = await gateway.deliver(told, [connection.connection_id])
+    telemetry.count("MessagesOut", outcomes.posted, by="notice")
 
 
 async def _replay(job: Replay, seconds: float) -> bool:
     """Whether the replay is done with, or its rest is ordered as a job of its own."""
     from chaincast.aws import clients  # boto3: half a second of start-up that greetings never need
     from chaincast.aws.log import LogReader
+    from chaincast.aws.population import Population
     from chaincast.aws.replay import Ending, Replayer
     from chaincast.aws.subscriptions import Subscriptions
 
     database = clients.dynamodb()
     log = LogReader(database, resources.name_of(resources.LOG))
-    subscriptions = Subscriptions(database, resources.name_of(resources.SUBSCRIPTIONS))
+    population = Population(database, resources.name_of(resources.STATE))
+    subscriptions = Subscriptions(database, resources.name_of(resources.SUBSCRIPTIONS), population)
     replayer = Replayer(job, log, _holds(), subscriptions, gateway, settings.delivery_bytes, settings.chains)
     ending = await replayer.run(seconds)
     line = {"connection": job.connection_id, "source": job.source, "at": replayer.at}
     logger.info("replayed", extra={**line, "posted": replayer.posted, "ending": ending.value})
-    metrics.add_metric(name="Replayed", unit="Count", value=replayer.posted)
+    telemetry.count("MessagesOut", replayer.posted, by="replay")
     if ending is Ending.LIVE:
         await asyncio.to_thread(_order, Settle(job.connection_id, job.source, job.shards, job.token), SETTLE_SECONDS)
     if ending is Ending.UNFINISHED:

@@ -9,8 +9,6 @@ import time
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
-from aws_lambda_powertools import Metrics
-
 from chaincast import dialects
 from chaincast.act import Actor
 from chaincast.aws import clients, resources
@@ -24,11 +22,13 @@ from chaincast.aws.identities import Identities
 from chaincast.aws.log import LogReader
 from chaincast.aws.logger import make_logger
 from chaincast.aws.ordering import order
+from chaincast.aws.population import Population
 from chaincast.aws.resume import Resumption
 from chaincast.aws.single import close, post
 from chaincast.aws.subscriptions import Subscriptions
+from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.visits import Visits
-from chaincast.commands import Caller, Closed, Outcome
+from chaincast.commands import Authenticate, Caller, Closed, Join, Outcome
 from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.dialects.base import Dialect
 from chaincast.dialects.shape import recognized
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
 logger = make_logger("message")
-metrics = Metrics(namespace="Chaincast", service="message")
+telemetry = Telemetry("message")
 
 LATE_SECONDS = 60
 """What the lifecycle queue may be late by with the end of a user's proof."""
@@ -50,7 +50,8 @@ LATE_SECONDS = 60
 settings = Settings.from_environment()
 connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 database, subscriptions_table = clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS)
-subscriptions = Subscriptions(database, subscriptions_table, settings.shards)
+population = Population(database, resources.name_of(resources.STATE))
+subscriptions = Subscriptions(database, subscriptions_table, population, settings.shards)
 resumption = Resumption(
     LogReader(database, resources.name_of(resources.LOG)),
     lambda network: newest(database, resources.name_of(resources.STATE), network),
@@ -68,7 +69,7 @@ actor = Actor(subscriptions, resumption, past, identities, authenticator, settin
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@metrics.log_metrics
+@telemetry.watched
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     dialect = dialects.get(dialects.DEFAULT, settings.chains)
     now = int(time.time() * 1000)
@@ -83,7 +84,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         refused = refusal(visit, limits, now)
         match abuse(visit, limits):
             case Abuse.IS_IGNORED:
-                metrics.add_metric(name="MessagesIgnored", unit="Count", value=1)
+                telemetry.count("MessagesIgnored")
                 return {"statusCode": 200}
             case Abuse.BEGINS:
                 _bar(connection, now)
@@ -92,10 +93,10 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         outcome = error
     except Exception:
         outcome = _failed(None)
-    metrics.add_metric(name="Messages", unit="Count", value=1)
+    telemetry.count("MessagesIn", dialect=dialect.name)
     if isinstance(outcome, ClientError):
-        metrics.add_metric(name="Errors", unit="Count", value=1)
-        metrics.add_metadata("code", outcome.code.value)
+        telemetry.count("Errors", code=outcome.code.value)
+        telemetry.refused(outcome)
     answer = _answer(connection_id, dialect.outcome(outcome, now))
     if isinstance(outcome, (Closed, ProtocolViolation)):
         # Its code alone: the words begin with what the client sent, which may be a token.
@@ -111,9 +112,12 @@ def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int, re
     if refused is not None:
         return refused.with_request_id(command.request_id)
     try:
-        return actor.act(command, _caller(dialect, connection, now), now)
+        outcome = actor.act(command, _caller(dialect, connection, now), now)
     except Exception:
         return _failed(command.request_id)
+    if isinstance(command, (Authenticate, Join)) and command.token and not isinstance(outcome, ClientError):
+        telemetry.authenticated()
+    return outcome
 
 
 def _caller(dialect: Dialect, connection: Connection, now: int) -> Caller:
@@ -129,7 +133,7 @@ def _bar(connection: Connection, now: int) -> None:
     owner = owner_of_address(connection.source_ip, limits.exempt_ips)
     if owner and limits.cool_down_seconds:
         admission.bar(owner, now + limits.cool_down_seconds * 1000)
-        metrics.add_metric(name="AddressesBarred", unit="Count", value=1)
+        telemetry.count("AddressesBarred")
 
 
 def _failed(request_id: RequestId) -> ClientError:
@@ -142,11 +146,13 @@ def _spoken(connection: Connection, body: bytes) -> str:
     """What a connection speaks: as it said when it came, or as its messages show."""
     if not connection.undecided or (found := recognized(body)) is None:
         return connection.dialect
-    connections.decide(connection.connection_id, found)
+    if connections.decide(connection.connection_id, found):
+        population.turned(connection, found)
     return found
 
 
 def _answer(connection_id: str, messages: tuple[bytes, ...]) -> WebSocketAnswer:
+    telemetry.count("MessagesOut", len(messages), by="answer")
     if not messages:
         return {"statusCode": 200}
     for message in messages[:-1]:

@@ -24,14 +24,19 @@ AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "
 _FORMAT = b"2"
 
 
-def code_directory(kinds: Mapping[str, object]) -> Path:
-    """The functions' own code, without caches, and the schemas of a team's own kinds; a few dozen small files."""
+def code_directory(kinds: Mapping[str, object], settings: str) -> Path:
+    """The functions' own code, without caches, the schemas of a team's own kinds, and the documentation that the
+    deployment serves (`pages/`, made with the functions' settings); a few dozen small files."""
     target = BUILD / "code"
     shutil.rmtree(target, ignore_errors=True)
     for package in CODE_PACKAGES:
         shutil.copytree(ROOT / package, target / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     if kinds:
         (target / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
+    command = [sys.executable, "-m", "pages", str(target / "pages")]
+    done = subprocess.run(command, cwd=ROOT, input=settings, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"chaincast: the documentation could not be made\n{done.stderr.strip()}")
     return target
 
 

@@ -14,17 +14,22 @@ from constructs import Construct
 from infra.bundling import code_directory, dependencies_directory
 from infra.nag import acknowledge
 from infra.settings import Configuration, Switches
+from infra.storage import Storage
 
 
 class FunctionFactory(Construct):
     """The code asset, the layer of packages, and what all functions have in common."""
 
-    def __init__(self, scope: Construct, id_: str, *, configuration: Configuration, switches: Switches) -> None:
+    def __init__(
+        self, scope: Construct, id_: str, *, configuration: Configuration, switches: Switches, storage: Storage
+    ) -> None:
         super().__init__(scope, id_)
         self._settings = configuration["settings"]
+        self._state = storage.state
+        self._tracing = lambda_.Tracing.ACTIVE if configuration["monitoring"]["tracing"] else lambda_.Tracing.DISABLED
         self.log_retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
         self._runtime = lambda_.Runtime(f"python{switches.python}", lambda_.RuntimeFamily.PYTHON)
-        self._code = lambda_.Code.from_asset(str(code_directory(configuration["publish"]["kinds"])))
+        self._code = lambda_.Code.from_asset(str(code_directory(configuration["publish"]["kinds"], self._settings)))
         self._layer = lambda_.LayerVersion(
             self,
             "Packages",
@@ -64,18 +69,32 @@ class FunctionFactory(Construct):
                 "CHAINCAST_SETTINGS": self._settings,
                 "POWERTOOLS_SERVICE_NAME": module,
                 "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
+                "CHAINCAST_STATE_TABLE": self._state.table_name,
                 **environment,
             },
             timeout=timeout,
             memory_size=memory_mb,
             log_group=log_group,
+            tracing=self._tracing,
         )
+        if self._tracing is lambda_.Tracing.ACTIVE:
+            acknowledge(role, "IAM5[Resource::*]", "X-Ray takes traces of no particular resource.")
         acknowledge(
             function,
             "L1",
             "The runtime is the version that the pinned packages are bundled for; it is raised with them.",
         )
         return function
+
+    def let_count(self, function: lambda_.Function) -> None:
+        """Let a function that changes nothing else in State put its counts there, and only them."""
+        function.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["dynamodb:UpdateItem"],
+                resources=[self._state.table_arn],
+                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["counts/*"]}},
+            )
+        )
 
 
 def allow(function: lambda_.Function, resources: Sequence[str], *actions: str) -> None:

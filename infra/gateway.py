@@ -13,17 +13,18 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_apigatewayv2_integrations import WebSocketLambdaIntegration
 from constructs import Construct
 
-from infra.auth import JwtSecret, let_read, named
+from infra.auth import KnownSecret, let_read, named
 from infra.functions import FunctionFactory, allow, consume
 from infra.nag import acknowledge
 from infra.storage import Storage
 
-STAGE = "prod"
 MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "get", "authenticate", "$default")
 """All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
 
-FORGET_CONNECTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
-FORGET_SUBSCRIPTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem")
+FORGET_CONNECTION = ("dynamodb:DeleteItem",)
+FORGET_CONNECTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", *FORGET_CONNECTION)
+"""Of one at a time; of many."""
+FORGET_SUBSCRIPTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem")
 FORGET_PLACES = ("dynamodb:UpdateItem",)
 """What forgetting connections takes, on these tables and State."""
 
@@ -38,12 +39,14 @@ class Gateway(Construct):
         *,
         storage: Storage,
         functions: FunctionFactory,
+        stage: str,
         management_endpoint: str | None,
-        jwt_secret: JwtSecret | None,
+        jwt_secret: KnownSecret | None,
         tickets: bool,
     ) -> None:
         super().__init__(scope, id_)
         self._tickets = tickets
+        self._stage = stage
         self._storage = storage
         self._functions = functions
         self.api = apigateway.WebSocketApi(
@@ -53,15 +56,17 @@ class Gateway(Construct):
             description="Chaincast: blockchain events over WebSocket",
             route_selection_expression="$request.body.type",
         )
-        stage = apigateway.WebSocketStage(self, "Stage", web_socket_api=self.api, stage_name=STAGE, auto_deploy=True)
+        deployed = apigateway.WebSocketStage(self, "Stage", web_socket_api=self.api, stage_name=stage, auto_deploy=True)
         acknowledge(
-            stage,
+            deployed,
             "APIG1",
             "Every function logs what it does; API Gateway's own access logs need a role set for the whole account.",
         )
-        self.url = stage.url
+        self.url = deployed.url
         self.management_endpoint = (
-            management_endpoint.format(api=self.api.api_id, stage=STAGE) if management_endpoint else stage.callback_url
+            management_endpoint.format(api=self.api.api_id, stage=stage)
+            if management_endpoint
+            else deployed.callback_url
         )
         self.lifecycle_dlq = sqs.Queue(self, "LifecycleDlq", enforce_ssl=True, retention_period=Duration.days(14))
         self.lifecycle_queue = sqs.Queue(
@@ -84,7 +89,7 @@ class Gateway(Construct):
         """Let a function call one method of the API's `@connections`."""
         stack = Stack.of(self)
         resource = stack.format_arn(
-            service="execute-api", resource=self.api.api_id, resource_name=f"{STAGE}/{method}/@connections/*"
+            service="execute-api", resource=self.api.api_id, resource_name=f"{self._stage}/{method}/@connections/*"
         )
         allow(function, [resource], "execute-api:ManageConnections")
         api = f"<{stack.get_logical_id(cast(CfnElement, self.api.node.default_child))}>"
@@ -92,11 +97,11 @@ class Gateway(Construct):
         acknowledge(
             function.role,
             "IAM5[Resource::arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:"
-            f"{api}/{STAGE}/{method}/@connections/*]",
+            f"{api}/{self._stage}/{method}/@connections/*]",
             "Connection ids come and go: the ARN ends in the API's connections, one method of one stage.",
         )
 
-    def _connect(self, jwt_secret: JwtSecret | None) -> lambda_.Function:
+    def _connect(self, jwt_secret: KnownSecret | None) -> lambda_.Function:
         function = self._functions.make(
             self,
             "Connect",
@@ -133,13 +138,13 @@ class Gateway(Construct):
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
-        allow(function, [self._storage.connections.table_arn], *FORGET_CONNECTIONS)
+        allow(function, [self._storage.connections.table_arn], *FORGET_CONNECTION)
         allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
         allow(function, [self._storage.state.table_arn], *FORGET_PLACES)
         self._route("$disconnect", function)
         return function
 
-    def _message(self, jwt_secret: JwtSecret | None) -> lambda_.Function:
+    def _message(self, jwt_secret: KnownSecret | None) -> lambda_.Function:
         function = self._functions.make(
             self,
             "Message",
@@ -211,6 +216,7 @@ class Gateway(Construct):
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
         consume(function, self.lifecycle_queue, 10)
+        self._functions.let_count(function)
         return function
 
     def _heartbeat(self) -> lambda_.Function:

@@ -6,6 +6,7 @@ infra imports nothing of the core, so it asks `python -m chaincast.config` for t
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from typing import TypedDict, cast
 from constructs import Node
 
 ROOT = Path(__file__).resolve().parent.parent
+STACK = "Chaincast"
+PRODUCTION = "prod"
 
 
 class RetentionSettings(TypedDict):
@@ -58,6 +61,12 @@ class KafkaSettings(TypedDict):
     batch_size: int
 
 
+class MonitoringSettings(TypedDict):
+    auth: str
+    emails: list[str]
+    tracing: bool
+
+
 class AuditSettings(TypedDict):
     enabled: bool
     keep_days: int
@@ -73,7 +82,12 @@ class Configuration(TypedDict):
     admin: CallersSettings
     kafka: KafkaSettings
     audit: AuditSettings
+    monitoring: MonitoringSettings
     settings: str
+
+
+class ConfigurationRefused(SystemExit):
+    """`chaincast.toml` is not valid; what is wrong was printed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +96,25 @@ class Switches:
 
     `local`: for the local stack: assets for this machine's platform, no container service, nothing retained.
     `python`: Python version of the functions' assets. `management_endpoint`: the API's management endpoint where it is
-    not AWS's own, with {api} and {stage} to be filled in.
+    not AWS's own, with {api} and {stage} to be filled in. `stage`: each is a stack of its own, with the configuration
+    `chaincast.{stage}.toml` where there is one; what `prod` stores outlives it.
     """
 
     config: Path
     local: bool
     python: str
     management_endpoint: str | None
+    stage: str = PRODUCTION
+
+    @property
+    def stack(self) -> str:
+        """What CloudFormation calls the stack."""
+        return STACK if self.stage == PRODUCTION else f"{STACK}-{self.stage}"
+
+    @property
+    def kept(self) -> bool:
+        """Whether what is stored stays when the stack goes."""
+        return self.stage == PRODUCTION and not self.local
 
     @classmethod
     def of(cls, node: Node) -> Switches:
@@ -96,16 +122,17 @@ class Switches:
             value = node.try_get_context(name)
             return None if value is None else str(value)
 
+        stage = text("stage") or PRODUCTION
+        if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", stage):
+            raise ConfigurationRefused(f"chaincast: stage {stage!r} is not a word of letters and digits, e.g. dev")
+        own = ROOT / f"chaincast.{stage}.toml"
         return cls(
-            config=ROOT / (text("config") or "chaincast.toml"),
+            stage=stage,
+            config=ROOT / (text("config") or (own.name if own.exists() else "chaincast.toml")),
             local=text("local") == "true",
             python=text("python") or "3.13",
             management_endpoint=text("management_endpoint"),
         )
-
-
-class ConfigurationRefused(SystemExit):
-    """`chaincast.toml` is not valid; what is wrong was printed."""
 
 
 def read_configuration(switches: Switches) -> Configuration:

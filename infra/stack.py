@@ -21,14 +21,12 @@ from infra.storage import Storage
 class ChaincastStack(Stack):
     """Everything that Chaincast runs on."""
 
-    def __init__(self, scope: Construct, id_: str) -> None:
+    def __init__(self, scope: Construct, id_: str, switches: Switches) -> None:
         super().__init__(scope, id_, description="Chaincast: blockchain events over managed WebSockets")
-        switches = Switches.of(self.node)
         configuration = read_configuration(switches)
-        storage = Storage(
-            self, "Storage", removal_policy=RemovalPolicy.DESTROY if switches.local else RemovalPolicy.RETAIN
-        )
-        functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches)
+        removal_policy = RemovalPolicy.RETAIN if switches.kept else RemovalPolicy.DESTROY
+        storage = Storage(self, "Storage", removal_policy=removal_policy)
+        functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches, storage=storage)
         auth = configuration["auth"]
         asks = auth["mode"] != "off" and not (auth["jwks_url"] or auth["service_url"])
         jwt_secret = make_jwt_secret(self, auth["secret"]) if asks else None
@@ -37,15 +35,15 @@ class ChaincastStack(Stack):
             "Gateway",
             storage=storage,
             functions=functions,
+            stage=switches.stage,
             management_endpoint=switches.management_endpoint,
             jwt_secret=jwt_secret,
             tickets=auth["mode"] != "off",
         )
         fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
-        publish = configuration["publish"]
         http = None
-        admin = configuration["admin"]
-        if publish["auth"] != "off" or admin["auth"] != "off" or auth["mode"] != "off":
+        publish, admin, monitoring = configuration["publish"], configuration["admin"], configuration["monitoring"]
+        if any(who != "off" for who in (auth["mode"], publish["auth"], admin["auth"], monitoring["auth"])):
             http = HttpApi(
                 self,
                 "Http",
@@ -55,13 +53,13 @@ class ChaincastStack(Stack):
                 gateway=gateway,
                 publish=publish,
                 admin=admin,
+                monitoring=monitoring,
                 tickets=auth["mode"] != "off",
                 jwt_secret=jwt_secret,
             )
         settings, kafka = configuration["kafka"], None
         if settings["bootstrap_servers"] or settings["cluster_arn"]:
             kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=settings)
-        removal_policy = RemovalPolicy.DESTROY if switches.local else RemovalPolicy.RETAIN
         auditing, audit = configuration["audit"], None
         if auditing["enabled"]:
             audit = Audit(
@@ -86,7 +84,7 @@ class ChaincastStack(Stack):
             deployed["archive"] = audit.function
         if kafka:
             deployed["kafka"] = kafka.function
-        Observability(
+        observability = Observability(
             self,
             "Observability",
             dead_letters={
@@ -95,9 +93,19 @@ class ChaincastStack(Stack):
                 **({"Kafka": kafka.poison} if kafka else {}),
             },
             fanout_queue=fanout.queue,
+            lifecycle_queue=gateway.lifecycle_queue,
             functions=deployed,
+            tables={
+                "Connections": storage.connections,
+                "Subscriptions": storage.subscriptions,
+                "Log": storage.log,
+                "History": storage.history,
+                "State": storage.state,
+            },
             networks=() if switches.local else tuple(configuration["networks"]),
+            emails=monitoring["emails"],
         )
+        CfnOutput(self, "AlarmTopic", value=observability.alarms.topic.topic_arn, description="who is told of alarms")
         CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
         if http:
             CfnOutput(
@@ -106,6 +114,9 @@ class ChaincastStack(Stack):
                 value=http.url,
                 description="what backends publish to (POST /publish), and where pages get tickets (POST /ticket)",
             )
+        if http and http.figures_token:
+            value = http.figures_token.secret_arn
+            CfnOutput(self, "FiguresToken", value=value, description="the secret with the token for /metrics")
         if jwt_secret:
             CfnOutput(self, "JwtSecret", value=jwt_secret.id, description="what clients' tokens are signed with")
         CfnOutput(self, "ApiId", value=gateway.api.api_id)

@@ -116,6 +116,7 @@ class Backfill:
         last = blocks[-1]
         await asyncio.shield(asyncio.to_thread(self._sink.backfill, batches, found, last))
         events = sum(len(batch.events) for batch in batches)
+        self._sink.stands(block_time=last.timestamp)
         self._metrics.done(last.number, last.timestamp, events, last.number - before)
         self._metrics.print_when_due()
         await self._interpreter.keep_when_due()

@@ -188,6 +188,7 @@ class Follower:
         head = await self._head_after(last_done + self._network.confirmations)
         self._alive()
         self._metrics.head(head)
+        self._sink.stands(head=head)
         self._metrics.print_when_due()
         woken = time.time()
         last = min(head - self._network.confirmations, last_done + self._ranges.size)
@@ -227,6 +228,7 @@ class Follower:
         asked = perf_counter()
         (events,) = await self._interpreter.interpret([block], self._network.finality_depth)
         self._metrics.done(block.number, block.timestamp, len(events))
+        self._sink.stands(block_time=block.timestamp)
         if not events:
             await asyncio.to_thread(self._sink.skip, block, found)
             return

@@ -12,7 +12,7 @@ from dataclasses import replace
 from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING
 
-from chaincast.aws.checkpoint import Checkpoint, Lease
+from chaincast.aws.checkpoint import Checkpoint, Lease, Standing
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
@@ -67,6 +67,12 @@ class Sink:
             self._lease.begin_backfill(backfill_to)
             self.checkpoint = replace(self.checkpoint, block=block)
             self._save()
+
+    def stands(self, *, head: int = 0, block_time: int = 0) -> None:
+        """The chain's head is known to be there; the block that is written next was made then (s). Told with the next
+        write, whatever it is."""
+        before = self._lease.standing
+        self._lease.standing = Standing(max(head, before.head), block_time or before.block_time)
 
     def discoveries(self) -> Iterator[Discovery]:
         """The contracts discovered so far."""

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from local import dev, replay, tail, tokens
+from local import dev, load, replay, tail, tokens
 from local.tools import StepFailed
 
 DEFAULT_PORT = 4566
@@ -52,6 +52,23 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--json", action="store_true", help="one event a line, for pipes")
     command.add_argument("--count", type=int, metavar="N", help="end after N events")
     command.set_defaults(run=tail.run)
+
+    command = commands.add_parser("load", help="many clients at once: what reaches them, and when")
+    command.add_argument("--url", help="WebSocket URL (default: the stack that runs on this machine)")
+    command.add_argument("--http-url", metavar="URL", help="where to publish (default: that stack's)")
+    command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the running stack (%(default)s)")
+    command.add_argument("--clients", type=int, default=100, help="how many (%(default)s)")
+    command.add_argument("--duration", type=float, default=30, metavar="SECONDS", help="how long (%(default)s)")
+    command.add_argument("--topics", action="append", metavar="TOPIC[,TOPIC…]", help="each client gets one of them")
+    command.add_argument(
+        "--rate", type=float, default=2, help="events to publish a second; 0: only listen (%(default)s)"
+    )
+    command.add_argument("--connect-rate", type=float, default=50, help="new connections a second (%(default)s)")
+    command.add_argument(
+        "--ramp-to", type=int, metavar="N", help="ever more clients, until it breaks down or there are N"
+    )
+    command.add_argument("--json", action="store_true", help="figures for programs")
+    command.set_defaults(run=load.run)
 
     command = commands.add_parser("token", help="a client's token for the running stack")
     command.add_argument("user", help="whose")

@@ -15,6 +15,7 @@ from local.swap import remember_stack
 from local.tools import ACCOUNT, BUILD, MINISTACK_PYTHON, NPM_BIN, REGION, ROOT, StepFailed, aws_environment, port_taken
 
 STACK = "Chaincast"
+OUTPUTS_FILE = "outputs.json"
 _START_SECONDS = 30.0
 
 
@@ -80,7 +81,7 @@ class Emulator:
 
     def deploy(self) -> Outputs:
         """`cdk deploy`: the same stack as in production, its assets for this machine's platform."""
-        path = self._run / "outputs.json"
+        path = self._run / OUTPUTS_FILE
         self._cdk("cdk deploy", ROOT, "deploy", STACK, "--require-approval", "never", "--outputs-file", str(path))
         remember_stack(self._run)
         values: dict[str, str] = json.loads(path.read_text())[STACK]
@@ -91,18 +92,13 @@ class Emulator:
             # AWS answers at {api}.execute-api.{region}.amazonaws.com; MiniStack at a path of its port.
             websocket_url=f"ws://127.0.0.1:{self.port}/_aws/execute-api/{api_id}/{stage}",
             api_id=api_id,
-            http_url=self._http_url(values.get("HttpUrl", "")),
+            http_url=_http_url(self.port, values.get("HttpUrl", "")),
             jwt_secret=values.get("JwtSecret", ""),
             listener_role_arn=values["ListenerRoleArn"],
             listener_environment={
                 f"CHAINCAST_{n}": values["".join(p.capitalize() for p in n.split("_"))] for n in names
             },
         )
-
-    def _http_url(self, url: str) -> str:
-        """Where MiniStack answers for an HTTP API's default stage."""
-        api_id = url.partition("://")[2].partition(".")[0]
-        return f"{self.endpoint}/_aws/execute-api/{api_id}/$default" if api_id else ""
 
     def _cdk(self, step: str, cwd: Path, *arguments: str) -> None:
         context = {
@@ -128,6 +124,20 @@ def _python_version() -> str:
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     done = subprocess.run([str(MINISTACK_PYTHON), "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
+
+
+def local_http_url(port: int) -> str:
+    """The HTTP API of the stack that runs on a port of this machine. Raises `StepFailed`."""
+    path = run_directory(port) / OUTPUTS_FILE
+    if not path.exists():
+        raise StepFailed("connect", f"no stack runs on port {port} of this machine", "make dev, or give a URL")
+    return _http_url(port, json.loads(path.read_text())[STACK].get("HttpUrl", ""))
+
+
+def _http_url(port: int, url: str) -> str:
+    """Where MiniStack answers for an HTTP API's default stage."""
+    api_id = url.partition("://")[2].partition(".")[0]
+    return f"http://127.0.0.1:{port}/_aws/execute-api/{api_id}/$default" if api_id else ""
 
 
 def run_directory(port: int) -> Path:

@@ -31,7 +31,7 @@ PING_SECONDS = 240.0
 
 def run(options: argparse.Namespace) -> int:
     """Show events until Ctrl-C, `--count` or the connection's end."""
-    url = options.url or _local_url(options.port)
+    url = options.url or local_url(options.port)
     topics = options.topics or ["network:*"]
     show: Screen | JsonLines = JsonLines() if options.json else Screen(url, topics)
     try:
@@ -42,10 +42,13 @@ def run(options: argparse.Namespace) -> int:
         raise StepFailed("tail", f"cannot connect to {url}: {error}", "is the stack running? make dev") from None
 
 
-def _local_url(port: int) -> str:
+def local_url(port: int) -> str:
+    """The WebSocket URL of the stack that runs on a port of this machine. Raises `StepFailed`."""
     path = run_directory(port) / URL_FILE
     if not path.exists():
-        raise StepFailed("tail", f"no stack runs on port {port} of this machine", "make dev, or give a WebSocket URL")
+        raise StepFailed(
+            "connect", f"no stack runs on port {port} of this machine", "make dev, or give a WebSocket URL"
+        )
     return path.read_text()
 
 

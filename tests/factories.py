@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from chaincast.batches import Batch, Retraction
 from chaincast.events import Event, Json, event_id
 from chaincast.topics import chain_topics
+
+if TYPE_CHECKING:
+    from functions.events import HttpEvent
 
 NETWORK = "anvil"
 TOKEN = "0x" + "aa" * 20
@@ -56,3 +61,42 @@ def make_batch(
 def of_logs(ids: Iterable[str]) -> list[str]:
     """The ids of events that logs of the chain stand for; not of those that the market derived from them."""
     return [id_ for id_ in ids if id_.count(":") == 3]
+
+
+def http_event(
+    method: str,
+    path: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: str | None = None,
+    query: Mapping[str, str] | None = None,
+    route: str = "",
+    encoded: bool = False,
+) -> HttpEvent:
+    """A request as an HTTP API hands it to a function. Source: "Create AWS Lambda proxy integrations for HTTP APIs",
+    payload format 2.0."""
+    route_key = f"{method} {route or path}"
+    made: dict[str, object] = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": path,
+        "rawQueryString": urlencode(query or {}),
+        "headers": {**(headers or {})},
+        "requestContext": {
+            "requestId": "r",
+            "routeKey": route_key,
+            "stage": "$default",
+            "http": {
+                "method": method,
+                "path": path,
+                "sourceIp": "203.0.113.9",
+                "userAgent": "",
+                "protocol": "HTTP/1.1",
+            },
+        },
+        "body": body,
+        "isBase64Encoded": encoded,
+    }
+    if query:
+        made["queryStringParameters"] = {**query}
+    return made  # type: ignore[return-value]  # as API Gateway makes it

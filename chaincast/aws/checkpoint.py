@@ -7,7 +7,7 @@ it lost the lease fails, however long it was paused.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import uniform
 from time import monotonic
@@ -38,6 +38,15 @@ class Checkpoint:
     block_hash: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a listener says of itself besides: the newest block it knows of, and when (s) the newest that is done was
+    made; 0: not known yet."""
+
+    head: int = 0
+    block_time: int = 0
+
+
 def newest(client: DynamoDBClient, table: str, network: str) -> int:
     """The number of a network's newest batch; 0 before the first."""
     answer = client.get_item(
@@ -57,6 +66,8 @@ class Lease:
         self._seconds = seconds
         self._fence = 0
         self._held_until = 0.0
+        self.standing = Standing()
+        """What is written along with whatever is written here."""
         self.sharding = ""
         """What was last remembered of the shards; empty at first."""
         self.backfill_to = -1
@@ -161,7 +172,9 @@ class Lease:
     def renew(self) -> None:
         """Hold the lease for another term."""
         now = time.time()
-        self._set("lease_until", self._until(now))
+        self._update(
+            "SET lease_until = :u, head = :head, block_time = :time", {":u": self._until(now), **self._stands()}
+        )
         self._renewed(now)
 
     def check(self) -> None:
@@ -177,13 +190,16 @@ class Lease:
         self._set("lease_until", {"N": "0"})
 
     def _set(self, name: str, value: AttributeValueTypeDef) -> None:
+        self._update(f"SET {name} = :v", {":v": value})
+
+    def _update(self, change: str, values: Mapping[str, AttributeValueTypeDef]) -> None:
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=self._key,
-                UpdateExpression=f"SET {name} = :v",
+                UpdateExpression=change,
                 ConditionExpression="fence = :f",
-                ExpressionAttributeValues={":v": value, ":f": {"N": str(self._fence)}},
+                ExpressionAttributeValues={**values, ":f": {"N": str(self._fence)}},
             )
         except AwsError as error:
             if _code(error) == "ConditionalCheckFailedException":
@@ -198,7 +214,11 @@ class Lease:
             ":queued": {"N": str(checkpoint.queued)},
             ":block": {"N": str(checkpoint.block)},
             ":hash": {"S": checkpoint.block_hash or ""},
+            **self._stands(),
         }
+
+    def _stands(self) -> dict[str, AttributeValueTypeDef]:
+        return {":head": {"N": str(self.standing.head)}, ":time": {"N": str(self.standing.block_time)}}
 
     def _until(self, now: float) -> AttributeValueTypeDef:
         return {"N": f"{now + self._seconds:.3f}"}
@@ -211,7 +231,10 @@ class Lease:
         return LeaseLost(f"{self._network}: another listener took the lease over (fence {self._fence} is old)")
 
 
-_UPDATE = "SET lease_until = :u, seq = :seq, queued = :queued, #b = :block, block_hash = :hash"
+_UPDATE = (
+    "SET lease_until = :u, seq = :seq, queued = :queued, #b = :block, block_hash = :hash, head = :head, "
+    "block_time = :time"
+)
 _NAMES = {"#b": "block"}
 
 

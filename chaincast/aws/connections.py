@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws.writes import read_all, write_all
+from chaincast.aws.writes import read_all, take_all
 from chaincast.commands import User
 from chaincast.limits import MINUTE_MS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, ScanInputTypeDef
 
 MAX_SECONDS = 2 * 3600
 """API Gateway closes a WebSocket after two hours, whatever happens on it."""
@@ -105,21 +104,34 @@ class Connections:
         if values:
             self._set(connection_id, values)
 
-    def decide(self, connection_id: str, dialect: str) -> None:
-        """Note what a connection turned out to speak. Nothing, if it is gone."""
+    def decide(self, connection_id: str, dialect: str) -> bool:
+        """Note what a connection turned out to speak; whether that was news. Nothing, if it is gone."""
         where = _beat_of(connection_id, dialect)
-        self._set(connection_id, {"dialect": {"S": dialect}, "beat": {"S": where}, "undecided": {"BOOL": False}})
+        values: dict[str, AttributeValueTypeDef] = {"dialect": {"S": dialect}, "beat": {"S": where}}
+        return self._set(connection_id, {**values, "undecided": {"BOOL": False}}, "undecided = :before", {"BOOL": True})
 
-    def _set(self, connection_id: str, values: Mapping[str, AttributeValueTypeDef]) -> None:
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):
+    def _set(
+        self,
+        connection_id: str,
+        values: Mapping[str, AttributeValueTypeDef],
+        condition: str = "attribute_exists(connection_id)",
+        before: AttributeValueTypeDef | None = None,
+    ) -> bool:
+        try:
             self._client.update_item(
                 TableName=self._table,
                 Key={"connection_id": {"S": connection_id}},
                 UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
-                ConditionExpression="attribute_exists(connection_id)",
+                ConditionExpression=condition,
                 ExpressionAttributeNames={f"#{name}": name for name in values},
-                ExpressionAttributeValues={f":{name}": value for name, value in values.items()},
+                ExpressionAttributeValues={
+                    **{f":{name}": value for name, value in values.items()},
+                    **({} if before is None else {":before": before}),
+                },
             )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
 
     def touch(self, connection_id: str, now_ms: int) -> Connection | None:
         """Note that the connection is there; `None` if there is no record of it (closed meanwhile)."""
@@ -167,12 +179,20 @@ class Connections:
         keys: list[dict[str, AttributeValueTypeDef]] = [{"connection_id": {"S": c}} for c in connection_ids]
         return map(_connection, read_all(self._client, self._table, keys))
 
-    def delete_all(self, connection_ids: Sequence[str]) -> None:
-        """Delete the records of connections, if there are any."""
-        requests: list[WriteRequestTypeDef] = [
-            {"DeleteRequest": {"Key": {"connection_id": {"S": connection_id}}}} for connection_id in connection_ids
-        ]
-        write_all(self._client, self._table, requests)
+    def remove_all(self, connection_ids: Sequence[str]) -> list[Connection]:
+        """Delete the records of connections; those that there were."""
+        keys: list[dict[str, AttributeValueTypeDef]] = [{"connection_id": {"S": c}} for c in connection_ids]
+        return [_connection(item) for item in take_all(self._client, self._table, keys)]
+
+    def page(self, limit: int, after: str) -> tuple[list[Connection], str]:
+        """So many connections behind this one, in no order that means anything; where the next page begins, if there
+        is one."""
+        asked: ScanInputTypeDef = {"TableName": self._table, "Limit": limit}
+        if after:
+            asked["ExclusiveStartKey"] = {"connection_id": {"S": after}}
+        answer = self._client.scan(**asked)
+        last = answer.get("LastEvaluatedKey")
+        return [_connection(item) for item in answer["Items"]], last["connection_id"]["S"] if last else ""
 
     def quiet(self, dialect: str, before_slot: int) -> Iterator[tuple[str, int]]:
         """The connections of a dialect that sent nothing since `before_slot`, each with the slot in which they last

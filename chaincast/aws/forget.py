@@ -6,11 +6,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.aws import clients, resources
 from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connections
+from chaincast.aws.connections import Connection, Connections
+from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.limits import Limits, owner_of_address, owner_of_user
 
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 PARALLEL = 16
 
 
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What forgetting came to: the connections that nobody had forgotten before, and how many writes it took."""
+
+    connections: Sequence[Connection]
+    writes: int
+
+
 class Forgetter:
     """Deletes what the tables hold of connections. Repeating it is harmless."""
 
@@ -27,7 +37,8 @@ class Forgetter:
         self, client: DynamoDBClient, connections: str, subscriptions: str, state: str, limits: Limits
     ) -> None:
         self._connections = Connections(client, connections)
-        self._subscriptions = Subscriptions(client, subscriptions)
+        self._population = Population(client, state)
+        self._subscriptions = Subscriptions(client, subscriptions, self._population)
         self._admission = Admission(client, state, self._connections)
         self._limits = limits
 
@@ -37,29 +48,31 @@ class Forgetter:
         connections, subscriptions, state = map(resources.name_of, names)
         return cls(clients.dynamodb(), connections, subscriptions, state, limits)
 
-    def forget(self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()) -> int:
-        """Delete the records first, so that a message under way adds nothing more, then the subscriptions; how many
-        writes it took.
+    def forget(
+        self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()
+    ) -> Forgotten:
+        """Delete the records first, so that a message under way adds nothing more, then the subscriptions.
 
         `topics` and `shards`: where the caller may have seen rows. One that was put while the index item was being
         deleted is found by them, when it is met the next time.
         """
-        places = self._places(connection_ids)
-        self._connections.delete_all(connection_ids)
+        gone = self._connections.remove_all(connection_ids)
+        places = self._places(gone)
         with ThreadPoolExecutor(min(PARALLEL, len(places) or 1), "places") as threads:
             for done in [threads.submit(self._admission.leave, *place) for place in places.items()]:
                 done.result()
-        return len(connection_ids) + len(places) + self._subscriptions.remove_all(connection_ids, topics, shards)
+        self._population.left(gone)
+        return Forgotten(
+            gone, len(connection_ids) + len(places) + self._subscriptions.remove_all(connection_ids, topics, shards)
+        )
 
-    def _places(self, connection_ids: Sequence[str]) -> Mapping[str, list[str]]:
-        """Where connections are counted while they are open, and which."""
+    def _places(self, gone: Iterable[Connection]) -> Mapping[str, list[str]]:
+        """Where connections were counted while they were open, and which."""
         places: dict[str, list[str]] = defaultdict(list)
-        by_address, by_user = self._limits.connections_per_ip, self._limits.connections_per_user
-        if not (by_address or by_user):
-            return places
-        for connection in self._connections.get_all(connection_ids):
-            if by_address and (owner := owner_of_address(connection.source_ip, self._limits.exempt_ips)):
-                places[owner].append(connection.connection_id)
-            if by_user and connection.user:
+        for connection in gone:
+            address = owner_of_address(connection.source_ip, self._limits.exempt_ips)
+            if self._limits.connections_per_ip and address:
+                places[address].append(connection.connection_id)
+            if self._limits.connections_per_user and connection.user:
                 places[owner_of_user(connection.user)].append(connection.connection_id)
         return places

@@ -1,4 +1,4 @@
-"""BatchWriteItem and BatchGetItem to the end: what DynamoDB left unprocessed again, with jitter."""
+"""BatchWriteItem and BatchGetItem to the end: what DynamoDB left unprocessed again, with jitter; and deleting."""
 
 from __future__ import annotations
 
@@ -23,6 +23,10 @@ READS = 100
 PARALLEL = 4
 """Batches under way at once: each takes as long to make as to carry out; more would only wait for each other."""
 
+SINGLY = 100
+"""Items that are deleted one by one."""
+
+_DELETING = 16
 _ATTEMPTS = 8
 
 
@@ -63,6 +67,30 @@ def read_all(
             left = list(answer.get("UnprocessedKeys", {}).get(table, {"Keys": []})["Keys"])
             if not left:
                 break
+
+
+def take_all(
+    client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, AttributeValueTypeDef]]
+) -> list[dict[str, AttributeValueTypeDef]]:
+    """Delete the items under these keys; what was there.
+
+    Up to `SINGLY`, each is told to one caller only, however many delete it at once. More are read and then deleted in
+    batches, in a twentieth of the time; two who do that at the same moment may both be told. Raises `Unprocessed`.
+    """
+    if len(keys) > SINGLY:
+        found = list(read_all(client, table, keys))
+        write_all(client, table, [{"DeleteRequest": {"Key": key}} for key in keys])
+        return found
+
+    def take(key: Mapping[str, AttributeValueTypeDef]) -> dict[str, AttributeValueTypeDef]:
+        return client.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD").get("Attributes", {})
+
+    if len(keys) < 2:
+        taken = [take(key) for key in keys]
+    else:
+        with ThreadPoolExecutor(min(_DELETING, len(keys)), "deletes") as threads:
+            taken = list(threads.map(take, keys))
+    return [item for item in taken if item]
 
 
 def _attempts(what: str) -> Iterator[int]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from chaincast.config.access import Access
 from chaincast.config.auth import Auth
 from chaincast.config.limits import Limits
+from chaincast.config.monitoring import Monitoring
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Admin, Audit, Kafka, Publish
@@ -54,6 +55,7 @@ class Config(Section):
     admin: Admin = Admin()
     kafka: Kafka = Kafka()
     audit: Audit = Audit()
+    monitoring: Monitoring = Monitoring()
 
     @field_validator("networks", mode="before")
     @classmethod
@@ -106,5 +108,7 @@ class Config(Section):
             allow_ips=self.access.allow_ips,
             deny_ips=self.access.deny_ips,
             log_seconds=self.retention.log_hours * 3600,
+            block_ms={name: network.block_ms for name, network in self.deployed_networks(local=local).items()},
+            figures_token=self.monitoring.auth == "token",
             chains={name: network.chain_id for name, network in self.deployed_networks(local=local).items()},
         )

@@ -24,6 +24,8 @@ _MODULES: dict[str, tuple[str, str]] = {
 NAMES = tuple(name for name in _MODULES if "/" not in name)
 """What a connection can speak; the others are the vocabularies of one of these."""
 
+VOCABULARY_NAMES = tuple(name for name in _MODULES if "/" in name)
+
 
 @cache
 def _make(name: str, chains: tuple[tuple[str, int], ...]) -> Dialect:

@@ -193,3 +193,13 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
                 f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it",
             )
     return since
+
+
+MODELS: dict[str, type[BaseModel]] = {
+    "subscribe": SubscribeMessage,
+    "unsubscribe": UnsubscribeMessage,
+    "ping": PingMessage,
+    "authenticate": AuthenticateMessage,
+    "get": GetMessage,
+}
+"""Message type → what it must be."""

@@ -92,3 +92,12 @@ def _topics(channel: str, named: list[str], max_topics: int) -> tuple[Topic, ...
     if channel == "alerts":
         return tuple(dict.fromkeys(Topic.parse(f"alerts:{type_}") for type_ in named or [ANY]))
     return tuple(dict.fromkeys(Topic.parse(f"{channel}:{ANY}:{token}") for token in named or [ANY]))
+
+
+MODELS: Final[dict[str, type[BaseModel] | None]] = {
+    "subscribe": _ChannelMessage,
+    "unsubscribe": _ChannelMessage,
+    "authenticate": _TokenMessage,
+    "ping": None,
+}
+"""Message type → what it must be, beside its `type`."""

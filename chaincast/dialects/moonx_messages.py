@@ -74,3 +74,12 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
         return Subscribe(_TRADES, (Kind.TRADE,), request_id=request, own=(Topic("user", OWN),), current=())
     topics = (Topic("price", ANY), Topic("prices", ANY, ANY)) if channel == "prices" else (Topic(channel, OWN),)
     return Subscribe(topics, request_id=request, current=())
+
+
+MODELS: Final[dict[str, type[BaseModel] | None]] = {
+    "authenticate": _Token,
+    "subscribe": _Channel,
+    "unsubscribe": _Channel,
+    "ping": None,
+}
+"""Message type → what its `data` must be."""

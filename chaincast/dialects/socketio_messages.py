@@ -255,3 +255,14 @@ _VERBS: Final[dict[str, _Verb]] = dict(
     ]
 )
 """Event name → what reads it."""
+
+MODELS: Final[dict[str, type[BaseModel] | None]] = {
+    **dict.fromkeys(("subscribe:token", "unsubscribe:token", "get:price", "get:trades"), _Token),
+    **dict.fromkeys(("subscribe:network", "unsubscribe:network"), _Network),
+    **dict.fromkeys(("subscribe", "unsubscribe", "getHistory", "getStats"), _Contract),
+    "subscribe types": _Types,
+    **dict.fromkeys(("join_room", "leave_room"), _Room),
+    "authenticate": _Fresh,
+    "ping": None,
+}
+"""Event name (of `subscribe`, which two servers had, in both meanings) → what its argument must be."""

@@ -18,8 +18,10 @@ import jwt
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.holds import Holds, Place
 from chaincast.aws.lifecycle import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
+from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.tickets import Tickets
+from chaincast.aws.writes import SINGLY
 from chaincast.commands import User
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.shards import Worker
@@ -27,7 +29,7 @@ from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import used
 from tests.e2e.unreachable import unreachable
-from tests.factories import make_batch, make_event
+from tests.factories import http_event, make_batch, make_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,7 +124,7 @@ class Probe:
         crowded = self.address()
         self.fill(state, f"ip/{crowded}")
         self.invoke("GatewayConnect", self.event("CONNECT", name + "f", crowded))
-        Connections(self.client("dynamodb"), connections).delete_all([name, name + "t", name + "f"])
+        Connections(self.client("dynamodb"), connections).remove_all([name, name + "t", name + "f"])
 
     def disconnect(self) -> None:
         """One that listens to something."""
@@ -158,7 +160,7 @@ class Probe:
         late = self.connection(self.address(), dialect="socketio")
         ended = self.connection(self.address(), user=User("ann", until=now - 5))
         holds, token = Holds(self.client("dynamodb"), subscriptions), f"t{next(self._numbers)}"
-        rows = Subscriptions(self.client("dynamodb"), subscriptions)
+        rows = self.rows()
         rows.add(self.alive, "chaincast.v1", ["price:X"], (), 50, now * 1000)
         holds.place(Place(self.alive, "app-0", 1, token), 0, now * 1000)
         jobs: tuple[Job, ...] = (
@@ -191,8 +193,7 @@ class Probe:
     def publish(self) -> None:
         """Twice with the same key: the first is not queued, as if its function had ended then."""
         key, body = f"k{next(self._numbers)}", {"kind": "price", "symbol": "X", "data": {"price": 1.0}}
-        request = {"routeKey": "POST /publish", "requestContext": {"requestId": "r"}, "body": json.dumps(body)}
-        event: dict[str, object] = {**request, "headers": {"idempotency-key": key}}
+        event = http_event("POST", "/publish", headers={"idempotency-key": key}, body=json.dumps(body))
         self.note_status(self.invoke("HttpFunction", event))
         self.unqueue()
         self.note_status(self.invoke("HttpFunction", event))
@@ -210,20 +211,28 @@ class Probe:
 
     def ticket(self) -> None:
         headers = {"authorization": f"Bearer {self.token('ann')}"}
-        context = {"requestId": "r", "http": {"sourceIp": "203.0.113.9"}}
-        event = {"routeKey": "POST /ticket", "requestContext": context, "headers": headers}
-        self.note_status(self.invoke("HttpTicket", event))
+        self.note_status(self.invoke("HttpTicket", http_event("POST", "/ticket", headers=headers)))
+
+    def status(self) -> None:
+        """Health, and figures."""
+        self.fresh("HttpStatus")
+        secret = self.function("HttpStatus")["Environment"]["Variables"]["CHAINCAST_FIGURES_TOKEN"]
+        token = used(self.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
+        for path in ("/health", "/metrics"):
+            event = http_event("GET", path, headers={"authorization": f"Bearer {token}"})
+            self.note_status(self.invoke("HttpStatus", event))
 
     def administer(self) -> None:
-        """One connection, and all of a user."""
-        name, user = self.connection(self.address()), f"u{next(self._numbers)}"
+        """All connections, one of them, and all of a user."""
+        name, user = self.connection(self.address(), topics=("price:X",)), f"u{next(self._numbers)}"
         self.fill(self.name_of("HttpAdmin", "STATE_TABLE"), f"user/{user}", 2)
-        for route, path in (
-            ("DELETE /connections/{id}", {"id": name}),
-            ("DELETE /users/{user}/connections", {"user": user}),
+        for method, path in (
+            ("GET", "/connections"),
+            ("GET", f"/connections/{name}"),
+            ("DELETE", f"/connections/{name}"),
+            ("DELETE", f"/users/{user}/connections"),
         ):
-            event = {"routeKey": route, "pathParameters": path, "requestContext": {"requestId": "r"}}
-            self.note_status(self.invoke("HttpAdmin", event))
+            self.note_status(self.invoke("HttpAdmin", http_event(method, path)))
         self.forget(name)
 
     def archive(self) -> None:
@@ -248,6 +257,22 @@ class Probe:
         ):
             self.deliver(work, receives)
         self.forget(gone)
+
+    def many_gone(self) -> list[str]:
+        """So many that they are forgotten in batches."""
+        return [self.connection(self.address(), topics=("price:MANY",), seen=LONG_AGO) for _ in range(SINGLY + 1)]
+
+    def heartbeat_of_many(self) -> None:
+        names = self.many_gone()
+        self.invoke("GatewayHeartbeat", {})
+        self.forget(*names)
+
+    def fanout_to_many(self) -> None:
+        """Those who listen are gone, all at once."""
+        names = self.many_gone()
+        told = replace(make_event(), topics=("price:MANY",))
+        self.deliver(Deliver(WORKER, make_batch(told, seq=1, source=f"probe{next(self._numbers)}")), 1)
+        self.forget(*names)
 
     def fanout_unreadable(self) -> None:
         """What fan-out cannot read, it hands back, to have it again soon."""
@@ -300,8 +325,7 @@ class Probe:
         record = Connection(name, dialect, address, "", now, user=known.id, user_until=known.until)
         Connections(self.client("dynamodb"), table).put(record)
         if topics:
-            rows = Subscriptions(self.client("dynamodb"), self.name_of("GatewayMessage", "SUBSCRIPTIONS_TABLE"))
-            rows.add(name, dialect, topics, (), 50, now)
+            self.rows().add(name, dialect, topics, (), 50, now)
         return name
 
     def fill(self, state: str, owner: str, places: int = 100) -> None:
@@ -326,9 +350,13 @@ class Probe:
     def forget(self, *names: str) -> None:
         """Nothing of these is left behind."""
         _, table = self.tables("GatewayMessage")
-        Connections(self.client("dynamodb"), table).delete_all(names)
-        subscriptions = self.name_of("GatewayMessage", "SUBSCRIPTIONS_TABLE")
-        Subscriptions(self.client("dynamodb"), subscriptions).remove_all(names)
+        Connections(self.client("dynamodb"), table).remove_all(names)
+        self.rows().remove_all(names)
+
+    def rows(self) -> Subscriptions:
+        state, _ = self.tables("GatewayMessage")
+        population = Population(self.client("dynamodb"), state)
+        return Subscriptions(self.client("dynamodb"), self.name_of("GatewayMessage", "SUBSCRIPTIONS_TABLE"), population)
 
     def note_status(self, answer: Any) -> None:
         if answer.get("statusCode", 500) >= 300:

@@ -17,5 +17,6 @@ def test_assets_hold_packages_for_arm64_and_only_the_services_that_are_called(as
     services = {d.name for d in (layers[0] / "python" / "botocore" / "data").iterdir() if d.is_dir()}
     assert services == {"apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs"}
     code = next(d for d in assembly.glob("asset.*") if (d / "functions").is_dir())
-    assert {p.name for p in code.iterdir()} == {"chaincast", "functions"}
+    assert {p.name for p in code.iterdir()} == {"chaincast", "functions", "pages"}
+    assert {p.name for p in (code / "pages").iterdir()} == {"asyncapi.json", "index.html", "openapi.json"}
     assert list(code.rglob("*.pyc")) == []

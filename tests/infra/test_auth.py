@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.infra.conftest import Template
 from tests.infra.reading import functions, of_type, statements
 
 MESSAGE = "GatewayMessage"
-READERS = ("GatewayConnect", MESSAGE, "HttpTicket")
+READERS = ("GatewayConnect", MESSAGE, "HttpTicket", "HttpStatus")
+
+
+def secrets(template: Template) -> dict[str, Any]:
+    """Those that the stack makes, but for the one that figures ask for."""
+    found = of_type(template, "AWS::SecretsManager::Secret")
+    return {name: secret for name, secret in found.items() if "FiguresToken" not in name}
 
 
 def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template: Template) -> None:
-    ((name, secret),) = of_type(template, "AWS::SecretsManager::Secret").items()
+    ((name, secret),) = secrets(template).items()
     assert secret["GenerateSecretString"]["PasswordLength"] == 64
     arn = {"Fn::GetAtt": [name, "Id"]}
     readers = [
@@ -24,18 +31,26 @@ def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template
     for role in READERS:
         assert any(reader.startswith(role) for reader in readers)
         (statement,) = [s for s in statements(template, role) if s["Action"] == "secretsmanager:GetSecretValue"]
-        assert statement["Resource"] == arn
+        assert arn in (statement["Resource"], *statement["Resource"])
     knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
-    assert sorted(knowing) == ["connect", "message", "ticket"]
+    assert sorted(knowing) == ["connect", "message", "status", "ticket"]
 
 
 def test_a_teams_own_secret_is_read_by_its_name(jwt_template: Template) -> None:
-    assert of_type(jwt_template, "AWS::SecretsManager::Secret") == {}
+    assert secrets(jwt_template) == {}
     (statement,) = [s for s in statements(jwt_template, MESSAGE) if s["Action"] == "secretsmanager:GetSecretValue"]
     assert ":secret:team/jwt-??????" in json.dumps(statement["Resource"])
     assert json.dumps(functions(jwt_template)["message"]).count("team/jwt") == 1
 
 
 def test_where_an_issuer_has_keys_there_is_no_secret(keys_template: Template) -> None:
-    assert of_type(keys_template, "AWS::SecretsManager::Secret") == {}
+    assert secrets(keys_template) == {}
     assert "secretsmanager:GetSecretValue" not in [s["Action"] for s in statements(keys_template, MESSAGE)]
+
+
+def test_figures_are_for_who_has_their_token(template: Template) -> None:
+    (name,) = [n for n in of_type(template, "AWS::SecretsManager::Secret") if "FiguresToken" in n]
+    knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
+    assert knowing == ["status"]
+    assert "FiguresToken" in template["Outputs"]
+    assert json.loads(functions(template)["status"]["Environment"]["Variables"]["CHAINCAST_SETTINGS"])["figures_token"]

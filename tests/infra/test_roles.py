@@ -16,9 +16,27 @@ EXPECTED_ACTIONS = {
         "secretsmanager:GetSecretValue",
         "sqs:SendMessage",
     },
-    "GatewayDisconnect": {"dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:UpdateItem"},
-    "HttpAdmin": {"dynamodb:BatchGetItem", "dynamodb:GetItem", "execute-api:ManageConnections"},
-    "HttpTicket": {"dynamodb:PutItem", "secretsmanager:GetSecretValue"},
+    "GatewayDisconnect": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
+        "dynamodb:UpdateItem",
+    },
+    "HttpAdmin": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:GetItem",
+        "dynamodb:Scan",
+        "dynamodb:UpdateItem",
+        "execute-api:ManageConnections",
+    },
+    "HttpTicket": {"dynamodb:PutItem", "dynamodb:UpdateItem", "secretsmanager:GetSecretValue"},
+    "HttpStatus": {
+        "dynamodb:BatchGetItem",
+        "dynamodb:GetItem",
+        "dynamodb:UpdateItem",
+        "secretsmanager:GetSecretValue",
+        "sqs:GetQueueAttributes",
+    },
     "GatewayMessage": {
         "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
@@ -42,6 +60,7 @@ EXPECTED_ACTIONS = {
     "GatewayHeartbeat": {
         "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
         "dynamodb:Query",
         "dynamodb:UpdateItem",
@@ -68,6 +87,7 @@ EXPECTED_ACTIONS = {
     "FanoutFunction": {
         "dynamodb:BatchGetItem",
         "dynamodb:BatchWriteItem",
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",

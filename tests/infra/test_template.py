@@ -11,17 +11,25 @@ import pytest
 from chaincast.aws import resources
 from chaincast.settings import Settings
 from infra.gateway import MESSAGE_ROUTES
+from infra.http_api import STATUS_PATHS
 from tests.infra.conftest import Resource, Template, synthesize
 from tests.infra.reading import actions, functions, of_type
 from tests.infra.test_roles import EXPECTED_ACTIONS
 from tests.integration.conftest import TABLES
 
-CLIENTS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "ticket"}
+CLIENTS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "ticket", "status"}
 FUNCTIONS = CLIENTS | {"fanout", "http", "admin", "kafka", "archive"}
 
 
-ADMIN = ("connections/{id}", "users/{user}/connections")
-HTTP = (("POST", "publish"), ("POST", "ticket"), ("OPTIONS", "ticket"), *(("DELETE", path) for path in ADMIN))
+ADMIN = (
+    ("GET", "connections"),
+    ("GET", "connections/{id}"),
+    ("DELETE", "connections/{id}"),
+    ("DELETE", "users/{user}/connections"),
+)
+TOKENS = (("POST", "ticket"), ("OPTIONS", "ticket"))
+STATUS = tuple(("GET", path.removeprefix("/")) for path in STATUS_PATHS)
+HTTP = (("POST", "publish"), *TOKENS, *ADMIN, *STATUS)
 
 
 def test_cfn_lint_finds_nothing(assembly: Path) -> None:
@@ -78,6 +86,7 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
         "make_intake(": "appenders",
         "make_authenticator": "authenticators",
         "import order": "ordering",
+        "Telemetry": "telemetry",
     }
     text = sources[0].read_text()
     sources += [root / "chaincast" / "aws" / f"{module}.py" for word, module in made_by.items() if word in text]
@@ -128,7 +137,7 @@ def test_event_sources_report_partial_failures(template: Template) -> None:
     ("key", "scope", "audience"),
     [
         ("POST /publish", "events/write", "backends"),
-        *((f"DELETE /{path}", "chaincast/admin", "operators") for path in ADMIN),
+        *((f"{method} /{path}", "chaincast/admin", "operators") for method, path in ADMIN),
     ],
 )
 def test_only_who_is_allowed_to_may_publish_and_administer(
@@ -204,16 +213,6 @@ def test_urls_with_keys_come_from_secrets_manager(template: Template) -> None:
     assert secret["Name"] == "CHAINCAST_RPC_URL_BASE"
     assert json.dumps(secret["ValueFrom"]).count("chaincast/rpc") == 1
     assert ":base::" in json.dumps(secret["ValueFrom"])
-
-
-def test_a_listener_that_stops_or_is_late_raises_an_alarm(template: Template) -> None:
-    alarms = [a for a in of_type(template, "AWS::CloudWatch::Alarm").values() if a.get("Namespace") == "Chaincast"]
-    found = {
-        (alarm["MetricName"], next(d["Value"] for d in alarm["Dimensions"] if d["Name"] == "network"))
-        for alarm in alarms
-    }
-    assert found == {(m, n) for m in ("ListenerStopped", "HeadLagSeconds") for n in ("bsc-testnet", "base")}
-    assert all({d["Name"] for d in alarm["Dimensions"]} == {"network", "service"} for alarm in alarms)
 
 
 def test_the_url_is_an_output(template: Template) -> None:

@@ -56,7 +56,7 @@ def management(monkeypatch: pytest.MonkeyPatch) -> Management:
 @pytest.fixture(autouse=True)
 def fresh_modules() -> Iterator[None]:
     yield
-    for name in ("connect", "disconnect", "message", "heartbeat", "lifecycle", "ticket", "admin"):
+    for name in ("connect", "disconnect", "message", "heartbeat", "lifecycle", "ticket", "admin", "status"):
         sys.modules.pop(f"functions.{name}", None)
 
 

@@ -12,10 +12,18 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from chaincast.aws import clients, resources
 from chaincast.aws.call import ServiceClient
+from chaincast.aws.population import Population
+from chaincast.aws.subscriptions import Subscriptions
 from chaincast.batches import Batch, decode_batch
 from chaincast.fanout.work import Deliver, Work, decode_work
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
+
+
+def subscriptions(shards: int = 1) -> Subscriptions:
+    """The Subscriptions table, and State to count in."""
+    population = Population(clients.dynamodb(), resources.STATE.lower())
+    return Subscriptions(clients.dynamodb(), resources.SUBSCRIPTIONS.lower(), population, shards)
 
 
 def items(variable: str) -> list[Item]:

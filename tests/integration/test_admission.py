@@ -116,7 +116,7 @@ def test_who_is_gone_without_a_word_makes_room_but_is_looked_for_seldom(
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW))
     assert [enter(admission, name, at_once=2)[0] for name in ("lost", "b", "c")] == [None, None, None]
     assert enter(admission, "d", at_once=2)[0] is Code.MAX_CONNECTIONS
-    connections.delete_all(["b"])
+    connections.remove_all(["b"])
     assert enter(admission, "d", NOW + 30_000, at_once=2)[0] is Code.MAX_CONNECTIONS
     assert enter(admission, "d", NOW + MINUTE_MS, at_once=2) == (None, None)
 
@@ -149,7 +149,8 @@ def test_forgetting_a_connection_gives_its_places_back(
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW, user="ann"))
         assert enter(admission, name) == enter(admission, name, owner="user/ann") == (None, None)
     forgetter.forget(["a", "never"])
-    assert {item["key"]["S"]: item["open"]["SS"] for item in items(resources.STATE)} == {IP: ["b"], "user/ann": ["b"]}
+    places = {item["key"]["S"]: item["open"]["SS"] for item in items(resources.STATE) if "open" in item}
+    assert places == {IP: ["b"], "user/ann": ["b"]}
     forgetter.forget(["a", "b"])
     assert not any("open" in item for item in items(resources.STATE))
 

@@ -59,8 +59,8 @@ def test_messages_in_one_slot_do_not_write_the_index_again() -> None:
 
 def test_deleting_is_repeatable(connections: Connections) -> None:
     connections.put(connection("c1"))
-    connections.delete_all(["c1", "c2"])
-    connections.delete_all(["c1"])
+    connections.remove_all(["c1", "c2"])
+    connections.remove_all(["c1"])
     assert connections.get("c1") is None
 
 

@@ -11,7 +11,6 @@ from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Deadline, encode_job
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.commands import User
 from chaincast.settings import Settings
 from tests.factories import TOKEN, make_batch
@@ -28,7 +27,7 @@ from tests.integration.handlers import (
     say,
     with_auth,
 )
-from tests.integration.helpers import Context, end_loop, items
+from tests.integration.helpers import Context, end_loop, items, subscriptions
 from tests.unit.dialects.told import CREATED, PRICE, TRADE
 
 
@@ -175,7 +174,7 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
         ("ours", "chaincast.v1", 0),
     ):
         connections.put(Connection(name, dialect, "", "", NOW - quiet_for))
-    Subscriptions(clients.dynamodb(), resources.SUBSCRIPTIONS.lower()).add("silent", "socketio", ["a"], (), 9, NOW)
+    subscriptions().add("silent", "socketio", ["a"], (), 9, NOW)
     heartbeat = load("heartbeat")
     monkeypatch.setattr(heartbeat, "time", SimpleNamespace(time=lambda: NOW / 1000))  # or another slot might begin
     pinged: dict[str, list[str]] = {}

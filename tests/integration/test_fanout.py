@@ -14,13 +14,12 @@ import pytest
 from chaincast.aws import resources
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.holds import Holds, Place
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.batches import Batch
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.shards import Worker, shard_of
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context, end_loop, items
+from tests.integration.helpers import Context, end_loop, items, subscriptions
 from tests.integration.scripted import ScriptedServer
 
 if TYPE_CHECKING:
@@ -65,7 +64,7 @@ class Stage:
 
     def subscribe(self, connection_id: str, *topics: str, shards: int = 1, kinds: Sequence[str] = ()) -> None:
         self._connections.put(Connection(connection_id, V1, "", "", NOW))
-        table = Subscriptions(self._database, resources.SUBSCRIPTIONS.lower(), shards)
+        table = subscriptions(shards)
         table.add(connection_id, V1, topics, kinds, 50, NOW)
 
     def run(self, *records: SqsRecord, milliseconds: int = 60_000) -> list[str]:
@@ -295,7 +294,7 @@ def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage
         assert stage.run(record(batch(nth))) == []
         stage.gateway.before.clear()
         assert stage.told("a") == []
-        Subscriptions(database, resources.SUBSCRIPTIONS.lower()).remove_all(["a"])
+        subscriptions().remove_all(["a"])
         holds.remove(place)
 
 

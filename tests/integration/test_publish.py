@@ -24,6 +24,7 @@ from chaincast.batches import Batch
 from chaincast.events import Event
 from chaincast.settings import Settings
 from chaincast.shards import Worker
+from tests.factories import http_event
 from tests.integration.helpers import Context, items, logged, take_batches
 
 Answer: TypeAlias = dict[str, Any]  # parsed JSON
@@ -39,12 +40,13 @@ def http() -> Iterator[ModuleType]:
     sys.modules.pop("functions.http", None)
 
 
-def post(http: ModuleType, body: object, key: str | None = None, **extra: object) -> tuple[int, Answer]:
+def post(
+    http: ModuleType, body: object, key: str | None = None, path: str = "/publish", *, encoded: bool = False
+) -> tuple[int, Answer]:
     text = body if isinstance(body, str) else json.dumps(body)
     headers = {} if key is None else {"idempotency-key": key}
-    event = {"routeKey": "POST /publish", "requestContext": {"requestId": "r"}, "headers": headers, "body": text}
-    answer = http.handler({**event, **extra}, Context())
-    assert answer["headers"]["content-type"] == "application/json"
+    answer = http.handler(http_event("POST", path, headers=headers, body=text, encoded=encoded), Context())
+    assert answer["headers"]["Content-Type"] == "application/json"
     return answer["statusCode"], json.loads(answer["body"])
 
 
@@ -107,9 +109,9 @@ def test_a_body_that_cannot_be_used_is_refused(http: ModuleType, body: object, s
 
 def test_other_bodies_keys_and_routes(http: ModuleType) -> None:
     encoded = b64encode(json.dumps(PRICE).encode()).decode()
-    assert post(http, encoded, isBase64Encoded=True)[0] == 200
+    assert post(http, encoded, encoded=True)[0] == 200
     assert post(http, PRICE, "k" * 257)[1]["code"] == "BAD_MESSAGE"
-    assert post(http, PRICE, routeKey="GET /nowhere")[0] == 404
+    assert post(http, PRICE, path="/nowhere")[0] == 404
 
 
 def test_a_fault_is_no_crash_and_tells_nothing(http: ModuleType) -> None:

@@ -11,6 +11,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.limits import Limits
 from chaincast.shards import home
 from tests.integration.helpers import items
+from tests.integration.helpers import subscriptions as made
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,8 +21,8 @@ V1 = "chaincast.v1"
 
 
 @pytest.fixture
-def subscriptions(database: DynamoDBClient) -> Subscriptions:
-    return Subscriptions(database, resources.SUBSCRIPTIONS.lower(), shards=4)
+def subscriptions() -> Subscriptions:
+    return made(4)
 
 
 def rows(connection_id: str = "c1") -> set[str]:
@@ -82,11 +83,9 @@ def test_removing_what_is_not_held_is_no_error(subscriptions: Subscriptions) -> 
     assert rows() == set()
 
 
-def test_a_connections_rows_stay_under_the_shards_it_began_with(
-    subscriptions: Subscriptions, database: DynamoDBClient
-) -> None:
+def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: Subscriptions) -> None:
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 5, NOW)
-    later = Subscriptions(database, resources.SUBSCRIPTIONS.lower(), shards=8)
+    later = made(8)
     later.add("c1", V1, ["c:3"], (), 5, NOW)
     later.add("c2", V1, ["c:3"], (), 5, NOW)
     assert rows() == at("a:1", "b:2", "c:3")
@@ -121,7 +120,7 @@ def forgetter(database: DynamoDBClient) -> Forgetter:
 def test_forgetting_leaves_nothing_and_touches_nobody_else(subscriptions: Subscriptions, forgetter: Forgetter) -> None:
     for name in ("c1", "c2", "c3"):
         subscriptions.add(name, V1, ["a:1", "b:2"], (), 5, NOW)
-    assert forgetter.forget(["c1", "c3"]) == 2 + 4 + 2
+    assert forgetter.forget(["c1", "c3"]).writes == 2 + 4 + 2
     forgetter.forget(["c1"])
     assert rows() == held() == rows("c3") == set()
     assert rows("c2") == at("a:1", "b:2", connection_id="c2")

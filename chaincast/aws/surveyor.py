@@ -1,0 +1,123 @@
+"""Finding out how a deployment is: a few reads, whose number does not grow with connections or messages."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError
+from botocore.exceptions import ClientError as AwsError
+
+from chaincast.aws.population import Population
+from chaincast.aws.telemetry import SPREAD, counts_key
+from chaincast.aws.writes import read_all
+from chaincast.errors import ChaincastError
+from chaincast.survey import Listening, Survey
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+    from mypy_boto3_sqs import SQSClient
+
+FUNCTIONS = (
+    "admin", "archive", "connect", "disconnect", "fanout", "heartbeat", "http", "kafka", "lifecycle", "message",
+    "status", "ticket",
+)  # fmt: skip
+"""Those that count."""
+
+_PROBE = "health"
+_KEYS = ("key", "sort", "since", "expires_at")
+
+
+class Surveyor:
+    """`tables`: name and key attributes of each, by what it is called in figures; `queues`: their URLs; `auth`: says
+    whether tokens can be checked, None where nobody is asked for one."""
+
+    def __init__(
+        self,
+        database: DynamoDBClient,
+        queues: SQSClient,
+        tables: Mapping[str, tuple[str, tuple[str, ...]]],
+        queue_urls: Mapping[str, str],
+        block_ms: Mapping[str, int],
+        auth: Callable[[], bool | None],
+    ) -> None:
+        self._database = database
+        self._queues = queues
+        self._tables = tables
+        self._urls = queue_urls
+        self._block_ms = block_ms
+        self._auth = auth
+        self._state = tables["state"][0]
+        self._population = Population(database, self._state)
+
+    def survey(self) -> Survey:
+        """How everything is now; what does not answer is said to do so."""
+        now = time.time()
+        tables = {name: self._answers(*table) for name, table in self._tables.items()}
+        counts, since = Counter[str](), 0
+        opened, listeners = Counter[str](), dict.fromkeys(self._block_ms, Listening())
+        if tables["state"]:
+            try:
+                counts, since = self._counts()
+                opened = self._population.read(int(now * 1000))
+                listeners = {name: self._listening(name) for name in self._block_ms}
+            except (AwsError, BotoCoreError, ChaincastError):
+                tables["state"] = False
+        return Survey(
+            now=now,
+            listeners=listeners,
+            block_ms=self._block_ms,
+            tables=tables,
+            queues={name: self._depth(url) for name, url in self._urls.items()},
+            auth=self._auth(),
+            counts=counts,
+            open=opened,
+            since=since,
+        )
+
+    def _answers(self, table: str, keys: tuple[str, ...]) -> bool:
+        """Whether a table can be read: half a read unit, for an item that is not there."""
+        try:
+            self._database.get_item(TableName=table, Key={key: {"S": _PROBE} for key in keys})
+        except (AwsError, BotoCoreError):
+            return False
+        return True
+
+    def _counts(self) -> tuple[Counter[str], int]:
+        """The sums of what functions counted, and since when."""
+        keys: list[dict[str, AttributeValueTypeDef]] = [
+            {"key": {"S": counts_key(k)}, "sort": {"S": function}} for function in FUNCTIONS for k in range(SPREAD)
+        ]
+        counts, since = Counter[str](), 0
+        for item in read_all(self._database, self._state, keys):
+            began = int(item["since"]["N"])
+            since = min(since or began, began)
+            for name, value in item.items():
+                if name not in _KEYS:
+                    counts[name] += int(value["N"])
+        return counts, since
+
+    def _listening(self, network: str) -> Listening:
+        key = {"key": {"S": f"network/{network}"}, "sort": {"S": "checkpoint"}}
+        item = self._database.get_item(TableName=self._state, Key=key, ConsistentRead=True).get("Item", {})
+
+        def number(name: str) -> float:
+            return float(item[name]["N"]) if name in item else 0.0
+
+        return Listening(
+            until=number("lease_until"),
+            block=int(number("block")) if "block" in item else None,
+            head=int(number("head")),
+            block_time=int(number("block_time")),
+        )
+
+    def _depth(self, url: str) -> int | None:
+        """The messages that wait in a queue, about; None if it does not answer."""
+        try:
+            found = self._queues.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
+            return int(found["Attributes"]["ApproximateNumberOfMessages"])
+        except (AwsError, BotoCoreError):
+            return None

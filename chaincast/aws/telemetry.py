@@ -1,0 +1,151 @@
+"""What a function tells of itself: sums to CloudWatch (EMF lines in its log), counts to the State table.
+
+    key `counts/{k}`, sort the function's name: a number per series (chaincast/counting.py), and `since` (s)
+
+Each process writes to one of a few items, all of its counts in one write, and not for each of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import randrange
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from aws_lambda_powertools import Metrics
+
+from chaincast.aws import resources
+from chaincast.aws.logger import make_logger
+from chaincast.counting import BOUND, SUM, Pending, bucket, series
+from chaincast.errors import ClientError, Code
+from chaincast.metrics import cloudwatch_name
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
+
+    from chaincast.aws.call import ServiceClient
+    from chaincast.aws.connections import Connection
+
+SPREAD = 8
+"""Items that a function's processes share: DynamoDB takes a thousand writes a second on one."""
+
+_SERIES_PER_WRITE = 100
+"""An update's expression may have 4 KB."""
+
+LIMITS = frozenset({Code.RATE_LIMITED, Code.MAX_CONNECTIONS, Code.MAX_SUBSCRIPTIONS})
+PROOFS = frozenset({Code.AUTH_FAILED, Code.AUTH_UNAVAILABLE})
+
+Write: TypeAlias = "Callable[[UpdateItemInputTypeDef], object]"
+Handler: TypeAlias = Callable[..., Any]  # as Lambda calls it: each function has its own event and answer
+
+
+def counts_key(k: int) -> str:
+    """The partition key of one of the items."""
+    return f"counts/{k}"
+
+
+class Telemetry:
+    """One function's. `write` carries out an UpdateItem: boto3's, unless a function has a faster way."""
+
+    def __init__(self, service: str, write: Write | None = None) -> None:
+        self._metrics = Metrics(namespace="Chaincast", service=service)
+        self._logger = make_logger(service)
+        self._service = service
+        self._write = write or _by_boto3
+        self._pending = Pending()
+        self._key = counts_key(randrange(SPREAD))  # noqa: S311 - spreads load, no secret
+
+    def count(self, name: str, value: int = 1, **labels: str) -> None:
+        """Count something of the catalogue (chaincast/metrics.py)."""
+        self._metrics.add_metric(name=cloudwatch_name(name, labels), unit="Count", value=value)
+        self._pending.add(series(name, labels), value, time.monotonic())
+
+    def observe(self, name: str, seconds: float) -> None:
+        """Take a latency up into a histogram."""
+        now = time.monotonic()
+        self._metrics.add_metric(name=name, unit="Seconds", value=seconds)
+        self._pending.add(series(name, {BOUND: bucket(seconds)}), 1, now)
+        self._pending.add(series(name, {SUM: "ms"}), round(seconds * 1000), now)
+
+    def refused(self, error: ClientError) -> None:
+        """Count what a refusal says of limits and of proofs."""
+        self._metrics.add_metadata("code", error.code.value)
+        if error.code in LIMITS:
+            self.count("RateLimitHits", code=error.code.value)
+        if error.code in PROOFS:
+            self.count("Authentications", outcome=error.code.value)
+
+    def authenticated(self) -> None:
+        """Count a token or a ticket that was good."""
+        self.count("Authentications", outcome="ACCEPTED")
+
+    def closed(self, connections: Iterable[Connection]) -> None:
+        """Count connections that ended."""
+        for dialect, ended in Counter(connection.dialect for connection in connections).items():
+            self.count("ConnectionsClosed", ended, dialect=dialect)
+
+    def watched(self, handler: Handler) -> Handler:
+        """The handler, which tells after each invocation what is to be told."""
+
+        @functools.wraps(handler)
+        def invoked(*arguments: Any, **named: Any) -> Any:
+            try:
+                return handler(*arguments, **named)
+            finally:
+                if self._metrics.metric_set:
+                    self._metrics.flush_metrics()
+                self.record()
+
+        return invoked
+
+    def record(self) -> None:
+        """Write down what is due. What cannot be written now is written later: nobody else's work fails for it."""
+        due = self._pending.due(time.monotonic())
+        try:
+            for part in _parts(due):
+                self._write(self._update(part))
+                self._pending.written(part)
+        except Exception as error:  # whatever it is
+            self._logger.warning("counts not recorded yet", error=str(error))
+
+    def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
+        numbered = list(enumerate(counts.items()))
+        return {
+            "TableName": resources.name_of(resources.STATE),
+            "Key": {"key": {"S": self._key}, "sort": {"S": self._service}},
+            "UpdateExpression": "SET since = if_not_exists(since, :now) ADD "
+            + ", ".join(f"#{place} :{place}" for place, _ in numbered),
+            "ExpressionAttributeNames": {f"#{place}": name for place, (name, _) in numbered},
+            "ExpressionAttributeValues": {
+                ":now": {"N": str(int(time.time()))},
+                **{f":{place}": {"N": str(value)} for place, (_, value) in numbered},
+            },
+        }
+
+
+def by_hot_client(loop: AbstractEventLoop, client: ServiceClient) -> Write:
+    """Writing for functions that have no need of boto3 otherwise."""
+    from chaincast.aws.query import TableUnavailable, call
+
+    def write(update: UpdateItemInputTypeDef) -> None:
+        response = loop.run_until_complete(call(client, "UpdateItem", {**update}))
+        if response.status != 200:
+            raise TableUnavailable(f"UpdateItem of counts was refused: HTTP {response.status}: {response.body[:300]!r}")
+
+    return write
+
+
+def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:
+    items = list(counts.items())
+    for start in range(0, len(items), _SERIES_PER_WRITE):
+        yield dict(items[start : start + _SERIES_PER_WRITE])
+
+
+def _by_boto3(update: UpdateItemInputTypeDef) -> object:
+    from chaincast.aws import clients  # boto3: some functions do without
+
+    return clients.dynamodb().update_item(**update)

@@ -1,0 +1,139 @@
+"""How a deployment is: what was found of its parts, and what that means."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from chaincast.counting import parse_series
+from chaincast.events import Json
+
+LATE_SECONDS = 120
+LATE_BLOCKS = 10
+"""A listener is late when the newest block that it is done with is older than both of these allow."""
+
+FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD = "fanout", "fanout-dead", "lifecycle", "lifecycle-dead"
+"""The queues, as they are called in figures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """What State says of a network's listener. `until`, `block_time`: s; `block` None: it has never finished one."""
+
+    until: float = 0.0
+    block: int | None = None
+    head: int = 0
+    block_time: int = 0
+
+    def lag_blocks(self) -> int:
+        """How many blocks there are that it is not done with."""
+        return max(self.head - self.block, 0) if self.block is not None else 0
+
+    def lag_seconds(self, now: float) -> float:
+        """How old the newest block is that it is done with; 0 if that is not known."""
+        return max(now - self.block_time, 0.0) if self.block_time else 0.0
+
+    def state(self, now: float, block_ms: int) -> str:
+        """`ok`, `late`, or `silent`: nobody holds the lease."""
+        if self.until <= now:
+            return "silent"
+        allowed = max(LATE_SECONDS, LATE_BLOCKS * block_ms / 1000)
+        return "late" if self.lag_seconds(now) > allowed else "ok"
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found at one moment. Missing in `tables` and `queues` is what does not answer."""
+
+    now: float
+    listeners: Mapping[str, Listening]
+    block_ms: Mapping[str, int]
+    tables: Mapping[str, bool]
+    queues: Mapping[str, int | None]
+    auth: bool | None
+    """Whether tokens can be checked; None: nobody is asked for one."""
+    counts: Counter[str] = field(default_factory=Counter)
+    open: Counter[str] = field(default_factory=Counter)
+    since: int = 0
+    """When the first of the counts was made (s)."""
+
+    def total(self, name: str) -> int:
+        """The sum of a counter's series."""
+        return sum(value for key, value in self.counts.items() if parse_series(key)[0] == name)
+
+    @property
+    def connections(self) -> int:
+        return sum(value for key, value in self.open.items() if parse_series(key)[0] == "Connections")
+
+    @property
+    def uptime(self) -> int:
+        return int(self.now - self.since) if self.since else 0
+
+    def listener_states(self) -> dict[str, str]:
+        return {name: found.state(self.now, self.block_ms.get(name, 0)) for name, found in self.listeners.items()}
+
+    @property
+    def troubles(self) -> list[str]:
+        """What is wrong, in words; nothing, where all is well."""
+        found = [f"table {name} does not answer" for name, answers in self.tables.items() if not answers]
+        found += [f"queue {name} does not answer" for name, depth in self.queues.items() if depth is None]
+        found += [
+            f"the listener of {name} is {state}" for name, state in self.listener_states().items() if state != "ok"
+        ]
+        if self.auth is False:
+            found.append("tokens cannot be checked: the auth service, or what keys are read from, does not answer")
+        dead = {name: depth for name, depth in self.queues.items() if name.endswith("-dead") and depth}
+        return found + [f"{depth} messages wait in dead-letter queue {name}" for name, depth in dead.items()]
+
+    @property
+    def working(self) -> bool:
+        """Whether clients can connect and listen at all."""
+        return all(self.tables.values())
+
+
+def health(survey: Survey, version: str) -> dict[str, Json]:
+    """The body of `/health`: the fields of the five servers' health endpoints, and what else there is to say."""
+    troubles = survey.troubles
+    states = survey.listener_states()
+    store, queue = survey.working, survey.queues.get(FANOUT) is not None
+    return {
+        "status": "ok" if not troubles else "degraded" if survey.working else "down",
+        "healthy": not troubles,
+        "timestamp": iso(survey.now),
+        "uptime": survey.uptime,
+        "version": version,
+        "connections": survey.connections,
+        "services": {
+            "tables": {**survey.tables},
+            "listeners": {
+                name: {
+                    "status": states[name],
+                    "block": found.block,
+                    "lagBlocks": found.lag_blocks(),
+                    "lagSeconds": round(found.lag_seconds(survey.now), 1),
+                }
+                for name, found in survey.listeners.items()
+            },
+            "auth": survey.auth is not False,
+            "publish": queue and store,
+            # What the servers before had there, and what stands in its place: tables, queue, listeners, connections.
+            "redis": store,
+            "kafka": queue,
+            "stacksWebSocket": all(state == "ok" for state in states.values()),
+            "websocket": survey.connections,
+        },
+        "metrics": {
+            "totalConnections": survey.total("ConnectionsOpened"),
+            "activeConnections": survey.connections,
+            "messagesSent": survey.total("MessagesOut"),
+            "messagesReceived": survey.total("MessagesIn"),
+        },
+        "troubles": [*troubles],
+    }
+
+
+def iso(seconds: float) -> str:
+    """A moment as JavaScript's `toISOString` has it."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

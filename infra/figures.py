@@ -1,0 +1,38 @@
+"""What the functions and listeners tell CloudWatch, as metrics for alarms and dashboard (chaincast/metrics.py,
+listener/metrics.py: which infra, importing neither, repeats the names of; a test compares them)."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
+
+NAMESPACE = "Chaincast"
+ONE_MINUTE = Duration.minutes(1)
+
+
+def figure(
+    name: str, function: str, period: Duration = ONE_MINUTE, statistic: str = "Sum", label: str | None = None
+) -> cloudwatch.Metric:
+    """A function's. (With a label, an alarm on it would be metric math, which the local stack's CloudWatch has not.)"""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"service": function},
+        period=period,
+        statistic=statistic,
+        label=label,
+    )
+
+
+def of_listener(
+    name: str, network: str, period: Duration = ONE_MINUTE, statistic: str = "Maximum", label: str | None = None
+) -> cloudwatch.Metric:
+    """A network's listener's."""
+    return cloudwatch.Metric(
+        namespace=NAMESPACE,
+        metric_name=name,
+        dimensions_map={"service": "listener", "network": network},
+        period=period,
+        statistic=statistic,
+        label=label,
+    )

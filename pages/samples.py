@@ -1,0 +1,183 @@
+"""Examples: events and outcomes, put into every dialect's words by the very codecs that serve clients."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from chaincast import dialects
+from chaincast.commands import (
+    Authenticated,
+    Connected,
+    Expired,
+    Outcome,
+    Pong,
+    Subscribed,
+    Unsubscribed,
+    User,
+)
+from chaincast.dialects.base import Dialect
+from chaincast.errors import ClientError, Code, Request
+from chaincast.events import Event
+from chaincast.topics import Topic, chain_topics
+
+NETWORK = "bsc"
+CHAINS = {NETWORK: 56}
+NOW = 1_700_000_000_000
+TOKEN, MARKET, TRADER = ("0x" + digits * 20 for digits in ("a1", "b2", "c3"))
+CURSOR = "000000000042"
+
+
+def _event(kind: str, log_index: int, **data: Any) -> Event:
+    return Event(
+        id=f"{NETWORK}:31415926:1234abcd:{log_index}",
+        kind=kind,
+        timestamp=NOW,
+        topics=chain_topics(kind, NETWORK, MARKET, TOKEN),
+        data={"market": MARKET, "name": "Moon Cat", "symbol": "CAT", **data},
+        block=31_415_926,
+        tx_hash="0x" + "d4" * 32,
+        log_index=log_index,
+        contract=MARKET,
+        token=TOKEN,
+    )
+
+
+CREATED = _event("token.created", 3, token=TOKEN, creator=TRADER, supply="1000000000" + "0" * 18)
+TRADE = _event(
+    "trade",
+    7,
+    trader=TRADER,
+    side="buy",
+    native_amount="2500000000000000000",
+    token_amount="10000" + "0" * 18,
+    native_reserve="5" + "0" * 18,
+    token_reserve="9" + "0" * 20,
+    price="0.00025",
+)
+PRICE = _event(
+    "price",
+    8,
+    token_decimals=18,
+    price="0.00025",
+    price_native="0.00025",
+    price_usd="0.15",
+    change_24h=15.5,
+    volume_24h="1250" + "0" * 18,
+    volume_24h_usd=750_000.0,
+    trades_24h=3,
+    liquidity="500" + "0" * 18,
+    liquidity_usd=300_000.0,
+)
+EVENTS = (CREATED, TRADE, PRICE)
+
+USER = User("ann", "ann@example.com")
+_ASKED: dict[str, dict[str, Any]] = {
+    "chaincast.v1": dict.fromkeys(("subscribe", "unsubscribe", "ping", "authenticate", "error"), 1),
+    "coremem": {
+        "subscribe": Request("subscribe", ("trades",)),
+        "unsubscribe": Request("unsubscribe", ("trades",)),
+        "ping": None,
+        "authenticate": None,
+        "error": None,
+    },
+    "moonx": {
+        "subscribe": Request("subscribe", ("m1", "prices")),
+        "unsubscribe": Request("unsubscribe", ("m1", "prices")),
+        "ping": Request("ping", ("m1", "")),
+        "authenticate": Request("authenticate", ("m1", "")),
+        "error": Request("subscribe", ("m1", "")),
+    },
+    "socketio": {
+        "subscribe": Request("kaspump/subscribe:token", (f"token:{NETWORK}:{TOKEN}",), 1),
+        "unsubscribe": Request("kaspump/unsubscribe:token", (f"token:{NETWORK}:{TOKEN}",), 1),
+        "ping": Request("moonx-gateway/ping", (), 1),
+        "authenticate": Request("authenticate", (), 1),
+        "error": Request("kaspump/subscribe:token", (), 1),
+    },
+}
+"""What the answers are to, in each dialect."""
+
+
+def told(dialect: str) -> list[tuple[str, str]]:
+    """A name and the text of each sample of what clients of a dialect are told, in the order of a visit."""
+    codec = dialects.get(dialect, CHAINS)
+    found = [(name, text) for name, outcome in _outcomes(dialect) for text in _texts(codec, outcome)]
+    spoken = [codec] if dialect != "socketio" else [dialects.get(name, CHAINS) for name in dialects.VOCABULARY_NAMES]
+    for words in spoken:
+        for event in EVENTS:
+            found += [("events" if dialect == dialects.DEFAULT else event.kind, text) for text in _told(words, event)]
+    return found
+
+
+def _outcomes(dialect: str) -> list[tuple[str, Outcome]]:
+    asked = _ASKED[dialect]
+    topics = (Topic("trades", NETWORK, TOKEN),)
+    refused = ClientError(Code.RATE_LIMITED, "101 messages in this minute; at most 100", asked["error"])
+    return [
+        ("connected", Connected("L0SM9cOFvHcCIhw=", (NETWORK,))),
+        ("authenticated", Authenticated(USER, asked["authenticate"])),
+        ("subscribed", Subscribed(topics, asked["subscribe"])),
+        ("unsubscribed", Unsubscribed(topics, asked["unsubscribe"])),
+        ("pong", Pong(NOW, asked["ping"])),
+        ("auth_expired", Expired(60)),
+        ("error", ClientError(refused.code, refused.message, refused.request_id, {"retry_after": 20})),
+    ]
+
+
+def _texts(codec: Dialect, outcome: Outcome) -> list[str]:
+    return [message.decode() for message in codec.outcome(outcome, NOW)]
+
+
+def _told(codec: Dialect, event: Event) -> list[str]:
+    fragment = codec.event(event)
+    if fragment is None:
+        return []
+    if codec.one_by_one:
+        return [fragment.decode()]
+    return [codec.events(NETWORK, CURSOR, codec.channel(event), [fragment]).decode()]
+
+
+SAID: dict[str, list[tuple[str, str]]] = {
+    "chaincast.v1": [
+        ("subscribe", json.dumps({"type": "subscribe", "id": 1, "topics": [f"trades:{NETWORK}:*"]})),
+        ("subscribe", json.dumps({"type": "subscribe", "id": 2, "topics": ["tokens:*"], "since": {NETWORK: CURSOR}})),
+        ("unsubscribe", json.dumps({"type": "unsubscribe", "id": 3, "topics": ["tokens:*"]})),
+        ("ping", json.dumps({"type": "ping", "id": 4})),
+        ("authenticate", json.dumps({"type": "authenticate", "id": 5, "token": "eyJhbGciOi…"})),
+        ("get", json.dumps({"type": "get", "id": 6, "what": "trades", "network": NETWORK, "token": TOKEN})),
+    ],
+    "coremem": [
+        ("subscribe", json.dumps({"type": "subscribe", "channel": "prices", "params": {"tokens": [TOKEN]}})),
+        ("unsubscribe", json.dumps({"type": "unsubscribe", "channel": "prices"})),
+        ("authenticate", json.dumps({"type": "authenticate", "token": "eyJhbGciOi…"})),
+        ("ping", json.dumps({"type": "ping"})),
+    ],
+    "moonx": [
+        ("authenticate", json.dumps({"id": "m1", "type": "authenticate", "data": {"token": "eyJhbGciOi…"}})),
+        ("subscribe", json.dumps({"id": "m2", "type": "subscribe", "data": {"channel": "prices"}})),
+        ("unsubscribe", json.dumps({"id": "m3", "type": "unsubscribe", "data": {"channel": "prices"}})),
+        ("ping", json.dumps({"id": "m4", "type": "ping", "data": {}})),
+    ],
+    "socketio": [
+        (verb, f"42{json.dumps([verb.split()[0], argument])}")
+        for verb, argument in (
+            ("subscribe:token", {"tokenAddress": TOKEN, "network": NETWORK}),
+            ("unsubscribe:token", {"tokenAddress": TOKEN, "network": NETWORK}),
+            ("get:price", {"tokenAddress": TOKEN, "network": NETWORK}),
+            ("get:trades", {"tokenAddress": TOKEN, "network": NETWORK, "limit": 10}),
+            ("subscribe:network", {"network": NETWORK}),
+            ("unsubscribe:network", {"network": NETWORK}),
+            ("subscribe", {"contractId": "ST1.campaigns", "eventTypes": ["bid_placed"]}),
+            ("unsubscribe", {"contractId": "ST1.campaigns"}),
+            ("getHistory", {"contractId": "ST1.campaigns", "limit": 50}),
+            ("getStats", {"contractId": "ST1.campaigns"}),
+            ("subscribe types", {"types": ["price_updates"]}),
+            ("join_room", {"room": "price:BTC"}),
+            ("leave_room", {"room": "price:BTC"}),
+            ("authenticate", {"token": "eyJhbGciOi…"}),
+            ("ping", {}),
+        )
+    ],
+}
+"""A name and the text of each sample of what clients say; a test decodes them all."""

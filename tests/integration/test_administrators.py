@@ -1,0 +1,63 @@
+"""What administrators see: connections, page by page, and what one of them listens to."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from functions.documents import ConnectionDetail, ConnectionPage
+from tests.factories import http_event
+from tests.integration.handlers import Management, connect, load, opened, say
+from tests.integration.helpers import Context
+
+
+def asked(path: str, **query: str) -> tuple[int, dict[str, Any]]:
+    answer = load("admin").handler(http_event("GET", path, query=query), Context())
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_all_connections_page_by_page(management: Management) -> None:
+    names = {f"c{number}" for number in range(7)}
+    for name in names:
+        opened(name, dialect="moonx")
+    seen: list[str] = []
+    after, pages = "", 0
+    while pages < 10:
+        code, found = asked("/connections", limit="3", **({"after": after} if after else {}))
+        page = ConnectionPage.model_validate(found)
+        assert (code, len(page.connections) <= 3) == (200, True)
+        seen += [connection.id for connection in page.connections]
+        pages += 1
+        if page.next is None:
+            break
+        after = page.next
+    assert sorted(seen) == sorted(names)
+    assert pages in (3, 4)
+
+
+def test_one_connection_and_what_it_listens_to(management: Management) -> None:
+    connect()
+    say(load("message"), {"type": "subscribe", "topics": ["tokens:anvil", "trades:anvil:*"], "kinds": ["trade"]})
+    code, found = asked("/connections/c1=")
+    detail = ConnectionDetail.model_validate(found)
+    assert (code, detail.id, detail.dialect, detail.user) == (200, "c1=", "chaincast.v1", None)
+    assert [(s.topic, s.kinds) for s in detail.subscriptions] == [
+        ("tokens:anvil", ["trade"]),
+        ("trades:anvil:*", ["trade"]),
+    ]
+
+
+def test_one_that_is_not_open(management: Management) -> None:
+    code, found = asked("/connections/gone")
+    assert (code, found["code"]) == (404, "NOT_CONNECTED")
+    assert "'gone'" in found["message"]
+
+
+@pytest.mark.parametrize(("limit", "words"), [("0", "greater than or equal to 1"), ("1001", "1000"), ("x", "integer")])
+def test_a_page_of_no_size(management: Management, limit: str, words: str) -> None:
+    code, found = asked("/connections", limit=limit)
+    assert (code, found["code"]) == (400, "BAD_MESSAGE")
+    assert "limit" in found["message"]
+    assert words in found["message"]

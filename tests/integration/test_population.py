@@ -1,0 +1,134 @@
+"""How many are open is known without counting them, whoever forgets them, and however often."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chaincast.aws import resources, writes
+from chaincast.aws.connections import MAX_SECONDS, Connection, Connections
+from chaincast.aws.forget import Forgetter
+from chaincast.aws.population import GRACE_SECONDS, SLOT_SECONDS, Population
+from chaincast.aws.subscriptions import Subscriptions
+from chaincast.errors import ClientError
+from chaincast.limits import Limits
+from tests.integration.helpers import items
+from tests.integration.helpers import subscriptions as made
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+NOW = 1_700_000_000_000
+V1 = "chaincast.v1"
+
+
+class World:
+    """Connections that come, listen and are forgotten."""
+
+    def __init__(self, database: DynamoDBClient) -> None:
+        names = (resources.CONNECTIONS, resources.SUBSCRIPTIONS, resources.STATE)
+        connections, rows, state = (name.lower() for name in names)
+        self.population = Population(database, state)
+        self.records = Connections(database, connections)
+        self.rows: Subscriptions = made()
+        self.forgetter = Forgetter(database, connections, rows, state, Limits())
+
+    def come(self, name: str, *topics: str, dialect: str = V1, now: int = NOW) -> Connection:
+        connection = Connection(name, dialect, "203.0.113.9", "", now)
+        self.records.put(connection)
+        self.population.came(connection)
+        if topics:
+            self.rows.add(name, dialect, topics, (), 5, now)
+        return connection
+
+    def counted(self, now: int = NOW) -> dict[str, int]:
+        return {name: count for name, count in self.population.read(now).items() if count}
+
+
+@pytest.fixture
+def world(database: DynamoDBClient) -> World:
+    return World(database)
+
+
+def test_who_comes_and_what_he_listens_to_is_counted_once(world: World) -> None:
+    for number in range(20):
+        world.come(f"c{number}", "a:1", "b:2")
+    world.come("m", dialect="moonx")
+    world.rows.add("c0", V1, ["b:2", "c:3"], (), 5, NOW)
+    world.rows.remove("c1", ["a:1", "never"])
+    assert world.counted() == {
+        "Connections|dialect=chaincast.v1": 20,
+        "Connections|dialect=moonx": 1,
+        "Subscriptions": 40,
+    }
+
+
+def test_a_refused_subscribe_counts_nothing(world: World) -> None:
+    world.come("c", "a:1")
+    with pytest.raises(ClientError):
+        world.rows.add("c", V1, [f"t:{n}" for n in range(9)], (), 5, NOW)
+    assert world.counted()["Subscriptions"] == 1
+
+
+def test_who_is_forgotten_twice_is_counted_off_once(world: World) -> None:
+    for name in "abc":
+        world.come(name, "a:1", "b:2")
+    assert [c.connection_id for c in world.forgetter.forget(["a", "b", "never"]).connections] == ["a", "b"]
+    assert world.forgetter.forget(["a", "b"]).connections == []
+    assert world.counted() == {"Connections|dialect=chaincast.v1": 1, "Subscriptions": 2}
+
+
+def test_many_who_forget_the_same_at_once_count_it_off_once(
+    world: World, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # moto's single operations are not atomic under threads; DynamoDB's are.
+    lock, send = Lock(), database._make_api_call  # type: ignore[attr-defined]  # what every operation goes through
+
+    def one_by_one(*arguments: Any) -> Any:
+        with lock:
+            return send(*arguments)
+
+    monkeypatch.setattr(database, "_make_api_call", one_by_one)
+    names = [f"c{number}" for number in range(30)]
+    for name in names:
+        world.come(name, "a:1")
+    with ThreadPoolExecutor(4) as threads:
+        forgotten = list(threads.map(lambda _: world.forgetter.forget(names), range(4)))
+    assert sum(len(f.connections) for f in forgotten) == 30
+    assert world.counted() == {}
+
+
+def test_hundreds_at_once_are_counted_off_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "SINGLY", 3)
+    names = [f"c{number}" for number in range(8)]
+    for name in names:
+        world.come(name, "a:1")
+    assert len(world.forgetter.forget(names).connections) == 8
+    assert world.counted() == {}
+
+
+def test_a_connection_that_turns_out_to_speak_otherwise_is_counted_there(world: World) -> None:
+    connection = world.come("c")
+    world.population.turned(connection, "coremem")
+    assert world.counted() == {"Connections|dialect=coremem": 1}
+
+
+def test_what_was_miscounted_is_forgotten_when_it_cannot_be_open_any_more(world: World) -> None:
+    world.come("lost", "a:1")  # and its end is never counted off
+    alive = NOW + MAX_SECONDS * 1000
+    world.come("new", now=alive)
+    assert world.counted(alive) == {"Connections|dialect=chaincast.v1": 2, "Subscriptions": 1}
+    healed = NOW + (MAX_SECONDS + GRACE_SECONDS + SLOT_SECONDS) * 1000
+    assert world.counted(healed) == {"Connections|dialect=chaincast.v1": 1}
+    ends = {int(item["expires_at"]["N"]) for item in items(resources.STATE) if item["key"]["S"].startswith("open/")}
+    assert min(ends) > healed // 1000, "and nothing is removed before"
+
+
+def test_a_count_that_cannot_be_written_fails_nobody(
+    world: World, database: DynamoDBClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    Population(database, "no-such-table").came(world.come("c"))
+    assert [record.message for record in caplog.records] == ["not counted"]

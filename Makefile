@@ -9,7 +9,7 @@ SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEA
 
 GUARDED = tests/e2e/test_attacks.py tests/e2e/test_least_privilege.py
 
-.PHONY: help setup clients dev tail redeploy test test-unit test-integration test-infra test-guard test-e2e check lint types imports format bench contracts picture requirements clean
+.PHONY: help setup clients dev tail redeploy test test-unit test-integration test-infra test-guard test-e2e chaos load check lint types imports format bench contracts picture requirements clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -48,6 +48,12 @@ test-guard: test-infra ## what keeps strangers out: on stacks of their own, so b
 
 test-e2e: clients ## the deployed template on MiniStack, a real node, real clients, IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
+
+chaos: setup ## everything that can go wrong at once, at most five minutes; ARGS="--seed 7"
+	$(BIN)/python -m tests.chaos $(ARGS)
+
+load: setup ## many clients on the running stack; ARGS="--clients 1000 --duration 60"
+	$(BIN)/chaincast load $(ARGS)
 
 check: lint types imports ## what needs no test run
 

@@ -35,10 +35,19 @@ class Outputs:
 
 class Emulator:
     """One MiniStack process on one port of loopback. `auth` makes it enforce IAM policies; `config` is deployed instead
-    of chaincast.toml."""
+    of chaincast.toml; `script` is what runs it."""
 
-    def __init__(self, port: int, run: Path, *, auth: bool, config: Path | None = None) -> None:
+    def __init__(
+        self,
+        port: int,
+        run: Path,
+        *,
+        auth: bool,
+        config: Path | None = None,
+        script: Path = ROOT / "local" / "emulator.py",
+    ) -> None:
         self._config = config
+        self._script = script
         self.port = port
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = aws_environment(self.endpoint)
@@ -62,9 +71,7 @@ class Emulator:
             "TMPDIR": str(temporary),
             "PYTHONUNBUFFERED": "1",
         }
-        child = spawn(
-            "MiniStack", [str(MINISTACK_PYTHON), str(ROOT / "local" / "emulator.py")], environment, self.log, ROOT
-        )
+        child = spawn("MiniStack", [str(MINISTACK_PYTHON), str(self._script)], environment, self.log, ROOT)
         return wait_until_up(child, self._answers, _START_SECONDS, f"read {self.log}")
 
     def _answers(self) -> None:

@@ -33,6 +33,8 @@ class Options:
     config: Path | None = None
     """Another configuration than chaincast.toml, for stack and listener."""
     block_time: float | None = 1.0
+    emulator: Path | None = None
+    """What runs MiniStack instead of local/emulator.py."""
     seed: int | None = 1
     """Of the demo market; `None`: no market."""
 
@@ -61,7 +63,9 @@ class LocalStack:
 
     @property
     def emulator(self) -> Emulator:
-        return Emulator(self.options.port, self.run, auth=self.options.auth, config=self.options.config)
+        options = self.options
+        script = options.emulator or ROOT / "local" / "emulator.py"
+        return Emulator(options.port, self.run, auth=options.auth, config=options.config, script=script)
 
     def __enter__(self) -> Self:
         try:

@@ -117,7 +117,7 @@ class Stack:
         return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
 
     def close(self) -> None:
-        end_loop(self.lifecycle.loop, self.lifecycle.management)
+        end_loop(self.lifecycle.loop, self.lifecycle.management, self.lifecycle.database)
         end_loop(self.fanout.loop, self.fanout.management, self.fanout.database)
         for name in ("message", "lifecycle", "fanout"):
             sys.modules.pop(f"functions.{name}")

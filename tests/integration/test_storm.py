@@ -45,6 +45,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     monkeypatch.setattr(module, "_retry_soon", lambda records: None)
+    module.telemetry._write = lambda update: clients.dynamodb().update_item(**update)
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     for client in (module.management, module.database):
         client.pool._timeout = 1.5

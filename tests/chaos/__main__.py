@@ -1,0 +1,265 @@
+"""`make chaos`: a seeded storm on the local stack, at most five minutes; 0 if everybody has exactly what the chain has.
+
+What fails is drawn from the seed; when, from the machine: two runs of a seed are alike, not the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from chaincast.publish import Publisher
+from local.market import Market
+from local.processes import Child
+from local.stack import Options
+from local.tools import BUILD, REGION, ROOT, free_port
+from tests.chaos.clients import Survivor
+from tests.chaos.rpc import FlakyNode
+from tests.chaos.world import ChaosStack, World
+from tests.e2e.mining import Expected, Miner
+from tests.factories import of_logs
+
+Figures: TypeAlias = dict[str, Any]  # for --json
+
+STORM_SECONDS = 60.0
+CALM_SECONDS = 170.0
+"""What a killed function had in its hands comes again after the queue's visibility time-out, two minutes."""
+
+CLIENTS = 24
+SYMBOL = "CHAOS"
+DEEPEST = 6
+
+ODDS = {
+    "throttled": 0.03,
+    "cancelled": 0.05,
+    "answer-lost": 0.01,
+    "send-failed": 0.04,
+    "send-answer-lost": 0.04,
+    "receive-failed": 0.1,
+    "delivered-twice": 0.1,
+    "function-killed": 0.03,
+    "disconnect-lost": 0.3,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    odds = BUILD / f"chaos-{free_port()}.json"
+    os.environ |= {"CHAINCAST_CHAOS": str(odds), "CHAINCAST_SEED": str(options.seed)}
+    os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
+    began, node_port, proxy_port = time.monotonic(), free_port(), free_port()
+    stack = ChaosStack(
+        Options(
+            port=free_port(),
+            node_port=node_port,
+            block_time=None,
+            seed=None,
+            emulator=ROOT / "tests" / "chaos" / "emulator.py",
+        ),
+        node_url=f"ws://127.0.0.1:{node_port}",
+    )
+    try:
+        with stack:
+            dice = random.Random(options.seed)
+            storm = _Storm(stack, World(stack, odds), dice, FlakyNode(stack.node.ws_url, proxy_port, dice))
+            found = asyncio.run(storm.run())
+    finally:
+        odds.unlink(missing_ok=True)
+    found |= {"seed": options.seed, "seconds": round(time.monotonic() - began)}
+    print(json.dumps(found) if options.json else _words(found))
+    return 0 if found["green"] else 1
+
+
+@dataclass(slots=True)
+class _Storm:
+    stack: ChaosStack
+    world: World
+    dice: random.Random
+    node: FlakyNode
+    faults: Counter[str] = field(default_factory=Counter)
+    published: int = 0
+    survivors: list[Survivor] = field(default_factory=list)
+
+    async def run(self) -> Figures:
+        miner = Miner(self.stack.node, Market(self.stack.node, seed=self.dice.randrange(1000)))
+        await asyncio.to_thread(miner.create_tokens, 4)
+        await asyncio.to_thread(miner.node.mine, DEEPEST + 1)  # what was there before stays
+        await self.node.start()
+        await self._replace_listener()
+        cursors = await asyncio.to_thread(self.world.newest_cursors)
+        first = miner.node.block_number() + 1
+        await self._gather(miner, cursors)
+        await asyncio.to_thread(self.world.poison)
+        with Publisher(self.stack.outputs.http_url, region=REGION, patience=120) as backend:
+            await self._rage(miner, backend)
+        await self._restore(miner)
+        return await self._judge(miner, first)
+
+    async def _gather(self, miner: Miner, cursors: Mapping[str, str]) -> None:
+        created = await asyncio.to_thread(miner.expected, 0, miner.node.block_number())
+        scopes = [topic for event in created for topic in event.topics if topic.startswith("token:")]
+        tokens = sorted({scope.rpartition(":")[2] for scope in scopes})
+        choices: list[tuple[str, ...]] = [("network:anvil", f"trade:{SYMBOL}"), ("network:anvil",), ("tokens:anvil",)]
+        choices += [(f"trades:anvil:{token}", f"trade:{SYMBOL}") for token in tokens]
+        for number in range(CLIENTS):
+            topics = choices[number % len(choices)]
+            sources = ("anvil", "app-0") if len(topics) == 2 else ("anvil",)
+            since = {source: cursors[source] for source in sources}
+            self.survivors.append(Survivor(self.stack.outputs.websocket_url, topics, since, self.dice))
+        for survivor in self.survivors:
+            survivor.start()
+        await asyncio.gather(*(survivor.at_home.wait() for survivor in self.survivors))
+
+    async def _rage(self, miner: Miner, backend: Publisher) -> None:
+        """Traffic, and whatever can go wrong with it."""
+        self.world.set_odds(ODDS)
+        self.node.calm = False
+        ends, strike_at = time.monotonic() + STORM_SECONDS, time.monotonic()
+        blows: list[Callable[[Miner], Awaitable[None]]] = [self._kill, self._reorganise, self._cut, self._reorganise]
+        while time.monotonic() < ends:
+            await asyncio.to_thread(miner.block, self.dice.randint(1, 6))
+            for _ in range(self.dice.randint(0, 3)):
+                item = {"kind": "trade", "symbol": SYMBOL, "data": {"price": 1.0, "amount": float(self.published + 1)}}
+                backend.send({**item, "data": {**item["data"], "side": "buy"}})  # type: ignore[dict-item]  # it is one
+                self.published += 1
+            if time.monotonic() >= strike_at:
+                await self.dice.choice(blows)(miner)
+                strike_at = time.monotonic() + self.dice.uniform(1, 5)
+            await asyncio.sleep(self.dice.uniform(0.1, 0.6))
+        # The publisher's end waits until all of it is taken, storm or not.
+        await asyncio.to_thread(backend.flush)
+
+    async def _kill(self, _: Miner) -> None:
+        self.faults["listeners killed"] += 1
+        await self._replace_listener()
+
+    async def _replace_listener(self) -> None:
+        def replaced() -> None:
+            for child in [child for child in self.stack.children if child.name == "listener"]:
+                child.process.kill()
+                self.stack.stop_child(child)
+            self.stack.node_url = self.node.url
+            self._start()
+
+        await asyncio.to_thread(replaced)
+
+    def _start(self) -> Child:
+        # It may take its time to get its lease, in this weather.
+        return self.stack.start_listener(standby=True)
+
+    async def _reorganise(self, miner: Miner) -> None:
+        self.faults["reorganisations"] += 1
+        await asyncio.to_thread(miner.node.call, "anvil_reorg", self.dice.randint(1, DEEPEST), [])
+
+    async def _cut(self, _: Miner) -> None:
+        for survivor in self.dice.sample(self.survivors, self.dice.randint(1, CLIENTS // 3)):
+            self.faults["client sockets cut"] += 1
+            survivor.cut()
+
+    async def _restore(self, miner: Miner) -> None:
+        """The storm is over; a last block, for every topic."""
+        self.world.set_odds({})
+        self.node.calm = True
+        if not any(child.name == "listener" and child.running for child in self.stack.children):
+            await self._replace_listener()
+        await asyncio.to_thread(miner.create_tokens, 1)
+
+    async def _judge(self, miner: Miner, first: int) -> Figures:
+        expected = await asyncio.to_thread(miner.expected, first, miner.node.block_number())
+        deadline = time.monotonic() + CALM_SECONDS
+        await _until(lambda: all(self._verdict(s, expected) == (0, 0, 0) for s in self.survivors), deadline)
+        verdicts = {place: self._verdict(survivor, expected) for place, survivor in enumerate(self.survivors)}
+        lost, wrong, disordered = (sum(v[n] for v in verdicts.values()) for n in range(3))
+        delivered = sum(len(survivor.held) for survivor in self.survivors)
+        tidy = await self._tidy(miner, deadline)
+        faults = self.faults + self.node.faults + await asyncio.to_thread(self.world.faults)
+        return {
+            "faults": dict(faults.most_common()),
+            "injected": faults.total(),
+            "events": len(expected) + self.published,
+            "delivered": delivered,
+            "lost": lost,
+            "wrong": wrong,
+            "disordered": disordered,
+            "repeats": sum(survivor.repeats for survivor in self.survivors),
+            "reconnections": sum(survivor.connections for survivor in self.survivors) - CLIENTS,
+            **tidy,
+            "green": lost == wrong == disordered == 0 and _is_tidy(tidy),
+        }
+
+    def _verdict(self, survivor: Survivor, expected: list[Expected]) -> tuple[int, int, int]:
+        """How many events a client has not, how many it should not have, and whether they are out of order."""
+        held = [id_ for id_ in of_logs(survivor.held) if id_.startswith("anvil:")]
+        wanted = [event.id for event in expected if event.topics.intersection(survivor.topics)]
+        told = [e["data"]["amount"] for e in survivor.held.values() if e["kind"] == "trade" and "block" not in e]
+        due = [float(n + 1) for n in range(self.published)] if f"trade:{SYMBOL}" in survivor.topics else []
+        lost = len({*wanted} - {*held}) + len({*due} - {*told})
+        wrong = len({*held} - {*wanted}) + len({*told} - {*due})
+        return lost, wrong, int(not lost and not wrong and (held != wanted or told != due))
+
+    async def _tidy(self, miner: Miner, deadline: float) -> Figures:
+        """Half of the clients go without a word; after a heartbeat the tables know of nobody who is not there."""
+        self.world.set_odds({"disconnect-lost": 1.0})
+        leaving, staying = self.survivors[::2], self.survivors[1::2]
+        await asyncio.gather(*(survivor.stop() for survivor in leaving))
+        found = await asyncio.to_thread(self.world.heartbeat)
+        alive = {survivor.connection_id for survivor in staying}
+
+        def is_tidy() -> bool:
+            # Holds of who is gone are lifted by a job, two minutes after their replay.
+            return self.world.dead_letters() == _MEANT and not self.world.subscriptions().keys() - alive
+
+        await _until(is_tidy, deadline + 30)
+        connections = await asyncio.to_thread(self.world.connections)
+        held = await asyncio.to_thread(self.world.subscriptions)
+        dead = await asyncio.to_thread(self.world.dead_letters)
+        counted = await asyncio.to_thread(self.world.counted)
+        await asyncio.gather(*(survivor.stop() for survivor in staying))
+        await self.node.stop()
+        return {
+            "purged": found["gone"],
+            "orphan connections": sorted(connections - alive),
+            "orphan subscriptions": {name: dict(of) for name, of in held.items() if name not in alive},
+            "missing": sorted(alive - connections),
+            "counted": list(counted),
+            "truly": [len(connections), sum(of["rows"] for of in held.values())],
+            "dead letters": dead,
+        }
+
+
+async def _until(condition: Callable[[], bool], deadline: float) -> None:
+    """Wait for what nobody announces, until then at most."""
+    while not await asyncio.to_thread(condition) and time.monotonic() < deadline:  # noqa: ASYNC110 - as it says
+        await asyncio.sleep(0.5)
+
+
+_MEANT = {"fanout": 0, "lifecycle": 1}
+"""What dead-letter queues should hold: the poisoned job."""
+
+
+def _is_tidy(found: Figures) -> bool:
+    untidy = found["orphan connections"] or found["orphan subscriptions"] or found["missing"]
+    return not untidy and found["dead letters"] == _MEANT and found["counted"] == found["truly"]
+
+
+def _words(found: Figures) -> str:
+    faults = "\n".join(f"    {count:6} {name}" for name, count in found["faults"].items())
+    rest = "\n".join(f"  {name}: {value}" for name, value in found.items() if name not in ("faults", "green"))
+    verdict = "green: everybody has exactly what the chain has" if found["green"] else "RED"
+    return f"{verdict}\n{rest}\n  faults:\n{faults}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

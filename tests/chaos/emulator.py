@@ -1,0 +1,136 @@
+"""The local stack's AWS, which fails as AWS does now and then. Run by MiniStack's own Python, as local/emulator.py is.
+
+While the file that `CHAINCAST_CHAOS` names is there, calls of functions and listeners fail with the odds that it holds
+(JSON); each fault is a line `CHAOS name` in the log. The conductor's own calls say so in their user agent, and work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any, TypeAlias
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from ministack.core import lambda_runtime
+from ministack.services import apigateway, dynamodb, lambda_svc, sqs
+
+from local import emulator
+from tests.chaos.emulator_names import CONDUCTOR
+
+Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+
+_ODDS = Path(os.environ["CHAINCAST_CHAOS"])
+_dice = random.Random(int(os.environ["CHAINCAST_SEED"]))
+_lock = threading.Lock()
+_read: tuple[float, dict[str, float]] = (0.0, {})
+
+
+def strikes(name: str) -> bool:
+    """Whether a fault happens now; if so, it is said in the log."""
+    global _read  # noqa: PLW0603 - what this process read last
+    now = time.monotonic()
+    with _lock:
+        if now - _read[0] > 0.2:
+            try:
+                _read = now, json.loads(_ODDS.read_text())
+            except (OSError, ValueError):
+                _read = now, {}
+        struck = _dice.random() < _read[1].get(name, 0.0)
+    if struck:
+        print(f"CHAOS {name}", flush=True)
+    return struck
+
+
+def _refusal(status: int, kind: str, **more: object) -> Answer:
+    body = {"__type": f"com.amazonaws#{kind}", "message": "chaos", "Message": "chaos", **more}
+    return status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode()
+
+
+def _spared(headers: dict[str, str]) -> bool:
+    return CONDUCTOR in headers.get("user-agent", headers.get("User-Agent", ""))
+
+
+def fail_tables() -> None:
+    """Throttling; transactions cancelled by conflicts; and answers that are lost after the work was done."""
+    handle = dynamodb.handle_request
+
+    async def failing(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        target = headers.get("x-amz-target", "").rpartition(".")[2]
+        if _spared(headers) or not target:
+            return await handle(method, path, headers, body, query)
+        if strikes("throttled"):
+            return _refusal(400, "ProvisionedThroughputExceededException")
+        if target == "TransactWriteItems" and strikes("cancelled"):
+            reasons = [{"Code": "TransactionConflict", "Message": "chaos"} for _ in json.loads(body)["TransactItems"]]
+            return _refusal(400, "TransactionCanceledException", CancellationReasons=reasons)
+        answer = await handle(method, path, headers, body, query)
+        if target in ("UpdateItem", "PutItem", "DeleteItem", "BatchWriteItem") and strikes("answer-lost"):
+            return _refusal(500, "InternalServerError")
+        return answer
+
+    dynamodb.handle_request = failing
+
+
+def fail_queues() -> None:
+    """Sends that fail, before or after the message is in; receives that bring nothing; messages that come twice."""
+    handle, receive, run = sqs.handle_request, sqs._receive_messages_for_esm, lambda_svc._run_sqs_batch
+
+    async def failing(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
+        sends = headers.get("x-amz-target", "").endswith("SendMessage")
+        if not sends or _spared(headers):
+            return await handle(method, path, headers, body, query)
+        if strikes("send-failed"):
+            return _refusal(500, "InternalFailure")
+        answer = await handle(method, path, headers, body, query)
+        return _refusal(500, "InternalFailure") if strikes("send-answer-lost") else answer
+
+    def receiving(*arguments: Any, **named: Any) -> Any:
+        return [] if strikes("receive-failed") else receive(*arguments, **named)
+
+    def twice(esm: Any, func_rec: Any, event: Any, *more: Any) -> Any:
+        result = run(esm, func_rec, event, *more)
+        if strikes("delivered-twice"):
+            lambda_svc._execute_function(func_rec, event)
+        return result
+
+    sqs.handle_request = failing
+    sqs._receive_messages_for_esm = receiving
+    lambda_svc._run_sqs_batch = twice
+
+
+def kill_functions() -> None:
+    """A function's process ends in the middle of what it does, as if its machine had."""
+    invoke = lambda_runtime.Worker.invoke
+
+    def doomed(self: Any, *arguments: Any, **named: Any) -> Any:
+        if strikes("function-killed"):
+            threading.Timer(_dice.uniform(0.002, 0.06), lambda: self._proc and self._proc.kill()).start()
+        return invoke(self, *arguments, **named)
+
+    lambda_runtime.Worker.invoke = doomed
+
+
+def lose_disconnects() -> None:
+    """`$disconnect` is best effort."""
+    invoke = apigateway._invoke_ws_lambda
+
+    async def losing(*arguments: Any, **named: Any) -> Any:
+        if arguments[6] == "DISCONNECT" and strikes("disconnect-lost"):
+            return None
+        return await invoke(*arguments, **named)
+
+    apigateway._invoke_ws_lambda = losing
+
+
+if __name__ == "__main__":
+    fail_tables()
+    fail_queues()
+    kill_functions()
+    lose_disconnects()
+    emulator.main()

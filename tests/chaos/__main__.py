@@ -31,8 +31,9 @@ from tests.factories import of_logs
 Figures: TypeAlias = dict[str, Any]  # for --json
 
 STORM_SECONDS = 60.0
-CALM_SECONDS = 170.0
-"""What a killed function had in its hands comes again after the queue's visibility time-out, two minutes."""
+ALL_SECONDS = 290.0
+"""From the start of the stack to the verdict. What a killed function had in its hands comes again after the queue's
+visibility time-out, two minutes."""
 
 CLIENTS = 24
 SYMBOL = "CHAOS"
@@ -73,7 +74,8 @@ def main() -> int:
     try:
         with stack:
             dice = random.Random(options.seed)
-            storm = _Storm(stack, World(stack, odds), dice, FlakyNode(stack.node.ws_url, proxy_port, dice))
+            node = FlakyNode(stack.node.ws_url, proxy_port, dice)
+            storm = _Storm(stack, World(stack, odds), dice, node, began + ALL_SECONDS)
             found = asyncio.run(storm.run())
     finally:
         odds.unlink(missing_ok=True)
@@ -88,6 +90,7 @@ class _Storm:
     world: World
     dice: random.Random
     node: FlakyNode
+    deadline: float
     faults: Counter[str] = field(default_factory=Counter)
     published: int = 0
     survivors: list[Survivor] = field(default_factory=list)
@@ -178,12 +181,11 @@ class _Storm:
 
     async def _judge(self, miner: Miner, first: int) -> Figures:
         expected = await asyncio.to_thread(miner.expected, first, miner.node.block_number())
-        deadline = time.monotonic() + CALM_SECONDS
-        await _until(lambda: all(self._verdict(s, expected) == (0, 0, 0) for s in self.survivors), deadline)
+        await _until(lambda: all(self._verdict(s, expected) == (0, 0, 0) for s in self.survivors), self.deadline - 10)
         verdicts = {place: self._verdict(survivor, expected) for place, survivor in enumerate(self.survivors)}
         lost, wrong, disordered = (sum(v[n] for v in verdicts.values()) for n in range(3))
         delivered = sum(len(survivor.held) for survivor in self.survivors)
-        tidy = await self._tidy(miner, deadline)
+        tidy = await self._tidy()
         faults = self.faults + self.node.faults + await asyncio.to_thread(self.world.faults)
         return {
             "faults": dict(faults.most_common()),
@@ -196,7 +198,7 @@ class _Storm:
             "repeats": sum(survivor.repeats for survivor in self.survivors),
             "reconnections": sum(survivor.connections for survivor in self.survivors) - CLIENTS,
             **tidy,
-            "green": lost == wrong == disordered == 0 and _is_tidy(tidy),
+            "green": lost == wrong == disordered == 0 and _is_tidy(tidy, faults),
         }
 
     def _verdict(self, survivor: Survivor, expected: list[Expected]) -> tuple[int, int, int]:
@@ -209,7 +211,7 @@ class _Storm:
         wrong = len({*held} - {*wanted}) + len({*told} - {*due})
         return lost, wrong, int(not lost and not wrong and (held != wanted or told != due))
 
-    async def _tidy(self, miner: Miner, deadline: float) -> Figures:
+    async def _tidy(self) -> Figures:
         """Half of the clients go without a word; after a heartbeat the tables know of nobody who is not there."""
         self.world.set_odds({"disconnect-lost": 1.0})
         leaving, staying = self.survivors[::2], self.survivors[1::2]
@@ -221,7 +223,7 @@ class _Storm:
             # Holds of who is gone are lifted by a job, two minutes after their replay.
             return self.world.dead_letters() == _MEANT and not self.world.subscriptions().keys() - alive
 
-        await _until(is_tidy, deadline + 30)
+        await _until(is_tidy, self.deadline)
         connections = await asyncio.to_thread(self.world.connections)
         held = await asyncio.to_thread(self.world.subscriptions)
         dead = await asyncio.to_thread(self.world.dead_letters)
@@ -249,9 +251,13 @@ _MEANT = {"fanout": 0, "lifecycle": 1}
 """What dead-letter queues should hold: the poisoned job."""
 
 
-def _is_tidy(found: Figures) -> bool:
+def _is_tidy(found: Figures, faults: Mapping[str, int]) -> bool:
+    """Whether nothing is left of who is gone, and who is there is counted: but for a connection each, and its topics,
+    where it could not be known whether something was done or not (an answer lost, a function killed)."""
+    unknown = faults.get("answer-lost", 0) + faults.get("function-killed", 0)
+    miscounted = max(abs(counted - truly) for counted, truly in zip(found["counted"], found["truly"], strict=True))
     untidy = found["orphan connections"] or found["orphan subscriptions"] or found["missing"]
-    return not untidy and found["dead letters"] == _MEANT and found["counted"] == found["truly"]
+    return not untidy and found["dead letters"] == _MEANT and miscounted <= 2 * unknown
 
 
 def _words(found: Figures) -> str:

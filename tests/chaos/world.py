@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -55,8 +56,7 @@ class World:
 
     def faults(self) -> Counter[str]:
         """The faults so far, by name."""
-        lines = self.stack.emulator.log.read_text(errors="replace").splitlines()
-        return Counter(line.removeprefix("CHAOS ") for line in lines if line.startswith("CHAOS "))
+        return Counter(re.findall(r"CHAOS ([a-z-]+)", self.stack.emulator.log.read_text(errors="replace")))
 
     def newest_cursors(self) -> dict[str, str]:
         """Where every source is."""

@@ -12,11 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import boto3
 import pytest
 from websockets.sync.client import connect
 
+from chaincast.fanout.work import Close, encode_work
+from chaincast.shards import Worker
 from local.deployment import run_directory
-from local.tools import ROOT, free_port
+from local.tools import REGION, ROOT, free_port
 
 CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 SECONDS = 120
@@ -99,6 +102,91 @@ def test_a_token_of_the_running_stack_gives_a_connection_its_user(dev: Dev) -> N
         socket.send(json.dumps({"type": "authenticate", "token": token}))
         answer = json.loads(socket.recv(SECONDS))
     assert answer == {"type": "authenticated", "user": {"id": "ann", "email": "ann@example.com"}}
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([CHAINCAST, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False)
+
+
+def test_the_doctor_finds_a_running_stack_well(dev: Dev) -> None:
+    done = run("doctor", "--port", str(dev.port), "--json")
+    findings = {finding["question"]: finding for finding in json.loads(done.stdout)}
+    assert {name for name, finding in findings.items() if finding["ok"] is False} <= {"quotas"}, done.stdout
+    assert findings.keys() >= {"stack", "websocket", "health", "listener anvil", "clock", "alarms", "configuration"}
+    assert findings["websocket"]["words"].startswith("greeted after ")
+    assert "✓ stack: Chaincast is " in run("doctor", "--port", str(dev.port)).stdout
+
+
+def test_the_doctor_says_what_is_not_there() -> None:
+    done = run("doctor", "--port", "1")
+    assert done.returncode == 1
+    assert "no stack runs on port 1" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_load_says_what_was_delivered(dev: Dev) -> None:
+    arguments = ("--clients", "12", "--duration", "3", "--rate", "4")
+    done = run("load", "--port", str(dev.port), *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    (row,) = json.loads(done.stdout)
+    assert (row["connected"], row["delivered_share"], row["refused"]) == (12, 1.0, {})
+    assert row["events"] > 5
+    shown = run("load", "--port", str(dev.port), *arguments)
+    assert "delivered share" in shown.stdout
+    steps = run("load", "--port", str(dev.port), "--clients", "4", "--ramp-to", "5", "--rate", "2", "--json")
+    assert [row["connected"] for row in json.loads(steps.stdout)] == [4, 5]
+
+
+def test_load_without_publishing_measures_what_comes_by_itself(dev: Dev) -> None:
+    done = run("load", "--port", str(dev.port), "--clients", "3", "--rate", "0", "--topics", "trades:*:*", "--json")
+    (row,) = json.loads(done.stdout)
+    assert row["events"] > 5
+    assert row["delivered_share"] == 1.0
+    refused = run("load", "--port", str(dev.port), "--topics", "trades:*:*")
+    assert "needs --rate 0" not in refused.stdout
+    assert "other topics need --rate 0" in refused.stderr
+
+
+def test_dead_letters_are_shown_and_go_back(dev: Dev) -> None:
+    assert run("redrive", "--port", str(dev.port)).stdout == "fanout: nothing\nlifecycle: nothing\n"
+    sqs = boto3.client(
+        "sqs",
+        endpoint_url=f"http://127.0.0.1:{dev.port}",
+        region_name=REGION,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+    )
+    (dead,) = sqs.list_queues(QueueNamePrefix="Chaincast-FanoutDlq")["QueueUrls"]
+    for number in range(3):  # of a group that ended long ago: fan-out has nothing to do for them
+        body = encode_work(Close(Worker(1, 0, (1,)), "nowhere", number))
+        sqs.send_message(
+            QueueUrl=dead, MessageBody=body, MessageGroupId="nowhere#0", MessageDeduplicationId=f"nowhere:{number}"
+        )
+    shown = run("redrive", "--port", str(dev.port), "--queue", "fanout")
+    assert (shown.returncode, "about 3 messages" in shown.stdout) == (1, True)
+    assert run("redrive", "--port", str(dev.port), "--queue", "fanout", "--move").stdout == (
+        "fanout: 3 messages moved back\n"
+    )
+    assert run("redrive", "--port", str(dev.port), "--queue", "fanout").stdout == "fanout: nothing\n"
+
+
+def test_a_checkpoint_is_not_moved_under_a_running_listener(dev: Dev) -> None:
+    arguments = ("reset-checkpoint", "anvil", "--block", "3", "--port", str(dev.port))
+    asked = run(*arguments)
+    assert (asked.returncode, "nothing was changed: say --yes" in asked.stdout) == (1, True)
+    refused = run(*arguments, "--yes")
+    assert refused.returncode == 1
+    assert "a listener of anvil is running" in refused.stderr
+    assert "has no checkpoint" in run("reset-checkpoint", "nowhere", "--block", "3", "--port", str(dev.port)).stderr
+
+
+def test_the_bill() -> None:
+    load = ("--connections", "10000", "--events-per-second", "50", "--subscribers-per-event", "200")
+    shown = run("cost", *load)
+    assert "API Gateway: messages" in shown.stdout
+    sums = json.loads(run("cost", *load, "--json").stdout)["sums"]
+    assert 0 < sums["chaincast"] < sums["usual"]
+    assert sums.keys() == {"chaincast", "usual", "appsync_events", "iot_core"}
 
 
 def test_a_port_in_use_is_named_with_what_to_do(dev: Dev) -> None:

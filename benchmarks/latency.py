@@ -138,6 +138,7 @@ def _report(every: list[float], steps: dict[str, list[float]], clients: int) -> 
         "p99_ms": percentile(every, 0.99),
         "own_p99_ms": percentile(ours, 0.99),
         "steps_p50_ms": {name: percentile(values, 0.5) for name, values in steps.items()},
+        "steps_p99_ms": {name: percentile(values, 0.99) for name, values in steps.items()},
     }
 
 

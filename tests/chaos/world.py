@@ -67,6 +67,12 @@ class World:
             found[source] = format_cursor(int(item.get("seq", {"N": "0"})["N"]))
         return found
 
+    def hurry(self) -> None:
+        """What a killed function had in its hands comes again sooner than after the queues' two minutes and one."""
+        for name, seconds in (("FANOUT", 25), ("LIFECYCLE", 20)):
+            url = self._variable("HttpStatus", f"CHAINCAST_{name}_QUEUE_URL")
+            self._clients["sqs"].set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
+
     def poison(self) -> None:
         """A job that nobody can do: it belongs into the dead-letter queue."""
         url = self._variable("GatewayLifecycle", "CHAINCAST_LIFECYCLE_QUEUE_URL")

@@ -21,6 +21,16 @@ RUN_BY = {
     ".venv/bin/chaincast replay s3://your-archive-bucket": "tests/e2e/test_replay.py",
     "node_modules/.bin/cdk bootstrap": "local/deployment.py",
     "node_modules/.bin/cdk deploy": "local/deployment.py",
+    "node_modules/.bin/cdk deploy --context stage=dev": "tests/infra/test_observability.py",
+    ".venv/bin/chaincast doctor": "tests/e2e/test_command_line.py",
+    ".venv/bin/chaincast redrive": "tests/e2e/test_command_line.py",
+    ".venv/bin/chaincast redrive --move": "tests/e2e/test_command_line.py",
+    ".venv/bin/chaincast reset-checkpoint bsc-testnet --block 41000000 --yes": "tests/e2e/test_deploying.py",
+    ".venv/bin/chaincast load --clients 100 --duration 10": "tests/e2e/test_command_line.py",
+    ".venv/bin/chaincast cost --connections 10000 --events-per-second 50 --subscribers-per-event 200": (
+        "tests/e2e/test_command_line.py"
+    ),
+    "make chaos": "tests/chaos/__main__.py",
 }
 """Command → what runs it (the CDK's by every end-to-end test, through local/deployment.py)."""
 

@@ -1,0 +1,117 @@
+"""An update under load loses nothing; a listener that is set back tells the same again."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local.fleet import Fleet
+from local.stack import LocalStack
+from local.tools import ROOT
+from tests.e2e.administrator import endpoint, session
+from tests.e2e.client import Client
+from tests.e2e.mining import Miner
+from tests.e2e.test_crashes import LISTENER, database, expire_lease, listener, table, wait_until_indexed
+from tests.e2e.test_publish import price, publisher
+from tests.factories import of_logs
+
+CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
+CLIENTS, AFTERWARDS = 20, 30
+
+LATE_SECONDS = 200
+"""The emulator ends a function's processes when its code changes, in the middle of what they do (AWS lets them finish):
+that comes again after the queue's visibility time-out, two minutes."""
+
+
+@contextmanager
+def changed(*names: str) -> Iterator[None]:
+    """Functions whose code is another than what is deployed."""
+    before = {name: (ROOT / "functions" / f"{name}.py").read_text() for name in names}
+    try:
+        for name, text in before.items():
+            (ROOT / "functions" / f"{name}.py").write_text(f"{text}\nANOTHER_VERSION = {time.time_ns()}\n")
+        yield
+    finally:
+        for name, text in before.items():
+            (ROOT / "functions" / f"{name}.py").write_text(text)
+
+
+def versions(stack: LocalStack) -> dict[str, str]:
+    """The hash of each deployed function's code."""
+    client: Any = session().client("lambda", endpoint_url=endpoint(stack))
+    return {f["FunctionName"]: f["CodeSha256"] for f in client.list_functions()["Functions"]}
+
+
+async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeypatch: Any) -> None:
+    fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"price:DEP{number % 4}",))
+    await fleet.grow(CLIENTS, 20)
+    before = await asyncio.to_thread(versions, stack)
+
+    async def deploy() -> float:
+        began = time.monotonic()
+        with changed("fanout", "message", "http", "disconnect"):
+            await asyncio.to_thread(stack.redeploy)
+        return time.monotonic() - began
+
+    deploying = asyncio.create_task(deploy())
+    sent, left = 0, AFTERWARDS
+    with publisher(stack, monkeypatch) as backend:
+        while left:
+            fleet.expect(f"price:DEP{sent % 4}")
+            assert await asyncio.to_thread(backend.publish, price(f"DEP{sent % 4}", float(sent))) == []
+            sent += 1
+            left -= deploying.done()
+    await fleet.settle(LATE_SECONDS)
+    fleet.miss()
+    tally = fleet.tally
+    await fleet.close()
+    after = await asyncio.to_thread(versions, stack)
+    assert sum(after[name] != version for name, version in before.items()) >= 4, "other code runs now"
+    assert (tally.connected, tally.lost, dict(tally.refused)) == (CLIENTS, 0, {})
+    assert (tally.events, tally.share) == (sent, 1.0)
+    print(f"deployed in {deploying.result():.1f} s, {sent} events, {tally.delivered} of {tally.owed} delivered")
+
+
+async def test_a_listener_that_is_set_back_tells_the_same_events_again(stack: LocalStack, miner: Miner) -> None:
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.subscribe("network:anvil")
+        first = miner.node.block_number() + 1
+        for _ in range(4):
+            await asyncio.to_thread(miner.block, 3)
+        expected = [e.id for e in miner.expected(first, miner.node.block_number())]
+        await client.until_event(expected[-1])
+        await asyncio.to_thread(wait_until_indexed, stack, miner.node.block_number())
+        await asyncio.to_thread(set_back, stack, first - 1)
+        await asyncio.to_thread(miner.block, 3)
+        again = [e.id for e in miner.expected(first, miner.node.block_number())]
+        await client.until_event(again[-1])
+        told = of_logs(e["id"] for e in client.events)
+    assert told == expected + again
+
+
+def set_back(stack: LocalStack, block: int) -> None:
+    """As docs/operating.md says: stop the listener, set it back, start it."""
+    stack.stop_child(listener(stack))
+    expire_lease(stack)
+    command = [
+        CHAINCAST,
+        "reset-checkpoint",
+        "anvil",
+        "--block",
+        str(block),
+        "--port",
+        str(stack.options.port),
+        "--yes",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    key = {"key": {"S": "network/anvil"}, "sort": {"S": "checkpoint"}}
+    assert database(stack).get_item(TableName=table(stack, "STATE"), Key=key)["Item"]["block"]["N"] == str(block)
+    stack.start_listener(LISTENER)

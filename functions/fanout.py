@@ -20,9 +20,10 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.deliverer import Deliverer, Report
 from chaincast.aws.gateway import CONNECTIONS, Gateway
 from chaincast.aws.holds import HeldConnections
+from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
-from chaincast.aws.telemetry import Telemetry, by_hot_client
+from chaincast.aws.telemetry import Telemetry
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress
 from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work

@@ -13,10 +13,11 @@ from chaincast import dialects
 from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.gateway import Gateway
+from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
-from chaincast.aws.telemetry import Telemetry, by_hot_client
+from chaincast.aws.telemetry import Telemetry
 from chaincast.commands import Connected, Expired, Outcome
 from chaincast.errors import ClientError, Code, CodecError, Request
 from chaincast.settings import Settings

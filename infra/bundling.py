@@ -1,15 +1,19 @@
-"""The functions' assets, made without Docker: our code, and a layer of pinned packages for the target platform."""
+"""The functions' assets, made without Docker: of each its own code, and layers of pinned packages for the target
+platform. What a function does not import is in none of its assets (infra/imports.py)."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
+from infra.imports import imports_of
 from infra.settings import ROOT, Switches
 
 BUILD = ROOT / ".build"
@@ -17,58 +21,120 @@ REQUIREMENTS = ROOT / "requirements" / "functions.txt"
 PLATFORM = "aarch64-manylinux_2_28"
 """Of Lambda's Amazon Linux 2023 on arm64: glibc 2.34."""
 
-CODE_PACKAGES = ("chaincast", "functions")
+LAYERS: dict[str, tuple[str, ...]] = {
+    "base": (
+        "aws-lambda-powertools",
+        "boto3",
+        "botocore",
+        "jmespath",
+        "orjson",
+        "python-dateutil",
+        "s3transfer",
+        "six",
+        "typing-extensions",
+        "urllib3",
+    ),
+    "hot": ("aiofastnet", "httptools", "uvloop"),
+    "models": ("annotated-types", "pydantic", "pydantic-core", "typing-inspection"),
+    "tokens": ("cffi", "cryptography", "pycparser", "pyjwt"),
+    "schemas": ("fastjsonschema",),
+    "figures": ("prometheus-client",),
+}
+"""The packages of requirements/functions.txt by the layer that they are in. A function may have five."""
+
+NEEDED_BY = {
+    "hot": ("aiofastnet", "httptools", "uvloop"),
+    "models": ("pydantic", "aws_lambda_powertools.event_handler"),
+    "tokens": ("jwt",),
+    "schemas": ("fastjsonschema",),
+    "figures": ("prometheus_client",),
+}
+"""Layer → the modules whose import asks for it. All have the base."""
+
 AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs")
 """The services whose models stay in botocore: the other four hundred are 95 % of its size."""
 
-_FORMAT = b"2"
+_FORMAT = b"3"
+KINDS_READER = Path("chaincast/aws/intakes.py")
+PAGES_READER = Path("functions/status.py")
 
 
-def code_directory(kinds: Mapping[str, object], settings: str) -> Path:
-    """The functions' own code, without caches, the schemas of a team's own kinds, and the documentation that the
-    deployment serves (`pages/`, made with the functions' settings); a few dozen small files."""
-    target = BUILD / "code"
+def layers_of(module: str) -> tuple[str, ...]:
+    """The layers that a function needs."""
+    others = imports_of(module).others
+    return ("base", *(name for name, modules in NEEDED_BY.items() if any(_has(others, m) for m in modules)))
+
+
+def _has(names: frozenset[str], module: str) -> bool:
+    return any(name == module or name.startswith(f"{module}.") for name in names)
+
+
+def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> Path:
+    """A function's own code; where it reads them, the schemas of a team's own kinds, and the documentation that the
+    deployment serves (made with the functions' settings)."""
+    target = BUILD / "code" / module
     shutil.rmtree(target, ignore_errors=True)
-    for package in CODE_PACKAGES:
-        shutil.copytree(ROOT / package, target / package, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-    if kinds:
+    files = imports_of(module).files
+    for file in sorted(files):
+        (target / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / file, target / file)
+    if kinds and KINDS_READER in files:
         (target / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
-    command = [sys.executable, "-m", "pages", str(target / "pages")]
-    done = subprocess.run(command, cwd=ROOT, input=settings, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"chaincast: the documentation could not be made\n{done.stderr.strip()}")
+    if PAGES_READER in files:
+        _make_pages(target / "pages", settings)
     return target
 
 
-def dependencies_directory(switches: Switches) -> Path:
-    """The layer's contents (`python/…`), installed once for what they are made of."""
+def _make_pages(target: Path, settings: str) -> None:
+    command = [sys.executable, "-m", "pages", str(target)]
+    done = subprocess.run(command, cwd=ROOT, input=settings, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"chaincast: the documentation could not be made\n{done.stderr.strip()}")
+
+
+def layer_directory(layer: str, switches: Switches) -> Path:
+    """A layer's contents (`python/…`), installed once for what they are made of."""
+    pinned = "".join(_pins()[package] for package in LAYERS[layer])
     platform = sys.platform if switches.local else PLATFORM
     made_of = (platform, switches.python, *AWS_SERVICES)
-    key = hashlib.sha256(b"\n".join((REQUIREMENTS.read_bytes(), _FORMAT, *(part.encode() for part in made_of))))
-    target = BUILD / f"dependencies-{key.hexdigest()[:16]}"
+    key = hashlib.sha256(b"\n".join((pinned.encode(), _FORMAT, *(part.encode() for part in made_of))))
+    target = BUILD / f"{layer}-{key.hexdigest()[:16]}"
     if target.exists():
         return target
-    unfinished = BUILD / "dependencies-unfinished"
+    unfinished = BUILD / f"{layer}-unfinished"
     shutil.rmtree(unfinished, ignore_errors=True)
     packages = unfinished / "python"
+    packages.mkdir(parents=True)
+    requirements = unfinished / "requirements.txt"
+    requirements.write_text(pinned, encoding="utf-8")
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(packages)]
     command += ["--python-version", switches.python, "--only-binary", ":all:", "--require-hashes", "--no-deps"]
     if not switches.local:
         command += ["--python-platform", PLATFORM]
-    done = subprocess.run([*command, "-r", str(REQUIREMENTS)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
+    requirements.unlink()
     _trim(packages)
     unfinished.rename(target)
     return target
 
 
+@cache
+def _pins() -> dict[str, str]:
+    """Each package of the requirements with its version and hashes, as it stands there."""
+    text = REQUIREMENTS.read_text(encoding="utf-8")
+    found = re.findall(r"^(?:[a-z][^\n]*\n(?:    [^\n]*\n)*)", text, re.MULTILINE)
+    return {re.split(r"[=\[ ]", pin, maxsplit=1)[0]: pin for pin in found}
+
+
 def _trim(packages: Path) -> None:
     """Drop what no function uses: other services' models, caches, scripts."""
-    for service in (packages / "botocore" / "data").iterdir():
-        if service.is_dir() and service.name not in AWS_SERVICES:
-            shutil.rmtree(service)
-    for cache in packages.rglob("__pycache__"):
-        shutil.rmtree(cache)
+    if (packages / "botocore").exists():
+        for service in (packages / "botocore" / "data").iterdir():
+            if service.is_dir() and service.name not in AWS_SERVICES:
+                shutil.rmtree(service)
+    for cached in packages.rglob("__pycache__"):
+        shutil.rmtree(cached)
     shutil.rmtree(packages / "bin", ignore_errors=True)
     (packages / ".lock").unlink(missing_ok=True)

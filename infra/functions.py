@@ -11,14 +11,14 @@ from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.bundling import code_directory, dependencies_directory
+from infra.bundling import code_directory, layer_directory, layers_of
 from infra.nag import acknowledge
 from infra.settings import Configuration, Switches
 from infra.storage import Storage
 
 
 class FunctionFactory(Construct):
-    """The code asset, the layer of packages, and what all functions have in common."""
+    """The layers of packages, and what all functions have in common."""
 
     def __init__(
         self, scope: Construct, id_: str, *, configuration: Configuration, switches: Switches, storage: Storage
@@ -29,15 +29,9 @@ class FunctionFactory(Construct):
         self._tracing = lambda_.Tracing.ACTIVE if configuration["monitoring"]["tracing"] else lambda_.Tracing.DISABLED
         self.log_retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
         self._runtime = lambda_.Runtime(f"python{switches.python}", lambda_.RuntimeFamily.PYTHON)
-        self._code = lambda_.Code.from_asset(str(code_directory(configuration["publish"]["kinds"], self._settings)))
-        self._layer = lambda_.LayerVersion(
-            self,
-            "Packages",
-            code=lambda_.Code.from_asset(str(dependencies_directory(switches))),
-            compatible_architectures=[lambda_.Architecture.ARM_64],
-            compatible_runtimes=[self._runtime],
-            description="Chaincast's pinned packages (requirements/functions.txt)",
-        )
+        self._kinds = configuration["publish"]["kinds"]
+        self._switches = switches
+        self._layers: dict[str, lambda_.LayerVersion] = {}
 
     def make(
         self,
@@ -62,8 +56,8 @@ class FunctionFactory(Construct):
             description=f"Chaincast: functions/{module}.py",
             runtime=self._runtime,
             architecture=lambda_.Architecture.ARM_64,
-            code=self._code,
-            layers=[self._layer],
+            code=lambda_.Code.from_asset(str(code_directory(module, self._kinds, self._settings))),
+            layers=[self._layer(name) for name in layers_of(module)],
             handler=f"functions.{module}.handler",
             environment={
                 "CHAINCAST_SETTINGS": self._settings,
@@ -85,6 +79,18 @@ class FunctionFactory(Construct):
             "The runtime is the version that the pinned packages are bundled for; it is raised with them.",
         )
         return function
+
+    def _layer(self, name: str) -> lambda_.LayerVersion:
+        if name not in self._layers:
+            self._layers[name] = lambda_.LayerVersion(
+                self,
+                f"{name.capitalize()}Packages",
+                code=lambda_.Code.from_asset(str(layer_directory(name, self._switches))),
+                compatible_architectures=[lambda_.Architecture.ARM_64],
+                compatible_runtimes=[self._runtime],
+                description=f"Chaincast's pinned packages: {name} (infra/bundling.py)",
+            )
+        return self._layers[name]
 
     def let_count(self, function: lambda_.Function) -> None:
         """Let a function that changes nothing else in State put its counts there, and only them."""

@@ -11,9 +11,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
-from constructs import Node
+if TYPE_CHECKING:
+    from constructs import Node
+
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "Chaincast"

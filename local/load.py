@@ -62,12 +62,13 @@ def run(options: argparse.Namespace) -> int:
 def _plan(options: argparse.Namespace) -> Plan:
     url = options.url or local_url(options.port)
     topics = tuple(t for given in options.topics or () for t in given.split(","))
-    topics = topics or tuple(f"price:LOAD{n}" for n in range(SYMBOLS))
+    topics = topics or tuple(f"trade:LOAD{n}" for n in range(SYMBOLS))
     publisher = None
     if options.rate:
-        foreign = [topic for topic in topics if not topic.startswith("price:") or topic.endswith("*")]
+        # Trades: of prices that come together, a client is told the last.
+        foreign = [topic for topic in topics if not topic.startswith("trade:") or topic.endswith("*")]
         if foreign:
-            raise StepFailed("load", f"{foreign[0]!r} is no price:SYMBOL to publish to", "other topics need --rate 0")
+            raise StepFailed("load", f"{foreign[0]!r} is no trade:SYMBOL to publish to", "other topics need --rate 0")
         publisher = _publisher(options)
     return Plan(url, topics, options.rate, options.connect_rate, publisher)
 
@@ -151,7 +152,11 @@ async def _run(fleet: Fleet, plan: Plan, seconds: float, told: Callable[[float],
 
 
 async def _publish(fleet: Fleet, publisher: Publisher, topic: str, number: int) -> None:
-    item = {"kind": "price", "symbol": topic.removeprefix("price:"), "data": {"price": 1 + number / 1000}}
+    item = {
+        "kind": "trade",
+        "symbol": topic.removeprefix("trade:"),
+        "data": {"price": 1.0, "amount": number + 1.0, "side": "buy"},
+    }
     fleet.expect(topic)
     try:
         refused = await asyncio.to_thread(publisher.publish, item)

@@ -23,7 +23,7 @@ OPTIONS = (
 
 def main() -> int:
     """Compile each file; `--upgrade` and other arguments are handed on to uv."""
-    for name in ("dev", "functions", "listener", "ministack", "node", "comparison"):
+    for name in ("dev", "functions", "listener", "ministack", "node", "comparison", "runtime"):
         command = [sys.executable, "-m", "uv", "pip", "compile", *OPTIONS, *sys.argv[1:]]
         if name in ("functions", "listener"):
             command += ["--constraint", "requirements/dev.txt"]

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import boto3
 
+from infra.bundling import code_directory
+from infra.settings import Switches, read_configuration
 from local.tools import REGION, ROOT
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 STACK_INPUTS = ("infra/**/*.py", "chaincast/config/*.py", "chaincast/settings.py", "chaincast.toml", "cdk.json")
 PACKAGES = "requirements/functions.txt"
-CODE = ("chaincast/**/*.py", "functions/**/*.py")
 _MARKER = "stack-inputs"
 
 
@@ -53,17 +54,20 @@ def swap_code(endpoint: str) -> int:
         aws_access_key_id="test",
         aws_secret_access_key="test",  # noqa: S106 - MiniStack's own
     )
-    archive = _archive()
+    configuration = read_configuration(
+        Switches(ROOT / "chaincast.toml", local=True, python="", management_endpoint=None)
+    )
+    kinds, settings = configuration["publish"]["kinds"], configuration["settings"]
     ours = [f for f in client.list_functions()["Functions"] if f["Handler"].startswith("functions.")]
     for function in ours:
-        client.update_function_code(FunctionName=function["FunctionName"], ZipFile=archive)
+        code = code_directory(function["Handler"].split(".")[1], kinds, settings)
+        client.update_function_code(FunctionName=function["FunctionName"], ZipFile=_archive(code))
     return len(ours)
 
 
-def _archive() -> bytes:
+def _archive(folder: Path) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for pattern in CODE:
-            for path in sorted(ROOT.glob(pattern)):
-                archive.write(path, path.relative_to(ROOT))
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
     return buffer.getvalue()

@@ -23,11 +23,8 @@ from chaincast.errors import ClientError, Code
 from chaincast.metrics import cloudwatch_name
 
 if TYPE_CHECKING:
-    from asyncio import AbstractEventLoop
-
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
-    from chaincast.aws.call import ServiceClient
     from chaincast.aws.connections import Connection
 
 SPREAD = 8
@@ -125,18 +122,6 @@ class Telemetry:
                 **{f":{place}": {"N": str(value)} for place, (_, value) in numbered},
             },
         }
-
-
-def by_hot_client(loop: AbstractEventLoop, client: ServiceClient) -> Write:
-    """Writing for functions that have no need of boto3 otherwise."""
-    from chaincast.aws.query import TableUnavailable, call
-
-    def write(update: UpdateItemInputTypeDef) -> None:
-        response = loop.run_until_complete(call(client, "UpdateItem", {**update}))
-        if response.status != 200:
-            raise TableUnavailable(f"UpdateItem of counts was refused: HTTP {response.status}: {response.body[:300]!r}")
-
-    return write
 
 
 def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:

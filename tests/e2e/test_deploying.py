@@ -18,7 +18,7 @@ from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_crashes import LISTENER, database, expire_lease, listener, table, wait_until_indexed
-from tests.e2e.test_publish import price, publisher
+from tests.e2e.test_publish import publisher, trade
 from tests.factories import of_logs
 
 CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
@@ -49,7 +49,7 @@ def versions(stack: LocalStack) -> dict[str, str]:
 
 
 async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeypatch: Any) -> None:
-    fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"price:DEP{number % 4}",))
+    fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"trade:DEP{number % 4}",))
     await fleet.grow(CLIENTS, 20)
     before = await asyncio.to_thread(versions, stack)
 
@@ -63,8 +63,8 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
     sent, left = 0, AFTERWARDS
     with publisher(stack, monkeypatch) as backend:
         while left:
-            fleet.expect(f"price:DEP{sent % 4}")
-            assert await asyncio.to_thread(backend.publish, price(f"DEP{sent % 4}", float(sent))) == []
+            fleet.expect(f"trade:DEP{sent % 4}")
+            assert await asyncio.to_thread(backend.publish, trade(f"DEP{sent % 4}", sent + 1.0)) == []
             sent += 1
             left -= deploying.done()
     await fleet.settle(LATE_SECONDS)

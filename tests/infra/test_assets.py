@@ -1,22 +1,86 @@
-"""What a function's asset carries."""
+"""What a function's assets carry: what it imports, and nothing else."""
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import bundling
+from infra.bundling import LAYERS, REQUIREMENTS, layers_of
+from infra.imports import imports_of
+from tests.infra.conftest import Template
+from tests.infra.reading import of_type
+from tests.infra.test_template import FUNCTIONS
 
 ELF_AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00"
 """How a shared library for 64-bit Arm begins (ELF specification, e_ident, e_type, e_machine)."""
 
 
-def test_assets_hold_packages_for_arm64_and_only_the_services_that_are_called(assembly: Path) -> None:
-    layers = [d for d in assembly.glob("asset.*") if (d / "python").is_dir()]
-    assert len(layers) == 1
-    binaries = list(layers[0].rglob("*.so"))
+def asset(assembly: Path, code: dict[str, Any]) -> Path:
+    """The folder of an asset, by where the template says that it is stored."""
+    key = code["S3Key"]
+    return assembly / f"asset.{key.removesuffix('.zip')}"
+
+
+def layers(template: Template, assembly: Path) -> list[Path]:
+    return [asset(assembly, layer["Content"]) for layer in of_type(template, "AWS::Lambda::LayerVersion").values()]
+
+
+def code_of(template: Template, assembly: Path, module: str) -> Path:
+    found = of_type(template, "AWS::Lambda::Function").values()
+    return next(asset(assembly, f["Code"]) for f in found if f["Handler"] == f"functions.{module}.handler")
+
+
+def test_layers_hold_packages_for_arm64_and_only_the_services_that_are_called(
+    template: Template, assembly: Path
+) -> None:
+    found = layers(template, assembly)
+    assert len(found) == len(LAYERS)
+    binaries = [binary for layer in found for binary in layer.rglob("*.so")]
     assert len(binaries) > 3
     assert {binary.read_bytes()[:20] for binary in binaries} == {ELF_AARCH64}
-    services = {d.name for d in (layers[0] / "python" / "botocore" / "data").iterdir() if d.is_dir()}
+    (data,) = [layer / "python" / "botocore" / "data" for layer in found if (layer / "python" / "botocore").exists()]
+    services = {d.name for d in data.iterdir() if d.is_dir()}
     assert services == {"apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs"}
-    code = next(d for d in assembly.glob("asset.*") if (d / "functions").is_dir())
-    assert {p.name for p in code.iterdir()} == {"chaincast", "functions", "pages"}
-    assert {p.name for p in (code / "pages").iterdir()} == {"asyncapi.json", "index.html", "openapi.json"}
+
+
+def test_every_package_is_in_one_layer() -> None:
+    pinned = set(re.findall(r"^([a-z][\w-]*)==", REQUIREMENTS.read_text(), re.MULTILINE))
+    placed = [package for packages in LAYERS.values() for package in packages]
+    assert sorted(placed) == sorted(pinned)
+
+
+@pytest.mark.parametrize("module", sorted(FUNCTIONS))
+def test_a_function_has_its_own_code_and_no_other(template: Template, assembly: Path, module: str) -> None:
+    code = code_of(template, assembly, module)
+    files = {path.relative_to(code) for path in code.rglob("*.py")}
+    assert files == imports_of(module).files
+    assert {path.name for path in code.glob("functions/*.py")} >= {f"{module}.py", "__init__.py"}
+    assert (code / "pages").exists() == (module == "status")
+    assert (code / "kinds.json").exists() is False, "this configuration has none of its own"
     assert list(code.rglob("*.pyc")) == []
+    assert len(layers_of(module)) <= 5
+
+
+def test_whoever_publishes_has_a_teams_own_kinds(jwt_template: Template, assembly: Path) -> None:
+    for module in ("http", "fanout"):
+        code = bundling.code_directory(module, {"game.scored": {"type": "object"}}, "{}")
+        kinds = code / "kinds.json"
+        assert kinds.exists() == (module == "http")
+        if kinds.exists():
+            assert json.loads(kinds.read_text()) == {"game.scored": {"type": "object"}}
+
+
+def test_what_a_function_needs_is_found_however_it_is_imported() -> None:
+    assert Path("chaincast/dialects/moonx.py") in imports_of("fanout").files, "by a name in a text"
+    assert Path("chaincast/aws/forget.py") in imports_of("fanout").files, "inside of a function"
+    assert Path("chaincast/aws/intakes.py") not in imports_of("fanout").files
+    assert "aws_lambda_powertools.utilities.typing" not in imports_of("disconnect").others, "for type checkers alone"
+    assert layers_of("disconnect") == layers_of("archive") == ("base",)
+    assert "hot" in layers_of("fanout")
+    assert "tokens" in layers_of("connect")
+    assert "figures" in layers_of("status")

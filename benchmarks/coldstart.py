@@ -1,0 +1,167 @@
+"""What a cold start costs each function: from its bundled assets alone, under AWS's own runtime client (awslambdaric).
+
+A process is started as Lambda starts it, with the function's code and layers and nothing else, against a runtime API of
+our own; the clock runs until it asks for its first event. Memory is what it holds then. Each figure is the least of
+several.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from time import perf_counter
+
+from benchmarks.imports import environment
+from benchmarks.report import finish, parser, show
+from infra.bundling import BUILD, code_directory, layer_directory, layers_of
+from infra.settings import Switches, read_configuration
+from local.tools import ROOT
+
+FUNCTIONS = (
+    "connect", "disconnect", "message", "lifecycle", "fanout", "heartbeat", "http", "ticket", "admin", "status",
+    "kafka", "archive",
+)  # fmt: skip
+SECONDS = 60.0
+
+
+class RuntimeApi:
+    """Lambda's runtime API, as far as it goes until the first event. Source: "Using the Lambda runtime API"."""
+
+    def __init__(self) -> None:
+        self.asked = threading.Event()
+        self.failure = ""
+        api = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                api.asked.set()
+                threading.Event().wait(SECONDS)  # there is no event
+
+            def do_POST(self) -> None:
+                api.failure = self.rfile.read(int(self.headers["content-length"])).decode(errors="replace")
+                self.send_response(202)
+                self.end_headers()
+                api.asked.set()
+
+            def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as above
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@contextmanager
+def started(module: str, paths: list[Path], runtime: Path) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
+    """A function's process; without anything that this checkout's environment has."""
+    api = RuntimeApi()
+    search = os.pathsep.join(str(path) for path in (*paths, runtime))
+    variables = environment() | {
+        "AWS_LAMBDA_RUNTIME_API": api.address,
+        "PYTHONPATH": search,
+        "LAMBDA_TASK_ROOT": str(paths[0]),
+        "AWS_LAMBDA_FUNCTION_NAME": module,
+    }
+    command = [sys.executable, "-S", "-m", "awslambdaric", f"functions.{module}.handler"]
+    process = subprocess.Popen(command, cwd=paths[0], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        yield api, process
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+        api.close()
+
+
+def measure(module: str, paths: list[Path], runtime: Path, runs: int) -> tuple[float, float]:
+    """Milliseconds until the first event is asked for, and megabytes that are held then."""
+    times, memory = [], []
+    for _ in range(runs):
+        began = perf_counter()
+        with started(module, paths, runtime) as (api, process):
+            assert api.asked.wait(SECONDS), f"functions/{module}.py does not start"
+            times.append((perf_counter() - began) * 1000)
+            assert not api.failure, f"functions/{module}.py: {api.failure}"
+            memory.append(_resident(process.pid))
+    return min(times), min(memory)
+
+
+def _resident(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def zipped(folder: Path) -> int:
+    """Bytes of a folder as Lambda gets it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(folder.rglob("*")):
+            archive.write(path, path.relative_to(folder))
+    return len(buffer.getvalue())
+
+
+def unzipped(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def runtime_client() -> Path:
+    """awslambdaric, installed where no function's assets are."""
+    target = BUILD / "runtime-client"
+    if not target.exists():
+        unfinished = BUILD / "runtime-client-unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(unfinished)]
+        command += ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / "runtime.txt")]
+        subprocess.run(command, check=True)
+        unfinished.rename(target)
+    return target
+
+
+def main() -> int:
+    options = parser(__doc__)
+    options.add_argument("--runs", type=int, default=5)
+    arguments = options.parse_args()
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    switches = Switches(ROOT / "chaincast.toml", local=True, python=python, management_endpoint=None)
+    configuration = read_configuration(switches)
+    runtime, rows, figures = runtime_client(), [], {}
+    for module in FUNCTIONS:
+        code = code_directory(module, configuration["publish"]["kinds"], configuration["settings"])
+        layers = {name: layer_directory(name, switches) for name in layers_of(module)}
+        paths = [code, *(folder / "python" for folder in layers.values())]
+        milliseconds, megabytes = measure(module, paths, runtime, arguments.runs)
+        sizes = {"code_kb": zipped(code) / 1024, "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20}
+        figures[module] = {"ms": milliseconds, "mb": megabytes, **sizes, "layers": [*layers]}
+        rows.append(
+            [
+                module,
+                f"{milliseconds:.0f}",
+                f"{megabytes:.0f}",
+                f"{sizes['code_kb']:.0f}",
+                f"{sizes['all_mb']:.1f}",
+                " ".join(layers),
+            ]
+        )
+    columns = ["function", "start ms", "memory MB", "code KB (zip)", "unpacked MB", "layers"]
+    show(f"cold starts under awslambdaric, Python {python}", columns, rows)
+    finish(arguments, figures)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Writing counts with the hot client: for functions that have no need of boto3 otherwise."""
+
+from __future__ import annotations
+
+from asyncio import AbstractEventLoop
+from typing import TYPE_CHECKING
+
+from chaincast.aws.call import ServiceClient
+from chaincast.aws.query import TableUnavailable, call
+from chaincast.aws.telemetry import Write
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
+
+
+def by_hot_client(loop: AbstractEventLoop, client: ServiceClient) -> Write:
+    """What carries out an update of counts; it raises what `call` does."""
+
+    def write(update: UpdateItemInputTypeDef) -> None:
+        response = loop.run_until_complete(call(client, "UpdateItem", {**update}))
+        if response.status != 200:
+            raise TableUnavailable(f"UpdateItem of counts was refused: HTTP {response.status}: {response.body[:300]!r}")
+
+    return write

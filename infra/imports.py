@@ -1,0 +1,76 @@
+"""What a function's module imports, however deep: found by reading the code, so that its asset holds that and nothing
+else. What is imported for type checkers alone is not; what is imported inside of functions is, and what is named in a
+text (`"chaincast.dialects.moonx"`) and imported by that name."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from infra.settings import ROOT
+
+OURS = ("chaincast", "functions")
+_NAME = re.compile(r"(?:chaincast|functions)(?:\.\w+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Imports:
+    """Our own files, relative to the project; and the names of all other modules, in full."""
+
+    files: frozenset[Path]
+    others: frozenset[str]
+
+
+@cache
+def imports_of(module: str) -> Imports:
+    """Everything that importing `functions.{module}`, and running it, may import."""
+    files: set[Path] = set()
+    others: set[str] = set()
+    left = ["functions", f"functions.{module}"]
+    while left:
+        path = _file(left.pop())
+        if path is None or path in files:
+            continue
+        files.add(path)
+        for name in _names(path):
+            if name.partition(".")[0] not in OURS:
+                others.add(name)
+                continue
+            parts = name.split(".")
+            left += [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
+    return Imports(frozenset(files), frozenset(others))
+
+
+def _file(name: str) -> Path | None:
+    """The file of a module of ours, relative to the project; None if it is something in a module."""
+    path = Path(*name.split("."))
+    for found in (path.with_suffix(".py"), path / "__init__.py"):
+        if (ROOT / found).exists():
+            return found
+    return None
+
+
+@cache
+def _names(path: Path) -> tuple[str, ...]:
+    return tuple(_visit(ast.parse((ROOT / path).read_text(encoding="utf-8"))))
+
+
+def _visit(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=orelse):
+            for statement in orelse:
+                yield from _visit(statement)
+            return
+        case ast.Import(names=names):
+            yield from (alias.name for alias in names)
+        case ast.ImportFrom(module=str(module), names=names):
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in names)
+        case ast.Constant(value=str(text)) if _NAME.fullmatch(text):
+            yield text
+    for child in ast.iter_child_nodes(node):
+        yield from _visit(child)

@@ -19,7 +19,7 @@ from chaincast.aws.audience import Audience
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.deliverer import Deliverer, Report
 from chaincast.aws.gateway import CONNECTIONS, Gateway
-from chaincast.aws.holds import HeldConnections
+from chaincast.aws.held import HeldConnections
 from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 from aws_cdk import Duration
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -85,27 +86,36 @@ def _late(queues: Mapping[str, sqs.Queue]) -> cloudwatch.GraphWidget:
 def _throttled(
     functions: Mapping[str, lambda_.Function], tables: Mapping[str, dynamodb.TableV2]
 ) -> cloudwatch.GraphWidget:
-    lambdas = [
-        function.metric_throttles(period=ONE_MINUTE, label=f"λ {name}")
-        for name, function in functions.items()
-        if name in ("connect", "message", "fanout")
-    ]
-    requests = [
-        cloudwatch.Metric(
+    lambdas = {f"f{n}": f.metric_throttles(period=ONE_MINUTE) for n, f in enumerate(functions.values())}
+    requests = {
+        f"t{number}": cloudwatch.Metric(
             namespace="AWS/DynamoDB",
             metric_name=f"{way}ThrottleEvents",
             dimensions_map={"TableName": table.table_name},
             period=ONE_MINUTE,
             statistic="Sum",
-            label=f"{name}: {way.lower()}s",
         )
-        for name, table in tables.items()
-        for way in ("Read", "Write")
-    ]
+        for number, (table, way) in enumerate(product(tables.values(), ("Read", "Write")))
+    }
     return _graph(
-        "Who is throttled?", [figure("PostsThrottled", "fanout", label="posts (API Gateway)"), *lambdas, *requests],
+        "Who is throttled?",
+        [
+            figure("PostsThrottled", "fanout", label="posts (API Gateway)"),
+            _sum(lambdas, "functions (Lambda)"),
+            _sum(requests, "tables (DynamoDB)"),
+        ],
         unit="a minute",
-    )  # fmt: skip
+    )
+
+
+def _sum(metrics: Mapping[str, cloudwatch.IMetric], label: str) -> cloudwatch.MathExpression:
+    """All of these as one line."""
+    return cloudwatch.MathExpression(
+        expression=" + ".join(f"FILL({name}, 0)" for name in metrics),
+        using_metrics={**metrics},
+        period=ONE_MINUTE,
+        label=label,
+    )
 
 
 def _connections() -> cloudwatch.GraphWidget:

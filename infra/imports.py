@@ -1,6 +1,7 @@
 """What a function's module imports, however deep: found by reading the code, so that its asset holds that and nothing
 else. What is imported for type checkers alone is not; what is imported inside of functions is, and what is named in a
-text (`"chaincast.dialects.moonx"`) and imported by that name."""
+text (`"chaincast.dialects.moonx"`) and imported by that name. A dialect's reading of clients' messages, which it
+imports when there is one to read, is for those functions alone that name such a module themselves."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from pathlib import Path
 from infra.settings import ROOT
 
 OURS = ("chaincast", "functions")
+_READER = re.compile(r"chaincast\.dialects\.\w+_messages\b.*")
 _NAME = re.compile(r"(?:chaincast|functions)(?:\.\w+)+")
 
 
@@ -31,12 +33,15 @@ def imports_of(module: str) -> Imports:
     files: set[Path] = set()
     others: set[str] = set()
     left = ["functions", f"functions.{module}"]
+    reads = any(_READER.fullmatch(name) for name in _names(Path("functions", f"{module}.py")))
     while left:
         path = _file(left.pop())
         if path is None or path in files:
             continue
         files.add(path)
         for name in _names(path):
+            if _READER.match(name) and not reads:
+                continue
             if name.partition(".")[0] not in OURS:
                 others.add(name)
                 continue

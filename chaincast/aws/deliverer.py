@@ -10,7 +10,7 @@ from time import perf_counter
 from chaincast.aws.audience import Audience
 from chaincast.aws.call import Payload
 from chaincast.aws.gateway import Gateway, Outcomes, Posting
-from chaincast.aws.holds import HeldConnections, Hold
+from chaincast.aws.held import HeldConnections, Hold
 from chaincast.aws.query import TableUnavailable
 from chaincast.batches import Batch
 from chaincast.dialects.base import Chains

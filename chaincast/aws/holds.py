@@ -11,17 +11,12 @@ Whichever write comes first decides, and no batch is left out or delivered by bo
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
-
-from chaincast.aws.call import ServiceClient
-from chaincast.aws.query import Partition, TableUnavailable, call
 from chaincast.errors import ChaincastError
-from chaincast.shards import Worker, home
+from chaincast.shards import home
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -141,68 +136,3 @@ class Holds:
         answer = self._client.get_item(TableName=self._table, Key=place.key, ConsistentRead=True)
         item = answer.get("Item")
         return item if item is not None and item["token"]["S"] == place.token else None
-
-
-@dataclass(frozen=True, slots=True)
-class Hold:
-    """A hold as fan-out sees it: where it is, and behind which batch it was lifted, if it was."""
-
-    partition: str
-    after: int | None
-
-
-class HeldConnections:
-    """Holds as fan-out meets them, by the hot client."""
-
-    def __init__(self, client: ServiceClient, table: str) -> None:
-        self._client = client
-        self._table = table
-        self.requests = 0
-
-    async def of(self, source: str, worker: Worker) -> dict[str, Hold]:
-        """The holds on a worker's connections. Raises `TableUnavailable`."""
-        partitions = [
-            Partition(self._client, self._table, key, "connection_id, #a", {"#a": "after"})
-            for key, _ in worker.partitions(pseudo_topic(source))
-        ]
-        holds: dict[str, Hold] = {}
-        for found in await asyncio.gather(*(self._read(partition) for partition in partitions)):
-            holds |= found
-        return holds
-
-    async def _read(self, partition: Partition) -> dict[str, Hold]:
-        holds = {}
-        async for page in partition.pages():
-            self.requests += 1
-            for item in page:
-                after = int(item["after"]["N"]) if "after" in item else None
-                holds[item["connection_id"]["S"]] = Hold(partition.key, after)
-        return holds
-
-    async def pass_over(self, connection_id: str, hold: Hold, seq: int) -> int | None:
-        """Leave the source's batches up to `seq` to replay. None: it will deliver them; else the batch behind which
-        fan-out is to deliver, because the hold was lifted meanwhile. Raises `TableUnavailable`."""
-        if hold.after is not None:
-            return hold.after
-        self.requests += 1
-        answer = await call(
-            self._client,
-            "UpdateItem",
-            {
-                "TableName": self._table,
-                "Key": {"topic_shard": {"S": hold.partition}, "connection_id": {"S": connection_id}},
-                "UpdateExpression": "SET seen = :b",
-                "ConditionExpression": "attribute_not_exists(#a) AND seen < :b",
-                "ExpressionAttributeNames": {"#a": "after"},
-                "ExpressionAttributeValues": {":b": {"N": str(seq)}},
-                "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-            },
-        )
-        if answer.status == 200:
-            return None
-        if b"ConditionalCheckFailed" not in answer.body:
-            raise TableUnavailable(f"{self._table} refused an update: {answer.body[:300].decode(errors='replace')}")
-        item = orjson.loads(answer.body).get("Item")
-        if not item:  # the hold was removed, and with it every reason to wait
-            return 0
-        return int(item["after"]["N"]) if "after" in item else None

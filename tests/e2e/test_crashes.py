@@ -38,8 +38,11 @@ def items(stack: LocalStack, name: str) -> list[dict[str, object]]:
 
 
 def empty(stack: LocalStack, name: str, *keys: str) -> None:
+    """All but what functions count, which no listener writes again."""
     client = database(stack)
     for item in items(stack, name):
+        if str(item.get("key", "")).startswith(("{'S': 'counts/", "{'S': 'open/")):
+            continue
         client.delete_item(TableName=table(stack, name), Key={k: item[k] for k in keys})  # type: ignore[misc]  # as read
 
 

@@ -81,6 +81,7 @@ def test_what_a_function_needs_is_found_however_it_is_imported() -> None:
     assert Path("chaincast/aws/intakes.py") not in imports_of("fanout").files
     assert "aws_lambda_powertools.utilities.typing" not in imports_of("disconnect").others, "for type checkers alone"
     assert layers_of("disconnect") == layers_of("archive") == ("base",)
-    assert "hot" in layers_of("fanout")
+    assert layers_of("fanout") == layers_of("lifecycle") == ("base", "hot")
+    assert layers_of("message") == ("base", "models", "tokens"), "who reads clients' messages"
     assert "tokens" in layers_of("connect")
     assert "figures" in layers_of("status")

@@ -3,7 +3,7 @@ bytes without them, and a test holds everything that it writes against these."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias, Union
+from typing import Annotated, Any, Literal, TypeAlias, Union, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -162,19 +162,6 @@ ServerMessage: TypeAlias = Annotated[
 ]
 
 MODELS: dict[str, type[Told]] = {
-    str(model.model_fields["type"].annotation.__args__[0]): model  # type: ignore[union-attr]  # a Literal of one word
-    for model in (
-        ConnectedTold,
-        EventsTold,
-        RetractedTold,
-        SubscribedTold,
-        UnsubscribedTold,
-        PongTold,
-        AuthenticatedTold,
-        AuthExpiredTold,
-        HistoryTold,
-        PriceTold,
-        StatsTold,
-        ErrorTold,
-    )
+    str(get_args(model.model_fields["type"].annotation)[0]): model for model in get_args(get_args(ServerMessage)[0])
 }
+"""Message type → what it is."""

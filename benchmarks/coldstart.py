@@ -1,13 +1,15 @@
 """What a cold start costs each function: from its bundled assets alone, under AWS's own runtime client (awslambdaric).
 
 A process is started as Lambda starts it, with the function's code and layers and nothing else, against a runtime API of
-our own; the clock runs until it asks for its first event. Memory is what it holds then. Each figure is the least of
-several.
+our own; the clock runs until it asks for its first event. Memory is what it holds then. With `--stack`, besides, how
+long a worker of the local stack takes that was not there before, from the call to its answer: with unpacking code and
+layers, which Lambda does before. Each figure is the least of several.
 """
 
 from __future__ import annotations
 
 import io
+import math
 import os
 import shutil
 import subprocess
@@ -19,17 +21,21 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from benchmarks.imports import environment
 from benchmarks.report import finish, parser, show
+from chaincast.aws.surveyor import FUNCTIONS
 from infra.bundling import BUILD, code_directory, layer_directory, layers_of
 from infra.settings import Switches, read_configuration
-from local.tools import ROOT
+from local.administrator import session
+from local.stack import LocalStack, Options
+from local.swap import swap_code
+from local.tools import ROOT, free_port
 
-FUNCTIONS = (
-    "connect", "disconnect", "message", "lifecycle", "fanout", "heartbeat", "http", "ticket", "admin", "status",
-    "kafka", "archive",
-)  # fmt: skip
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
 SECONDS = 60.0
 
 
@@ -101,6 +107,22 @@ def measure(module: str, paths: list[Path], runtime: Path, runs: int) -> tuple[f
     return min(times), min(memory)
 
 
+def fresh_workers(runs: int) -> dict[str, float]:
+    """Milliseconds until a fresh worker of MiniStack's answers, by function: an event that none of them knows."""
+    found: dict[str, float] = {}
+    with LocalStack(Options(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
+        client: LambdaClient = session().client("lambda", endpoint_url=stack.emulator.endpoint)
+        functions = [f for f in client.list_functions()["Functions"] if f["Handler"].startswith("functions.")]
+        for _ in range(runs):
+            swap_code(stack.emulator.endpoint)  # ends all workers
+            for function in functions:
+                module = function["Handler"].split(".")[1]
+                began = perf_counter()
+                client.invoke(FunctionName=function["FunctionName"], Payload=b"{}")["Payload"].read()
+                found[module] = min(found.get(module, math.inf), (perf_counter() - began) * 1000)
+    return found
+
+
 def _resident(pid: int) -> float:
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
@@ -135,11 +157,13 @@ def runtime_client() -> Path:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--runs", type=int, default=5)
+    options.add_argument("--stack", action="store_true", help="in the local stack, too")
     arguments = options.parse_args()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     switches = Switches(ROOT / "chaincast.toml", local=True, python=python, management_endpoint=None)
     configuration = read_configuration(switches)
     runtime, rows, figures = runtime_client(), [], {}
+    fresh = fresh_workers(arguments.runs) if arguments.stack else {}
     for module in FUNCTIONS:
         code = code_directory(module, configuration["publish"]["kinds"], configuration["settings"])
         layers = {name: layer_directory(name, switches) for name in layers_of(module)}
@@ -147,17 +171,19 @@ def main() -> int:
         milliseconds, megabytes = measure(module, paths, runtime, arguments.runs)
         sizes = {"code_kb": zipped(code) / 1024, "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20}
         figures[module] = {"ms": milliseconds, "mb": megabytes, **sizes, "layers": [*layers]}
+        figures[module] |= {"stack_ms": fresh[module]} if module in fresh else {}
         rows.append(
             [
                 module,
                 f"{milliseconds:.0f}",
+                f"{fresh[module]:.0f}" if module in fresh else "-",
                 f"{megabytes:.0f}",
                 f"{sizes['code_kb']:.0f}",
                 f"{sizes['all_mb']:.1f}",
                 " ".join(layers),
             ]
         )
-    columns = ["function", "start ms", "memory MB", "code KB (zip)", "unpacked MB", "layers"]
+    columns = ["function", "start ms", "local stack ms", "memory MB", "code KB (zip)", "unpacked MB", "layers"]
     show(f"cold starts under awslambdaric, Python {python}", columns, rows)
     finish(arguments, figures)
     return 0

@@ -33,6 +33,11 @@ def parse_series(text: str) -> tuple[str, dict[str, str]]:
     return name, dict(label.partition("=")[::2] for label in labels)
 
 
+def total(counts: Mapping[str, int], name: str) -> int:
+    """The sum of all series of a name."""
+    return sum(count for key, count in counts.items() if parse_series(key)[0] == name)
+
+
 def bucket(seconds: float) -> str:
     """The bound that an observation counts under: the smallest that it does not exceed."""
     return next((f"{bound:g}" for bound in LATENCY_BUCKETS if seconds <= bound), INFINITE)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from chaincast.counting import parse_series
+from chaincast.counting import total
 from chaincast.events import Json
 
 LATE_SECONDS = 120
@@ -59,13 +59,9 @@ class Survey:
     since: int = 0
     """When the first of the counts was made (s)."""
 
-    def total(self, name: str) -> int:
-        """The sum of a counter's series."""
-        return sum(value for key, value in self.counts.items() if parse_series(key)[0] == name)
-
     @property
     def connections(self) -> int:
-        return sum(value for key, value in self.open.items() if parse_series(key)[0] == "Connections")
+        return total(self.open, "Connections")
 
     @property
     def uptime(self) -> int:
@@ -125,10 +121,10 @@ def health(survey: Survey, version: str) -> dict[str, Json]:
             "websocket": survey.connections,
         },
         "metrics": {
-            "totalConnections": survey.total("ConnectionsOpened"),
+            "totalConnections": total(survey.counts, "ConnectionsOpened"),
             "activeConnections": survey.connections,
-            "messagesSent": survey.total("MessagesOut"),
-            "messagesReceived": survey.total("MessagesIn"),
+            "messagesSent": total(survey.counts, "MessagesOut"),
+            "messagesReceived": total(survey.counts, "MessagesIn"),
         },
         "troubles": [*troubles],
     }

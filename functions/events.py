@@ -36,24 +36,10 @@ class WebSocketAnswer(TypedDict, total=False):
     body: str
 
 
-class HttpRequest(TypedDict):
-    sourceIp: str
-
-
-class HttpContext(TypedDict, total=False):
-    requestId: str
-    http: HttpRequest
-
-
 class HttpEvent(TypedDict, total=False):
-    """Of an HTTP API, payload format 2.0."""
+    """Of an HTTP API, payload format 2.0: Powertools reads the rest."""
 
-    routeKey: Required[str]
-    requestContext: HttpContext
-    headers: dict[str, str]
-    pathParameters: dict[str, str]
-    body: str | None
-    isBase64Encoded: bool
+    routeKey: str
 
 
 class HttpAnswer(TypedDict):

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chaincast.aws.fanout_state import FanoutState
 
 logger = make_logger("fanout")
+
 RESERVE_MS = 12_000
 """No message is begun with less time left than this: an answer may take five seconds, the others of a connection's
 messages four, and what is left must be put on record."""
@@ -226,8 +227,8 @@ def _count_done(together: list[tuple[SqsRecord, Deliver]]) -> None:
         if work.worker.shard:
             continue
         telemetry.count("Batches")
-        for (kind, source), events in Counter((e.kind, work.batch.source) for e in work.batch.events).items():
-            telemetry.count("EventsDelivered", events, kind=kind, network=source)
+        for kind, events in Counter(event.kind for event in work.batch.events).items():
+            telemetry.count("EventsDelivered", events, kind=kind, network=work.batch.source)
 
 
 def _state() -> FanoutState:

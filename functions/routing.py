@@ -48,7 +48,7 @@ class Routes:
         self._logger = logger
         self.on(ClientError, self.refusal)
         self.on(RequestValidationError, self._bad_parameter)
-        self.on(Exception, self._fault)
+        self.on(Exception, self.fault)
         self.app.not_found(self._unknown)
 
     def on(self, kind: type[Exception], answer: Callable[..., Response[Any]]) -> None:
@@ -70,7 +70,7 @@ class Routes:
     def _bad_parameter(self, error: RequestValidationError) -> Response[Any]:
         wrong = error.errors()[0]
         if wrong["loc"][0] == "response":  # what we answered is not what we promise
-            return self._fault(error)
+            return self.fault(error)
         where = ".".join(str(part) for part in wrong["loc"])
         return self.refusal(
             ClientError(Code.BAD_MESSAGE, f"{where}: {wrong['msg']} (it is {wrong.get('input')!r:.80})")
@@ -81,9 +81,10 @@ class Routes:
         asked = f"{event.http_method} {event.path}"
         return self.refusal(ClientError(Code.UNKNOWN_ROUTE, f"{asked!r:.200} is not known: see /docs"))
 
-    def _fault(self, _: Exception) -> Response[Any]:
+    def fault(self, _: Exception, headers: Mapping[str, str] | None = None) -> Response[Any]:
+        """What is answered where the fault is ours."""
         self._logger.exception("request failed")
-        return json_answer(500, FAULT)
+        return json_answer(500, FAULT, headers)
 
 
 def json_answer(status: int, document: object, headers: Mapping[str, str] | None = None) -> Response[Any]:

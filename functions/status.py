@@ -40,7 +40,7 @@ app = routes.app
 
 FRESH_SECONDS = 5.0
 PAGES = Path(__file__).parents[1] / "pages"
-"""Made when the stack is synthesized (`python -m chaincast.reference`): nothing is rendered when somebody asks."""
+"""Made when the stack is synthesized (`python -m pages`): nothing is rendered when somebody asks."""
 
 settings = Settings.from_environment()
 authenticator = make_authenticator(settings)

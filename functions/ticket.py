@@ -21,7 +21,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.settings import Settings
 from functions.documents import TicketDocument
 from functions.events import HttpAnswer, HttpEvent
-from functions.routing import FAULT, Routes, json_answer
+from functions.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -53,7 +53,8 @@ def may_ask() -> Response[Any]:
 @app.post("/ticket", summary="For the token in Authorization, a ticket to connect with")
 def post_ticket() -> Response[TicketDocument]:
     _check_access()
-    token = token_of(_given(), {}, cookie="", in_query=False)
+    given = {name.lower(): value for name, value in app.current_event.headers.items()}
+    token = token_of(given, {}, cookie="", in_query=False)
     if not token:
         raise ClientError(Code.AUTH_REQUIRED, "whose? Send the header Authorization: Bearer TOKEN")
     user = authenticator.user_of(token)
@@ -70,27 +71,18 @@ def refused(error: ClientError) -> Response[Any]:
     return routes.refusal(error, {"vary": "origin"} if error.code is Code.FORBIDDEN_ORIGIN else _headers())
 
 
-def failed(_: Exception) -> Response[Any]:
-    logger.exception("request failed")
-    return json_answer(500, FAULT, _headers())
-
-
 routes.on(ClientError, refused)
-routes.on(Exception, failed)
-
-
-def _given() -> dict[str, str]:
-    return {name.lower(): value for name, value in app.current_event.headers.items()}
+routes.on(Exception, lambda error: routes.fault(error, _headers()))
 
 
 def _check_access() -> None:
-    access.check(_given().get("origin", ""), app.current_event["requestContext"]["http"]["sourceIp"])
+    access.check(app.current_event.headers.get("origin", ""), app.current_event["requestContext"]["http"]["sourceIp"])
 
 
 def _headers() -> dict[str, str]:
     """What a page of the request's origin may read; any other page's browser keeps it from it."""
     headers = {"cache-control": "no-store", "vary": "origin"}
-    if origin := _given().get("origin", ""):
+    if origin := app.current_event.headers.get("origin", ""):
         headers |= {
             "access-control-allow-origin": origin,
             "access-control-allow-methods": "POST",

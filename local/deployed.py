@@ -9,9 +9,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from local.administrator import session
 from local.deployment import STACK, local_http_url, run_directory
 from local.tail import local_url
-from local.tools import REGION, StepFailed
+from local.tools import StepFailed
 
 
 class Deployed:
@@ -36,7 +37,7 @@ class Deployed:
             raise StepFailed(
                 "connect", f"no stack runs on port {self.port} of this machine", "make dev, or --stack NAME"
             )
-        local: Any = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
+        local: Any = session()
         return local.client(service, endpoint_url=f"http://127.0.0.1:{self.port}")
 
     @cache  # noqa: B019 - as above

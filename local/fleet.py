@@ -19,8 +19,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-PING_SECONDS = 240.0
-"""API Gateway closes a connection on which nothing is said for ten minutes."""
+from local.tail import PING_SECONDS
 
 _REMEMBERED = 512
 """Ids that a client tells repeats by."""

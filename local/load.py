@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from chaincast.publish import Publisher, PublishError
+from chaincast.publish import Item, Publisher, PublishError
 from local.deployment import local_http_url
 from local.fleet import Fleet, Tally
 from local.tail import local_url
@@ -151,12 +151,13 @@ async def _run(fleet: Fleet, plan: Plan, seconds: float, told: Callable[[float],
     told(seconds)
 
 
+def trade(symbol: str, amount: float) -> Item:
+    """One to publish, that is told apart by its amount."""
+    return {"kind": "trade", "symbol": symbol, "data": {"price": 1.0, "amount": amount, "side": "buy"}}
+
+
 async def _publish(fleet: Fleet, publisher: Publisher, topic: str, number: int) -> None:
-    item = {
-        "kind": "trade",
-        "symbol": topic.removeprefix("trade:"),
-        "data": {"price": 1.0, "amount": number + 1.0, "side": "buy"},
-    }
+    item = trade(topic.removeprefix("trade:"), number + 1.0)
     fleet.expect(topic)
     try:
         refused = await asyncio.to_thread(publisher.publish, item)

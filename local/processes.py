@@ -18,6 +18,8 @@ from pathlib import Path
 from local.tools import StepFailed
 
 STOP_SECONDS = 10.0
+_GONE_SECONDS = 2.0
+_GONE_POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Child:
         return ""
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
-        """End it and whatever it started; politely first."""
+        """End it and whatever it started, politely first; afterwards the ports they listened on are free."""
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, sig)
@@ -48,6 +50,31 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self._wait_for_the_group()
+
+    def _wait_for_the_group(self) -> None:
+        # A killed process holds its port until it is gone, and only our own child can be waited for: npm's anvil is a
+        # wrapper's child.
+        deadline = time.monotonic() + _GONE_SECONDS
+        while _group_lives(self.process.pid) and time.monotonic() < deadline:
+            time.sleep(_GONE_POLL_SECONDS)
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    # The dead that nobody has reaped yet are of the group still (for ever, in a container without an init).
+    return sys.platform != "linux" or any(_lives_in(group, stat) for stat in Path("/proc").glob("[0-9]*/stat"))
+
+
+def _lives_in(group: int, stat: Path) -> bool:
+    try:
+        state, _, of_group, *_ = stat.read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return int(of_group) == group and state not in ("Z", "X")
 
 
 def wait_until_up(child: Child, answers: Callable[[], object], seconds: float, advice: str) -> Child:

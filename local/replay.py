@@ -18,14 +18,16 @@ from rich.console import Console
 
 from chaincast import archive
 from chaincast.aws.append import Appender
+from chaincast.aws.checkpoint import read_checkpoint
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch
 from chaincast.config import load
 from chaincast.errors import CodecError
+from local.administrator import session
 from local.deployment import STACK, run_directory
-from local.tools import REGION, ROOT, StepFailed
+from local.tools import ROOT, StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -62,8 +64,7 @@ class _Player:
     def __init__(self, port: int, outputs: dict[str, str], speed: float) -> None:
         config = load(ROOT / "chaincast.toml")
         endpoint = f"http://127.0.0.1:{port}"
-        # The stack on this machine takes any credentials.
-        local = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)  # noqa: S106
+        local = session()
         database: DynamoDBClient = local.client("dynamodb", endpoint_url=endpoint)
         queues: SQSClient = local.client("sqs", endpoint_url=endpoint)
         self._database, self._state = database, outputs["StateTable"]
@@ -113,11 +114,7 @@ class _Player:
         if source not in self._known:
             known = ", ".join(self._known)
             raise StepFailed("replay", f"the stack does not know {source!r}, only {known}", "add it to chaincast.toml")
-        item = self._database.get_item(
-            TableName=self._state,
-            Key={"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}},
-            ConsistentRead=True,
-        ).get("Item", {})
+        item = read_checkpoint(self._database, self._state, source)
         if "lease_until" in item and float(item["lease_until"]["N"]) > time.time():
             raise StepFailed("replay", f"a listener follows {source!r} here", "replay sources that nobody follows")
         self._checked.add(source)

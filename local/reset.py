@@ -12,6 +12,7 @@ import time
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from chaincast.aws.checkpoint import checkpoint_key, read_checkpoint
 from local.deployed import Deployed
 from local.tools import StepFailed
 
@@ -21,8 +22,8 @@ def run(options: argparse.Namespace) -> int:
     deployed = Deployed.of(options)
     table = deployed.resource("AWS::DynamoDB::GlobalTable", "StorageState")
     client = deployed.client("dynamodb")
-    key = {"key": {"S": f"network/{options.network}"}, "sort": {"S": "checkpoint"}}
-    item = client.get_item(TableName=table, Key=key, ConsistentRead=True).get("Item", {})
+    key = checkpoint_key(options.network)
+    item = read_checkpoint(client, table, options.network)
     if "block" not in item:
         raise StepFailed("reset", f"{options.network!r} has no checkpoint in {table}", "is that its name?")
     before = int(item["block"]["N"])

@@ -14,7 +14,7 @@ from chaincast.config import url_variable
 from local.chain import Node, deploy_launchpad
 from local.deployment import Emulator, Outputs, run_directory
 from local.processes import Child, spawn, wait_until_up
-from local.tools import PYTHON, REGION, ROOT, StepFailed
+from local.tools import PYTHON, ROOT, StepFailed
 
 _LISTENER_SECONDS = 30.0
 
@@ -155,7 +155,7 @@ class LocalStack:
 
         On AWS the role trusts ECS; here nobody is ECS, so this account is let in as well.
         """
-        import boto3
+        from local.administrator import session
 
         arn = self.outputs.listener_role_arn
         endpoint = self.emulator.endpoint
@@ -164,13 +164,7 @@ class LocalStack:
             '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
             f'"Principal":{{"AWS":"arn:aws:iam::{account}:root"}}}}]}}'
         )
-        iam = boto3.client(
-            "iam",
-            endpoint_url=endpoint,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",  # noqa: S106 - MiniStack's own
-            region_name=REGION,
-        )
+        iam = session().client("iam", endpoint_url=endpoint)
         iam.update_assume_role_policy(RoleName=arn.rpartition("/")[2], PolicyDocument=trust)
         config = self.run / "aws-config"
         config.write_text(

@@ -11,11 +11,10 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import boto3
-
 from infra.bundling import code_directory
 from infra.settings import Switches, read_configuration
-from local.tools import REGION, ROOT
+from local.administrator import session
+from local.tools import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -47,13 +46,7 @@ def only_code_changed(run: Path) -> bool:
 
 def swap_code(endpoint: str) -> int:
     """Give every function of the stack the code as it is now; how many there are."""
-    client: LambdaClient = boto3.client(
-        "lambda",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - MiniStack's own
-    )
+    client: LambdaClient = session().client("lambda", endpoint_url=endpoint)
     configuration = read_configuration(
         Switches(ROOT / "chaincast.toml", local=True, python="", management_endpoint=None)
     )

@@ -7,11 +7,11 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-import boto3
 import jwt
 
+from local.administrator import session
 from local.deployment import STACK, run_directory
-from local.tools import REGION, StepFailed
+from local.tools import StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -31,13 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
 def issue(endpoint: str, secret_id: str, user: str, seconds: int = 3600) -> str:
     """A token of a user, good for so many seconds, signed with the local stack's secret."""
-    client: SecretsManagerClient = boto3.client(
-        "secretsmanager",
-        endpoint_url=endpoint,
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",  # noqa: S106 - MiniStack's own
-    )
+    client: SecretsManagerClient = session().client("secretsmanager", endpoint_url=endpoint)
     secret = client.get_secret_value(SecretId=secret_id)["SecretString"]
     claims = {"sub": user, "email": f"{user}@example.com", "exp": int(time.time()) + seconds}
     return jwt.encode(claims, secret, algorithm="HS256")

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from random import uniform
 from typing import TYPE_CHECKING
 
+from chaincast.aws.checkpoint import checkpoint_key, read_checkpoint
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
 from chaincast.batches import Batch, split_batch
@@ -112,7 +113,7 @@ class Appender:
         return {
             "Update": {
                 "TableName": self._state,
-                "Key": _key(source),
+                "Key": checkpoint_key(source),
                 "UpdateExpression": "SET seq = :seq, queued = if_not_exists(queued, :none)",
                 "ConditionExpression": free,
                 "ExpressionAttributeValues": values,
@@ -138,14 +139,14 @@ class Appender:
         with suppress(self._client.exceptions.ConditionalCheckFailedException):  # others are further
             self._client.update_item(
                 TableName=self._state,
-                Key=_key(source),
+                Key=checkpoint_key(source),
                 UpdateExpression="SET queued = :q",
                 ConditionExpression="queued < :q",
                 ExpressionAttributeValues={":q": {"N": str(seq)}},
             )
 
     def _read(self, source: str) -> _End:
-        item = self._client.get_item(TableName=self._state, Key=_key(source), ConsistentRead=True).get("Item", {})
+        item = read_checkpoint(self._client, self._state, source)
         known = decode_sharding(item["sharding"]["S"]) if "sharding" in item else Sharding(self._shards)
         sharding = known.changed(self._shards, 0, time.time()).switched()
         if "sharding" not in item or sharding.encode() != item["sharding"]["S"]:
@@ -156,11 +157,7 @@ class Appender:
         """Those who subscribed under a former S are looked for there, too, until they are gone."""
         self._client.update_item(
             TableName=self._state,
-            Key=_key(source),
+            Key=checkpoint_key(source),
             UpdateExpression="SET sharding = :s",
             ExpressionAttributeValues={":s": {"S": sharding.encode()}},
         )
-
-
-def _key(source: str) -> dict[str, AttributeValueTypeDef]:
-    return {"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}}

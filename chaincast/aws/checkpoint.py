@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.errors import CursorTaken, LeaseLost
+from chaincast.survey import Listening
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
-_SORT = "checkpoint"
 _ATTEMPTS = 8
 _PASSING = frozenset({"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 """Reasons to cancel a transaction that pass by themselves. A standby asking for the lease is such a conflict; the SDK
@@ -47,12 +47,34 @@ class Standing:
     block_time: int = 0
 
 
+def checkpoint_key(source: str) -> dict[str, AttributeValueTypeDef]:
+    """Where in State a source's place is: of a network, or of one that backends publish to."""
+    return {"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}}
+
+
 def newest(client: DynamoDBClient, table: str, network: str) -> int:
     """The number of a network's newest batch; 0 before the first."""
-    answer = client.get_item(
-        TableName=table, Key={"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}, ConsistentRead=True
+    return int(read_checkpoint(client, table, network).get("seq", {"N": "0"})["N"])
+
+
+def listening(client: DynamoDBClient, table: str, network: str) -> Listening:
+    """How a network's listener stands, as it said itself with its last write."""
+    item = read_checkpoint(client, table, network)
+
+    def number(name: str) -> float:
+        return float(item[name]["N"]) if name in item else 0.0
+
+    return Listening(
+        until=number("lease_until"),
+        block=int(number("block")) if "block" in item else None,
+        head=int(number("head")),
+        block_time=int(number("block_time")),
     )
-    return int(answer.get("Item", {}).get("seq", {"N": "0"})["N"])
+
+
+def read_checkpoint(client: DynamoDBClient, table: str, source: str) -> Mapping[str, AttributeValueTypeDef]:
+    """What is there of a source's place, read consistently; nothing, before its first batch."""
+    return client.get_item(TableName=table, Key=checkpoint_key(source), ConsistentRead=True).get("Item", {})
 
 
 class Lease:
@@ -72,7 +94,7 @@ class Lease:
         """What was last remembered of the shards; empty at first."""
         self.backfill_to = -1
         """Up to which block events are not for clients: what was before, and what a backfill reads."""
-        self._key: dict[str, AttributeValueTypeDef] = {"key": {"S": f"network/{network}"}, "sort": {"S": _SORT}}
+        self._key = checkpoint_key(network)
 
     def acquire(self) -> Checkpoint | None:
         """Take the lease if it is free, expired, or this owner's from an earlier life; `None` if another holds it."""

@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.connections import MAX_SECONDS, Connection
 from chaincast.aws.logger import make_logger
+from chaincast.aws.sums import addition, summed
 from chaincast.aws.writes import read_all
 from chaincast.counting import series
 
@@ -73,12 +74,7 @@ class Population:
         """The count of each series: `Connections|dialect=…`, `Subscriptions`."""
         now = slot_of(now_ms)
         keys = [_key(slot, k) for slot in range(now - _SLOTS, now + 1) for k in range(SPREAD)]
-        found: Counter[str] = Counter()
-        for item in read_all(self._client, self._table, [{"key": {"S": key}, "sort": {"S": _SORT}} for key in keys]):
-            for name, value in item.items():
-                if name not in ("key", "sort", "expires_at"):
-                    found[name] += int(value["N"])
-        return found
+        return summed(read_all(self._client, self._table, [{"key": {"S": key}, "sort": {"S": _SORT}} for key in keys]))
 
     def _connections(self, changes: Iterable[tuple[Connection, str, int]]) -> None:
         counts: dict[str, Counter[str]] = {}
@@ -89,21 +85,13 @@ class Population:
 
     def _add(self, counts: Mapping[str, Mapping[str, int]]) -> None:
         for key, changes in counts.items():
-            named = [(name, change) for name, change in changes.items() if change]
+            named = {name: change for name, change in changes.items() if change}
             if not named:
                 continue
             ends = (int(key.split("/")[1]) + 1) * SLOT_SECONDS + _KEEP_SECONDS
             try:
-                self._client.update_item(
-                    TableName=self._table,
-                    Key={"key": {"S": key}, "sort": {"S": _SORT}},
-                    UpdateExpression="SET expires_at = :e ADD " + ", ".join(f"#{n} :{n}" for n in range(len(named))),
-                    ExpressionAttributeNames={f"#{place}": name for place, (name, _) in enumerate(named)},
-                    ExpressionAttributeValues={
-                        ":e": {"N": str(ends)},
-                        **{f":{place}": {"N": str(change)} for place, (_, change) in enumerate(named)},
-                    },
-                )
+                update = addition(self._table, key, _SORT, named, "expires_at = :v", ends)
+                self._client.update_item(**update)
             except (AwsError, BotoCoreError) as error:
                 self._logger.warning("not counted", error=str(error), counts=dict(changes))
 

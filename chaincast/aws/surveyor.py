@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
 
+from chaincast.aws.checkpoint import listening
 from chaincast.aws.population import Population
+from chaincast.aws.sums import summed
 from chaincast.aws.telemetry import SPREAD, counts_key
 from chaincast.aws.writes import read_all
 from chaincast.errors import ChaincastError
@@ -28,7 +30,6 @@ FUNCTIONS = (
 """Those that count."""
 
 _PROBE = "health"
-_KEYS = ("key", "sort", "since", "expires_at")
 
 
 class Surveyor:
@@ -63,7 +64,7 @@ class Surveyor:
             try:
                 counts, since = self._counts()
                 opened = self._population.read(int(now * 1000))
-                listeners = {name: self._listening(name) for name in self._block_ms}
+                listeners = {name: listening(self._database, self._state, name) for name in self._block_ms}
             except (AwsError, BotoCoreError, ChaincastError):
                 tables["state"] = False
         return Survey(
@@ -91,28 +92,8 @@ class Surveyor:
         keys: list[dict[str, AttributeValueTypeDef]] = [
             {"key": {"S": counts_key(k)}, "sort": {"S": function}} for function in FUNCTIONS for k in range(SPREAD)
         ]
-        counts, since = Counter[str](), 0
-        for item in read_all(self._database, self._state, keys):
-            began = int(item["since"]["N"])
-            since = min(since or began, began)
-            for name, value in item.items():
-                if name not in _KEYS:
-                    counts[name] += int(value["N"])
-        return counts, since
-
-    def _listening(self, network: str) -> Listening:
-        key = {"key": {"S": f"network/{network}"}, "sort": {"S": "checkpoint"}}
-        item = self._database.get_item(TableName=self._state, Key=key, ConsistentRead=True).get("Item", {})
-
-        def number(name: str) -> float:
-            return float(item[name]["N"]) if name in item else 0.0
-
-        return Listening(
-            until=number("lease_until"),
-            block=int(number("block")) if "block" in item else None,
-            head=int(number("head")),
-            block_time=int(number("block_time")),
-        )
+        items = list(read_all(self._database, self._state, keys))
+        return summed(items), min((int(item["since"]["N"]) for item in items), default=0)
 
     def _depth(self, url: str) -> int | None:
         """The messages that wait in a queue, about; None if it does not answer."""

@@ -18,6 +18,7 @@ from aws_lambda_powertools import Metrics
 
 from chaincast.aws import resources
 from chaincast.aws.logger import make_logger
+from chaincast.aws.sums import addition
 from chaincast.counting import BOUND, SUM, Pending, bucket, series
 from chaincast.errors import ClientError, Code
 from chaincast.metrics import cloudwatch_name
@@ -110,18 +111,9 @@ class Telemetry:
             self._logger.warning("counts not recorded yet", error=str(error))
 
     def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
-        numbered = list(enumerate(counts.items()))
-        return {
-            "TableName": resources.name_of(resources.STATE),
-            "Key": {"key": {"S": self._key}, "sort": {"S": self._service}},
-            "UpdateExpression": "SET since = if_not_exists(since, :now) ADD "
-            + ", ".join(f"#{place} :{place}" for place, _ in numbered),
-            "ExpressionAttributeNames": {f"#{place}": name for place, (name, _) in numbered},
-            "ExpressionAttributeValues": {
-                ":now": {"N": str(int(time.time()))},
-                **{f":{place}": {"N": str(value)} for place, (_, value) in numbered},
-            },
-        }
+        table = resources.name_of(resources.STATE)
+        since = "since = if_not_exists(since, :v)"
+        return addition(table, self._key, self._service, counts, since, int(time.time()))
 
 
 def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:

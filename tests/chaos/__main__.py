@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from chaincast.publish import Publisher
+from local.load import trade
 from local.market import Market
 from local.processes import Child
 from local.stack import Options
@@ -134,8 +135,7 @@ class _Storm:
         while time.monotonic() < ends:
             await asyncio.to_thread(miner.block, self.dice.randint(1, 6))
             for _ in range(self.dice.randint(0, 3)):
-                item = {"kind": "trade", "symbol": SYMBOL, "data": {"price": 1.0, "amount": float(self.published + 1)}}
-                backend.send({**item, "data": {**item["data"], "side": "buy"}})  # type: ignore[dict-item]  # it is one
+                backend.send(trade(SYMBOL, self.published + 1.0))
                 self.published += 1
             if time.monotonic() >= strike_at:
                 await self.dice.choice(blows)(miner)
@@ -182,8 +182,9 @@ class _Storm:
     async def _judge(self, miner: Miner, first: int) -> Figures:
         expected = await asyncio.to_thread(miner.expected, first, miner.node.block_number())
         await _until(lambda: all(self._verdict(s, expected) == (0, 0, 0) for s in self.survivors), self.deadline - 10)
-        verdicts = {place: self._verdict(survivor, expected) for place, survivor in enumerate(self.survivors)}
-        lost, wrong, disordered = (sum(v[n] for v in verdicts.values()) for n in range(3))
+        verdicts = [self._verdict(survivor, expected) for survivor in self.survivors]
+        lost, wrong, disordered = (sum(verdict[n] for verdict in verdicts) for n in range(3))
+        unhappy = [self._case(s, expected) for s, v in zip(self.survivors, verdicts, strict=True) if any(v)]
         delivered = sum(len(survivor.held) for survivor in self.survivors)
         tidy = await self._tidy()
         faults = self.faults + self.node.faults + await asyncio.to_thread(self.world.faults)
@@ -197,6 +198,7 @@ class _Storm:
             "disordered": disordered,
             "repeats": sum(survivor.repeats for survivor in self.survivors),
             "reconnections": sum(survivor.connections for survivor in self.survivors) - CLIENTS,
+            "unhappy": unhappy,
             **tidy,
             "green": lost == wrong == disordered == 0 and _is_tidy(tidy, faults),
         }
@@ -210,6 +212,20 @@ class _Storm:
         lost = len({*wanted} - {*held}) + len({*due} - {*told})
         wrong = len({*held} - {*wanted}) + len({*told} - {*due})
         return lost, wrong, int(not lost and not wrong and (held != wanted or told != due))
+
+    def _case(self, survivor: Survivor, expected: list[Expected]) -> Figures:
+        """What somebody needs who looks for the cause."""
+        wanted = {event.id for event in expected if event.topics.intersection(survivor.topics)}
+        held = {id_ for id_ in of_logs(survivor.held) if id_.startswith("anvil:")}
+        return {
+            "connection": survivor.connection_id,
+            "at home": survivor.at_home.is_set(),
+            "quiet for": round(time.monotonic() - survivor.heard, 1),
+            "connections": survivor.connections,
+            "topics": survivor.topics,
+            "lost": sorted(wanted - held)[:3],
+            "wrong": sorted(held - wanted)[:3],
+        }
 
     async def _tidy(self) -> Figures:
         """Half of the clients go without a word; after a heartbeat the tables know of nobody who is not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -26,6 +27,8 @@ class Survivor:
         self.held: dict[str, Message] = {}
         self.repeats = self.connections = 0
         self.connection_id = ""
+        self.heard = 0.0
+        """When it got its last message, on the monotonic clock."""
         self.at_home = asyncio.Event()
         """It is connected, and listens."""
         self._url = url
@@ -73,6 +76,7 @@ class Survivor:
                     self._take(message)
 
     def _take(self, message: Message) -> None:
+        self.heard = time.monotonic()
         if message["type"] == "connected":
             self.connection_id = message["connection_id"]
         for event_id in message.get("ids", ()):

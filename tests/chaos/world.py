@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import boto3
 from botocore.config import Config
 
+from chaincast.aws.checkpoint import newest
 from chaincast.aws.population import Population
 from chaincast.config import url_variable
-from chaincast.counting import parse_series
+from chaincast.counting import total
 from chaincast.cursors import format_cursor
+from local.administrator import session
 from local.stack import LocalStack
-from local.tools import REGION
 from tests.chaos.emulator_names import CONDUCTOR
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
@@ -40,9 +40,8 @@ class World:
     def __init__(self, stack: ChaosStack, odds: Path) -> None:
         self.stack = stack
         self._odds = odds
-        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
         config = Config(user_agent_extra=CONDUCTOR, read_timeout=290)
-        made: Any = session  # the services by name, all of them
+        made: Any = session()  # the services by name, all of them
         self._clients = {
             name: made.client(name, endpoint_url=stack.emulator.endpoint, config=config)
             for name in ("dynamodb", "sqs", "lambda")
@@ -62,9 +61,7 @@ class World:
         """Where every source is."""
         found = {}
         for source in (self.stack.options.network, "app-0"):
-            key = {"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}}
-            item = self._clients["dynamodb"].get_item(TableName=self.table("STATE"), Key=key).get("Item", {})
-            found[source] = format_cursor(int(item.get("seq", {"N": "0"})["N"]))
+            found[source] = format_cursor(newest(self._clients["dynamodb"], self.table("STATE"), source))
         return found
 
     def hurry(self) -> None:
@@ -118,8 +115,7 @@ class World:
     def counted(self) -> tuple[int, int]:
         """Connections and subscriptions, as `/metrics` would tell them."""
         found = Population(self._clients["dynamodb"], self.table("STATE")).read(int(time.time() * 1000))
-        connections = sum(count for key, count in found.items() if parse_series(key)[0] == "Connections")
-        return connections, found["Subscriptions"]
+        return total(found, "Connections"), total(found, "Subscriptions")
 
     def table(self, name: str) -> str:
         return self._variable("HttpStatus", f"CHAINCAST_{name}_TABLE")

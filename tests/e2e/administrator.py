@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import boto3
-
+from local.administrator import session
 from local.stack import LocalStack
-from local.tools import REGION
 
-
-def session() -> boto3.Session:
-    """With the administrator's credentials."""
-    return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+__all__ = ["endpoint", "session"]
 
 
 def endpoint(stack: LocalStack) -> str:

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import boto3
 import pytest
 from websockets.sync.client import connect
 
 from chaincast.fanout.work import Close, encode_work
 from chaincast.shards import Worker
+from local.administrator import session
 from local.deployment import run_directory
-from local.tools import REGION, ROOT, free_port
+from local.tools import ROOT, free_port
 
 CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 SECONDS = 120
@@ -149,13 +149,7 @@ def test_load_without_publishing_measures_what_comes_by_itself(dev: Dev) -> None
 
 def test_dead_letters_are_shown_and_go_back(dev: Dev) -> None:
     assert run("redrive", "--port", str(dev.port)).stdout == "fanout: nothing\nlifecycle: nothing\n"
-    sqs = boto3.client(
-        "sqs",
-        endpoint_url=f"http://127.0.0.1:{dev.port}",
-        region_name=REGION,
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
+    sqs = session().client("sqs", endpoint_url=f"http://127.0.0.1:{dev.port}")
     (dead,) = sqs.list_queues(QueueNamePrefix="Chaincast-FanoutDlq")["QueueUrls"]
     for number in range(3):  # of a group that ended long ago: fan-out has nothing to do for them
         body = encode_work(Close(Worker(1, 0, (1,)), "nowhere", number))

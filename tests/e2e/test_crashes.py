@@ -2,11 +2,15 @@ from __future__ import annotations
 
 import asyncio
 import random
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from chaincast.aws.checkpoint import checkpoint_key
 from local.processes import Child
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
@@ -17,6 +21,7 @@ from tests.factories import of_logs
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 KILLS = 10
 LISTENER = "listener"
 
@@ -38,12 +43,12 @@ def items(stack: LocalStack, name: str) -> list[dict[str, object]]:
 
 
 def empty(stack: LocalStack, name: str, *keys: str) -> None:
-    """All but what functions count, which no listener writes again."""
+    """All of the network's items, which its listener writes again; nothing of others."""
     client = database(stack)
     for item in items(stack, name):
-        if str(item.get("key", "")).startswith(("{'S': 'counts/", "{'S': 'open/")):
-            continue
-        client.delete_item(TableName=table(stack, name), Key={k: item[k] for k in keys})  # type: ignore[misc]  # as read
+        key = {k: item[k] for k in keys}
+        if stack.options.network in repr(key):
+            client.delete_item(TableName=table(stack, name), Key=key)  # type: ignore[arg-type]  # as read
 
 
 def listener(stack: LocalStack) -> Child:
@@ -57,7 +62,7 @@ def wait_until_indexed(stack: LocalStack, block: int) -> None:
 
 def has_reached(stack: LocalStack, block: int) -> bool:
     """Whether the listener's checkpoint has."""
-    key = checkpoint_key(stack)
+    key = checkpoint_key(stack.options.network)
     item = database(stack).get_item(TableName=table(stack, "STATE"), Key=key, ConsistentRead=True).get("Item", {})
     return "block" in item and int(item["block"]["N"]) >= block
 
@@ -66,14 +71,10 @@ def expire_lease(stack: LocalStack) -> None:
     """As if the lease's term were over: its holder did not renew it."""
     database(stack).update_item(
         TableName=table(stack, "STATE"),
-        Key=checkpoint_key(stack),
+        Key=checkpoint_key(stack.options.network),
         UpdateExpression="SET lease_until = :past",
         ExpressionAttributeValues={":past": {"N": "0"}},
     )
-
-
-def checkpoint_key(stack: LocalStack) -> dict[str, dict[str, str]]:
-    return {"key": {"S": f"network/{stack.options.network}"}, "sort": {"S": "checkpoint"}}
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
@@ -130,3 +131,43 @@ async def test_ten_kills_leave_the_log_as_an_uninterrupted_run_writes_it(stack: 
     await asyncio.to_thread(wait_until_indexed, stack, last)
     assert items(stack, "LOG") == interrupted["LOG"]
     assert items(stack, "HISTORY") == interrupted["HISTORY"]
+
+
+# After the kills: what is told twice stands twice in the Log, as an uninterrupted run does not write it.
+async def test_a_listener_that_is_set_back_tells_the_same_events_again(stack: LocalStack, miner: Miner) -> None:
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.subscribe("network:anvil")
+        first = miner.node.block_number() + 1
+        for _ in range(4):
+            await asyncio.to_thread(miner.block, 3)
+        expected = [e.id for e in miner.expected(first, miner.node.block_number())]
+        await client.until_event(expected[-1])
+        await asyncio.to_thread(wait_until_indexed, stack, miner.node.block_number())
+        await asyncio.to_thread(set_back, stack, first - 1)
+        await asyncio.to_thread(miner.block, 3)
+        again = [e.id for e in miner.expected(first, miner.node.block_number())]
+        await client.until_event(again[-1])
+        told = of_logs(e["id"] for e in client.events)
+    assert told == expected + again
+
+
+def set_back(stack: LocalStack, block: int) -> None:
+    """As docs/operating.md says: stop the listener, set it back, start it."""
+    stack.stop_child(listener(stack))
+    expire_lease(stack)
+    command = [
+        CHAINCAST,
+        "reset-checkpoint",
+        "anvil",
+        "--block",
+        str(block),
+        "--port",
+        str(stack.options.port),
+        "--yes",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    key = checkpoint_key("anvil")
+    assert database(stack).get_item(TableName=table(stack, "STATE"), Key=key)["Item"]["block"]["N"] == str(block)
+    stack.start_listener(LISTENER)

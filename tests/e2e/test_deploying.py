@@ -1,27 +1,21 @@
-"""An update under load loses nothing; a listener that is set back tells the same again."""
+"""An update under load loses nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from local.fleet import Fleet
+from local.load import trade
 from local.stack import LocalStack
 from local.tools import ROOT
 from tests.e2e.administrator import endpoint, session
-from tests.e2e.client import SECONDS, Client
-from tests.e2e.mining import Miner
-from tests.e2e.test_crashes import LISTENER, database, expire_lease, listener, table, wait_until_indexed
-from tests.e2e.test_publish import publisher, trade
-from tests.factories import of_logs
+from tests.e2e.client import SECONDS
+from tests.e2e.test_publish import publisher
 
-CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 CLIENTS, AFTERWARDS = 20, 30
 
 AGAIN_SECONDS = 10
@@ -87,42 +81,3 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
     assert (tally.connected, tally.lost, dict(tally.refused)) == (CLIENTS, 0, {})
     assert (tally.events, tally.share) == (sent, 1.0)
     print(f"deployed in {deploying.result():.1f} s, {sent} events, {tally.delivered} of {tally.owed} delivered")
-
-
-async def test_a_listener_that_is_set_back_tells_the_same_events_again(stack: LocalStack, miner: Miner) -> None:
-    async with Client(stack.outputs.websocket_url) as client:
-        await client.message("connected")
-        await client.subscribe("network:anvil")
-        first = miner.node.block_number() + 1
-        for _ in range(4):
-            await asyncio.to_thread(miner.block, 3)
-        expected = [e.id for e in miner.expected(first, miner.node.block_number())]
-        await client.until_event(expected[-1])
-        await asyncio.to_thread(wait_until_indexed, stack, miner.node.block_number())
-        await asyncio.to_thread(set_back, stack, first - 1)
-        await asyncio.to_thread(miner.block, 3)
-        again = [e.id for e in miner.expected(first, miner.node.block_number())]
-        await client.until_event(again[-1])
-        told = of_logs(e["id"] for e in client.events)
-    assert told == expected + again
-
-
-def set_back(stack: LocalStack, block: int) -> None:
-    """As docs/operating.md says: stop the listener, set it back, start it."""
-    stack.stop_child(listener(stack))
-    expire_lease(stack)
-    command = [
-        CHAINCAST,
-        "reset-checkpoint",
-        "anvil",
-        "--block",
-        str(block),
-        "--port",
-        str(stack.options.port),
-        "--yes",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    key = {"key": {"S": "network/anvil"}, "sort": {"S": "checkpoint"}}
-    assert database(stack).get_item(TableName=table(stack, "STATE"), Key=key)["Item"]["block"]["N"] == str(block)
-    stack.start_listener(LISTENER)

@@ -27,10 +27,6 @@ def price(symbol: str, value: float) -> Item:
     return {"kind": "price", "symbol": symbol, "data": {"price": value, "change": 2.5, "volume": 1234567.89}}
 
 
-def trade(symbol: str, amount: float) -> Item:
-    return {"kind": "trade", "symbol": symbol, "data": {"price": 1.0, "amount": amount, "side": "buy"}}
-
-
 def belongs_to(stack: LocalStack, connection_id: str, user: str) -> None:
     """As if the connection had said whose it is."""
     connections = next(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaincast import metrics
+from chaincast.aws import surveyor
 from listener import metrics as listener_metrics
 from tests.infra.conftest import Template, synthesize
 from tests.infra.reading import functions, of_type
@@ -139,3 +140,7 @@ def test_a_stage_that_is_no_word_is_refused(tmp_path: Path) -> None:
     assert done.returncode != 0
     assert "stage 'Dev Two' is not a word" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_counts_of_every_function_are_read(template: Template) -> None:
+    assert set(surveyor.FUNCTIONS) == set(functions(template))

@@ -12,6 +12,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from chaincast.aws import clients, resources
 from chaincast.aws.call import ServiceClient
+from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.batches import Batch, decode_batch
@@ -80,7 +81,7 @@ def expire_lease(network: str) -> None:
     """As if the lease's term were over: its holder did not renew it."""
     clients.dynamodb().update_item(
         TableName=resources.STATE.lower(),
-        Key={"key": {"S": f"network/{network}"}, "sort": {"S": "checkpoint"}},
+        Key=checkpoint_key(network),
         UpdateExpression="SET lease_until = :past",
         ExpressionAttributeValues={":past": {"N": "0"}},
     )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from chaincast.aws import clients, resources
+from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.lifecycle import Replay, Settle, parse_job
 from chaincast.aws.log import Log
@@ -57,7 +58,7 @@ class Stack:
                 self._database.put_item(TableName=write["TableName"], Item=write["Item"])
             self._database.update_item(
                 TableName=resources.STATE.lower(),
-                Key={"key": {"S": f"network/{batch.source}"}, "sort": {"S": "checkpoint"}},
+                Key=checkpoint_key(batch.source),
                 UpdateExpression="SET seq = :s",
                 ExpressionAttributeValues={":s": {"N": str(batch.seq)}},
             )

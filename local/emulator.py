@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -21,6 +22,8 @@ Send: TypeAlias = Callable[[AsgiMessage], Awaitable[None]]
 
 MAX_FRAME_BYTES = 32 * 1024
 MAX_MESSAGE_BYTES = 128 * 1024
+_FAILED = 500
+"""What MiniStack notes of a function that raised or died; ours answer with 200."""
 
 
 def mend_route_responses() -> None:
@@ -65,8 +68,8 @@ def mend_websockets() -> None:
     """What API Gateway does on the wire and MiniStack does not.
 
     It sends the headers of `$connect`'s answer with the upgrade (a browser that asked for a subprotocol fails without
-    the confirmation), refuses the upgrade with that answer's status, closes with 1009 what is longer than 128 KB, and
-    takes nothing more from a connection that was deleted.
+    the confirmation), refuses the upgrade with that answer's status, closes with 1009 what is longer than 128 KB, takes
+    nothing more from a connection that was deleted, and answers in words of its own when a function fails.
     """
     handle = apigateway.handle_websocket
     invoke = apigateway._invoke_ws_lambda
@@ -75,6 +78,9 @@ def mend_websockets() -> None:
         answer = await invoke(*args, **kwargs)
         if args[6] == "CONNECT" and isinstance(answer, dict):
             _handshake.get({}).update(answer | {"connection": args[5]})
+        if args[6] == "MESSAGE" and isinstance(answer, dict) and answer.get("statusCode") == _FAILED:
+            said = {"message": "Internal server error", "connectionId": args[5], "requestId": args[7]}
+            return answer | {"body": json.dumps(said)}
         return answer
 
     async def mended(scope: Any, receive: Any, send: Send, *args: Any, **kwargs: Any) -> None:

@@ -158,7 +158,7 @@ class Fleet:
             async for text in client.socket:
                 self.tally.messages += 1
                 message = json.loads(text)
-                kind = message["type"]
+                kind = message.get("type", "error")
                 if kind == "events":
                     self._take(client, message["events"])
                 elif kind == "subscribed":
@@ -167,7 +167,8 @@ class Fleet:
                     self._listeners.update(client.topics)
                     ready.set_result(None)
                 elif kind == "error":
-                    self.tally.refused[message["code"]] += 1
+                    # Without a code it is API Gateway's own: a function failed.
+                    self.tally.refused[message.get("code") or str(message.get("message"))] += 1
                     await client.socket.close()
         except ConnectionClosed:
             pass

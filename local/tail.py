@@ -61,8 +61,9 @@ async def _follow(url: str, topics: list[str], count: int | None, show: Screen |
             try:
                 async for text in socket:
                     message = json.loads(text)
-                    if message["type"] == "error":
-                        raise StepFailed("tail", f"{message['code']}: {message['message']}", "see docs/protocol.md")
+                    if message.get("type", "error") == "error":
+                        code = message.get("code", "API Gateway")
+                        raise StepFailed("tail", f"{code}: {message.get('message')}", "see docs/protocol.md")
                     for event in message.get("events", []):
                         show.add(event, message["source"], message["cursor"])
                         seen += 1

@@ -220,6 +220,7 @@ class _Storm:
         return {
             "connection": survivor.connection_id,
             "at home": survivor.at_home.is_set(),
+            "died of": survivor.failure,
             "quiet for": round(time.monotonic() - survivor.heard, 1),
             "connections": survivor.connections,
             "topics": survivor.topics,

@@ -40,6 +40,12 @@ class Survivor:
     def start(self) -> None:
         self._task = asyncio.create_task(self._live())
 
+    @property
+    def failure(self) -> str:
+        """What it died of, which no client should."""
+        died = self._task is not None and self._task.done() and not self._task.cancelled()
+        return repr(self._task.exception()) if died and self._task is not None else ""
+
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
@@ -68,10 +74,10 @@ class Survivor:
             async with asyncio.timeout(ANSWER_SECONDS) as patience:
                 async for text in socket:
                     message: Message = json.loads(text)
-                    if message["type"] == "subscribed":
+                    if message.get("type") == "subscribed":
                         patience.reschedule(None)
                         self.at_home.set()
-                    elif message["type"] == "error":
+                    elif message.get("type", "error") == "error":  # or API Gateway's own: a function failed
                         return  # and again
                     self._take(message)
 

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
+from fcntl import ioctl
 from pathlib import Path
+from termios import FIONREAD
 from threading import Event, Thread
 from time import monotonic
 from typing import TYPE_CHECKING
+
+import pytest
 
 from chaincast.aws.checkpoint import checkpoint_key
 from local.processes import Child
@@ -171,3 +178,41 @@ def set_back(stack: LocalStack, block: int) -> None:
     key = checkpoint_key("anvil")
     assert database(stack).get_item(TableName=table(stack, "STATE"), Key=key)["Item"]["block"]["N"] == str(block)
     stack.start_listener(LISTENER)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the function's process in /proc")
+async def test_a_function_that_dies_is_answered_for_and_the_next_message_served(stack: LocalStack) -> None:
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.send({"type": "ping", "id": "before"})
+        await client.message("pong", id="before")
+        processes = message_processes(stack)
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
+        await client.send({"type": "ping", "id": "lost"})
+        await asyncio.to_thread(wait_until, lambda: any(map(has_work, processes)))
+        for process in processes:
+            os.kill(process, signal.SIGKILL)
+        await client.until(lambda messages: "type" not in messages[-1])
+        assert client.messages[-1]["message"] == "Internal server error"
+        assert client.messages[-1].keys() == {"message", "connectionId", "requestId"}
+        await client.send({"type": "ping", "id": "after"})
+        await client.until(lambda messages: messages[-1].get("id") == "after")
+        assert client.messages[-1]["type"] == "pong"
+
+
+def message_processes(stack: LocalStack) -> list[int]:
+    """Those that the emulator runs the stack's message function in."""
+    found, worker = [], str(stack.run / "tmp" / "ministack-lambda-Chaincast-GatewayMessage")
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if worker in command.read_text(errors="replace"):
+                found.append(int(command.parent.name))
+    return found
+
+
+def has_work(process: int) -> bool:
+    """Whether something waits on its standard input."""
+    with Path(f"/proc/{process}/fd/0").open("rb", buffering=0) as pipe:
+        waiting = ioctl(pipe, FIONREAD, bytes(4))
+    return int.from_bytes(waiting, sys.byteorder) > 0

@@ -98,9 +98,11 @@ class _Storm:
     async def run(self) -> Figures:
         miner = Miner(self.stack.node, Market(self.stack.node, seed=self.dice.randrange(1000)))
         await asyncio.to_thread(miner.create_tokens, 4)
+        created = miner.node.block_number()
         await asyncio.to_thread(miner.node.mine, DEEPEST + 1)  # what was there before stays
         await self.node.start()
         await self._replace_listener()
+        await _until(lambda: self.world.indexed(created), self.deadline)
         cursors = await asyncio.to_thread(self.world.newest_cursors)
         first = miner.node.block_number() + 1
         await self._gather(miner, cursors)

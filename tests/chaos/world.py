@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from botocore.config import Config
 
-from chaincast.aws.checkpoint import newest
+from chaincast.aws.checkpoint import listening, newest
 from chaincast.aws.population import Population
 from chaincast.config import url_variable
 from chaincast.counting import total
@@ -56,6 +56,11 @@ class World:
     def faults(self) -> Counter[str]:
         """The faults so far, by name."""
         return Counter(re.findall(r"CHAOS ([a-z-]+)", self.stack.emulator.log.read_text(errors="replace")))
+
+    def indexed(self, block: int) -> bool:
+        """Whether the listener has written this block, which has events."""
+        found = listening(self._clients["dynamodb"], self.table("STATE"), self.stack.options.network).block
+        return found is not None and found >= block
 
     def newest_cursors(self) -> dict[str, str]:
         """Where every source is."""

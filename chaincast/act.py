@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from chaincast.auth import Authenticator, user_if_known
@@ -76,6 +76,8 @@ class Resumption(Protocol):
     def check(self, since: Mapping[str, str]) -> None: ...
 
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None: ...
+
+    def standing(self, sources: Iterable[str]) -> dict[str, str]: ...
 
 
 class Identities(Protocol):
@@ -174,6 +176,8 @@ class Actor:
                 if source not in self._settings.sources:
                     self._check_network(source, "since")
             self._resumption.check(since)
+        # Before the rows are there: nothing that is live from then on comes before these.
+        cursors = self._resumption.standing(self._sources_of(topics)) if command.cursors else {}
         if topics:
             self._subscriptions.add(
                 caller.connection_id,
@@ -199,7 +203,12 @@ class Actor:
         if command.recent:
             for topic in topics:
                 recent += self._past.newest(topic, command.recent, (), None)[0]
-        return Subscribed(topics, command.request_id, now, tuple(recent))
+        return Subscribed(topics, command.request_id, now, tuple(recent), cursors)
+
+    def _sources_of(self, topics: Sequence[Topic]) -> tuple[str, ...]:
+        """The sources that events under these topics can be of: of a network's, that; of others, any."""
+        named = {topic.network for topic in topics}
+        return tuple(source for source in self._settings.sources if source in named or None in named)
 
     def _become(self, caller: Caller, user: User | None, now_ms: int, joined: bool | None = None) -> None:
         """Note whose the connection is, if that is known, in one write; what was another user's own is nothing to this

@@ -26,7 +26,8 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class Subscribe:
     """Listen to `topics`, to events of some `kinds` only if any are named (`contract.event:Name`: of contracts' events
-    those called so); with `since` (a cursor per source) also to what came after those.
+    those called so); with `since` (a cursor per source) also to what came after those. `cursors`: the answer says where
+    each source stands that the topics can be of.
 
     A caller who has a user listens to `own` instead, if there are any. `vocabulary`: in whose words the events are
     told, where the dialect has several. `current`: of topics of these families that name a token, the answer says how
@@ -36,6 +37,7 @@ class Subscribe:
     topics: tuple[Topic, ...]
     kinds: tuple[str, ...] = ()
     since: Mapping[str, str] | None = None
+    cursors: bool = False
     request_id: RequestId = None
     own: tuple[Topic, ...] = ()
     vocabulary: str = ""
@@ -181,12 +183,13 @@ class TokenNow:
 @dataclass(frozen=True, slots=True)
 class Subscribed:
     """These topics are live: what is queued from now on reaches the connection. `now`: of topics about one token, how
-    it stands. `recent`: newest first."""
+    it stands. `recent`: newest first. `cursors`: of each source one that all that follows comes behind."""
 
     topics: tuple[Topic, ...]
     request_id: RequestId = None
     now: Mapping[str, TokenNow] = field(default_factory=dict)
     recent: tuple[Event, ...] = ()
+    cursors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

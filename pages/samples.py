@@ -141,6 +141,7 @@ def _told(codec: Dialect, event: Event) -> list[str]:
 SAID: dict[str, list[tuple[str, str]]] = {
     "chaincast.v1": [
         ("subscribe", json.dumps({"type": "subscribe", "id": 1, "topics": [f"trades:{NETWORK}:*"]})),
+        ("subscribe", json.dumps({"type": "subscribe", "id": 1, "topics": ["alerts:*"], "cursors": True})),
         ("subscribe", json.dumps({"type": "subscribe", "id": 2, "topics": ["tokens:*"], "since": {NETWORK: CURSOR}})),
         ("unsubscribe", json.dumps({"type": "unsubscribe", "id": 3, "topics": ["tokens:*"]})),
         ("ping", json.dumps({"type": "ping", "id": 4})),

@@ -68,11 +68,13 @@ class Now(Told):
 
 
 class SubscribedTold(_Answer):
-    """From now on what these topics bring is told. `now`: of topics `token:…`, how the token stands."""
+    """From now on what these topics bring is told. `now`: of topics `token:…`, how the token stands. `cursors`, for who
+    asked: of each source the one to resume from."""
 
     type: Literal["subscribed"]
     topics: list[str]
     now: dict[str, Now] | None = None
+    cursors: dict[str, str] | None = None
 
 
 class UnsubscribedTold(_Answer):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from uuid import uuid4
 
 from chaincast.aws.holds import Holds, Place
@@ -52,6 +52,10 @@ class Resumption:
             job = Replay(connection_id, dialect, source, place.shards, place.token)
             self._order(job)
             self._holds.place(place, parse_cursor(cursor), now_ms)
+
+    def standing(self, sources: Iterable[str]) -> dict[str, str]:
+        """The newest cursor of each source, read consistently."""
+        return {source: format_cursor(self._newest(source)) for source in sources}
 
 
 def expired(source: str, cursor: str, oldest: int) -> ClientError:

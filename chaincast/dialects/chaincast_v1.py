@@ -51,8 +51,9 @@ class ChaincastV1:
             case Connected(connection_id, networks):
                 message: dict[str, object] = {"type": "connected", "connection_id": connection_id}
                 message |= {"dialect": self.name, "networks": networks}
-            case Subscribed(topics, request_id, now):
+            case Subscribed(topics, request_id, now, _, cursors):
                 message = _answer("subscribed", request_id) | {"topics": [str(t) for t in topics]}
+                message |= {"cursors": cursors} if cursors else {}
                 if now:
                     told = {t: {"price": n.price, "latest_trade": n.latest_trade} for t, n in now.items()}
                     message["now"] = {t: {k: e and self._message(e) for k, e in n.items()} for t, n in told.items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
 
 from chaincast.commands import Authenticate, Command, GetHistory, GetPrice, GetStats, Ping, Subscribe, Unsubscribe
 from chaincast.cursors import CURSOR_DIGITS, POSITION
@@ -30,12 +30,14 @@ class _Message(BaseModel):
 
 class SubscribeMessage(_Message):
     """Listen to topics, with `kinds` to events of these kinds only; with `since`, also to what came after that cursor
-    (of one source, or per source)."""
+    (of one source, or per source). `cursors`: the answer says from where to resume, should the connection be lost
+    before anything came."""
 
     type: Literal["subscribe"]
     topics: WireTopics
     kinds: WireKinds = Field(default_factory=list)
     since: Union[StrictStr, dict[StrictStr, StrictStr], None] = None
+    cursors: StrictBool = False
 
 
 class UnsubscribeMessage(_Message):
@@ -118,9 +120,10 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
             return Unsubscribe(_topics(topics, max_topics), request_id)
         case GetMessage():
             return _get(message, request_id)
-        case SubscribeMessage(topics=topics, kinds=kinds, since=since):
+        case SubscribeMessage(topics=topics, kinds=kinds, since=since, cursors=cursors):
             parsed = _topics(topics, max_topics)
-            return Subscribe(parsed, tuple(kinds), None if since is None else _since(since, parsed), request_id)
+            after = None if since is None else _since(since, parsed)
+            return Subscribe(parsed, tuple(kinds), after, cursors, request_id)
 
 
 def _validated(document: dict[str, object]) -> _AnyMessage:

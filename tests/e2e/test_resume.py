@@ -130,3 +130,20 @@ async def test_an_expired_cursor_is_named_with_the_oldest(stack: LocalStack, min
         await client.send({"type": "subscribe", "id": 1, "topics": ["network:anvil"], "since": "000099999999"})
         error = await client.message("error", id=1)
         assert error["code"] == "BAD_CURSOR"
+
+
+async def test_who_is_cut_off_before_anything_came_misses_nothing(stack: LocalStack, miner: Miner) -> None:
+    topics = ["network:anvil", "price:BTC"]
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.send({"type": "subscribe", "topics": topics, "cursors": True})
+        cursors = (await client.message("subscribed"))["cursors"]
+        client.socket.transport.abort()
+    assert cursors.keys() == {"anvil", "app-0"}
+    first, last = await asyncio.to_thread(miner.blocks, 3, 3)
+    expected = [event.id for event in miner.expected(first, last)]
+    async with Client(stack.outputs.websocket_url) as client:
+        await client.message("connected")
+        await client.send({"type": "subscribe", "topics": topics, "since": cursors})
+        await client.until_event(expected[-1])
+        assert of_logs(dict.fromkeys(event["id"] for event in client.events)) == expected

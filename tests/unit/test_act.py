@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -89,6 +89,10 @@ class Recorder:
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
         self.calls.append(("begin", connection_id, tuple(since.items())))  # type: ignore[arg-type]  # pairs for once
 
+    def standing(self, sources: Iterable[str]) -> dict[str, str]:
+        self.calls.append(("standing", "", tuple(sources)))
+        return dict.fromkeys(sources, "000000000042")
+
     def newest(
         self, topic: str, limit: int, names: Collection[str], before: str | None
     ) -> tuple[list[Event], str | None]:
@@ -126,6 +130,24 @@ def test_a_resume_begins_when_its_topics_are_reserved_and_no_row_is_there() -> N
     command = Subscribe(topics("system"), since={"bsc": "000000000009"})
     assert actor(store).act(command, CALLER, 0) == Subscribed(command.topics)
     assert store.calls == [("begin", "c1", (("bsc", "000000000009"),)), ("add", "c1", ("system",))]
+
+
+@pytest.mark.parametrize(
+    ("asked", "sources"),
+    [
+        (("trades:bsc:*", "tokens:BSC"), ("bsc",)),
+        (("trades:bsc:*", "network:anvil"), ("bsc", "anvil")),
+        (("tokens:*",), SETTINGS.sources),
+        (("trades:bsc:*", "price:BTC"), SETTINGS.sources),
+    ],
+)
+def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sources: tuple[str, ...]) -> None:
+    store = Recorder()
+    outcome = actor(store).act(Subscribe(topics(*asked), cursors=True), CALLER, 0)
+    assert isinstance(outcome, Subscribed)
+    assert set(outcome.cursors.items()) == {(source, "000000000042") for source in sources}
+    assert [call[0] for call in store.calls] == ["standing", "add"]
+    assert sorted(store.calls[0][2]) == sorted(sources)
 
 
 def test_an_error_keeps_what_a_program_needs_of_it() -> None:

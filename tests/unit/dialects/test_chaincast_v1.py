@@ -97,6 +97,10 @@ def topics(*texts: str) -> tuple[Topic, ...]:
             Subscribe(topics("tokens:*"), since={"bsc": "000000000007", "eth": "000000000001"}),
         ),
         (
+            {"type": "subscribe", "topics": ["tokens:bsc"], "cursors": True},
+            Subscribe(topics("tokens:bsc"), cursors=True),
+        ),
+        (
             {"type": "subscribe", "topics": ["contract:bsc:*"], "kinds": ["trade", "token.created"]},
             Subscribe(topics("contract:bsc:*"), ("trade", "token.created")),
         ),
@@ -225,6 +229,13 @@ def test_outcomes_as_clients_read_them() -> None:
         "connection_id": "abc=",
         "dialect": "chaincast.v1",
         "networks": ["bsc"],
+    }
+    cursors = {"bsc": "000000000042"}
+    assert told(Subscribed(t, 4, cursors=cursors)) == {
+        "type": "subscribed",
+        "id": 4,
+        "topics": ["trades:bsc:*", "system"],
+        "cursors": cursors,
     }
     assert told(Subscribed(t, 3)) == {"type": "subscribed", "id": 3, "topics": ["trades:bsc:*", "system"]}
     assert told(Unsubscribed(t)) == {"type": "unsubscribed", "topics": ["trades:bsc:*", "system"]}

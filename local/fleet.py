@@ -2,6 +2,7 @@
 
 What was delivered is measured against what should have been: of an event that any client has, every client is owed a
 copy that listened to one of its topics when it was first heard of; of those that were published and nobody has, too.
+What is first heard of while clients come is not judged: who was there in time, nobody can say.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from chaincast.topics import wildcard_forms
 from local.tail import PING_SECONDS
 
 _REMEMBERED = 512
@@ -79,6 +81,8 @@ class Fleet:
         self._settled = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._heard: set[str] = set()
+        self._overlooked: set[str] = set()
+        self._judging = True
         self._unheard: Counter[str] = Counter()
         """Events by topic that were published, less those that were heard of (which may come first)."""
         self._closing = False
@@ -89,6 +93,7 @@ class Fleet:
 
     async def grow(self, size: int, per_second: float, told: Callable[[], object] = lambda: None) -> None:
         """Connect more clients, until there are so many; `told` is called after each, in or refused."""
+        self._judging = False
         began, first = time.monotonic(), self.size
         wanted = size - first
         joining: set[asyncio.Task[None]] = set()
@@ -99,6 +104,13 @@ class Fleet:
             task.add_done_callback(joining.discard)
             task.add_done_callback(lambda _: told())
         await asyncio.gather(*joining)
+        self._judging = True
+
+    async def overlook(self, seconds: float) -> None:
+        """Judge nothing that is first heard of within so long: it may have been on its way before clients came."""
+        self._judging = False
+        await asyncio.sleep(seconds)
+        self._judging = True
 
     def expect(self, topic: str) -> None:
         """An event was published, for who listens to the topic."""
@@ -189,6 +201,8 @@ class Fleet:
         now = time.time() * 1000
         tally = self.tally
         for event in events:
+            if self._is_overlooked(event["id"]):
+                continue
             if not client.is_new(event["id"]):
                 tally.repeated += 1
                 continue
@@ -196,6 +210,11 @@ class Fleet:
             tally.delivered += 1
             tally.latencies.append(now - event["timestamp"])
         self._check_settled()
+
+    def _is_overlooked(self, event_id: str) -> bool:
+        if not self._judging and event_id not in self._heard:
+            self._overlooked.add(event_id)
+        return event_id in self._overlooked
 
     def _hear(self, event_id: str, topics: Iterable[str]) -> None:
         """An event is heard of: so many clients are owed it."""
@@ -205,7 +224,7 @@ class Fleet:
         heard = [*topics]
         self._heard.add(event_id)
         self._unheard.subtract(heard)
-        self.tally.owed += sum(self._listeners.get(topic, 0) for topic in heard)
+        self.tally.owed += sum(self._listeners.get(form, 0) for topic in heard for form in wildcard_forms(topic))
         self.tally.events += 1
 
     def _check_settled(self) -> None:

@@ -27,6 +27,9 @@ SYMBOLS = 10
 SETTLE_SECONDS = 5.0
 """What is on its way at the end may still arrive within."""
 
+GRACE_SECONDS = 3.0
+"""What was on its way when the last client came is there after."""
+
 STEP_SECONDS = 10.0
 GROWTH = 1.5
 ENOUGH_SHARE = 0.999
@@ -89,6 +92,7 @@ async def _load(plan: Plan, clients: int, seconds: float, console: Console) -> F
     try:
         with _progress(console) as progress:
             await _grow(fleet, plan, clients, progress)
+            await fleet.overlook(GRACE_SECONDS)
             running = progress.add_task("running", total=round(seconds))
             began = time.monotonic()
             await _run(fleet, plan, seconds, lambda passed: progress.update(running, completed=round(passed)))
@@ -107,6 +111,7 @@ async def _ramp(plan: Plan, first: int, last: int, console: Console) -> list[Fig
             while True:
                 refused = fleet.tally.refused.total()
                 await _grow(fleet, plan, size, progress)
+                await fleet.overlook(GRACE_SECONDS)
                 began, before = time.monotonic(), fleet.tally
                 fleet.tally = Tally(connected=fleet.size, refused=before.refused, lost=before.lost)
                 await _run(fleet, plan, STEP_SECONDS, lambda passed: None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
@@ -43,10 +44,11 @@ class Server:
 
 
 @asynccontextmanager
-async def running(clients: int) -> AsyncIterator[tuple[Server, Fleet]]:
+async def running(clients: int, *topics: str) -> AsyncIterator[tuple[Server, Fleet]]:
     server, port = Server(), free_port()
     async with serve(server.serve, "127.0.0.1", port):
-        fleet = Fleet(f"ws://127.0.0.1:{port}", lambda number: (TOPIC,))
+        listened = topics or (TOPIC,)
+        fleet = Fleet(f"ws://127.0.0.1:{port}", lambda number: (listened[number % len(listened)],))
         await fleet.grow(clients, 1000)
         try:
             yield server, fleet
@@ -64,6 +66,25 @@ async def test_what_everybody_has_is_all_of_it() -> None:
     assert (found["delivered_share"], found["messages_per_s"], found["repeated"]) == (1.0, 3.0, 0)
     assert (found["said"], found["messages"]) == (3, 9), "greeting, confirmation and events of each"
     assert 0 <= found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
+
+
+async def test_who_listens_to_a_pattern_is_owed_what_it_covers() -> None:
+    async with running(6, TOPIC, "price:*", "price:Y") as (server, fleet):
+        for client in server.clients[:4]:
+            await server.tell(client, 1)
+        await fleet.settle(0.2)
+        assert (fleet.tally.owed, fleet.tally.delivered) == (4, 4)
+
+
+async def test_what_is_first_heard_of_while_clients_come_is_not_judged() -> None:
+    async with running(2) as (server, fleet):
+        overlooking = asyncio.create_task(fleet.overlook(0.2))
+        await asyncio.sleep(0)
+        await server.tell(server.clients[0], 1)
+        await overlooking
+        await server.tell(server.clients[1], 1, 2)
+        await fleet.settle(0.2)
+        assert (fleet.tally.events, fleet.tally.owed, fleet.tally.delivered) == (1, 2, 1)
 
 
 async def test_who_is_forgotten_is_missed() -> None:

@@ -9,7 +9,7 @@ SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEA
 
 GUARDED = tests/e2e/test_attacks.py tests/e2e/test_least_privilege.py
 
-.PHONY: help setup clients dev tail redeploy test test-unit test-integration test-infra test-guard test-e2e chaos load check lint types imports format bench contracts picture requirements clean
+.PHONY: help setup clients dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-e2e chaos load check lint types imports format bench contracts picture requirements clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -30,12 +30,15 @@ redeploy: setup ## deploy changed code to the running stack
 	@$(BIN)/chaincast redeploy $(ARGS)
 
 test: clients ## everything
-	@$(SIDE_BY_SIDE) check test-unit
+	@$(SIDE_BY_SIDE) check test-unit test-client
 	@$(SIDE_BY_SIDE) test-integration test-guard
 	@$(MAKE) --no-print-directory test-e2e ARGS="$(addprefix --ignore=,$(GUARDED)) $(ARGS)"
 
 test-unit: setup ## what decides, with nothing around it
 	$(BIN)/pytest tests/unit $(ARGS)
+
+test-client: clients ## the TypeScript package: types, its own tests, its size
+	$(BIN)/pytest tests/client $(ARGS)
 
 test-integration: setup ## handlers, stores and the listener against moto
 	$(BIN)/pytest tests/integration $(ARGS)
@@ -86,6 +89,8 @@ bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARG
 	$(BIN)/python -m benchmarks.market $(ARGS)
 	$(BIN)/python -m benchmarks.latency $(ARGS)
 	$(BIN)/python -m benchmarks.publishing $(ARGS)
+	$(BIN)/python -m benchmarks.coldstart $(ARGS)
+	$(BIN)/python -m benchmarks.simulation $(ARGS)
 
 contracts: setup ## compile contracts/*.sol
 	node contracts/compile.mjs

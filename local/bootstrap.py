@@ -14,6 +14,7 @@ import sys
 import time
 import venv
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -23,6 +24,8 @@ PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 CLIENTS = ROOT / "tests" / "clients"
 """JavaScript clients, and a browser: only for the end-to-end tests (`--clients`)."""
+CLIENT = ROOT / "client"
+"""The TypeScript package, built and tested with `--clients`."""
 
 MIN_PYTHON = (3, 11)
 MIN_NODE = 20
@@ -43,8 +46,8 @@ def main() -> int:
         _step("Node.js", VENV / "node", [Path(__file__), REQUIREMENTS / "node.txt"], _node)
         _step("npm packages (node_modules)", ROOT / "node_modules", [ROOT / "package-lock.json"], lambda: _npm(ROOT))
         if "--clients" in sys.argv:
-            lock = CLIENTS / "package-lock.json"
-            _step("npm clients for tests", CLIENTS / "node_modules", [lock], lambda: _npm(CLIENTS))
+            for name, folder in (("npm clients for tests", CLIENTS), ("tools of the browser's client", CLIENT)):
+                _step(name, folder / "node_modules", [folder / "package-lock.json"], partial(_npm, folder))
     except SetUpFailed as error:
         print(f"set-up: {error}", file=sys.stderr)
         return 1

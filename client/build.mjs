@@ -1,0 +1,24 @@
+/** What a page pays for the client: one module, minified and zipped, and the limit that it has to stay under. */
+import { build } from "esbuild";
+import { gzipSync } from "node:zlib";
+
+const LIMIT = 6 * 1024;
+
+const sizes = {};
+for (const [name, external] of [["index", []], ["react", ["react"]]]) {
+  const { outputFiles } = await build({
+    entryPoints: [`dist/${name}.js`],
+    bundle: true,
+    minify: true,
+    format: "esm",
+    target: "es2022",
+    external,
+    write: false,
+  });
+  sizes[name] = gzipSync(outputFiles[0].contents, { level: 9 }).length;
+  console.log(`${name}.js: ${sizes[name]} bytes gzipped (${outputFiles[0].contents.length} minified)`);
+}
+if (sizes.index >= LIMIT) {
+  console.error(`index.js: ${sizes.index} bytes gzipped; at most ${LIMIT - 1}`);
+  process.exit(1);
+}

@@ -1,0 +1,334 @@
+import * as fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { WebSocket as Socket } from "ws";
+import { connect, type Chaincast, type ChaincastEvent, type Options } from "../src/index.js";
+import { Server, cursor } from "./server.js";
+
+let server: Server;
+let clients: Chaincast[];
+
+beforeEach(async () => {
+  server = await Server.start();
+  clients = [];
+  vi.spyOn(Math, "random").mockReturnValue(0.02); // come back soon
+});
+
+afterEach(async () => {
+  for (const client of clients) client.close();
+  vi.restoreAllMocks();
+  await server.stop();
+});
+
+function start(options: Options = {}): Chaincast {
+  const client = connect(server.url, { WebSocket: Socket as unknown as typeof WebSocket, ...options });
+  clients.push(client);
+  return client;
+}
+
+/** What a handler believes in: told, and not taken back. */
+function holder(): { held: Map<string, ChaincastEvent>; told: string[]; handler: (event: ChaincastEvent, retracted: boolean) => void } {
+  const held = new Map<string, ChaincastEvent>();
+  const told: string[] = [];
+  return {
+    held,
+    told,
+    handler: (event, retracted) => {
+      told.push(`${retracted ? "-" : "+"}${event.id}`);
+      if (retracted) held.delete(event.id);
+      else held.set(event.id, event);
+    },
+  };
+}
+
+const until = (condition: () => boolean): Promise<void> => vi.waitFor(() => expect(condition()).toBe(true), { timeout: 20_000, interval: 5 });
+const subscribes = () => server.said.filter((said) => said.type === "subscribe");
+const live = (times = 1): Promise<void> => until(() => subscribes().length >= times);
+
+describe("subscribing", () => {
+  it("tells each handler what is under its topics, until it stops", async () => {
+    const client = start();
+    const [trades, all] = [holder(), holder()];
+    const stop = client.subscribe("trades:BSC:0xAB", trades.handler);
+    client.subscribe(["network:bsc", "trades:bsc:*"], all.handler);
+    await live();
+    const [first, second] = server.happen("trades:bsc:0xab", "tokens:bsc");
+    await until(() => all.told.length === 2);
+    expect(trades.told).toEqual([`+${first?.id}`]);
+    expect(all.told).toEqual([`+${first?.id}`, `+${second?.id}`]);
+    stop();
+    await until(() => server.said.some((said) => said.type === "unsubscribe"));
+    server.happen("trades:bsc:0xab");
+    await until(() => all.told.length === 3);
+    expect(trades.told.length).toBe(1);
+  });
+
+  it("says in one message what is wanted within a moment", async () => {
+    const client = start();
+    for (let n = 0; n < 30; n++) client.subscribe(`trades:bsc:0x${n}`, () => undefined);
+    await live();
+    const stops = Array.from({ length: 10 }, (_, n) => client.subscribe(`prices:bsc:0x${n}`, () => undefined));
+    stops[0]?.();
+    await live(2);
+    expect(subscribes().map((said) => said.topics?.length)).toEqual([30, 9]);
+  });
+
+  it("leaves out the topic that is refused, and says so", async () => {
+    server.instead = (said) =>
+      said.topics?.includes("nonsense:x") ? { type: "error", code: "UNKNOWN_TOPIC", message: "unknown topic family" } : undefined;
+    const errors: unknown[] = [];
+    const client = start({ onError: (error) => errors.push(error) });
+    const { told, handler } = holder();
+    client.subscribe(["tokens:bsc", "nonsense:x", "network:bsc", "system"], handler);
+    await until(() => errors.length === 1);
+    await until(() => subscribes().flatMap((said) => said.topics).includes("system"));
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    expect(String(errors[0])).toContain("UNKNOWN_TOPIC: unknown topic family");
+  });
+
+  it("waits as long as the server says", async () => {
+    let refusals = 0;
+    server.instead = (said) =>
+      said.type === "subscribe" && refusals++ === 0
+        ? { type: "error", code: "RATE_LIMITED", message: "wait", retry_after: 0.3 }
+        : undefined;
+    const client = start();
+    const { told, handler } = holder();
+    const began = Date.now();
+    client.subscribe("tokens:bsc", handler);
+    await live(2);
+    expect(Date.now() - began).toBeGreaterThanOrEqual(290);
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+  });
+
+  it("keeps one handler's fault from the others", async () => {
+    const errors: unknown[] = [];
+    const client = start({ onError: (error) => errors.push(error) });
+    const { told, handler } = holder();
+    client.subscribe("tokens:bsc", () => {
+      throw new Error("mine");
+    });
+    client.subscribe("tokens:bsc", handler);
+    await live();
+    server.happen("tokens:bsc", "tokens:bsc");
+    await until(() => told.length === 2);
+    expect(errors.map(String)).toEqual(["Error: mine", "Error: mine"]);
+  });
+});
+
+describe("coming back", () => {
+  it("has what came meanwhile, in order and once", async () => {
+    const client = start();
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", handler);
+    await live();
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    server.cut();
+    server.happen("tokens:bsc", "trades:bsc:0xab");
+    await live(2);
+    server.happen("tokens:bsc");
+    await until(() => told.length === 4);
+    expect(told).toEqual(["+bsc:1:0", "+bsc:2:0", "+bsc:2:1", "+bsc:3:0"]);
+    expect(subscribes().map((said) => said.since)).toEqual([undefined, { bsc: cursor(1) }]);
+  });
+
+  it("has it even if nothing had come before", async () => {
+    server.happen("tokens:bsc");
+    const client = start();
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", handler);
+    await until(() => client.state === "open");
+    await live();
+    await new Promise((resolve) => setTimeout(resolve)); // the answer is on its way on the same socket
+    await client.getPrice("bsc", "0xab"); // and here
+    server.cut();
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    expect(told).toEqual(["+bsc:2:0"]);
+  });
+
+  it("says if it was away for too long, and goes on from the oldest", async () => {
+    const gaps: string[] = [];
+    const client = start({ onGap: (source) => gaps.push(source) });
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", handler);
+    await live();
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    server.instead = (said) =>
+      said.since?.bsc === cursor(1)
+        ? { type: "error", code: "CURSOR_EXPIRED", message: "too old", source: "bsc", oldest: cursor(2) }
+        : undefined;
+    const now = Date.now();
+    vi.spyOn(Date, "now").mockImplementation(() => (subscribes().length > 1 ? now + 2 * 3_600_000 : now));
+    server.cut();
+    server.happen("tokens:bsc");
+    server.happen("tokens:bsc");
+    await until(() => told.length === 2);
+    expect([told, gaps]).toEqual([["+bsc:1:0", "+bsc:3:0"], ["bsc"]]);
+  });
+
+  it("starts anew where its cursors are of another deployment", async () => {
+    const gaps: string[] = [];
+    const client = start({ onGap: (source) => gaps.push(source) });
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", handler);
+    await live();
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    server.instead = (said) => (said.since ? { type: "error", code: "BAD_CURSOR", message: "ahead" } : undefined);
+    server.cut();
+    await live(3);
+    server.happen("tokens:bsc");
+    await until(() => told.length === 2);
+    expect(gaps).toEqual(["bsc"]);
+  });
+
+  it("connects again when API Gateway could not do what it was asked", async () => {
+    let failures = 0;
+    server.instead = (said) =>
+      said.type === "subscribe" && failures++ < 2 ? { message: "Internal server error", connectionId: "c" } : undefined;
+    const client = start();
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", handler);
+    await live(3);
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    expect(server.urls.length).toBe(3);
+  });
+
+  it("has another connection before API Gateway ends the first, and no gap", async () => {
+    const { setTimeout: real } = globalThis;
+    const aging: (() => void)[] = [];
+    vi.spyOn(globalThis, "setTimeout").mockImplementation(((call: () => void, ms?: number, ...rest: unknown[]) => {
+      if ((ms ?? 0) < 60 * 60_000) return real(call, ms, ...rest);
+      aging.push(call);
+      return real(() => undefined);
+    }) as typeof setTimeout);
+    const states: string[] = [];
+    const client = start({ onState: (state) => states.push(state) });
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", handler);
+    await live();
+    server.happen("tokens:bsc");
+    await until(() => told.length === 1);
+    aging[0]?.();
+    for (let n = 0; n < 50; n++) {
+      server.happen("tokens:bsc");
+      await new Promise((resolve) => real(resolve, 1));
+    }
+    await until(() => server.urls.length === 2 && server.connections === 1);
+    server.happen("tokens:bsc");
+    await until(() => told.length === 52);
+    expect(told).toEqual(Array.from({ length: 52 }, (_, n) => `+bsc:${n + 1}:0`));
+    expect(states).toEqual(["open"]);
+  });
+
+  it("fetches later what handlers are too slow for", async () => {
+    const states: string[] = [];
+    const client = start({ onState: (state) => states.push(state) });
+    const { told, handler } = holder();
+    client.subscribe("network:bsc", (event, retracted) => {
+      const ends = performance.now() + 0.5;
+      while (performance.now() < ends); // busy
+      handler(event, retracted);
+    });
+    await live();
+    for (let n = 0; n < 60; n++) server.happen(...Array.from({ length: 100 }, (_, k) => `trades:bsc:0x${k}`));
+    await until(() => told.length >= 6000);
+    expect(new Set(told).size).toBe(6000);
+    expect(told.length).toBe(6000);
+    expect(states).toContain("behind");
+  });
+
+  it("holds exactly what is true, however often it is cut off", async () => {
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ do: fc.constant("happen" as const), count: fc.integer({ min: 1, max: 4 }) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant("retract" as const), count: fc.integer({ min: 1, max: 5 }) }) },
+      { weight: 1, arbitrary: fc.record({ do: fc.constant("again" as const), count: fc.constant(1) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant("cut" as const), count: fc.constant(0) }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant("wait" as const), count: fc.integer({ min: 1, max: 20 }) }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+        const topic = `trades:bsc:0x${server.said.length}`; // each run is about something of its own
+        const client = start();
+        const { held, handler } = holder();
+        client.subscribe(topic, handler);
+        const before = subscribes().length;
+        await live(before + 1);
+        await client.getPrice("bsc", "0xab"); // its answer comes behind the subscription's
+        const canonical: ChaincastEvent[] = [];
+        const gone: ChaincastEvent[] = [];
+        for (const { do: what, count } of steps) {
+          if (what === "happen") canonical.push(...server.happen(...Array<string>(count).fill(topic)));
+          else if (what === "cut") server.cut();
+          else if (what === "wait") await new Promise((resolve) => setTimeout(resolve, count));
+          else if (what === "again" && gone.length > 0) {
+            const back = gone.splice(0);
+            server.tell(back);
+            canonical.push(...back);
+          } else if (what === "retract" && canonical.length > 0) {
+            const back = canonical.splice(-count).reverse();
+            server.retract(...back.map((event) => event.id));
+            gone.push(...back);
+          }
+        }
+        const [last] = server.happen(topic);
+        if (last) canonical.push(last);
+        await until(() => held.has(last?.id ?? ""));
+        client.close();
+        expect([...held.keys()].sort()).toEqual(canonical.map((event) => event.id).sort());
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe("asking", () => {
+  it("gets answers as soon as it is connected", async () => {
+    server.happen("prices:bsc:0xab", "trades:bsc:0xab");
+    const client = start();
+    expect((await client.getPrice("bsc", "0xab"))?.id).toBe("bsc:1:0");
+    expect((await client.getTrades("bsc", "0xab", { limit: 5 })).events.map((event) => event.id)).toEqual(["bsc:1:1"]);
+    expect(server.said.at(-1)).toMatchObject({ type: "get", what: "trades", network: "bsc", token: "0xab", limit: 5 });
+  });
+
+  it("is told what is refused", async () => {
+    server.instead = (said) => (said.type === "get" ? { type: "error", code: "UNKNOWN_NETWORK", message: "no" } : undefined);
+    await expect(start().getTrades("x", "0xab")).rejects.toMatchObject({ code: "UNKNOWN_NETWORK" });
+  });
+
+  it("does not wait for ever for one that is closed", async () => {
+    const client = start({ ticket: () => new Promise(() => undefined) });
+    const asked = client.getPrice("bsc", "0xab");
+    client.close();
+    await expect(asked).rejects.toMatchObject({ code: "CLOSED" });
+    await expect(client.getPrice("bsc", "0xab")).rejects.toMatchObject({ code: "CLOSED" });
+    expect(client.state).toBe("closed");
+  });
+});
+
+describe("who it is", () => {
+  it("shows a fresh ticket at every connection", async () => {
+    let tickets = 0;
+    const client = start({ ticket: () => `t${++tickets}` });
+    client.subscribe("system", () => undefined);
+    await live();
+    server.cut();
+    await live(2);
+    expect(server.urls).toEqual(["/prod?ticket=t1", "/prod?ticket=t2"]);
+  });
+
+  it("shows a token in the subprotocol, and a fresh one when it ends", async () => {
+    let tokens = 0;
+    const client = start({ token: async () => `jwt${++tokens}` });
+    await until(() => client.state === "open");
+    expect(server.protocols).toEqual(["chaincast.v1,chaincast.token.jwt1"]);
+    server.shout({ type: "auth_expired", closes_in: 60 });
+    await until(() => server.said.some((said) => said.type === "authenticate"));
+    expect(server.said.at(-1)?.token).toBe("jwt2");
+  });
+});

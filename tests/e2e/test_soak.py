@@ -1,0 +1,114 @@
+"""The browser's client on a real stack, its connections cut every few seconds, on a chain that reorganises itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from local.stack import LocalStack
+from local.tools import ROOT, node_environment
+from tests.client.package import npm
+from tests.e2e.client import SECONDS
+from tests.e2e.mining import Miner
+from tests.e2e.test_crashes import wait_until_indexed
+from tests.factories import of_logs
+
+Report: TypeAlias = dict[str, Any]  # a line of soak.mjs
+
+SOAK_SECONDS = float(os.environ.get("CHAINCAST_SOAK_SECONDS", "10"))
+CLIENTS = int(os.environ.get("CHAINCAST_SOAK_CLIENTS", "30"))
+CUT_SECONDS = 10.0
+DEEPEST = 3
+
+
+class Soak:
+    """The running soak.mjs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def ask(self, what: str) -> Report:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{what}\n".encode())
+        found: Report = json.loads(await self._process.stdout.readline())
+        return found
+
+
+@asynccontextmanager
+async def soak(url: str, topics: list[list[str]]) -> AsyncIterator[Soak]:
+    process = await asyncio.create_subprocess_exec(
+        "node",
+        str(ROOT / "client" / "tests" / "soak.mjs"),
+        env=node_environment()
+        | {"CHAINCAST_URL": url, "CHAINCAST_TOPICS": json.dumps(topics), "CHAINCAST_CUT_SECONDS": str(CUT_SECONDS)},
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        limit=2**26,
+    )
+    try:
+        yield Soak(process)
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_clients_that_are_cut_off_hold_exactly_what_the_chain_has(stack: LocalStack, miner: Miner) -> None:
+    await asyncio.to_thread(npm, "run", "build")
+    dice = random.Random(3)
+    await asyncio.to_thread(miner.create_tokens, 3)
+    created = miner.node.block_number()
+    tokens = sorted({t for e in miner.expected(0, created) for t in e.topics if t.startswith("trades:")})
+    choices = [["network:anvil"], ["tokens:anvil"], ["trades:anvil:*"], *([token] for token in tokens[:3])]
+    topics = [choices[number % len(choices)] for number in range(CLIENTS)]
+    await asyncio.to_thread(miner.node.mine, DEEPEST + 1)
+    await asyncio.to_thread(wait_until_indexed, stack, created)
+    async with soak(stack.outputs.websocket_url, topics) as clients:
+        await until_open(clients)
+        first = miner.node.block_number() + 1
+        await clients.ask("storm")
+        ends = time.monotonic() + SOAK_SECONDS
+        while time.monotonic() < ends:
+            await asyncio.to_thread(miner.block, dice.randint(1, 4))
+            if dice.random() < 0.1:
+                await asyncio.to_thread(miner.node.call, "anvil_reorg", dice.randint(1, DEEPEST), [])
+            await asyncio.sleep(0.3)  # blocks have a time
+        await clients.ask("calm")
+        await asyncio.to_thread(miner.create_tokens, 1)
+        last = await asyncio.to_thread(miner.block, 4)
+        expected = miner.expected(first, last)
+        wanted = [[e.id for e in expected if reaches(e.topics, of)] for of in topics]
+        found = await until_told(clients, wanted)
+    assert [of_logs(held) for held in found["held"]] == wanted
+    assert found["repeats"] == 0
+    assert found["cuts"] > CLIENTS * SOAK_SECONDS / CUT_SECONDS / 4
+    deliveries = sum(map(len, wanted))
+    print(f"{len(expected)} events, {deliveries} deliveries, {found['cuts']} cuts, {found['retracted']} retracted")
+
+
+def reaches(filed: frozenset[str], listened: list[str]) -> bool:
+    """Whether events under these topics reach who listens to those."""
+    return any(t in listened or (t.startswith("trades:") and "trades:anvil:*" in listened) for t in filed)
+
+
+async def until_open(clients: Soak) -> None:
+    """Until all are connected, and listen."""
+    async with asyncio.timeout(SECONDS):
+        while (await clients.ask("state"))["open"] < CLIENTS:  # noqa: ASYNC110 - another process has to be asked
+            await asyncio.sleep(0.2)
+
+
+async def until_told(clients: Soak, wanted: list[list[str]]) -> Report:
+    """What they hold, once that is what it should be, or no more comes for a while."""
+    ends = time.monotonic() + SECONDS
+    while True:
+        found = await clients.ask("report")
+        if [of_logs(held) for held in found["held"]] == wanted or time.monotonic() > ends:
+            return found
+        await asyncio.sleep(0.5)

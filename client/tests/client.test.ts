@@ -44,6 +44,16 @@ const until = (condition: () => boolean): Promise<void> => vi.waitFor(() => expe
 const subscribes = () => server.said.filter((said) => said.type === "subscribe");
 const live = (times = 1): Promise<void> => until(() => subscribes().length >= times);
 
+/** A client that listens to all, and has heard the first event; what it is told. */
+async function hearing(options: Options = {}): Promise<string[]> {
+  const { told, handler } = holder();
+  start(options).subscribe("network:bsc", handler);
+  await live();
+  server.happen("tokens:bsc");
+  await until(() => told.length === 1);
+  return told;
+}
+
 describe("subscribing", () => {
   it("tells each handler what is under its topics, until it stops", async () => {
     const client = start();
@@ -119,12 +129,7 @@ describe("subscribing", () => {
 
 describe("coming back", () => {
   it("has what came meanwhile, in order and once", async () => {
-    const client = start();
-    const { told, handler } = holder();
-    client.subscribe("network:bsc", handler);
-    await live();
-    server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    const told = await hearing();
     server.cut();
     server.happen("tokens:bsc", "trades:bsc:0xab");
     await live(2);
@@ -151,12 +156,7 @@ describe("coming back", () => {
 
   it("says if it was away for too long, and goes on from the oldest", async () => {
     const gaps: string[] = [];
-    const client = start({ onGap: (source) => gaps.push(source) });
-    const { told, handler } = holder();
-    client.subscribe("network:bsc", handler);
-    await live();
-    server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    const told = await hearing({ onGap: (source) => gaps.push(source) });
     server.instead = (said) =>
       said.since?.bsc === cursor(1)
         ? { type: "error", code: "CURSOR_EXPIRED", message: "too old", source: "bsc", oldest: cursor(2) }
@@ -172,12 +172,7 @@ describe("coming back", () => {
 
   it("starts anew where its cursors are of another deployment", async () => {
     const gaps: string[] = [];
-    const client = start({ onGap: (source) => gaps.push(source) });
-    const { told, handler } = holder();
-    client.subscribe("network:bsc", handler);
-    await live();
-    server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    const told = await hearing({ onGap: (source) => gaps.push(source) });
     server.instead = (said) => (said.since ? { type: "error", code: "BAD_CURSOR", message: "ahead" } : undefined);
     server.cut();
     await live(3);
@@ -208,12 +203,7 @@ describe("coming back", () => {
       return real(() => undefined);
     }) as typeof setTimeout);
     const states: string[] = [];
-    const client = start({ onState: (state) => states.push(state) });
-    const { told, handler } = holder();
-    client.subscribe("network:bsc", handler);
-    await live();
-    server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    const told = await hearing({ onState: (state) => states.push(state) });
     aging[0]?.();
     for (let n = 0; n < 50; n++) {
       server.happen("tokens:bsc");

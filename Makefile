@@ -7,9 +7,11 @@ ARGS ?=
 # Two targets at once, the output of each in one piece (which the make of macOS, 3.81, cannot).
 SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-GUARDED = tests/e2e/test_attacks.py tests/e2e/test_least_privilege.py
+# Tests on the real stack in three parts, for what runs beside them.
+GUARDED = $(addprefix tests/e2e/test_,attacks.py least_privilege.py)
+OPERATED = $(addprefix tests/e2e/test_,command_line.py crashes.py deploying.py own_node.py shards.py standby.py status.py torn_connections.py)
 
-.PHONY: help setup clients dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-e2e chaos load check lint types imports format bench contracts picture requirements clean
+.PHONY: help setup clients dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-operated test-delivered test-e2e chaos load check lint types imports format bench contracts picture requirements clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -32,7 +34,7 @@ redeploy: setup ## deploy changed code to the running stack
 test: clients ## everything
 	@$(SIDE_BY_SIDE) check test-unit test-client
 	@$(SIDE_BY_SIDE) test-integration test-guard
-	@$(MAKE) --no-print-directory test-e2e ARGS="$(addprefix --ignore=,$(GUARDED)) $(ARGS)"
+	@$(SIDE_BY_SIDE) test-operated test-delivered
 
 test-unit: setup ## what decides, with nothing around it
 	$(BIN)/pytest tests/unit $(ARGS)
@@ -48,6 +50,12 @@ test-infra: setup ## the synthesized template
 
 test-guard: test-infra ## what keeps strangers out: on stacks of their own, so beside other tests
 	$(BIN)/pytest $(GUARDED) $(ARGS)
+
+test-operated: clients ## what is started, stopped, killed, changed and cut off while it runs
+	$(BIN)/pytest $(OPERATED) $(ARGS)
+
+test-delivered: clients ## what reaches whom, in every protocol
+	$(BIN)/pytest tests/e2e $(addprefix --ignore=,$(GUARDED) $(OPERATED)) $(ARGS)
 
 test-e2e: clients ## the deployed template on MiniStack, a real node, real clients, IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -71,18 +72,51 @@ def _has(names: frozenset[str], module: str) -> bool:
 
 def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> Path:
     """A function's own code; where it reads them, the schemas of a team's own kinds, and the documentation that the
-    deployment serves (made with the functions' settings)."""
-    target = BUILD / "code" / module
-    shutil.rmtree(target, ignore_errors=True)
-    files = imports_of(module).files
-    for file in sorted(files):
-        (target / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / file, target / file)
-    if kinds and KINDS_READER in files:
-        (target / "kinds.json").write_text(json.dumps(kinds), encoding="utf-8")
-    if PAGES_READER in files:
-        _make_pages(target / "pages", settings)
+    deployment serves (made with the functions' settings). Made once for what they are made of."""
+    contents = {file: (ROOT / file).read_bytes() for file in sorted(imports_of(module).files)}
+    own_kinds = json.dumps(kinds) if kinds and KINDS_READER in contents else ""
+    documented = f"{settings}{_documented()}" if PAGES_READER in contents else ""
+    made_of = (*(part for file, text in contents.items() for part in (str(file).encode(), text)), own_kinds.encode())
+    target = BUILD / "code" / f"{module}-{_digest(*made_of, documented.encode())}"
+    if not target.exists():
+        unfinished = _unfinished(target)
+        for file, text in contents.items():
+            (unfinished / file).parent.mkdir(parents=True, exist_ok=True)
+            (unfinished / file).write_bytes(text)
+        if own_kinds:
+            (unfinished / "kinds.json").write_text(own_kinds, encoding="utf-8")
+        if documented:
+            _make_pages(unfinished / "pages", settings)
+        _finish(unfinished, target)
     return target
+
+
+def _documented() -> str:
+    """A digest of what the documentation is made of, besides settings: the code that it is about, and its packages."""
+    folders = ("chaincast", "functions", "pages")
+    sources = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
+    return _digest(*(path.read_bytes() for path in sources), REQUIREMENTS.read_bytes())
+
+
+def _digest(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
+
+
+def _unfinished(target: Path) -> Path:
+    """Where something is made, until it is all there: another process may make the same meanwhile."""
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
+    return unfinished
+
+
+def _finish(unfinished: Path, target: Path) -> None:
+    try:
+        unfinished.rename(target)
+    except OSError:
+        if not target.exists():
+            raise
+        shutil.rmtree(unfinished)  # another process was first
 
 
 def _make_pages(target: Path, settings: str) -> None:
@@ -97,14 +131,12 @@ def layer_directory(layer: str, switches: Switches) -> Path:
     pinned = "".join(_pins()[package] for package in LAYERS[layer])
     platform = sys.platform if switches.local else PLATFORM
     made_of = (platform, switches.python, *AWS_SERVICES)
-    key = hashlib.sha256(b"\n".join((pinned.encode(), _FORMAT, *(part.encode() for part in made_of))))
-    target = BUILD / f"{layer}-{key.hexdigest()[:16]}"
+    target = BUILD / f"{layer}-{_digest(pinned.encode(), _FORMAT, *(part.encode() for part in made_of))}"
     if target.exists():
         return target
-    unfinished = BUILD / f"{layer}-unfinished"
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished = _unfinished(target)
     packages = unfinished / "python"
-    packages.mkdir(parents=True)
+    packages.mkdir()
     requirements = unfinished / "requirements.txt"
     requirements.write_text(pinned, encoding="utf-8")
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(packages)]
@@ -116,7 +148,7 @@ def layer_directory(layer: str, switches: Switches) -> Path:
         raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
     requirements.unlink()
     _trim(packages)
-    unfinished.rename(target)
+    _finish(unfinished, target)
     return target
 
 

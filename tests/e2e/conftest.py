@@ -12,6 +12,7 @@ from local.stack import LocalStack, Options
 from local.tools import free_port
 from tests.e2e.leaks import leaks
 from tests.e2e.mining import Miner
+from tests.e2e.tree import as_it_is
 
 WITHOUT_IAM = ("test_delivery", "test_protocol")
 
@@ -27,9 +28,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     """A running stack whose node mines only when told to."""
     options = Options(port=free_port(), node_port=free_port(), auth=request.param, block_time=None, seed=None)
-    with LocalStack(options) as running:
+    running = LocalStack(options)
+    with as_it_is():
+        running.__enter__()
+    try:
         yield running
         assert leaks(running) == []
+    finally:
+        running.stop()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from chaincast.shards import Worker
 from local.administrator import session
 from local.deployment import run_directory
 from local.tools import ROOT, free_port
+from tests.e2e.tree import to_change
 
 CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 SECONDS = 120
@@ -138,7 +139,20 @@ def test_load_says_what_was_delivered(dev: Dev) -> None:
 
 
 def test_load_without_publishing_measures_what_comes_by_itself(dev: Dev) -> None:
-    done = run("load", "--port", str(dev.port), "--clients", "3", "--rate", "0", "--topics", "trades:*:*", "--json")
+    done = run(
+        "load",
+        "--port",
+        str(dev.port),
+        "--clients",
+        "3",
+        "--duration",
+        "6",
+        "--rate",
+        "0",
+        "--topics",
+        "trades:*:*",
+        "--json",
+    )
     (row,) = json.loads(done.stdout)
     assert row["events"] > 5
     assert row["delivered_share"] == 1.0
@@ -213,13 +227,14 @@ def test_new_code_is_live_after_a_redeploy(dev: Dev) -> None:
     original = source.read_text()
     changed = original.replace("Connected(job.connection_id,", 'Connected("changed",')
     assert changed != original
-    try:
-        source.write_text(changed)
-        subprocess.run([CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, check=True)
-        with connect(dev.url) as socket:
-            assert json.loads(socket.recv(SECONDS))["connection_id"] == "changed"
-    finally:
-        source.write_text(original)
+    with to_change():
+        try:
+            source.write_text(changed)
+            subprocess.run([CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, check=True)
+            with connect(dev.url) as socket:
+                assert json.loads(socket.recv(SECONDS))["connection_id"] == "changed"
+        finally:
+            source.write_text(original)
 
 
 def test_ctrl_c_stops_everything(dev: Dev) -> None:

@@ -15,6 +15,7 @@ from local.tools import ROOT
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import SECONDS
 from tests.e2e.test_publish import publisher
+from tests.e2e.tree import to_change
 
 CLIENTS, AFTERWARDS = 20, 30
 
@@ -27,13 +28,14 @@ that comes again after the queue's visibility time-out, which is two minutes, an
 def changed(*names: str) -> Iterator[None]:
     """Functions whose code is another than what is deployed."""
     before = {name: (ROOT / "functions" / f"{name}.py").read_text() for name in names}
-    try:
-        for name, text in before.items():
-            (ROOT / "functions" / f"{name}.py").write_text(f"{text}\nANOTHER_VERSION = {time.time_ns()}\n")
-        yield
-    finally:
-        for name, text in before.items():
-            (ROOT / "functions" / f"{name}.py").write_text(text)
+    with to_change():
+        try:
+            for name, text in before.items():
+                (ROOT / "functions" / f"{name}.py").write_text(f"{text}\nANOTHER_VERSION = {time.time_ns()}\n")
+            yield
+        finally:
+            for name, text in before.items():
+                (ROOT / "functions" / f"{name}.py").write_text(text)
 
 
 def versions(stack: LocalStack) -> dict[str, str]:

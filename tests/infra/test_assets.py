@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,20 @@ def test_whoever_publishes_has_a_teams_own_kinds(jwt_template: Template, assembl
         assert kinds.exists() == (module == "http")
         if kinds.exists():
             assert json.loads(kinds.read_text()) == {"game.scored": {"type": "object"}}
+
+
+def test_code_is_made_once_for_what_it_is_made_of_whoever_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = bundling.code_directory("http", {}, "{}")
+    made = first.stat().st_ino
+    assert bundling.code_directory("http", {}, "other settings, which it has not").stat().st_ino == made
+    assert bundling.code_directory("http", {"game.scored": {"type": "object"}}, "{}") != first
+    monkeypatch.setattr(Path, "exists", lambda self: self != first and os.path.exists(self))
+    with pytest.raises(OSError, match=first.name):  # what cannot be put there, and nobody else did, is said
+        bundling.code_directory("http", {}, "{}")
+    monkeypatch.undo()
+    late = bundling._unfinished(first)
+    bundling._finish(late, first)
+    assert (first.stat().st_ino, late.exists()) == (made, False)
 
 
 def test_what_a_function_needs_is_found_however_it_is_imported() -> None:

@@ -8,14 +8,12 @@ layers, which Lambda does before. Each figure is the least of several.
 
 from __future__ import annotations
 
-import io
 import math
 import os
 import shutil
 import subprocess
 import sys
 import threading
-import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +28,7 @@ from infra.bundling import BUILD, code_directory, layer_directory, layers_of
 from infra.settings import Switches, read_configuration
 from local.administrator import session
 from local.stack import LocalStack, Options
-from local.swap import swap_code
+from local.swap import archive, swap_code
 from local.tools import ROOT, free_port
 
 if TYPE_CHECKING:
@@ -128,15 +126,6 @@ def _resident(pid: int) -> float:
     return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]) / 1024
 
 
-def zipped(folder: Path) -> int:
-    """Bytes of a folder as Lambda gets it."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(folder.rglob("*")):
-            archive.write(path, path.relative_to(folder))
-    return len(buffer.getvalue())
-
-
 def unzipped(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
@@ -169,7 +158,7 @@ def main() -> int:
         layers = {name: layer_directory(name, switches) for name in layers_of(module)}
         paths = [code, *(folder / "python" for folder in layers.values())]
         milliseconds, megabytes = measure(module, paths, runtime, arguments.runs)
-        sizes = {"code_kb": zipped(code) / 1024, "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20}
+        sizes = {"code_kb": len(archive(code)) / 1024, "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20}
         figures[module] = {"ms": milliseconds, "mb": megabytes, **sizes, "layers": [*layers]}
         figures[module] |= {"stack_ms": fresh[module]} if module in fresh else {}
         rows.append(

@@ -54,11 +54,12 @@ def swap_code(endpoint: str) -> int:
     ours = [f for f in client.list_functions()["Functions"] if f["Handler"].startswith("functions.")]
     for function in ours:
         code = code_directory(function["Handler"].split(".")[1], kinds, settings)
-        client.update_function_code(FunctionName=function["FunctionName"], ZipFile=_archive(code))
+        client.update_function_code(FunctionName=function["FunctionName"], ZipFile=archive(code))
     return len(ours)
 
 
-def _archive(folder: Path) -> bytes:
+def archive(folder: Path) -> bytes:
+    """A folder as Lambda gets it."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(folder.rglob("*")):

@@ -41,6 +41,13 @@ def has_printed(child: Child) -> None:
         raise BlockingIOError
 
 
+def parent_of(tmp_path: Path, code: str) -> tuple[Child, int]:
+    """A child with a child of its own, and the number that it printed."""
+    child = start(tmp_path, sys.executable, "-c", code)
+    wait_until_up(child, lambda: has_printed(child), 30, "")
+    return child, int(child.tail())
+
+
 def exists(pid: int) -> bool:
     try:
         return "(zombie)" not in Path(f"/proc/{pid}/status").read_text()
@@ -68,18 +75,14 @@ def test_a_child_that_ends_is_a_failed_step_with_its_last_words(tmp_path: Path) 
 
 
 def test_stopping_ends_what_the_child_started(tmp_path: Path) -> None:
-    child = start(tmp_path, sys.executable, "-c", PARENT)
-    wait_until_up(child, lambda: has_printed(child), 30, "")
-    grandchild = int(child.tail())
+    child, grandchild = parent_of(tmp_path, PARENT)
     assert exists(grandchild)
     child.stop()
     assert not exists(grandchild)
 
 
 def test_the_ports_of_what_was_stopped_are_free(tmp_path: Path) -> None:
-    child = start(tmp_path, sys.executable, "-c", PARENT_OF_A_SERVER)
-    wait_until_up(child, lambda: has_printed(child), 30, "")
-    port = int(child.tail())
+    child, port = parent_of(tmp_path, PARENT_OF_A_SERVER)
     assert port_taken(port)
     child.stop()
     assert not port_taken(port)

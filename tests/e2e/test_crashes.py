@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws.checkpoint import checkpoint_key
+from chaincast.aws.checkpoint import checkpoint_key, listening
 from local.processes import Child
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
@@ -69,9 +69,8 @@ def wait_until_indexed(stack: LocalStack, block: int) -> None:
 
 def has_reached(stack: LocalStack, block: int) -> bool:
     """Whether the listener's checkpoint has."""
-    key = checkpoint_key(stack.options.network)
-    item = database(stack).get_item(TableName=table(stack, "STATE"), Key=key, ConsistentRead=True).get("Item", {})
-    return "block" in item and int(item["block"]["N"]) >= block
+    found = listening(database(stack), table(stack, "STATE"), stack.options.network).block
+    return found is not None and found >= block
 
 
 def expire_lease(stack: LocalStack) -> None:
@@ -175,8 +174,7 @@ def set_back(stack: LocalStack, block: int) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    key = checkpoint_key("anvil")
-    assert database(stack).get_item(TableName=table(stack, "STATE"), Key=key)["Item"]["block"]["N"] == str(block)
+    assert listening(database(stack), table(stack, "STATE"), "anvil").block == block
     stack.start_listener(LISTENER)
 
 

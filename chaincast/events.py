@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeAlias, Union
+from typing import Any, Final, TypeAlias, Union
 
 from chaincast.cursors import format_position
 
@@ -75,3 +75,36 @@ def event_id(source: str, block: int, block_hash: str, log_index: int, n: int = 
     """
     base = f"{source}:{block}:{block_hash.removeprefix('0x')[:8]}:{log_index}"
     return f"{base}:{n}" if n else base
+
+
+def told_of(event: Event) -> dict[str, object]:
+    """The event as `chaincast.v1` tells it (docs/protocol.md): what is not known is left out."""
+    told: dict[str, object] = {
+        "id": event.id,
+        "kind": event.kind,
+        "timestamp": event.timestamp,
+        "topics": event.topics,
+        "data": event.data,
+    }
+    for name in ("block", "tx_hash", "log_index", "contract", "token"):
+        if (value := getattr(event, name)) is not None:
+            told[name] = value
+    return told
+
+
+def event_told(told: Mapping[str, Any]) -> Event:
+    """The event that `chaincast.v1` told: the inverse of `told_of`. Fields of a newer server are overlooked."""
+    kind, topics = told["kind"], tuple(told["topics"])
+    return Event(
+        id=told["id"],
+        kind=kind,
+        timestamp=told["timestamp"],
+        topics=topics,
+        data=told["data"],
+        block=told.get("block"),
+        tx_hash=told.get("tx_hash"),
+        log_index=told.get("log_index"),
+        contract=told.get("contract"),
+        token=told.get("token"),
+        conflation_key=f"{kind} {topics[0]}" if kind in (Kind.PRICE, Kind.ORDER_BOOK) and topics else None,
+    )

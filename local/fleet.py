@@ -20,8 +20,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
+from chaincast.client.session import PING_SECONDS
 from chaincast.topics import wildcard_forms
-from local.tail import PING_SECONDS
 
 _REMEMBERED = 512
 """Ids that a client tells repeats by."""

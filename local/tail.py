@@ -8,25 +8,23 @@ import json
 import sys
 import time
 from collections import deque
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, cast
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
-from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
+from chaincast.client import Options, Refusal, State, Update, connect
+from chaincast.errors import ClientError
+from chaincast.events import Event, told_of
 from local.deployment import run_directory
 from local.dev import URL_FILE
 from local.tools import StepFailed
 
-Event: TypeAlias = dict[str, Any]  # an event as chaincast.v1 carries it
-
 ROWS = 20
-PING_SECONDS = 240.0
-"""API Gateway closes a connection on which nothing is said for ten minutes."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,8 +36,13 @@ def run(options: argparse.Namespace) -> int:
         return asyncio.run(_follow(url, topics, options.count, show))
     except KeyboardInterrupt:
         return 0
-    except (OSError, InvalidHandshake) as error:
-        raise StepFailed("tail", f"cannot connect to {url}: {error}", "is the stack running? make dev") from None
+    except Refusal as refusal:
+        if refusal.code != "UNREACHABLE":
+            raise StepFailed("tail", str(refusal), "see docs/protocol.md") from None
+        why = f"cannot connect to {url}: {refusal.message}"
+        raise StepFailed("tail", why, "is the stack running? make dev") from None
+    except ClientError as error:
+        raise StepFailed("tail", str(error), "see docs/protocol.md") from None
 
 
 def local_url(port: int) -> str:
@@ -54,37 +57,23 @@ def local_url(port: int) -> str:
 
 async def _follow(url: str, topics: list[str], count: int | None, show: Screen | JsonLines) -> int:
     seen = 0
-    async with connect(url) as socket:
-        await socket.send(json.dumps({"type": "subscribe", "id": "tail", "topics": topics}))
-        pinging = asyncio.create_task(_ping(socket))
+    options = Options(on_state=show.state, on_gap=lambda source: _note(f"of {source}, events may be missing"))
+    async with connect(url, options) as client, client.subscribe(*topics) as updates:
         with show:
-            try:
-                async for text in socket:
-                    message = json.loads(text)
-                    if message.get("type", "error") == "error":
-                        code = message.get("code", "API Gateway")
-                        raise StepFailed("tail", f"{code}: {message.get('message')}", "see docs/protocol.md")
-                    for event in message.get("events", []):
-                        show.add(event, message["source"], message["cursor"])
-                        seen += 1
-                        if seen == count:
-                            return 0
-            except ConnectionClosed:
-                pass
-            finally:
-                pinging.cancel()
-    print("chaincast: the connection was closed", file=sys.stderr)
-    return 1
+            async for update in updates:
+                show.add(update)
+                seen += 1
+                if seen == count:
+                    break
+    return 0
 
 
-async def _ping(socket: Any) -> None:
-    while True:
-        await asyncio.sleep(PING_SECONDS)
-        await socket.send('{"type":"ping"}')
+def _note(text: str) -> None:
+    print(f"chaincast: {text}", file=sys.stderr)
 
 
 class JsonLines:
-    """One event a line on standard output."""
+    """One event a line on standard output; `"retracted": true` where it was taken back."""
 
     def __enter__(self) -> None:
         pass
@@ -92,8 +81,14 @@ class JsonLines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def add(self, event: Event, source: str, cursor: str) -> None:
-        print(json.dumps({"source": source, "cursor": cursor, **event}), flush=True)
+    def state(self, state: State) -> None:
+        if state is State.WAITING:
+            _note("the connection was lost; connecting again")
+
+    def add(self, update: Update) -> None:
+        taken_back = {"retracted": True} if update.retracted else {}
+        line = {"source": update.source, "cursor": update.cursor, **taken_back, **told_of(update.event)}
+        print(json.dumps(line), flush=True)
 
 
 class Screen:
@@ -104,6 +99,7 @@ class Screen:
         self._rows: deque[list[str | Text]] = deque(maxlen=ROWS)
         self._times: deque[float] = deque(maxlen=1000)
         self._total = 0
+        self._state = State.CONNECTING
         self._live = Live(self._table(), console=Console(), refresh_per_second=8)
 
     def __enter__(self) -> None:
@@ -112,15 +108,21 @@ class Screen:
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         self._live.__exit__(kind, value, trace)
 
-    def add(self, event: Event, source: str, cursor: str) -> None:
+    def state(self, state: State) -> None:
+        self._state = state
+        self._live.update(self._table())
+
+    def add(self, update: Update) -> None:
         self._total += 1
         self._times.append(time.monotonic())
-        self._rows.append(_row(event, source))
+        self._rows.append(_row(update))
         self._live.update(self._table())
 
     def _table(self) -> Table:
         recent = [t for t in self._times if t > time.monotonic() - 10]
-        table = Table(title=self._title, caption=f"{self._total} events, {len(recent) / 10:.1f}/s", expand=True)
+        table = Table(
+            title=self._title, caption=f"{self._state}: {self._total} events, {len(recent) / 10:.1f}/s", expand=True
+        )
         table.add_column("time", no_wrap=True)
         table.add_column("network", no_wrap=True)
         table.add_column("block", justify="right", no_wrap=True)
@@ -132,15 +134,19 @@ class Screen:
         return table
 
 
-def _row(event: Event, source: str) -> list[str | Text]:
-    at = datetime.fromtimestamp(event["timestamp"] / 1000, UTC).astimezone().strftime("%H:%M:%S")
-    data = event["data"]
+def _row(update: Update) -> list[str | Text]:
+    event, data = update.event, update.event.data
+    at = datetime.fromtimestamp(event.timestamp / 1000, UTC).astimezone().strftime("%H:%M:%S")
     # Names come from strangers: as Text they cannot carry markup to the terminal.
     symbol = Text(_printable(str(data.get("symbol", ""))))
-    return [at, source, str(event.get("block", "")), event["kind"], symbol, _what(event["kind"], data)]
+    what = _what(event)
+    if update.retracted:
+        what = Text("taken back: ", style="dim").append_text(what)
+    return [at, update.source, str(event.block or ""), event.kind, symbol, what]
 
 
-def _what(kind: str, data: Event) -> Text:
+def _what(event: Event) -> Text:
+    kind, data = event.kind, cast("Mapping[str, Any]", event.data)  # each kind has its fields: docs/protocol.md
     if kind == "trade":
         bought, paid, unit = _amounts(data)
         text = Text(f"{data['side']:<4}", style="green" if data["side"] == "buy" else "red")
@@ -158,7 +164,7 @@ def _what(kind: str, data: Event) -> Text:
     )
 
 
-def _amounts(trade: Event) -> tuple[float, float, str]:
+def _amounts(trade: Mapping[str, Any]) -> tuple[float, float, str]:
     """What was traded and what for, in whole units, and of what: on a curve, in a pair, or as a backend published."""
     if "native_amount" in trade:
         return int(trade["token_amount"]) / 1e18, int(trade["native_amount"]) / 1e18, ""

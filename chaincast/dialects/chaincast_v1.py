@@ -24,7 +24,7 @@ from chaincast.commands import (
 )
 from chaincast.dialects.base import Chains
 from chaincast.errors import ClientError, RequestId
-from chaincast.events import Event
+from chaincast.events import Event, told_of
 
 
 class ChaincastV1:
@@ -56,7 +56,7 @@ class ChaincastV1:
                 message |= {"cursors": cursors} if cursors else {}
                 if now:
                     told = {t: {"price": n.price, "latest_trade": n.latest_trade} for t, n in now.items()}
-                    message["now"] = {t: {k: e and self._message(e) for k, e in n.items()} for t, n in told.items()}
+                    message["now"] = {t: {k: e and told_of(e) for k, e in n.items()} for t, n in told.items()}
             case Unsubscribed(topics, request_id):
                 message = _answer("unsubscribed", request_id) | {"topics": [str(t) for t in topics]}
             case Pong(timestamp, request_id):
@@ -67,7 +67,7 @@ class ChaincastV1:
                 return (b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event(event) for event in events)),)
             case Price(network, token, event, request_id):
                 message = _answer("price", request_id) | {"network": network, "token": token}
-                message["event"] = event and self._message(event)
+                message["event"] = event and told_of(event)
             case Stats(about, figures, request_id):
                 message = _answer("stats", request_id) | {"network": about.scope, about.family: about.key}
                 message["stats"] = figures
@@ -84,20 +84,7 @@ class ChaincastV1:
         return (orjson.dumps(message),)
 
     def event(self, event: Event) -> bytes:
-        return orjson.dumps(self._message(event))
-
-    def _message(self, event: Event) -> dict[str, object]:
-        message: dict[str, object] = {
-            "id": event.id,
-            "kind": event.kind,
-            "timestamp": event.timestamp,
-            "topics": event.topics,
-            "data": event.data,
-        }
-        for name in ("block", "tx_hash", "log_index", "contract", "token"):
-            if (value := getattr(event, name)) is not None:
-                message[name] = value
-        return message
+        return orjson.dumps(told_of(event))
 
     def channel(self, event: Event) -> str:
         return ""

@@ -28,7 +28,7 @@ export interface PageOptions {
 
 /** By so many ids events are known that come twice. */
 const REMEMBERED = 5_000;
-/** With so many unhandled, no more are taken until half of them are done. */
+/** With so many unhandled, no more are taken until they are done. */
 const MOST_WAITING = 2_000;
 
 /** A lasting connection to a Chaincast stack. Handlers miss nothing and are told nothing twice, whatever happens to sockets. */

@@ -155,7 +155,7 @@ export class Session {
     const link = await this.#dial();
     try {
       const topics = [...this.#wanted].filter((topic) => !this.#refused.has(topic));
-      if (topics.length > 0) await this.#subscribe(link, topics, true);
+      if (topics.length > 0) await this.#subscribe(link, topics, { ...this.#cursors });
     } catch (error) {
       link.close();
       throw error;
@@ -213,7 +213,7 @@ export class Session {
         if (link.over || (missing.length === 0 && spare.length === 0)) break;
         if (spare.length > 0) await link.ask({ type: "unsubscribe", topics: spare });
         for (const topic of spare) link.live.delete(topic);
-        if (missing.length > 0) await this.#subscribe(link, missing, false);
+        if (missing.length > 0) await this.#subscribe(link, missing, {});
       }
     } catch (error) {
       const wait = error instanceof ChaincastError ? error.retryAfter : undefined;
@@ -224,10 +224,11 @@ export class Session {
     }
   }
 
-  async #subscribe(link: Link, topics: string[], resuming: boolean): Promise<void> {
-    const since = resuming && Object.keys(this.#cursors).length > 0 ? { since: this.#cursors } : {};
+  /** Listen to topics. It may take several messages: each resumes from where all began, whatever came in between. */
+  async #subscribe(link: Link, topics: string[], since: Cursors): Promise<void> {
     try {
-      const told = await link.ask({ type: "subscribe", topics, cursors: true, ...since });
+      const resuming = Object.keys(since).length > 0 ? { since } : {};
+      const told = await link.ask({ type: "subscribe", topics, cursors: true, ...resuming });
       if (told.type !== "subscribed") return;
       for (const topic of topics) link.live.add(topic);
       this.#cursors = { ...told.cursors, ...this.#cursors };
@@ -237,21 +238,21 @@ export class Session {
       if (error.code === "CURSOR_EXPIRED" && error.source && error.oldest) {
         // Who was connected until a moment ago has missed nothing: the source was quiet for longer than its Log is kept.
         if (this.#link === undefined && Date.now() - this.#lostAt > SHORTEST_LOG_MS) this.#options.onGap?.(error.source);
-        this.#cursors = { ...this.#cursors, [error.source]: error.oldest };
-        return this.#subscribe(link, topics, resuming);
+        this.#cursors[error.source] = error.oldest;
+        return this.#subscribe(link, topics, { ...since, [error.source]: error.oldest });
       }
       if (error.code === "BAD_CURSOR") {
-        for (const source of Object.keys(this.#cursors)) this.#options.onGap?.(source);
+        for (const source of Object.keys(since)) this.#options.onGap?.(source);
         this.#cursors = {};
-        return this.#subscribe(link, topics, resuming);
+        return this.#subscribe(link, topics, {});
       }
       if (!REFUSED.test(error.code)) throw error;
-      await this.#divide(link, topics, resuming, error);
+      await this.#divide(link, topics, since, error);
     }
   }
 
   /** One of these topics is refused, and all with it: find it, for the others' sake. */
-  async #divide(link: Link, topics: string[], resuming: boolean, error: ChaincastError): Promise<void> {
+  async #divide(link: Link, topics: string[], since: Cursors, error: ChaincastError): Promise<void> {
     const [only] = topics;
     if (topics.length === 1 && only !== undefined) {
       this.#refused.add(only);
@@ -259,8 +260,8 @@ export class Session {
       return;
     }
     const half = topics.length >> 1;
-    await this.#subscribe(link, topics.slice(0, half), resuming);
-    await this.#subscribe(link, topics.slice(half), resuming);
+    await this.#subscribe(link, topics.slice(0, half), since);
+    await this.#subscribe(link, topics.slice(half), since);
   }
 
   #hear(link: Link, told: Told): void {

@@ -139,6 +139,29 @@ describe("coming back", () => {
     expect(subscribes().map((said) => said.since)).toEqual([undefined, { bsc: cursor(1) }]);
   });
 
+  it("resumes all topics from one place, where that takes several messages", async () => {
+    const told = await hearing();
+    const limit = { type: "error", code: "TOO_MANY_TOPICS", message: "at most 1" };
+    clients[0]?.subscribe("system", () => undefined);
+    await live(2);
+    const before = subscribes().length;
+    let happened = false;
+    server.instead = (said) => {
+      if ((said.topics?.length ?? 0) > 1) return limit;
+      // Between the two halves something comes, and the cursor of the first has moved.
+      if (said.type === "subscribe" && !happened) {
+        happened = true;
+        queueMicrotask(() => server.happen("network:bsc"));
+      }
+      return undefined;
+    };
+    server.cut();
+    server.happen("tokens:bsc");
+    await live(before + 3);
+    await until(() => told.length === 3);
+    expect(subscribes().slice(before).map((said) => said.since)).toEqual(Array(3).fill({ bsc: cursor(1) }));
+  });
+
   it("has it even if nothing had come before", async () => {
     server.happen("tokens:bsc");
     const client = start();

@@ -1,66 +1,36 @@
-"""The browser's client on a real stack, its connections cut every few seconds, on a chain that reorganises itself."""
+"""Our clients on a real stack, their connections cut every few seconds, on a chain that reorganises itself."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TypeAlias
+
+import pytest
 
 from local.stack import LocalStack
-from local.tools import ROOT, node_environment
-from tests.client.package import npm
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
+from tests.e2e.soaks import CUT_SECONDS, Report, Soak, browser_soak, python_soak
 from tests.e2e.test_crashes import wait_until_indexed
 from tests.factories import of_logs
 
-Report: TypeAlias = dict[str, Any]  # a line of soak.mjs
+Starter: TypeAlias = Callable[[str, Sequence[Sequence[str]]], AbstractAsyncContextManager[Soak]]
 
 SOAK_SECONDS = float(os.environ.get("CHAINCAST_SOAK_SECONDS", "10"))
 CLIENTS = int(os.environ.get("CHAINCAST_SOAK_CLIENTS", "30"))
-CUT_SECONDS = 10.0
 DEEPEST = 3
 
 
-class Soak:
-    """The running soak.mjs."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-
-    async def ask(self, what: str) -> Report:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(f"{what}\n".encode())
-        found: Report = json.loads(await self._process.stdout.readline())
-        return found
-
-
-@asynccontextmanager
-async def soak(url: str, topics: list[list[str]]) -> AsyncIterator[Soak]:
-    process = await asyncio.create_subprocess_exec(
-        "node",
-        str(ROOT / "client" / "tests" / "soak.mjs"),
-        env=node_environment()
-        | {"CHAINCAST_URL": url, "CHAINCAST_TOPICS": json.dumps(topics), "CHAINCAST_CUT_SECONDS": str(CUT_SECONDS)},
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        limit=2**26,
-    )
-    try:
-        yield Soak(process)
-    finally:
-        process.kill()
-        await process.wait()
-
-
-async def test_clients_that_are_cut_off_hold_exactly_what_the_chain_has(stack: LocalStack, miner: Miner) -> None:
-    await asyncio.to_thread(npm, "run", "build")
+@pytest.mark.timeout(SOAK_SECONDS + 3 * SECONDS)
+@pytest.mark.parametrize("soak", [browser_soak, python_soak])
+async def test_clients_that_are_cut_off_hold_exactly_what_the_chain_has(
+    stack: LocalStack, miner: Miner, soak: Starter
+) -> None:
     dice = random.Random(3)
     await asyncio.to_thread(miner.create_tokens, 3)
     created = miner.node.block_number()

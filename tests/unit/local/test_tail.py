@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from local.tail import Event, _row
+from chaincast.client import Update
+from chaincast.events import event_told
+from local.tail import _row
 
-ON_CHAIN = {"timestamp": 1_700_000_000_000, "block": 7}
+ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block": 7, "topics": ["network:anvil"]}
 
 
 @pytest.mark.parametrize(
@@ -39,6 +41,13 @@ ON_CHAIN = {"timestamp": 1_700_000_000_000, "block": 7}
         ({"kind": "alert", "data": {"message": "up \x1b[31m", "severity": "critical"}}, ["up �[31m"]),
     ],
 )
-def test_each_kind_of_event_is_a_row_that_people_can_read(event: Event, words: list[str]) -> None:
-    row = [str(cell) for cell in _row({**ON_CHAIN, **event}, "anvil")]
+def test_each_kind_of_event_is_a_row_that_people_can_read(event: dict[str, object], words: list[str]) -> None:
+    update = Update(event_told({**ON_CHAIN, **event}), retracted=False, source="anvil", cursor="000000000001")
+    row = [str(cell) for cell in _row(update)]
     assert all(word in row[-1] for word in words), row
+
+
+def test_what_is_taken_back_says_so() -> None:
+    trade = event_told({**ON_CHAIN, "kind": "price", "data": {"price": 45000.5, "symbol": "BTC"}})
+    row = _row(Update(trade, retracted=True, source="anvil", cursor="000000000001"))
+    assert str(row[-1]) == "taken back: price=45000.5"

@@ -110,4 +110,4 @@ requirements: setup ## compile requirements/*.txt from *.in
 	$(BIN)/python -m local.requirements
 
 clean: ## remove what set-up and runs made
-	rm -rf .venv .ministack .build node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
+	rm -rf .venv .ministack .build node_modules console/node_modules console/dist client/node_modules client/dist tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

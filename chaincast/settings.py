@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -17,6 +17,8 @@ from chaincast.limits import Limits
 from chaincast.premium import Premium
 
 VARIABLE = "CHAINCAST_SETTINGS"
+CONSOLE_ORIGIN = "CHAINCAST_CONSOLE_ORIGIN"
+"""Where the stack's own console is, if it has one: known to the stack only, so no part of the settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,9 @@ class Settings:
     @classmethod
     def from_environment(cls) -> Settings:
         """The settings that the stack gave this function. Raises KeyError outside of one."""
-        return cls.from_json(os.environ[VARIABLE])
+        settings = cls.from_json(os.environ[VARIABLE])
+        console = os.environ.get(CONSOLE_ORIGIN)
+        return replace(settings, origins=(*settings.origins, console)) if console else settings
 
 
 def _with_tuples(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,10 @@ class AuditSettings(TypedDict):
     keep_days: int
 
 
+class ConsoleSettings(TypedDict):
+    enabled: bool
+
+
 class Configuration(TypedDict):
     """The part of `python -m chaincast.config`'s output that the stack depends on."""
 
@@ -85,6 +89,7 @@ class Configuration(TypedDict):
     kafka: KafkaSettings
     audit: AuditSettings
     monitoring: MonitoringSettings
+    console: ConsoleSettings
     settings: str
 
 

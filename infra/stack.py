@@ -7,6 +7,7 @@ from constructs import Construct
 
 from infra.audit import Audit
 from infra.auth import make_jwt_secret
+from infra.console import LiveConsole
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory
 from infra.gateway import Gateway
@@ -66,6 +67,17 @@ class ChaincastStack(Stack):
                 self, "Audit", storage=storage, functions=functions, settings=auditing, removal_policy=removal_policy
             )
             CfnOutput(self, "ArchiveBucket", value=audit.bucket.bucket_name, description="chaincast replay s3://…")
+        if configuration["console"]["enabled"] and not switches.local:  # the local stack serves it by itself
+            console = LiveConsole(
+                self,
+                "Console",
+                websocket_url=gateway.url,
+                networks=tuple(configuration["networks"]),
+                auth=auth["mode"],
+                log_retention=functions.log_retention,
+            )
+            gateway.functions["connect"].add_environment("CHAINCAST_CONSOLE_ORIGIN", console.origin)
+            CfnOutput(self, "ConsoleUrl", value=console.origin, description="the live console")
         fanout.heal_from(gateway.functions["heartbeat"], storage)
         listener = Listener(
             self,

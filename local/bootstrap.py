@@ -26,6 +26,8 @@ CLIENTS = ROOT / "tests" / "clients"
 """JavaScript clients, and a browser: only for the end-to-end tests (`--clients`)."""
 CLIENT = ROOT / "client"
 """The TypeScript package, built and tested with `--clients`."""
+CONSOLE = ROOT / "console"
+"""The live console's page."""
 
 MIN_PYTHON = (3, 11)
 MIN_NODE = 20
@@ -45,6 +47,7 @@ def main() -> int:
         _step("MiniStack (.ministack)", MINISTACK, [REQUIREMENTS / "ministack.txt"], _ministack)
         _step("Node.js", VENV / "node", [Path(__file__), REQUIREMENTS / "node.txt"], _node)
         _step("npm packages (node_modules)", ROOT / "node_modules", [ROOT / "package-lock.json"], lambda: _npm(ROOT))
+        _step("live console", CONSOLE / "node_modules", [CONSOLE / "package-lock.json"], lambda: _npm(CONSOLE))
         if "--clients" in sys.argv:
             for name, folder in (("npm clients for tests", CLIENTS), ("tools of the browser's client", CLIENT)):
                 _step(name, folder / "node_modules", [folder / "package-lock.json"], partial(_npm, folder))

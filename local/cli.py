@@ -41,6 +41,7 @@ def _running(commands: Commands) -> None:
     command = commands.add_parser("dev", help="run the whole stack on this machine")
     command.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of AWS on this machine (%(default)s)")
     command.add_argument("--node-port", type=int, default=8545, help="port of the EVM node (%(default)s)")
+    command.add_argument("--console-port", type=int, default=4580, help="port of the live console (%(default)s)")
     command.add_argument("--rpc", metavar="URL", help="follow this node instead of an own one")
     command.add_argument(
         "--network", help="which network of chaincast.toml the node is (default: anvil, or its only one)"

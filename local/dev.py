@@ -82,6 +82,7 @@ def _stack_options(options: argparse.Namespace) -> Options:
     return Options(
         port=options.port,
         node_port=options.node_port,
+        console_port=options.console_port,
         network=network,
         # With a node of one's own, its network only; else all that are switched on and say how they are reached.
         others=tuple(
@@ -119,6 +120,7 @@ def _step(console: Console, name: str) -> Iterator[None]:
 def _announce(console: Console, stack: LocalStack, seconds: float) -> None:
     options = stack.options
     where = Table.grid(padding=(0, 2))
+    where.add_row("[bold]Live console[/]", f"[bold cyan]http://127.0.0.1:{options.console_port}/[/]")
     where.add_row("[bold]WebSocket[/]", f"[bold cyan]{stack.outputs.websocket_url}[/]")
     where.add_row("AWS", f"{stack.emulator.endpoint} (any key; region us-east-1)")
     where.add_row("EVM node", options.rpc or f"{stack.node.ws_url} (chain 31337, a block a second)")

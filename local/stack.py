@@ -10,8 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chaincast.config import url_variable
+from chaincast.config import load, url_variable
 from local.chain import Node, deploy_launchpad
+from local.console import start_console
 from local.deployment import Emulator, Outputs, run_directory
 from local.processes import Child, spawn, wait_until_up
 from local.tools import PYTHON, ROOT, StepFailed
@@ -25,6 +26,8 @@ class Options:
 
     port: int = 4566
     node_port: int = 8545
+    console_port: int | None = None
+    """Where the live console is served; `None`: nowhere."""
     network: str = "anvil"
     others: tuple[str, ...] = ()
     """Networks that the listener follows besides, at the URLs of the configuration."""
@@ -97,10 +100,22 @@ class LocalStack:
             self._outputs = self.emulator.deploy()
         with self.step(f"listener: following {', '.join((self.options.network, *self.options.others))}"):
             self.start_listener()
+        if self.options.console_port is not None:
+            with self.step("live console"):
+                self.children.append(self._start_console(self.options.console_port))
         if self.options.rpc is None and self.options.seed is not None:
             with self.step(f"demo market, seed {self.options.seed}"):
                 command = [PYTHON, "-m", "local.market", str(self.options.node_port), str(self.options.seed)]
                 self.children.append(spawn("market", command, os.environ, self.run / "market.log", ROOT))
+
+    def _start_console(self, port: int) -> Child:
+        return start_console(
+            self.run,
+            port,
+            websocket_url=self.outputs.websocket_url,
+            networks=(self.options.network, *self.options.others),
+            auth=load(self.options.config or ROOT / "chaincast.toml").auth.mode,
+        )
 
     def redeploy(self) -> None:
         """Deploy again after a change; only what changed is replaced."""

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from chaincast.config.access import Access
 from chaincast.config.auth import Auth
 from chaincast.config.limits import Limits
-from chaincast.config.monitoring import Monitoring
+from chaincast.config.monitoring import Console, Monitoring
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Admin, Audit, Kafka, Publish
@@ -56,6 +56,7 @@ class Config(Section):
     kafka: Kafka = Kafka()
     audit: Audit = Audit()
     monitoring: Monitoring = Monitoring()
+    console: Console = Console()
 
     @field_validator("networks", mode="before")
     @classmethod

@@ -1,4 +1,5 @@
-"""`[monitoring]`: who may see how the deployment is, and who is told when it is not well."""
+"""`[monitoring]`: who may see how the deployment is, and who is told when it is not well. `[console]`: a page that
+shows what it delivers."""
 
 from __future__ import annotations
 
@@ -29,3 +30,13 @@ class Monitoring(Section):
     )
     emails: tuple[Email, ...] = Field((), description="who is told of alarms; each must confirm a mail that AWS sends")
     tracing: bool = Field(False, description="whether X-Ray traces functions and HTTP requests (a price per trace)")
+
+
+class Console(Section):
+    """The live console."""
+
+    enabled: bool = Field(
+        False,
+        description="whether the stack has the [live console](console.md), on CloudFront at its output `ConsoleUrl`; "
+        "it may connect whatever `access.origins` says",
+    )

@@ -11,7 +11,7 @@ from chaincast.config.auth import Auth
 from chaincast.config.limits import Limits
 from chaincast.config.market import Alerts
 from chaincast.config.model import Config, Fanout, Retention
-from chaincast.config.monitoring import Monitoring
+from chaincast.config.monitoring import Console, Monitoring
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Admin, Audit, Kafka, Publish
@@ -33,6 +33,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[kafka]", Kafka),
     ("[audit]", Audit),
     ("[monitoring]", Monitoring),
+    ("[console]", Console),
 )
 
 

@@ -37,7 +37,7 @@ class NodeClient:
         self._process: asyncio.subprocess.Process
 
     async def __aenter__(self) -> Self:
-        if self._browser and (why := await asyncio.to_thread(_no_browser)):
+        if self._browser and (why := await asyncio.to_thread(why_no_browser)):
             pytest.skip(f"Chromium does not start on this machine: {why}")
         self._file.write_text(self._code)
         self._process = await asyncio.create_subprocess_exec(
@@ -129,7 +129,7 @@ class NodeClient:
 
 
 @cache
-def _no_browser() -> str:
+def why_no_browser() -> str:
     """Why the browser cannot start, if it lacks libraries that are the machine's to have; empty if it can."""
     command = ["node", str(CLIENTS / "browser.mjs")]
     done = subprocess.run(command, env=node_environment(), capture_output=True, text=True, check=False)

@@ -1,21 +1,28 @@
-"""Clients whose connections break every few seconds: the browser's in a process of Node.js, Python's in this one."""
+"""Clients whose connections break every few seconds: the npm package's in Node.js and in Chromium, Python's here."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import random
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from chaincast.client import Chaincast, Options, State, connect
-from local.tools import ROOT, node_environment
-from tests.client.package import npm
+import pytest
+
+from chaincast.client import Chaincast, State, connect
+from local.console import serve_files
+from local.tools import BUILD, free_port, node_environment
+from tests.client.package import CLIENT, npm
+from tests.e2e.node import CLIENTS, why_no_browser
 
 Report: TypeAlias = dict[str, Any]
-"""`open`: how many are connected; `held`: ids that each believes in, in the order of their coming (if asked for it by
-`report`); `cuts`, `repeats`, `retracted`: how many so far."""
+"""`open`: how many are connected, and listen; `held`: ids that each believes in, in the order of their coming (if asked
+for it by `report`); `cuts`, `repeats`, `retracted`: how many so far."""
 
 CUT_SECONDS = 10.0
 
@@ -28,8 +35,8 @@ class Soak(Protocol):
         ...
 
 
-class BrowserSoak:
-    """The running soak.mjs."""
+class NodeSoak:
+    """Clients of the npm package, in a process of Node.js that answers each line by one of JSON."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -43,21 +50,47 @@ class BrowserSoak:
 
 
 @asynccontextmanager
-async def browser_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
+async def node_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
+    """In Node.js itself."""
     await asyncio.to_thread(npm, "run", "build")
+    async with _running(CLIENT / "tests" / "soak.mjs", {}, url, topics) as soak:
+        yield soak
+
+
+@asynccontextmanager
+async def chromium_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
+    """In a page of headless Chromium, whose network goes away now and then."""
+    if why := await asyncio.to_thread(why_no_browser):
+        pytest.skip(f"Chromium does not start on this machine: {why}")
+    await asyncio.to_thread(npm, "run", "build")
+    port = free_port()
+    files = await asyncio.to_thread(serve_files, CLIENT, port, BUILD / f"files-{port}.log")
+    try:
+        environment = {"CHAINCAST_FILES": f"http://127.0.0.1:{port}"}
+        async with _running(CLIENTS / "soak.mjs", environment, url, topics) as soak:
+            yield soak
+    finally:
+        await asyncio.to_thread(files.stop)
+
+
+@asynccontextmanager
+async def _running(
+    script: Path, environment: dict[str, str], url: str, topics: Sequence[Sequence[str]]
+) -> AsyncIterator[NodeSoak]:
+    told = {"CHAINCAST_URL": url, "CHAINCAST_TOPICS": json.dumps(topics), "CHAINCAST_CUT_SECONDS": str(CUT_SECONDS)}
     process = await asyncio.create_subprocess_exec(
         "node",
-        str(ROOT / "client" / "tests" / "soak.mjs"),
-        env=node_environment()
-        | {"CHAINCAST_URL": url, "CHAINCAST_TOPICS": json.dumps(topics), "CHAINCAST_CUT_SECONDS": str(CUT_SECONDS)},
+        str(script),
+        env=node_environment() | environment | told,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**26,
+        start_new_session=True,
     )
     try:
-        yield BrowserSoak(process)
+        yield NodeSoak(process)
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)  # Chromium with it
         await process.wait()
 
 
@@ -66,7 +99,8 @@ class PythonSoak:
 
     def __init__(self, count: int) -> None:
         self._held: list[dict[str, None]] = [{} for _ in range(count)]
-        self._states = [State.CONNECTING] * count
+        self._clients: list[Chaincast] = []
+        """Those that listen."""
         self._counts = {"cuts": 0, "repeats": 0, "retracted": 0}
         self._stormy = asyncio.Event()
 
@@ -76,16 +110,13 @@ class PythonSoak:
         if what == "calm":
             self._stormy.clear()
         held = [[*ids] for ids in self._held] if what == "report" else []
-        return {**self._counts, "open": self._states.count(State.OPEN), "held": held}
+        return {**self._counts, "open": sum(client.state is State.OPEN for client in self._clients), "held": held}
 
     async def live(self, number: int, url: str, topics: Sequence[str]) -> None:
         """One client: read for ever."""
         held = self._held[number]
-
-        def note(state: State) -> None:
-            self._states[number] = state
-
-        async with connect(url, Options(on_state=note)) as client, client.subscribe(*topics) as updates:
+        async with connect(url) as client, client.subscribe(*topics) as updates:
+            self._clients.append(client)
             striking = asyncio.create_task(self._strike(client))
             try:
                 async for update in updates:

@@ -1,0 +1,25 @@
+import { byId } from "./dom.js";
+
+const KEY = "chaincast.token";
+
+/** The token that was given in this tab. */
+export function storedToken(): string | null {
+  return sessionStorage.getItem(KEY);
+}
+
+/** Where clients authenticate, a token may be given: it stays in this tab, and goes to the stack alone. */
+export function signIn(auth: string): void {
+  const button = byId<HTMLButtonElement>("sign-in");
+  const dialog = byId<HTMLDialogElement>("sign-in-dialog");
+  const field = byId<HTMLTextAreaElement>("token");
+  button.hidden = auth === "off";
+  button.addEventListener("click", () => dialog.showModal());
+  byId("sign-in-form").addEventListener("submit", () => {
+    const token = field.value.trim();
+    if (token) sessionStorage.setItem(KEY, token);
+    else sessionStorage.removeItem(KEY);
+    location.reload();
+  });
+  byId("sign-in-cancel").addEventListener("click", () => dialog.close());
+  if (auth === "required" && storedToken() === null) dialog.showModal();
+}

@@ -1,0 +1,63 @@
+"""The live console of the local stack: the page's files on a port of loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from local.processes import Child, spawn, wait_until_up
+from local.tools import PYTHON, ROOT, StepFailed, node_environment, port_taken
+
+_START_SECONDS = 20.0
+
+
+def start_console(run: Path, port: int, *, websocket_url: str, networks: Sequence[str], auth: str) -> Child:
+    """Build the page and serve it. Raises `StepFailed`."""
+    if port_taken(port):
+        why = f"port {port} is in use"
+        raise StepFailed("console", why, "stop what listens there, or choose another: --console-port N")
+    folder = run / "console"
+    command = ["node", str(ROOT / "console" / "build.mjs"), str(folder)]
+    done = subprocess.run(command, cwd=ROOT, env=node_environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StepFailed("console", f"it could not be built\n{done.stderr.strip()[-2000:]}", "make setup")
+    config = {"url": websocket_url, "networks": [*networks], "auth": auth}
+    (folder / "config.json").write_text(json.dumps(config))
+    return serve_files(folder, port, run / "console.log")
+
+
+def serve_files(folder: Path, port: int, log: Path) -> Child:
+    """A folder's files on a port of loopback. Raises `StepFailed`."""
+    child = spawn("console", [PYTHON, "-m", "local.console", str(port), str(folder)], os.environ, log, ROOT)
+
+    def answers() -> None:
+        socket.create_connection(("127.0.0.1", port), 1).close()
+
+    return wait_until_up(child, answers, _START_SECONDS, f"read {log}")
+
+
+class Files(SimpleHTTPRequestHandler):
+    """A folder's files, as they are now."""
+
+    protocol_version = "HTTP/1.1"
+
+    def end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        super().end_headers()
+
+
+def main(port: int, folder: str) -> None:
+    """Serve a folder until the end."""
+    with ThreadingHTTPServer(("127.0.0.1", port), partial(Files, directory=folder)) as server:
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

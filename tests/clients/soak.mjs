@@ -1,0 +1,40 @@
+// A flock of the browser's client (client/tests/flock.mjs) in a page of headless Chromium, whose network goes away now and
+// then: node soak.mjs. Each line of standard input is answered by one of JSON. The page's files are at CHAINCAST_FILES.
+import { createInterface } from "node:readline";
+import chromium from "@sparticuz/chromium";
+import puppeteer from "puppeteer-core";
+
+const { CHAINCAST_FILES: files, CHAINCAST_URL: url, CHAINCAST_TOPICS: topics, CHAINCAST_CUT_SECONDS: cut } = process.env;
+const browser = await puppeteer.launch({ args: chromium.args, executablePath: await chromium.executablePath(), headless: "shell" });
+const page = await browser.newPage();
+page.on("pageerror", (error) => console.error(String(error)));
+await page.goto(`${files}/package.json`);
+await page.evaluate(
+  async (options) => {
+    const [{ connect }, { Flock }] = await Promise.all([import("/dist/index.js"), import("/tests/flock.mjs")]);
+    window.flock = new Flock({ connect, WebSocket, tear: (socket) => socket.close(), ...options });
+  },
+  { url, topics: JSON.parse(topics), cutSeconds: Number(cut) },
+);
+
+let [stormy, offline] = [false, 0];
+async function unplug() {
+  if (!stormy) return;
+  offline += 1;
+  await page.setOfflineMode(true);
+  setTimeout(async () => {
+    await page.setOfflineMode(false);
+    setTimeout(unplug, Number(cut) * 500);
+  }, 300);
+}
+for await (const line of createInterface(process.stdin)) {
+  if (line === "storm") {
+    stormy = true;
+    setTimeout(unplug, Number(cut) * 200);
+  }
+  if (line === "calm") stormy = false;
+  const answer = await page.evaluate((what) => window.flock.answer(what), line);
+  console.log(JSON.stringify({ ...answer, offline }));
+}
+await browser.close();
+process.exit(0);

@@ -11,7 +11,7 @@ SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEA
 GUARDED = $(addprefix tests/e2e/test_,attacks.py least_privilege.py)
 OPERATED = $(addprefix tests/e2e/test_,command_line.py crashes.py deploying.py own_node.py shards.py standby.py status.py torn_connections.py)
 
-.PHONY: help setup clients dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-operated test-delivered test-e2e chaos load check lint types imports format bench contracts picture requirements clean
+.PHONY: help setup clients client dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-operated test-delivered test-e2e chaos load check lint types imports format hooks bench contracts picture requirements clean
 
 help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -21,6 +21,9 @@ setup: ## .venv, .ministack, node_modules; nothing to do where they are up to da
 
 clients: setup
 	@$(PYTHON) local/bootstrap.py --clients
+
+client: clients ## client/dist: the npm package, and its one-file build for pages without a bundler
+	@PATH="$$(cat .venv/node-path):$$PATH" npm --silent --prefix client run build
 
 dev: setup ## run the whole stack here; ARGS="--port 4566 --rpc URL --seed 1 --quiet"
 	@$(BIN)/chaincast dev $(ARGS)
@@ -81,6 +84,9 @@ imports: setup
 format: setup ## format, and mend what ruff can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+hooks: setup ## check style on commit, types on push
+	@$(BIN)/pre-commit install
 
 bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARGS="--json"
 	$(BIN)/python -m benchmarks.imports $(ARGS)

@@ -177,7 +177,7 @@ class Actor:
                     self._check_network(source, "since")
             self._resumption.check(since)
         # Before the rows are there: nothing that is live from then on comes before these.
-        cursors = self._resumption.standing(self._sources_of(topics)) if command.cursors else {}
+        cursors = self._cursors(topics, since or {}) if command.cursors else {}
         if topics:
             self._subscriptions.add(
                 caller.connection_id,
@@ -204,6 +204,12 @@ class Actor:
             for topic in topics:
                 recent += self._past.newest(topic, command.recent, (), None)[0]
         return Subscribed(topics, command.request_id, now, tuple(recent), cursors)
+
+    def _cursors(self, topics: Sequence[Topic], since: Mapping[str, str]) -> dict[str, str]:
+        """Of each source of these topics one that all to follow comes behind: the newest, or where a replay begins."""
+        sources = self._sources_of(topics)
+        replayed = {source: since[source] for source in sources if source in since}
+        return replayed | self._resumption.standing([source for source in sources if source not in replayed])
 
     def _sources_of(self, topics: Sequence[Topic]) -> tuple[str, ...]:
         """The sources that events under these topics can be of: of a network's, that; of others, any."""

@@ -35,17 +35,21 @@ def wait_for(session: str, text: str, count: int = 1) -> None:
 
 
 def main() -> int:
-    port, node_port = str(free_port()), str(free_port())
+    port, node_port, console_port = (str(free_port()) for _ in range(3))
     chaincast = str(Path(sys.executable).with_name("chaincast"))
-    tmux("new-session", "-d", "-s", "dev", *SIZE, f"{chaincast} dev --port {port} --node-port {node_port}")
+    ports = f"--port {port} --node-port {node_port} --console-port {console_port}"
+    tmux("new-session", "-d", "-s", "dev", *SIZE, f"{chaincast} dev {ports}")
+    usual = {port: "4566", node_port: "8545", console_port: "4580"}
     try:
         wait_for("dev", "Ctrl-C")
         topics = "--topic 'trades:*:*' --topic 'tokens:*'"
         tmux("new-session", "-d", "-s", "tail", *SIZE, f"{chaincast} tail --port {port} {topics}")
         wait_for("tail", "trade", 16)
-        shown = {
-            name: screen(name).replace(port, "4566").replace(node_port, "8545").rstrip() for name in ("dev", "tail")
-        }
+        shown = {}
+        for name in ("dev", "tail"):
+            shown[name] = screen(name).rstrip()
+            for ours, theirs in usual.items():
+                shown[name] = shown[name].replace(ours, theirs)
     finally:
         tmux("send-keys", "-t", "dev", "C-c")
         time.sleep(3)

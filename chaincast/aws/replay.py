@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import Enum
-from itertools import islice
 from time import monotonic, time
 
 from chaincast import dialects
@@ -21,8 +20,10 @@ from chaincast.cursors import format_cursor
 from chaincast.dialects.base import Chains
 from chaincast.fanout.plan import Plan
 
-_TOGETHER = 25
-"""Log items that are told as one."""
+TOGETHER = 100
+"""Log items that are told as one,"""
+EVENTS = 1_000
+"""or fewer, that have so many events."""
 
 _PAUSE = 0.05
 _LOOKS = 60
@@ -62,8 +63,8 @@ class Replayer:
         self._gateway = gateway
         self._max_bytes = max_bytes
         self._chains = chains
-        self.at = self._recorded = 0
-        """The batch up to which the client has everything."""
+        self.at = self._recorded = self._told = 0
+        """The batch up to which the client has everything; as is on record; as it knows."""
         self.posted = 0
 
     async def run(self, seconds: float) -> Ending:
@@ -72,7 +73,7 @@ class Replayer:
             since = await self._since()
             if since is None:
                 return Ending.SUPERSEDED
-            self.at = self._recorded = since
+            self.at = self._recorded = self._told = since
             ending = await self._replay(monotonic() + seconds)
             if ending is Ending.UNFINISHED and self.at > self._recorded:
                 await asyncio.to_thread(self._holds.advance, self._place, self.at)
@@ -84,15 +85,19 @@ class Replayer:
         while monotonic() < until:
             # Before the Log is read, so that what it does not have yet will find every row of ours in its place.
             await self._topics()
-            found = await asyncio.to_thread(self._read)
+            found, more = await asyncio.to_thread(self._read)
             if found and found[0].seq > self.at + 1:
                 await self._gateway.deliver(self._expired(found[0].seq - 1), [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
             # And after: what was subscribed before these batches came is held back as well, and so is ours to tell.
             if found and (ending := await self._tell(found, await self._topics())) is not None:
                 return ending
+            if more:
+                continue
             # At what was the Log's end a moment ago: a source that never rests would never be caught up with otherwise.
-            if len(found) < _TOGETHER and await asyncio.to_thread(self._holds.lift, self._place, self.at):
+            if (ending := await self._say_where()) is not None:
+                return ending
+            if await asyncio.to_thread(self._holds.lift, self._place, self.at):
                 return Ending.LIVE
         return Ending.UNFINISHED
 
@@ -115,15 +120,17 @@ class Replayer:
             await asyncio.sleep(_PAUSE)
         return {**topics, everyone.TOPIC: None}  # which nobody need subscribe to
 
-    def _read(self) -> list[Batch]:
-        """The next batches, the last of them with all its parts."""
-        found = list(islice(self._log.after(self._job.source, self.at, _TOGETHER), _TOGETHER))
-        while found and found[-1].part != found[-1].parts - 1:
-            whole = [batch for batch in found if batch.seq != found[-1].seq]
-            if whole:
-                return whole
-            found = list(islice(self._log.after(self._job.source, self.at), found[-1].parts))
-        return found
+    def _read(self) -> tuple[list[Batch], bool]:
+        """The next batches, each with all its parts; and whether there are more already: what fan-out had delivered
+        before this connection was there, nobody but us tells it."""
+        found: list[Batch] = []
+        events = 0
+        for batch in self._log.after(self._job.source, self.at, TOGETHER + 1):
+            if (len(found) >= TOGETHER or events >= EVENTS) and batch.part == 0:
+                return found, True
+            found.append(batch)
+            events += len(batch.events)
+        return found, False
 
     async def _tell(self, batches: list[Batch], topics: Mapping[str, frozenset[str] | None]) -> Ending | None:
         plan = Plan(batches, self._max_bytes, self._chains)
@@ -132,17 +139,32 @@ class Replayer:
             if seen := plan.topics.get(topic):
                 mask |= seen if kinds is None else seen & plan.of_kinds(kinds)
         view = ((self._job.dialect, mask),) if mask else ()
-        outcomes = await self._gateway.deliver(plan.messages(view), [self._job.connection_id])
-        self.posted += outcomes.posted
-        if outcomes.gone:
-            return await self._given_up(Ending.GONE)
-        if outcomes.left:
-            return Ending.UNFINISHED
+        messages = plan.messages(view)
+        if (ending := await self._post(messages)) is not None:
+            return ending
         self.at = batches[-1].seq
-        if self.at - self._recorded >= _TOGETHER:  # should this job have to be done again, it begins here
+        if messages:
+            self._told = self.at
+        if self.at - self._recorded >= TOGETHER:  # should this job have to be done again, it begins here
             await asyncio.to_thread(self._holds.advance, self._place, self.at)
             self._recorded = self.at
         return None
+
+    async def _say_where(self) -> Ending | None:
+        """A client that was told nothing lately learns how far it is: else it would have it all read again, the next
+        time it comes back."""
+        if self._told == self.at:
+            return None
+        self._told = self.at
+        dialect = dialects.get(self._job.dialect, self._chains)
+        return await self._post((dialect.events(self._job.source, format_cursor(self.at), "", ()),))
+
+    async def _post(self, messages: Sequence[bytes]) -> Ending | None:
+        outcomes = await self._gateway.deliver(messages, [self._job.connection_id])
+        self.posted += outcomes.posted
+        if outcomes.gone:
+            return await self._given_up(Ending.GONE)
+        return Ending.UNFINISHED if outcomes.left else None
 
     async def _given_up(self, ending: Ending) -> Ending:
         await asyncio.to_thread(self._holds.remove, self._place)

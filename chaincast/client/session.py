@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from random import uniform
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from chaincast.client.link import Link, Message, Refusal, refusal_of
@@ -22,6 +22,7 @@ Stand: TypeAlias = Callable[[Message], object]
 
 BATCH_SECONDS = 0.02
 PING_SECONDS = 240.0
+PONG_SECONDS = 10.0
 STEADY_SECONDS = 10.0
 AGE_SECONDS = 100 * 60.0
 """API Gateway ends every connection after two hours: another is there before."""
@@ -86,7 +87,7 @@ class Session:
             future.cancel()
         self._changed.set()
 
-    async def ask(self, type_: str, **fields: object) -> Message:
+    async def ask(self, type_: str, **fields: Any) -> Message:
         """The answer to a message, as soon as there is a connection. Raises `Refusal`."""
         async with self._linked:
             await self._linked.wait_for(lambda: self._link is not None or self.state is State.CLOSED)
@@ -185,7 +186,7 @@ class Session:
                 if time.monotonic() > ends:
                     await self._replace(link)
                 elif not link.over and time.monotonic() - link.said_at >= PING_SECONDS / 2:
-                    await link.ask("ping")
+                    await link.ask("ping", patience=PONG_SECONDS)
             except Refusal:
                 link.abandon()  # then as after any other loss
 
@@ -227,7 +228,8 @@ class Session:
         """Listen to topics, which may have to be several messages: each resumes from where all began. Raises
         `Refusal` of what is not about a topic."""
         try:
-            told = await link.ask("subscribe", topics=topics, cursors=True, **({"since": since} if since else {}))
+            resuming: dict[str, Any] = {"since": since} if since else {}
+            told = await link.ask("subscribe", topics=topics, cursors=True, **resuming)
         except Refusal as refusal:
             if refusal.code == "CURSOR_EXPIRED":
                 source, oldest = str(refusal.details["source"]), str(refusal.details["oldest"])

@@ -31,6 +31,7 @@ export interface Hooks {
 
 const BATCH_MS = 20;
 const PING_MS = 240_000;
+const PONG_MS = 10_000;
 const STEADY_MS = 10_000;
 const FRESH_MS = 5_000;
 /** API Gateway ends every connection after two hours: another is there before. */
@@ -147,7 +148,7 @@ export class Session {
   }
 
   #ping(link: Link): void {
-    link.ask({ type: "ping" }).catch(() => link.close());
+    link.ask({ type: "ping" }, PONG_MS).catch(() => link.close());
   }
 
   /** A link that listens to all that is wanted, and brings what came since the last one. */

@@ -6,8 +6,10 @@ export interface Point {
   value: number;
 }
 
-/** So many points a chart shows. */
+/** So many points a chart shows, at least if there are as many; */
 const POINTS = 1_000;
+/** and so many more, before the oldest go together: whoever draws them must draw all anew then. */
+const SPARE = 200;
 
 /** A token's prices by the second, of bounded size: of one second, the newest; what is taken back is gone. */
 export class Series {
@@ -31,13 +33,11 @@ export class Series {
     if (last?.time === time) last.value = value;
     else if (last && time < last.time) this.#sorted = null;
     else this.#sorted?.push({ time, value });
-    const order = this.#sorted === null ? "all" : "last";
-    if (this.#byTime.size > POINTS) {
-      const [first] = this.points;
-      if (first) this.#byTime.delete(first.time);
-      this.#sorted?.shift();
+    if (this.#byTime.size > POINTS + SPARE) {
+      for (const { time: old } of this.points.slice(0, SPARE)) this.#byTime.delete(old);
+      this.#sorted = null;
     }
-    return order;
+    return this.#sorted === null ? "all" : "last";
   }
 
   /** In the order of time. */

@@ -117,6 +117,7 @@ test("a series is sorted, of bounded size, and forgets what is taken back", () =
   assert.equal(series.take(last, true), "all");
   assert.equal(series.take(at(7, "9"), true), "none");
   assert.equal(series.points.length, 2);
-  for (let n = 0; n < 3000; n++) series.take(at(10 + n, "1"), false);
-  assert.deepEqual([series.points.length, series.points.at(-1)?.time], [1000, 3009]);
+  const changes = Array.from({ length: 3000 }, (_, n) => series.take(at(10 + n, "1"), false));
+  assert.deepEqual([series.points.length, series.points.at(-1)?.time], [1002, 3009]);
+  assert.equal(changes.filter((change) => change === "all").length, 10); // the oldest are gone: a chart must know
 });

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ class Dev:
     process: subprocess.Popen[str]
     port: int
     url: str
+    console_port: int
 
 
 def processes_of(port: int) -> list[str]:
@@ -52,11 +54,12 @@ def processes_of(port: int) -> list[str]:
 @pytest.fixture(scope="module")
 def dev() -> Iterator[Dev]:
     port = free_port()
-    command = [CHAINCAST, "dev", "--port", str(port), "--node-port", str(free_port()), "--seed", "3", "--quiet"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    console_port = free_port()
+    ports = ["--port", str(port), "--node-port", str(free_port()), "--console-port", str(console_port)]
+    process = subprocess.Popen([CHAINCAST, "dev", *ports, "--seed", "3", "--quiet"], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        yield Dev(process, port, process.stdout.readline().strip())
+        yield Dev(process, port, process.stdout.readline().strip(), console_port)
     finally:
         if process.poll() is None:
             process.kill()
@@ -76,6 +79,14 @@ def test_tail_prints_live_trades(dev: Dev) -> None:
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert [e["kind"] for e in events] == ["trade"] * 3
     assert {e["source"] for e in events} == {"anvil"}
+
+
+def test_the_console_is_told_where_the_stack_is(dev: Dev) -> None:
+    page = f"http://127.0.0.1:{dev.console_port}"
+    with urllib.request.urlopen(f"{page}/config.json") as answer:
+        assert json.load(answer) == {"url": dev.url, "networks": ["anvil"], "auth": "optional"}
+    for name in ("", "main.js", "style.css", "icon.svg"):
+        urllib.request.urlopen(f"{page}/{name}").close()
 
 
 def test_tail_shows_a_table(dev: Dev) -> None:
@@ -220,6 +231,27 @@ def test_a_redeploy_keeps_the_url_and_the_stack_running(dev: Dev, whole: bool) -
     assert done.returncode == 0, done.stderr
     assert ("cdk deploy" in done.stdout) == whole
     assert tail(dev.url, "--json", "--count", "1").returncode == 0
+
+
+def test_ones_own_contract_is_followed_by_editing_one_file(dev: Dev) -> None:
+    """docs/quickstart.md; the contract is a token of the demo market's."""
+    created = json.loads(tail(dev.url, "--topic", "tokens:*", "--json", "--count", "1").stdout)
+    guide = (ROOT / "docs" / "quickstart.md").read_text()
+    added = guide.partition("```toml\n")[2].partition("```")[0].replace("0x" + "0" * 40, created["token"])
+    assert created["token"] in added
+    source = ROOT / "chaincast.toml"
+    original = source.read_text()
+    with to_change():
+        try:
+            source.write_text(original + added)
+            done = run("redeploy", "--port", str(dev.port))
+        finally:
+            source.write_text(original)
+    assert done.returncode == 0, done.stderr
+    told = tail(dev.url, "--topic", f"contract:anvil:{created['token']}", "--json", "--count", "1")
+    event = json.loads(told.stdout)
+    assert (event["kind"], event["data"]["event"]) == ("contract.event", "Transfer")
+    assert event["data"]["args"].keys() == {"from", "to", "value"}
 
 
 def test_new_code_is_live_after_a_redeploy(dev: Dev) -> None:

@@ -31,7 +31,8 @@ def node(tmp_path: Path) -> Iterator[Node]:
 
 def test_a_node_of_ones_own_is_followed(node: Node) -> None:
     port = free_port()
-    command = [CHAINCAST, "dev", "--port", str(port), "--rpc", node.ws_url, "--network", "anvil", "--quiet"]
+    ports = ["--port", str(port), "--console-port", str(free_port())]
+    command = [CHAINCAST, "dev", *ports, "--rpc", node.ws_url, "--network", "anvil", "--quiet"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:

@@ -113,3 +113,9 @@ def jwt_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     """Of a stack whose publishers and clients have tokens, and a kind of their own."""
     auth = 'mode = "required"\nsecret = "team/jwt"'
     return read_template(_assembled(tmp_path_factory.mktemp("jwt"), JWT, auth))
+
+
+@pytest.fixture(scope="session")
+def console_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """Of a stack with the live console."""
+    return read_template(_assembled(tmp_path_factory.mktemp("console"), "[console]\nenabled = true\n"))

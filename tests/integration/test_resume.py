@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import clients, resources
-from chaincast.aws.checkpoint import checkpoint_key
-from chaincast.aws.connections import Connection, Connections
+from chaincast.aws import clients, replay, resources
 from chaincast.aws.lifecycle import Replay, Settle, parse_job
-from chaincast.aws.log import Log
-from chaincast.batches import Batch, split_batch
 from chaincast.cursors import format_cursor
-from chaincast.fanout.work import Deliver, encode_work
-from chaincast.shards import Worker
-from functions.events import SqsRecord
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
-from tests.integration.helpers import Context, end_loop, items
+from tests.integration.helpers import Context, items
+from tests.integration.resuming import Stack, batch, ids
 from tests.integration.scripted import ScriptedServer
 
 if TYPE_CHECKING:
@@ -36,96 +26,9 @@ NOW = 1_700_000_000_000
 V1 = "chaincast.v1"
 
 
-class Stack:
-    """The three functions, the Log and a gateway."""
-
-    def __init__(self, gateway: ScriptedServer, database: DynamoDBClient) -> None:
-        self.gateway = gateway
-        self._database = database
-        self._log = Log(database, resources.LOG.lower(), 3600)
-        self._connections = Connections(database, resources.CONNECTIONS.lower())
-        self.message, self.lifecycle, self.fanout = (self._load(name) for name in ("message", "lifecycle", "fanout"))
-
-    @staticmethod
-    def _load(name: str) -> ModuleType:
-        sys.modules.pop(f"functions.{name}", None)
-        return importlib.import_module(f"functions.{name}")
-
-    def append(self, *batches: Batch) -> None:
-        for batch in batches:
-            for part in split_batch(batch):
-                write = self._log.append(part)["Put"]
-                self._database.put_item(TableName=write["TableName"], Item=write["Item"])
-            self._database.update_item(
-                TableName=resources.STATE.lower(),
-                Key=checkpoint_key(batch.source),
-                UpdateExpression="SET seq = :s",
-                ExpressionAttributeValues={":s": {"N": str(batch.seq)}},
-            )
-
-    def connect(self, connection_id: str = "c1") -> None:
-        self._connections.put(Connection(connection_id, V1, "", "", NOW))
-
-    def subscribe(self, *topics: str, connection_id: str = "c1", **more: object) -> Answer:
-        event = {
-            "requestContext": {"connectionId": connection_id, "eventType": "MESSAGE"},
-            "body": json.dumps({"type": "subscribe", "topics": topics, **more}),
-        }
-        answer: Answer = json.loads(self.message.handler(event, Context())["body"])
-        return answer
-
-    def jobs(self) -> list[Any]:
-        url = os.environ[resources.LIFECYCLE_QUEUE]
-        found = []
-        while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                found.append(message["Body"])
-                clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return found
-
-    def work_off(self, milliseconds: int = 30_000) -> list[Any]:
-        """Do the jobs of the lifecycle queue; the jobs."""
-        bodies = self.jobs()
-        records = [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]
-        answer = self.lifecycle.handler({"Records": records}, Context(milliseconds))
-        assert answer == {"batchItemFailures": []}
-        return [parse_job(body) for body in bodies]
-
-    def fan_out(self, *batches: Batch) -> None:
-        records: list[SqsRecord] = [
-            {
-                "messageId": str(batch.seq),
-                "receiptHandle": "",
-                "body": encode_work(Deliver(Worker(1, 0, (1,)), batch)),
-                "attributes": {
-                    "MessageGroupId": f"{batch.source}#0",
-                    "ApproximateReceiveCount": "1",
-                    "SentTimestamp": str(NOW),
-                },
-            }
-            for batch in batches
-        ]
-        assert self.fanout.handler({"Records": records}, Context()) == {"batchItemFailures": []}
-
-    def told(self, connection: str = "c1") -> list[str]:
-        """The ids of the events that a connection was told of."""
-        found = []
-        for body in self.gateway.posts[connection]:
-            found += [e["id"] for e in json.loads(body).get("events", [])]
-        return found
-
-    def cursors(self, connection: str = "c1") -> list[str]:
-        return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
-
-    def close(self) -> None:
-        end_loop(self.lifecycle.loop, self.lifecycle.management, self.lifecycle.database)
-        end_loop(self.fanout.loop, self.fanout.management, self.fanout.database)
-        for name in ("message", "lifecycle", "fanout"):
-            sys.modules.pop(f"functions.{name}")
-
-
 @pytest.fixture
 def stack(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    monkeypatch.setattr(replay, "TOGETHER", 25)
     clients.sqs()  # boto3's clients are made before the endpoints change, and stay with moto
     with ScriptedServer() as server:
         monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
@@ -134,14 +37,6 @@ def stack(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator
         made.connect()
         yield made
         made.close()
-
-
-def batch(seq: int, *, token: str = TOKEN, source: str = "anvil") -> Batch:
-    return make_batch(make_event(0, token=token, block=seq, network=source), seq=seq, block=seq, source=source)
-
-
-def ids(*batches: Batch) -> list[str]:
-    return [e.id for b in batches for e in b.events]
 
 
 def test_what_was_missed_comes_in_order_and_then_what_is_new(stack: Stack) -> None:
@@ -175,6 +70,34 @@ def test_batches_of_which_nothing_is_for_a_connection_are_passed_by(stack: Stack
     stack.subscribe(f"trades:anvil:{TOKEN}", since=format_cursor(0))
     assert [type(job) for job in stack.work_off()] == [Replay]
     assert stack.told() == ids(batch(40))
+
+
+def test_who_was_told_nothing_learns_how_far_it_is(stack: Stack) -> None:
+    stack.append(*(batch(i, token=OTHER_TOKEN) for i in range(1, 40)))
+    stack.subscribe(f"trades:anvil:{TOKEN}", since=format_cursor(0))
+    stack.work_off()
+    said = {"type": "events", "source": "anvil", "cursor": format_cursor(39), "events": []}
+    assert [json.loads(body) for body in stack.gateway.posts["c1"]] == [said]
+    stack.fan_out(batch(40))
+    assert stack.cursors() == [format_cursor(39), format_cursor(40)]
+
+
+def test_a_busy_past_is_told_in_pieces(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replay, "EVENTS", 4)
+    stack.append(*(batch(i) for i in range(1, 11)))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    stack.work_off()
+    assert stack.told() == ids(*(batch(i) for i in range(1, 11)))
+    assert stack.cursors() == [format_cursor(i) for i in (4, 8, 10)]
+
+
+def test_a_batch_of_several_parts_where_a_piece_would_end_is_told_whole(stack: Stack) -> None:
+    batches = [batch(i) for i in range(1, 25)]
+    long = make_batch(*(make_event(i, data={"x": "y" * 100_000}) for i in range(12)), seq=25, block=25)
+    stack.append(*batches, long, batch(26))
+    stack.subscribe("network:anvil", since=format_cursor(0))
+    stack.work_off()
+    assert stack.told() == ids(*batches, long, batch(26))
 
 
 def test_a_job_that_fails_fails_alone(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

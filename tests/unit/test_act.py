@@ -150,6 +150,14 @@ def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sou
     assert sorted(store.calls[0][2]) == sorted(sources)
 
 
+def test_the_cursor_of_what_is_replayed_is_where_that_begins() -> None:
+    store = Recorder()
+    command = Subscribe(topics("trades:bsc:*", "network:anvil"), since={"bsc": "000000000009"}, cursors=True)
+    outcome = actor(store).act(command, CALLER, 0)
+    assert isinstance(outcome, Subscribed)
+    assert outcome.cursors == {"bsc": "000000000009", "anvil": "000000000042"}
+
+
 def test_an_error_keeps_what_a_program_needs_of_it() -> None:
     store = Recorder()
     outcome = actor(store).act(Subscribe(topics("system"), since={"bsc": "000000000001"}), CALLER, 0)

@@ -223,7 +223,7 @@ async def test_another_connection_takes_its_place_before_it_is_too_old(server: S
 async def test_it_pings_and_finds_out_that_nobody_is_there(server: Server) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(session, "PING_SECONDS", 0.02)
-        patch.setattr("chaincast.client.link.ANSWER_SECONDS", 0.05)
+        patch.setattr(session, "PONG_SECONDS", 0.05)
         server.instead = lambda said: SILENCE if said["type"] == "ping" and len(server.requests) == 1 else None
         async with connect(server.url):
             await server.until(lambda: len(server.requests) == 2)

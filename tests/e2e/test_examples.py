@@ -1,0 +1,108 @@
+"""The examples, as their README says, on a real stack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote
+
+import pytest
+
+from local.console import serve_files
+from local.processes import spawn, wait_until_up
+from local.stack import LocalStack
+from local.tools import BUILD, ROOT, free_port, node_environment
+from tests.client.package import npm
+from tests.e2e.client import SECONDS
+from tests.e2e.mining import Miner
+from tests.e2e.node import CLIENTS, why_no_browser
+
+EXAMPLES = ROOT / "examples"
+
+
+@contextmanager
+def trading(miner: Miner) -> Iterator[None]:
+    """A block of trades, again and again."""
+    over = threading.Event()
+
+    def trade() -> None:
+        while not over.wait(0.5):
+            miner.block(4)
+
+    thread = threading.Thread(target=trade)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def run(*command: str) -> str:
+    done = subprocess.run(command, cwd=ROOT, env=node_environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def until_said(stack: LocalStack, words: str, *command: str) -> None:
+    """Run an example until it has said these words."""
+    log = BUILD / f"example-{free_port()}.log"
+    child = spawn("example", command, node_environment() | {"CHAINCAST_URL": stack.outputs.websocket_url}, log, ROOT)
+
+    def said() -> None:
+        if words not in child.log.read_text():
+            raise BlockingIOError("not yet")
+
+    try:
+        wait_until_up(child, said, SECONDS, f"read {log}")
+    finally:
+        child.stop()
+        log.unlink()
+
+
+def test_the_bot_says_which_trades_are_large(stack: LocalStack, miner: Miner) -> None:
+    with trading(miner):
+        until_said(stack, "large: ", sys.executable, str(EXAMPLES / "python-bot" / "bot.py"))
+
+
+def test_socket_io_prints_trades(stack: LocalStack, miner: Miner) -> None:
+    run("npm", "--prefix", "examples/node-socketio", "ci", "--silent")
+    with trading(miner):
+        until_said(stack, " at 0.0", "node", str(EXAMPLES / "node-socketio" / "index.mjs"))
+
+
+@pytest.mark.parametrize("page", ["vanilla", "react"])
+def test_pages_show_trades(stack: LocalStack, miner: Miner, page: str) -> None:
+    if why := why_no_browser():
+        pytest.skip(f"Chromium does not start on this machine: {why}")
+    npm("run", "build")
+    if page == "react":
+        run("npm", "--prefix", "examples/react", "ci", "--silent")
+        run("npm", "--prefix", "examples/react", "run", "build", "--silent")
+    port = free_port()
+    files = serve_files(ROOT, port, BUILD / f"example-{port}.log")
+    url = f"http://127.0.0.1:{port}/examples/{page}/?url={quote(stack.outputs.websocket_url)}"
+    try:
+        with trading(miner):
+            text = run("node", str(CLIENTS / "page.mjs"), url, "ol li", "5")
+    finally:
+        files.stop()
+        os.unlink(files.log)
+    assert "Connection: open" in text
+    assert "buy" in text or "sell" in text
+
+
+def test_the_commands_are_those_of_the_readme() -> None:
+    readme = (EXAMPLES / "README.md").read_text()
+    for command in (
+        "npm --prefix examples/react ci",
+        "npm --prefix examples/react run build",
+        "npm --prefix examples/node-socketio ci",
+        "node examples/node-socketio/index.mjs",
+        ".venv/bin/python examples/python-bot/bot.py",
+    ):
+        assert command in readme

@@ -1,0 +1,62 @@
+"""The live console as part of the stack."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.infra.conftest import Resource, Template
+from tests.infra.reading import functions, of_type
+
+
+def the_only(template: Template, type_: str) -> Resource:
+    (found,) = of_type(template, type_).values()
+    return found
+
+
+def test_it_is_there_by_option_alone(template: Template, local_template: Template) -> None:
+    for without in (template, local_template):
+        assert not of_type(without, "AWS::CloudFront::Distribution")
+        assert "ConsoleUrl" not in without["Outputs"]
+
+
+def test_only_the_distribution_reads_its_files(console_template: Template) -> None:
+    (bucket_name,) = of_type(console_template, "AWS::S3::Bucket")
+    bucket = the_only(console_template, "AWS::S3::Bucket")
+    assert all(bucket["PublicAccessBlockConfiguration"].values())
+    statements = the_only(console_template, "AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    readers = [s["Principal"] for s in statements if s["Effect"] == "Allow" and s["Action"] == "s3:GetObject"]
+    assert readers == [{"Service": "cloudfront.amazonaws.com"}]
+    assert any(s["Effect"] == "Deny" and "aws:SecureTransport" in json.dumps(s) for s in statements)
+    origin = the_only(console_template, "AWS::CloudFront::Distribution")["DistributionConfig"]["Origins"][0]
+    assert bucket_name in json.dumps(origin["DomainName"])
+    assert "OriginAccessControlId" in origin
+
+
+def test_it_comes_over_tls_with_headers_that_protect(console_template: Template) -> None:
+    config = the_only(console_template, "AWS::CloudFront::Distribution")["DistributionConfig"]
+    behaviour = config["DefaultCacheBehavior"]
+    assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
+    # AWS's own policy "SecurityHeadersPolicy": HSTS, no sniffing, no framing by others.
+    assert behaviour["ResponseHeadersPolicyId"] == "67f7725c-6f97-4210-82d7-5512b31e9d03"
+    assert config["DefaultRootObject"] == "index.html"
+
+
+def test_it_may_connect_whatever_origins_are_named(console_template: Template) -> None:
+    origin = functions(console_template)["connect"]["Environment"]["Variables"]["CHAINCAST_CONSOLE_ORIGIN"]
+    assert origin == console_template["Outputs"]["ConsoleUrl"]["Value"]
+    assert "DomainName" in json.dumps(origin)
+
+
+def test_it_is_told_where_the_stack_is(console_template: Template) -> None:
+    deployment = the_only(console_template, "Custom::CDKBucketDeployment")
+    assert "execute-api" in json.dumps(deployment["SourceMarkers"])
+    assert "DistributionId" in deployment  # whose copies are dropped when files change
+
+
+@pytest.mark.parametrize("type_", ["AWS::S3::Bucket", "AWS::Logs::LogGroup"])
+def test_it_goes_with_the_stack(console_template: Template, type_: str) -> None:
+    ours = [name for name in of_type(console_template, type_) if name.startswith("Console")]
+    assert ours
+    assert {console_template["Resources"][name]["DeletionPolicy"] for name in ours} == {"Delete"}

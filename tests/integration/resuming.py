@@ -1,0 +1,127 @@
+"""What resuming goes through: message function, replay, fan-out, on moto, with a gateway that keeps posts."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from chaincast.aws import clients, resources
+from chaincast.aws.checkpoint import checkpoint_key
+from chaincast.aws.connections import Connection, Connections
+from chaincast.aws.lifecycle import parse_job
+from chaincast.aws.log import Log
+from chaincast.batches import Batch, split_batch
+from chaincast.fanout.work import Deliver, encode_work
+from chaincast.shards import Worker
+from functions.events import SqsRecord
+from tests.factories import TOKEN, make_batch, make_event
+from tests.integration.helpers import Context, end_loop
+from tests.integration.scripted import ScriptedServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+Answer: TypeAlias = dict[str, Any]  # parsed JSON
+
+NOW = 1_700_000_000_000
+V1 = "chaincast.v1"
+
+
+class Stack:
+    """The three functions, the Log and a gateway."""
+
+    def __init__(self, gateway: ScriptedServer, database: DynamoDBClient) -> None:
+        self.gateway = gateway
+        self._database = database
+        self._log = Log(database, resources.LOG.lower(), 3600)
+        self._connections = Connections(database, resources.CONNECTIONS.lower())
+        self.message, self.lifecycle, self.fanout = (self._load(name) for name in ("message", "lifecycle", "fanout"))
+
+    @staticmethod
+    def _load(name: str) -> ModuleType:
+        sys.modules.pop(f"functions.{name}", None)
+        return importlib.import_module(f"functions.{name}")
+
+    def append(self, *batches: Batch) -> None:
+        for batch in batches:
+            for part in split_batch(batch):
+                write = self._log.append(part)["Put"]
+                self._database.put_item(TableName=write["TableName"], Item=write["Item"])
+            self._database.update_item(
+                TableName=resources.STATE.lower(),
+                Key=checkpoint_key(batch.source),
+                UpdateExpression="SET seq = :s",
+                ExpressionAttributeValues={":s": {"N": str(batch.seq)}},
+            )
+
+    def connect(self, connection_id: str = "c1") -> None:
+        self._connections.put(Connection(connection_id, V1, "", "", NOW))
+
+    def subscribe(self, *topics: str, connection_id: str = "c1", **more: object) -> Answer:
+        event = {
+            "requestContext": {"connectionId": connection_id, "eventType": "MESSAGE"},
+            "body": json.dumps({"type": "subscribe", "topics": topics, **more}),
+        }
+        answer: Answer = json.loads(self.message.handler(event, Context())["body"])
+        return answer
+
+    def jobs(self) -> list[Any]:
+        url = os.environ[resources.LIFECYCLE_QUEUE]
+        found = []
+        while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+            for message in messages:
+                found.append(message["Body"])
+                clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def work_off(self, milliseconds: int = 30_000) -> list[Any]:
+        """Do the jobs of the lifecycle queue; the jobs."""
+        bodies = self.jobs()
+        records = [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]
+        answer = self.lifecycle.handler({"Records": records}, Context(milliseconds))
+        assert answer == {"batchItemFailures": []}
+        return [parse_job(body) for body in bodies]
+
+    def fan_out(self, *batches: Batch) -> None:
+        records: list[SqsRecord] = [
+            {
+                "messageId": str(batch.seq),
+                "receiptHandle": "",
+                "body": encode_work(Deliver(Worker(1, 0, (1,)), batch)),
+                "attributes": {
+                    "MessageGroupId": f"{batch.source}#0",
+                    "ApproximateReceiveCount": "1",
+                    "SentTimestamp": str(NOW),
+                },
+            }
+            for batch in batches
+        ]
+        assert self.fanout.handler({"Records": records}, Context()) == {"batchItemFailures": []}
+
+    def told(self, connection: str = "c1") -> list[str]:
+        """The ids of the events that a connection was told of."""
+        found = []
+        for body in self.gateway.posts[connection]:
+            found += [e["id"] for e in json.loads(body).get("events", [])]
+        return found
+
+    def cursors(self, connection: str = "c1") -> list[str]:
+        return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
+
+    def close(self) -> None:
+        end_loop(self.lifecycle.loop, self.lifecycle.management, self.lifecycle.database)
+        end_loop(self.fanout.loop, self.fanout.management, self.fanout.database)
+        for name in ("message", "lifecycle", "fanout"):
+            sys.modules.pop(f"functions.{name}")
+
+
+def batch(seq: int, *, token: str = TOKEN, source: str = "anvil") -> Batch:
+    return make_batch(make_event(0, token=token, block=seq, network=source), seq=seq, block=seq, source=source)
+
+
+def ids(*batches: Batch) -> list[str]:
+    return [e.id for b in batches for e in b.events]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
-from aws_cdk import RemovalPolicy
+from aws_cdk import CfnElement, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_logs as logs
@@ -65,12 +66,13 @@ class LiveConsole(Construct):
         acknowledge(distribution, "CFR4", "CloudFront's own name comes with CloudFront's own certificate and its TLS.")
         self.origin = f"https://{distribution.distribution_domain_name}"
         log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
-        deployment.BucketDeployment(
+        files = deployment.BucketDeployment(
             self,
             "Deployment",
             destination_bucket=bucket,
-            distribution=distribution,
             retain_on_delete=False,
+            # What changed is seen within a minute; to drop copies by hand would take a right over every distribution.
+            cache_control=[deployment.CacheControl.max_age(Duration.minutes(1))],
             log_group=log_group,
             sources=[
                 deployment.Source.asset(str(built())),
@@ -79,6 +81,25 @@ class LiveConsole(Construct):
                 ),
             ],
         )
+        _acknowledge_provider(files, bucket)
+
+
+def _acknowledge_provider(files: deployment.BucketDeployment, bucket: s3.Bucket) -> None:
+    """AWS's own function that copies files, as aws-cdk-lib has it: it runs during deployments only."""
+    provider = files.handler_role.node.scope
+    assert provider is not None
+    stack = Stack.of(bucket)
+    name = stack.get_logical_id(cast(CfnElement, bucket.node.default_child))
+    assets = f"cdk-{stack.synthesizer.bootstrap_qualifier}-assets-<AWS::AccountId>-<AWS::Region>"
+    role = "arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    acknowledge(provider, "L1", "aws-cdk-lib says which runtime its own function has.")
+    acknowledge(
+        provider, f"IAM4[Policy::{role}]", "aws-cdk-lib gives its own function the right to log by this policy."
+    )
+    for action in ("Abort", "DeleteObject", "GetBucket", "GetObject", "List"):
+        acknowledge(provider, f"IAM5[Action::s3:{action}*]", "aws-cdk-lib's own grants, on these two buckets alone.")
+    for objects in (f"<{name}.Arn>/*", f"arn:<AWS::Partition>:s3:::{assets}/*"):
+        acknowledge(provider, f"IAM5[Resource::{objects}]", "The files of the page, by whatever name.")
 
 
 def built() -> Path:

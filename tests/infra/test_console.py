@@ -52,7 +52,7 @@ def test_it_may_connect_whatever_origins_are_named(console_template: Template) -
 def test_it_is_told_where_the_stack_is(console_template: Template) -> None:
     deployment = the_only(console_template, "Custom::CDKBucketDeployment")
     assert "execute-api" in json.dumps(deployment["SourceMarkers"])
-    assert "DistributionId" in deployment  # whose copies are dropped when files change
+    assert deployment["SystemMetadata"]["cache-control"] == "max-age=60"  # then what changed is seen
 
 
 @pytest.mark.parametrize("type_", ["AWS::S3::Bucket", "AWS::Logs::LogGroup"])

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING
 from benchmarks.imports import environment
 from benchmarks.report import finish, parser, show
 from chaincast.aws.surveyor import FUNCTIONS
-from infra.bundling import BUILD, code_directory, layer_directory, layers_of
+from infra.bundling import BUILD, code_directory, layer_directory, layers_of, made_whole
 from infra.settings import Switches, read_configuration
 from local.administrator import session
 from local.stack import LocalStack, Options
@@ -134,12 +133,10 @@ def runtime_client() -> Path:
     """awslambdaric, installed where no function's assets are."""
     target = BUILD / "runtime-client"
     if not target.exists():
-        unfinished = BUILD / "runtime-client-unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(unfinished)]
-        command += ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / "runtime.txt")]
-        subprocess.run(command, check=True)
-        unfinished.rename(target)
+        with made_whole(target) as folder:
+            command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder)]
+            command += ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / "runtime.txt")]
+            subprocess.run(command, check=True)
     return target
 
 

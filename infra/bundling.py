@@ -10,7 +10,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -79,15 +80,14 @@ def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> P
     made_of = (*(part for file, text in contents.items() for part in (str(file).encode(), text)), own_kinds.encode())
     target = BUILD / "code" / f"{module}-{_digest(*made_of, documented.encode())}"
     if not target.exists():
-        unfinished = _unfinished(target)
-        for file, text in contents.items():
-            (unfinished / file).parent.mkdir(parents=True, exist_ok=True)
-            (unfinished / file).write_bytes(text)
-        if own_kinds:
-            (unfinished / "kinds.json").write_text(own_kinds, encoding="utf-8")
-        if documented:
-            _make_pages(unfinished / "pages", settings)
-        _finish(unfinished, target)
+        with made_whole(target) as folder:
+            for file, text in contents.items():
+                (folder / file).parent.mkdir(parents=True, exist_ok=True)
+                (folder / file).write_bytes(text)
+            if own_kinds:
+                (folder / "kinds.json").write_text(own_kinds, encoding="utf-8")
+            if documented:
+                _make_pages(folder / "pages", settings)
     return target
 
 
@@ -102,21 +102,19 @@ def _digest(*parts: bytes) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _unfinished(target: Path) -> Path:
-    """Where something is made, until it is all there: another process may make the same meanwhile."""
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    return unfinished
-
-
-def _finish(unfinished: Path, target: Path) -> None:
+@contextmanager
+def made_whole(target: Path) -> Iterator[Path]:
+    """A folder to make something in. When all is there it takes its place, unless another process was first."""
+    folder = target.with_name(f"{target.name}.{os.getpid()}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    yield folder
     try:
-        unfinished.rename(target)
+        folder.rename(target)
     except OSError:
         if not target.exists():
             raise
-        shutil.rmtree(unfinished)  # another process was first
+        shutil.rmtree(folder)
 
 
 def _make_pages(target: Path, settings: str) -> None:
@@ -134,21 +132,20 @@ def layer_directory(layer: str, switches: Switches) -> Path:
     target = BUILD / f"{layer}-{_digest(pinned.encode(), _FORMAT, *(part.encode() for part in made_of))}"
     if target.exists():
         return target
-    unfinished = _unfinished(target)
-    packages = unfinished / "python"
-    packages.mkdir()
-    requirements = unfinished / "requirements.txt"
-    requirements.write_text(pinned, encoding="utf-8")
-    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(packages)]
-    command += ["--python-version", switches.python, "--only-binary", ":all:", "--require-hashes", "--no-deps"]
-    if not switches.local:
-        command += ["--python-platform", PLATFORM]
-    done = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
-    requirements.unlink()
-    _trim(packages)
-    _finish(unfinished, target)
+    with made_whole(target) as folder:
+        packages = folder / "python"
+        packages.mkdir()
+        requirements = folder / "requirements.txt"
+        requirements.write_text(pinned, encoding="utf-8")
+        command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(packages)]
+        command += ["--python-version", switches.python, "--only-binary", ":all:", "--require-hashes", "--no-deps"]
+        if not switches.local:
+            command += ["--python-platform", PLATFORM]
+        done = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
+        requirements.unlink()
+        _trim(packages)
     return target
 
 

@@ -7,12 +7,11 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from local.tools import ROOT, free_port
+from local.tools import CHAINCAST, ROOT, free_port
 
 SIZE = ("-x", "118", "-y", "30")
 SECONDS = 120
@@ -36,14 +35,13 @@ def wait_for(session: str, text: str, count: int = 1) -> None:
 
 def main() -> int:
     port, node_port, console_port = (str(free_port()) for _ in range(3))
-    chaincast = str(Path(sys.executable).with_name("chaincast"))
     ports = f"--port {port} --node-port {node_port} --console-port {console_port}"
-    tmux("new-session", "-d", "-s", "dev", *SIZE, f"{chaincast} dev {ports}")
+    tmux("new-session", "-d", "-s", "dev", *SIZE, f"{CHAINCAST} dev {ports}")
     usual = {port: "4566", node_port: "8545", console_port: "4580"}
     try:
         wait_for("dev", "Ctrl-C")
         topics = "--topic 'trades:*:*' --topic 'tokens:*'"
-        tmux("new-session", "-d", "-s", "tail", *SIZE, f"{chaincast} tail --port {port} {topics}")
+        tmux("new-session", "-d", "-s", "tail", *SIZE, f"{CHAINCAST} tail --port {port} {topics}")
         wait_for("tail", "trade", 16)
         shown = {}
         for name in ("dev", "tail"):

@@ -10,6 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 PYTHON = sys.executable
+CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
+"""The command line, as a person runs it."""
 MINISTACK_PYTHON = ROOT / ".ministack" / "bin" / "python"
 NPM_BIN = ROOT / "node_modules" / ".bin"
 REGION = "us-east-1"

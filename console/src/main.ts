@@ -4,7 +4,7 @@ import { Attended, byId, say } from "./dom.js";
 import { Feed } from "./feed.js";
 import { milliseconds } from "./format.js";
 import { Model } from "./model.js";
-import { networkOf, tokenOf } from "./rows.js";
+import { isAlert, networkOf, tokenOf } from "./rows.js";
 import { readSettings, type Settings } from "./settings.js";
 import { signIn, storedToken } from "./signin.js";
 import { Tabs } from "./tabs.js";
@@ -17,6 +17,8 @@ const TOPICS = ["network:*", "alerts:*", "price:*", "trade:*", "orderbook:*", "e
 const FEEDS_MS = 100;
 const FIGURES_MS = 500;
 const HISTORY_PAGES = 3;
+/** Tokens that are asked for in the beginning, of all networks together: questions are counted ([limits]). */
+const FIRST_TOKENS = 20;
 
 const WORDS: Record<State, string> = {
   connecting: "Connecting…",
@@ -57,7 +59,8 @@ class Page {
       onError: (error) => this.#refused(error),
     });
     this.#client.subscribe(TOPICS, (event, retracted) => this.#take(event, retracted));
-    for (const network of settings.networks) void this.#begin(network);
+    const tokens = Math.max(2, Math.floor(FIRST_TOKENS / settings.networks.length));
+    for (const network of settings.networks) void this.#begin(network, tokens);
     byId("pause").addEventListener("click", () => this.#pause(!this.#paused));
     signIn(settings.auth);
     requestAnimationFrame(this.#frame);
@@ -69,10 +72,12 @@ class Page {
     const key = tokenOf(event);
     if (event.kind === "price" && key !== undefined) {
       if (this.#chosen === undefined || (key !== this.#chosen && !this.#byHand && !this.#model.tokens.has(this.#chosen))) this.#show(key);
-      if (key === this.#chosen) this.#chart.take(event, retracted);
-      if (retracted) void this.#priceOf(key);
+      if (key === this.#chosen) {
+        this.#chart.take(event, retracted);
+        if (retracted) void this.#priceOf(key);
+      }
     }
-    if ((event.kind === "alert" || event.kind === "system.alert") && !retracted && !this.#paused) this.#alert(event);
+    if (isAlert(event) && !retracted && !this.#paused) this.#alert(event);
   }
 
   #alert(event: ChaincastEvent): void {
@@ -83,9 +88,9 @@ class Page {
   }
 
   /** What was there before this page. */
-  async #begin(network: string): Promise<void> {
+  async #begin(network: string, limit: number): Promise<void> {
     try {
-      const { events } = await this.#client.getTokens(network, { limit: 20 });
+      const { events } = await this.#client.getTokens(network, { limit });
       for (const event of events.reverse()) this.#model.note(event);
       await Promise.all(events.map((event) => this.#priceOf(`${network}:${event.token}`)));
     } catch {

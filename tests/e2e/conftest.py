@@ -4,6 +4,7 @@ those that show the whole way there and back."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -28,14 +29,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     """A running stack whose node mines only when told to."""
     options = Options(port=free_port(), node_port=free_port(), auth=request.param, block_time=None, seed=None)
-    running = LocalStack(options)
-    with as_it_is():
-        running.__enter__()
-    try:
+    with ExitStack() as leaving:
+        with as_it_is():
+            running = leaving.enter_context(LocalStack(options))
         yield running
         assert leaks(running) == []
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="session")

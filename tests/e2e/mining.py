@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, TypeAlias
 
 from eth_utils.crypto import keccak
@@ -77,6 +82,30 @@ class Miner:
             id_ = f"{network}:{number}:{log['blockHash'][2:10]}:{int(log['logIndex'], 16)}"
             found.append(Expected(id_, kind, number, frozenset(topics)))
         return found
+
+
+@contextmanager
+def mining(miner: Miner, *, trades: int, every: float = 1.0, tokens_every: int = 0) -> Iterator[None]:
+    """Meanwhile, a block of trades every so many seconds, before each so many-th a block with a new token."""
+    over = threading.Event()
+
+    def mine() -> None:
+        due = time.monotonic()
+        for number in count(1):
+            if over.wait(max(0.0, due - time.monotonic())):
+                return
+            due += every
+            if tokens_every and number % tokens_every == 0:
+                miner.create_tokens(1)
+            miner.block(trades)
+
+    thread = threading.Thread(target=mine)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def _address(topic: str) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from chaincast.fanout.work import Close, encode_work
 from chaincast.shards import Worker
 from local.administrator import session
 from local.deployment import run_directory
-from local.tools import ROOT, free_port
+from local.tools import CHAINCAST, ROOT, free_port
 from tests.e2e.tree import to_change
 
-CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 SECONDS = 120
 
 

@@ -5,10 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -16,7 +12,7 @@ from local.console import start_console
 from local.stack import LocalStack
 from local.tools import free_port, node_environment
 from tests.e2e.client import SECONDS
-from tests.e2e.mining import Miner
+from tests.e2e.mining import Miner, mining
 from tests.e2e.node import CLIENTS, why_no_browser
 
 CONSOLE_SECONDS = float(os.environ.get("CHAINCAST_CONSOLE_SECONDS", "6"))
@@ -25,29 +21,6 @@ PICTURES = os.environ.get("CHAINCAST_CONSOLE_PICTURES", "")
 
 TRADES = 95
 """A block; with the prices that come of them some hundred events."""
-
-
-@contextmanager
-def flood(miner: Miner) -> Iterator[None]:
-    """A block of trades a second; now and then a new token."""
-    over = threading.Event()
-
-    def mine() -> None:
-        number, due = 0, time.monotonic()
-        while not over.wait(max(0.0, due - time.monotonic())):
-            due += 1.0
-            number += 1
-            if number % 10 == 0:
-                miner.create_tokens(1)
-            miner.block(TRADES)
-
-    mining = threading.Thread(target=mine)
-    mining.start()
-    try:
-        yield
-    finally:
-        over.set()
-        mining.join()
 
 
 @pytest.mark.timeout(CONSOLE_SECONDS + 3 * SECONDS)
@@ -59,7 +32,7 @@ def test_the_console_shows_a_hundred_events_a_second_to_everybody(stack: LocalSt
         stack.run, port, websocket_url=stack.outputs.websocket_url, networks=("anvil",), auth="optional"
     )
     try:
-        with flood(miner):
+        with mining(miner, trades=TRADES, tokens_every=10):
             command = [
                 "node",
                 str(CLIENTS / "console.mjs"),

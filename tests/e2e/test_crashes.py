@@ -20,6 +20,7 @@ import pytest
 from chaincast.aws.checkpoint import checkpoint_key, listening
 from local.processes import Child
 from local.stack import LocalStack
+from local.tools import CHAINCAST
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
@@ -28,7 +29,6 @@ from tests.factories import of_logs
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-CHAINCAST = str(Path(sys.executable).with_name("chaincast"))
 KILLS = 10
 LISTENER = "listener"
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import quote
 
 import pytest
@@ -18,28 +15,10 @@ from local.stack import LocalStack
 from local.tools import BUILD, ROOT, free_port, node_environment
 from tests.client.package import npm
 from tests.e2e.client import SECONDS
-from tests.e2e.mining import Miner
+from tests.e2e.mining import Miner, mining
 from tests.e2e.node import CLIENTS, why_no_browser
 
 EXAMPLES = ROOT / "examples"
-
-
-@contextmanager
-def trading(miner: Miner) -> Iterator[None]:
-    """A block of trades, again and again."""
-    over = threading.Event()
-
-    def trade() -> None:
-        while not over.wait(0.5):
-            miner.block(4)
-
-    thread = threading.Thread(target=trade)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 def run(*command: str) -> str:
@@ -65,13 +44,13 @@ def until_said(stack: LocalStack, words: str, *command: str) -> None:
 
 
 def test_the_bot_says_which_trades_are_large(stack: LocalStack, miner: Miner) -> None:
-    with trading(miner):
+    with mining(miner, trades=4, every=0.5):
         until_said(stack, "large: ", sys.executable, str(EXAMPLES / "python-bot" / "bot.py"))
 
 
 def test_socket_io_prints_trades(stack: LocalStack, miner: Miner) -> None:
     run("npm", "--prefix", "examples/node-socketio", "ci", "--silent")
-    with trading(miner):
+    with mining(miner, trades=4, every=0.5):
         until_said(stack, " at 0.0", "node", str(EXAMPLES / "node-socketio" / "index.mjs"))
 
 
@@ -87,7 +66,7 @@ def test_pages_show_trades(stack: LocalStack, miner: Miner, page: str) -> None:
     files = serve_files(ROOT, port, BUILD / f"example-{port}.log")
     url = f"http://127.0.0.1:{port}/examples/{page}/?url={quote(stack.outputs.websocket_url)}"
     try:
-        with trading(miner):
+        with mining(miner, trades=4, every=0.5):
             text = run("node", str(CLIENTS / "page.mjs"), url, "ol li", "5")
     finally:
         files.stop()

@@ -13,8 +13,8 @@ import pytest
 
 from local.chain import Node, deploy_launchpad
 from local.market import Market
-from local.tools import ROOT, free_port
-from tests.e2e.test_command_line import CHAINCAST, SECONDS, processes_of
+from local.tools import CHAINCAST, ROOT, free_port
+from tests.e2e.test_command_line import SECONDS, processes_of
 
 
 @pytest.fixture

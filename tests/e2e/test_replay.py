@@ -8,10 +8,9 @@ from pathlib import Path
 
 from chaincast import archive
 from local.stack import LocalStack
-from local.tools import REGION
+from local.tools import CHAINCAST, REGION
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
-from tests.e2e.test_command_line import CHAINCAST
 from tests.factories import make_batch, make_event
 
 

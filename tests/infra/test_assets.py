@@ -85,8 +85,8 @@ def test_code_is_made_once_for_what_it_is_made_of_whoever_comes_first(monkeypatc
     with pytest.raises(OSError, match=first.name):  # what cannot be put there, and nobody else did, is said
         bundling.code_directory("http", {}, "{}")
     monkeypatch.undo()
-    late = bundling._unfinished(first)
-    bundling._finish(late, first)
+    with bundling.made_whole(first) as late:
+        pass
     assert (first.stat().st_ino, late.exists()) == (made, False)
 
 

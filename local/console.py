@@ -50,6 +50,7 @@ class Files(SimpleHTTPRequestHandler):
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")
+        self.send_header("Access-Control-Allow-Origin", "*")  # a page that is being written asks for config.json, too
         super().end_headers()
 
 

@@ -17,10 +17,11 @@ await page.evaluate(
   { url, topics: JSON.parse(topics), cutSeconds: Number(cut) },
 );
 
-let [stormy, offline] = [false, 0];
+let [stormy, unplugged] = [false, 0];
+const ask = (line) => page.evaluate((what) => window.flock.answer(what), line);
 async function unplug() {
   if (!stormy) return;
-  offline += 1;
+  unplugged += (await ask("state")).open;
   await page.setOfflineMode(true);
   setTimeout(async () => {
     await page.setOfflineMode(false);
@@ -33,8 +34,8 @@ for await (const line of createInterface(process.stdin)) {
     setTimeout(unplug, Number(cut) * 200);
   }
   if (line === "calm") stormy = false;
-  const answer = await page.evaluate((what) => window.flock.answer(what), line);
-  console.log(JSON.stringify({ ...answer, offline }));
+  const answer = await ask(line);
+  console.log(JSON.stringify({ ...answer, cuts: answer.cuts + unplugged }));
 }
 await browser.close();
 process.exit(0);

@@ -83,6 +83,7 @@ def test_the_console_is_told_where_the_stack_is(dev: Dev) -> None:
     page = f"http://127.0.0.1:{dev.console_port}"
     with urllib.request.urlopen(f"{page}/config.json") as answer:
         assert json.load(answer) == {"url": dev.url, "networks": ["anvil"], "auth": "optional"}
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", "the examples' pages ask for it"
     for name in ("", "main.js", "style.css", "icon.svg"):
         urllib.request.urlopen(f"{page}/{name}").close()
 

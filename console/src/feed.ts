@@ -55,8 +55,9 @@ export class Feed {
     if (row === undefined) return;
     const tone = `${row.tone}${row.retracted ? " retracted" : ""}`;
     if (place.line.className !== tone) place.line.className = tone;
-    if (row.retracted) place.line.title = "taken back by a reorganisation of the chain";
-    else place.line.removeAttribute("title");
+    // What a cell has no room for; and why it is struck out.
+    const words = row.retracted ? "taken back by a reorganisation of the chain" : (row.cells.at(-1) ?? "");
+    if (place.line.title !== words) place.line.title = words;
     place.cells.forEach((cell, number) => say(cell, row.cells[number] ?? ""));
   }
 }

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import urllib.request
+from contextlib import suppress
 
 from chaincast.client import Event, Options, State, connect
 
@@ -42,4 +43,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -8,7 +8,7 @@ import subprocess
 
 from chaincast.topics import FAMILIES
 from local.tools import node_environment
-from tests.client.package import CLIENT, npm
+from tests.client.package import CLIENT, build, npm
 
 MOST_BYTES = 6 * 1024
 
@@ -28,7 +28,7 @@ def test_a_page_pays_less_than_six_kilobytes() -> None:
 
 
 def test_its_one_file_build_is_a_module_by_itself() -> None:
-    npm("run", "build")
+    build()
     code = "import('./dist/chaincast-client.min.js').then(({ connect }) => console.log(typeof connect))"
     command = ["node", "--eval", code]
     done = subprocess.run(command, cwd=CLIENT, env=node_environment(), capture_output=True, text=True, check=False)

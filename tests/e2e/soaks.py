@@ -17,7 +17,7 @@ import pytest
 from chaincast.client import Chaincast, State, connect
 from local.console import serve_files
 from local.tools import BUILD, free_port, node_environment
-from tests.client.package import CLIENT, npm
+from tests.client.package import CLIENT, build
 from tests.e2e.node import CLIENTS, why_no_browser
 
 Report: TypeAlias = dict[str, Any]
@@ -52,7 +52,7 @@ class NodeSoak:
 @asynccontextmanager
 async def node_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
     """In Node.js itself."""
-    await asyncio.to_thread(npm, "run", "build")
+    await asyncio.to_thread(build)
     async with _running(CLIENT / "tests" / "soak.mjs", {}, url, topics) as soak:
         yield soak
 
@@ -62,7 +62,7 @@ async def chromium_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncItera
     """In a page of headless Chromium, whose network goes away now and then."""
     if why := await asyncio.to_thread(why_no_browser):
         pytest.skip(f"Chromium does not start on this machine: {why}")
-    await asyncio.to_thread(npm, "run", "build")
+    await asyncio.to_thread(build)
     port = free_port()
     files = await asyncio.to_thread(serve_files, CLIENT, port, BUILD / f"files-{port}.log")
     try:

@@ -13,7 +13,7 @@ from local.console import serve_files
 from local.processes import spawn, wait_until_up
 from local.stack import LocalStack
 from local.tools import BUILD, ROOT, free_port, node_environment
-from tests.client.package import npm
+from tests.client.package import build
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner, mining
 from tests.e2e.node import CLIENTS, why_no_browser
@@ -58,7 +58,7 @@ def test_socket_io_prints_trades(stack: LocalStack, miner: Miner) -> None:
 def test_pages_show_trades(stack: LocalStack, miner: Miner, page: str) -> None:
     if why := why_no_browser():
         pytest.skip(f"Chromium does not start on this machine: {why}")
-    npm("run", "build")
+    build()
     if page == "react":
         run("npm", "--prefix", "examples/react", "ci", "--silent")
         run("npm", "--prefix", "examples/react", "run", "build", "--silent")

@@ -75,9 +75,8 @@ class Session:
         """Listen to a topic; the answer is done when it is listened to, or holds the `Refusal`. What comes within some
         milliseconds is one message: subscribes are counted."""
         known = self._wanted.get(topic)
-        if known is None or (known.done() and known.exception() is not None):
-            known = self._wanted[topic] = asyncio.get_running_loop().create_future()
-            known.add_done_callback(lambda future: future.cancelled() or future.exception())
+        if known is None or _is_refused(known):
+            known = self._wanted[topic] = _verdict()
             self._changed.set()
         return known
 
@@ -200,7 +199,7 @@ class Session:
 
     def _agreeable(self) -> list[str]:
         """Topics that are wanted, but for those that are refused."""
-        return [t for t, known in self._wanted.items() if not (known.done() and known.exception() is not None)]
+        return [topic for topic, known in self._wanted.items() if not _is_refused(known)]
 
     async def _agree(self) -> None:
         """Whenever what is wanted is another: listen to that."""
@@ -264,9 +263,10 @@ class Session:
             await self._subscribe(link, topics[half:], since)
             return
         known = self._wanted.get(topics[0])
-        if known is None or known.done():  # nobody waits to hear of it: it was good once
-            self._wanted[topics[0]] = known = asyncio.get_running_loop().create_future()
-            known.add_done_callback(lambda future: future.cancelled() or future.exception())
+        if known is None:
+            return  # nobody wants it any more
+        if known.done():  # nobody waits to hear of it: it was good once
+            known = self._wanted[topics[0]] = _verdict()
             self._tell(self._options.on_error, refusal)
         known.set_exception(refusal)
 
@@ -301,3 +301,14 @@ def _held(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None])
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
+
+
+def _verdict() -> asyncio.Future[None]:
+    """Whether a topic is listened to: to be answered, though nobody may be waiting for it."""
+    verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    verdict.add_done_callback(lambda future: future.cancelled() or future.exception())
+    return verdict
+
+
+def _is_refused(verdict: asyncio.Future[None]) -> bool:
+    return verdict.done() and verdict.exception() is not None

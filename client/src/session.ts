@@ -256,6 +256,7 @@ export class Session {
   async #divide(link: Link, topics: string[], since: Cursors, error: ChaincastError): Promise<void> {
     const [only] = topics;
     if (topics.length === 1 && only !== undefined) {
+      if (!this.#wanted.has(only)) return; // nobody wants it any more
       this.#refused.add(only);
       this.#options.onError?.(error);
       return;

@@ -4,8 +4,6 @@ import { amount, change, plain, price, short, time, units } from "./format.js";
 /** A line of a feed. */
 export interface Row {
   id: string;
-  /** Of the token that it is about, if any: `network:address`. */
-  token: string | undefined;
   tone: "up" | "down" | "warn" | "bad" | "";
   cells: readonly string[];
   retracted: boolean;
@@ -50,7 +48,7 @@ export function isAlert(event: ChaincastEvent): boolean {
 }
 
 function row(event: ChaincastEvent, tone: Row["tone"], cells: readonly string[]): Row {
-  return { id: event.id, token: tokenOf(event), tone, cells, retracted: false };
+  return { id: event.id, tone, cells, retracted: false };
 }
 
 function kindOf(event: ChaincastEvent): string {

@@ -102,6 +102,45 @@ async def test_a_topic_that_is_refused_says_so_and_harms_no_other(server: Server
 
 
 @against_a_server
+async def test_a_topic_that_was_good_and_is_refused_later_is_told_and_left_out(server: Server) -> None:
+    refusal = {"type": "error", "code": "PREMIUM_TOPIC", "message": "needs the claim 'gold'"}
+    errors: list[Refusal] = []
+    async with (
+        connect(server.url, Options(on_error=errors.append)) as client,
+        client.subscribe("price:GOLD", "tokens:bsc") as updates,
+    ):
+        server.instead = lambda said: refusal if "price:GOLD" in said.get("topics", []) else None
+        server.cut()
+        await server.until(lambda: len(errors) == 1)
+        await server.listened("tokens:bsc")
+        await server.happen("tokens:bsc")
+        assert await read(updates, 1) == ["+bsc:1:0"]
+    assert errors[0].code == "PREMIUM_TOPIC"
+
+
+@against_a_server
+async def test_a_topic_that_is_refused_when_nobody_wants_it_any_more_is_forgotten(server: Server) -> None:
+    refusal = {"type": "error", "code": "PREMIUM_TOPIC", "message": "needs the claim 'gold'"}
+    errors: list[Refusal] = []
+    async with connect(server.url, Options(on_error=errors.append)) as client:
+        left = asyncio.Event()
+
+        def leave(said: Message) -> Message | None:
+            if "price:GOLD" not in said.get("topics", []):
+                return None
+            client._session.unwant("price:GOLD")
+            left.set()
+            return refusal
+
+        server.instead = leave
+        client._session.want("price:GOLD")
+        await left.wait()
+        assert await client.get_price("bsc", "0xab") is None  # behind the refusal, on the same socket
+        assert client._session._wanted == {}
+    assert errors == []
+
+
+@against_a_server
 async def test_it_waits_as_long_as_the_server_says(server: Server) -> None:
     refusals = iter([{"type": "error", "code": "RATE_LIMITED", "message": "wait", "retry_after": 0.05}])
     server.instead = lambda said: next(refusals, None) if said["type"] == "subscribe" else None

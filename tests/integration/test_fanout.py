@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import importlib
-import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chaincast.aws import resources
-from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.holds import Holds, Place
-from chaincast.batches import Batch
-from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
+from chaincast.fanout.work import Close, Deliver, Open
 from chaincast.shards import Worker, shard_of
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context, end_loop, items, subscriptions
+from tests.integration.helpers import end_loop, items, subscriptions
 from tests.integration.scripted import ScriptedServer
+from tests.integration.staging import NOW, Stage, batch, ids, record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
-
-NOW = 1_700_000_000_000
-V1 = "chaincast.v1"
 
 
 @pytest.fixture
@@ -51,67 +46,9 @@ def fanout(gateway: ScriptedServer, database: DynamoDBClient, monkeypatch: pytes
     sys.modules.pop("functions.fanout")
 
 
-class Stage:
-    """A table with subscribers, a gateway that answers as told, and the function between them."""
-
-    def __init__(self, gateway: ScriptedServer, module: ModuleType, database: DynamoDBClient) -> None:
-        self.gateway = gateway
-        self.module = module
-        self.retried: list[SqsRecord] = []
-        self._connections = Connections(database, resources.CONNECTIONS.lower())
-        self._database = database
-        vars(module)["_retry_soon"] = self.retried.extend
-
-    def subscribe(self, connection_id: str, *topics: str, shards: int = 1, kinds: Sequence[str] = ()) -> None:
-        self._connections.put(Connection(connection_id, V1, "", "", NOW))
-        table = subscriptions(shards)
-        table.add(connection_id, V1, topics, kinds, 50, NOW)
-
-    def run(self, *records: SqsRecord, milliseconds: int = 60_000) -> list[str]:
-        """The ids of the messages that were handed back."""
-        answer = self.module.handler({"Records": list(records)}, Context(milliseconds))
-        failed = [f["itemIdentifier"] for f in answer["batchItemFailures"]]
-        assert failed == [r["messageId"] for r in self.retried]
-        self.retried.clear()
-        return failed
-
-    def cursors(self, connection: str) -> list[str]:
-        return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
-
-    def told(self, connection: str) -> list[str]:
-        """The ids of the events."""
-        return [e["id"] for body in self.gateway.posts[connection] for e in json.loads(body)["events"]]
-
-
 @pytest.fixture
 def stage(fanout: ModuleType, gateway: ScriptedServer, database: DynamoDBClient) -> Stage:
     return Stage(gateway, fanout, database)
-
-
-def record(work: Batch | Work, group: str = "anvil#0", receives: int = 1) -> SqsRecord:
-    if isinstance(work, Batch):
-        work = Deliver(Worker(1, 0, (1,)), work)
-    seq = work.batch.seq if isinstance(work, Deliver) else work.seq
-    return {
-        "messageId": f"{group} {type(work).__name__.lower()} {seq}",
-        "receiptHandle": f"handle {seq}",
-        "body": encode_work(work),
-        "attributes": {
-            "MessageGroupId": group,
-            "ApproximateReceiveCount": str(receives),
-            "SentTimestamp": str(NOW),
-        },
-    }
-
-
-def batch(seq: int, *logs: int, source: str = "anvil") -> Batch:
-    return make_batch(
-        *(make_event(i, network=source, block=seq) for i in logs or (0,)), seq=seq, block=seq, source=source
-    )
-
-
-def ids(*batches: Batch) -> list[str]:
-    return [e.id for b in batches for e in b.events]
 
 
 def test_the_batches_of_one_invocation_are_one_message_to_each_subscriber(stage: Stage) -> None:

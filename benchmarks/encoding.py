@@ -10,9 +10,9 @@ from dataclasses import replace
 from time import perf_counter
 
 from benchmarks.report import finish, parser, show
-from chaincast.batches import Batch
-from chaincast.events import Event
 from chaincast.fanout.plan import Plan
+from chaincast.model.batches import Batch
+from chaincast.model.events import Event
 from tests.factories import make_batch
 from tests.unit.dialects.told import (
     BOOK,

@@ -102,7 +102,7 @@ def _work(batches: int) -> Mapping[str, float]:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
     from chaincast.aws.forget import Forgetter
     from chaincast.fanout.work import Deliver, encode_work
-    from chaincast.shards import Worker
+    from chaincast.model.sharding import Worker
     from functions import fanout
 
     requests = _Counter(fanout.database.post)

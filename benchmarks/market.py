@@ -15,7 +15,7 @@ from time import process_time
 from benchmarks.report import finish, parser, show
 from chaincast.aws.market import Entry
 from chaincast.config.market import Alerts
-from chaincast.events import Event
+from chaincast.model.events import Event
 from listener.market.engine import Market
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore

@@ -19,7 +19,7 @@ import uvloop
 
 from benchmarks.posting import connection_id
 from benchmarks.subscribers import prepared, topics_of
-from chaincast.shards import partition
+from chaincast.model.sharding import partition
 from local.processes import spawn, wait_until_up
 from local.tools import PYTHON, ROOT, free_port, port_taken
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import orjson
 
 from benchmarks.posting import connection_id
-from chaincast.batches import Batch
-from chaincast.events import Event, event_id
-from chaincast.topics import chain_topics
+from chaincast.model.batches import Batch
+from chaincast.model.events import Event, event_id
+from chaincast.model.topics import chain_topics
 
 V1 = "chaincast.v1"
 NETWORK = "bsc"

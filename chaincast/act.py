@@ -36,11 +36,11 @@ from chaincast.commands import (
     User,
 )
 from chaincast.errors import ClientError, Code, ProtocolViolation
-from chaincast.events import Event, Json
+from chaincast.model.events import Event, Json
+from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.past import Past, PastEvents
 from chaincast.settings import Settings
 from chaincast.stats import contract_stats, token_stats
-from chaincast.topics import ANY, OWN, Topic
 
 MOST_TOLD = 10
 """Of so many tokens in one subscribe it is told how they stand; of the others their next event will."""

@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 
 import orjson
 
-from chaincast.batches import Batch, batch_of, document_of
-from chaincast.cursors import format_cursor
 from chaincast.errors import CodecError
+from chaincast.model.batches import Batch, batch_of, document_of
+from chaincast.model.cursors import format_cursor
 
 NAME = re.compile(r"source=(?P<source>[^/]+)/date=[0-9-]+/(?P<first>\d+)-(?P<last>\d+)\.jsonl\.gz$")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
 from chaincast.errors import ClientError, RequestId
-from chaincast.events import Event, Json
-from chaincast.topics import Topic
+from chaincast.model.events import Event, Json
+from chaincast.model.topics import Topic
 
 
 @dataclass(frozen=True, slots=True)

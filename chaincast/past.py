@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from chaincast.events import Event
-from chaincast.topics import ANY, Topic, alerts_of
+from chaincast.model.events import Event
+from chaincast.model.topics import ANY, Topic, alerts_of
 
 
 class PastEvents(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from chaincast.topics import ANY, Topic
+from chaincast.model.topics import ANY, Topic
 
 
 @dataclass(frozen=True, slots=True)

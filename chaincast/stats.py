@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from chaincast.events import Event, Json
+from chaincast.model.events import Event, Json
 
 DAY_MS = 86_400_000
 

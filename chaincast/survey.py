@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from chaincast.counting import total
-from chaincast.events import Json
+from chaincast.model.events import Json
 
 LATE_SECONDS = 120
 LATE_BLOCKS = 10

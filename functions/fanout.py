@@ -27,8 +27,8 @@ from chaincast.aws.telemetry import Telemetry
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress
 from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work
+from chaincast.model.sharding import Worker
 from chaincast.settings import Settings
-from chaincast.shards import Worker
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from time import monotonic
 
 from aws_lambda_powertools import Logger
 
-from chaincast.batches import Batch
 from chaincast.errors import SourceError
+from chaincast.model.batches import Batch
 from listener.interpreter import Interpreter
 from listener.learn import backoff
 from listener.metrics import ListenerMetrics

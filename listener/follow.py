@@ -9,10 +9,10 @@ from time import perf_counter
 
 from aws_lambda_powertools import Logger
 
-from chaincast.batches import Batch
 from chaincast.config import Network
 from chaincast.errors import ConfigError, ForkDetected, SourceError, WrongChain
-from chaincast.events import Event
+from chaincast.model.batches import Batch
+from chaincast.model.events import Event
 from listener.backfill import Backfill
 from listener.interpreter import Interpreter
 from listener.learn import backoff

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from chaincast.discoveries import Discovery
-from chaincast.events import Event, event_id
-from chaincast.topics import chain_topics
+from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.events import Event, event_id
+from chaincast.model.topics import chain_topics
 from listener.adapters.base import Adapter, Decoded, Inquiry
 from listener.adapters.codec import Undecodable
 from listener.sources.base import Block, LogFilter, RawLog

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from aws_lambda_powertools import Logger
 
 from chaincast.aws.checkpoint import Checkpoint
-from chaincast.discoveries import Discovery
-from chaincast.events import Event
+from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.events import Event
 from listener.indexer import Indexer
 from listener.learn import learn
 from listener.market.engine import Kept, Market

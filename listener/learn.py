@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from random import uniform
 
-from chaincast.discoveries import Discovery
 from chaincast.errors import SourceError
+from chaincast.model.discovered_contracts import Discovery
 from listener.indexer import Indexer
 from listener.sources.base import Block, Source
 from listener.sources.faults import NotThere, Throttled

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from chaincast.batches import Batch
 from chaincast.errors import ForkDetected
-from chaincast.events import Event
+from chaincast.model.batches import Batch
+from chaincast.model.events import Event
 from listener.sources.base import Block
 
 

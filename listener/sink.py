@@ -17,9 +17,9 @@ from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch, Retraction, split_batch
-from chaincast.discoveries import Discovery
-from chaincast.fanout.sharding import Sharding, decode_sharding
+from chaincast.model.batches import Batch, Retraction, split_batch
+from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.sharding import Sharding, decode_sharding
 
 if TYPE_CHECKING:
     from listener.reorg import Fork

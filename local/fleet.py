@@ -21,7 +21,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from chaincast.client.session import PING_SECONDS
-from chaincast.topics import wildcard_forms
+from chaincast.model.topics import wildcard_forms
 
 _REMEMBERED = 512
 """Ids that a client tells repeats by."""

@@ -22,9 +22,9 @@ from chaincast.aws.checkpoint import read_checkpoint
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch
 from chaincast.config import load
 from chaincast.errors import CodecError
+from chaincast.model.batches import Batch
 from local.administrator import session
 from local.deployment import STACK, run_directory
 from local.tools import ROOT, StepFailed

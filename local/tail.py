@@ -19,7 +19,7 @@ from rich.text import Text
 
 from chaincast.client import Options, Refusal, State, Update, connect
 from chaincast.errors import ClientError
-from chaincast.events import Event, told_of
+from chaincast.model.events import Event, told_of
 from local.deployment import run_directory
 from local.dev import URL_FILE
 from local.tools import StepFailed

@@ -18,8 +18,8 @@ from chaincast.commands import (
 )
 from chaincast.dialects.base import Dialect
 from chaincast.errors import ClientError, Code, Request
-from chaincast.events import Event
-from chaincast.topics import Topic, chain_topics
+from chaincast.model.events import Event
+from chaincast.model.topics import Topic, chain_topics
 
 NETWORK = "bsc"
 CHAINS = {NETWORK: 56}

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from chaincast.batches import Batch, Retraction
-from chaincast.events import Event, Json, event_id
-from chaincast.topics import chain_topics
+from chaincast.model.batches import Batch, Retraction
+from chaincast.model.events import Event, Json, event_id
+from chaincast.model.topics import chain_topics
 
 if TYPE_CHECKING:
     from functions.events import HttpEvent

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from chaincast.aws.checkpoint import checkpoint_key, read_checkpoint
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch, split_batch
 from chaincast.errors import ChaincastError
-from chaincast.fanout.sharding import Sharding, decode_sharding
+from chaincast.model.batches import Batch, split_batch
+from chaincast.model.sharding import Sharding, decode_sharding
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

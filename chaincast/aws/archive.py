@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from chaincast import archive
 from chaincast.aws.log import LogReader
-from chaincast.batches import Batch
 from chaincast.errors import ChaincastError
+from chaincast.model.batches import Batch
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -15,7 +15,7 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.query import Item, Partition
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View, merged
-from chaincast.shards import Worker
+from chaincast.model.sharding import Worker
 
 _ATTRIBUTES = "connection_id, dialect, kinds"
 _AHEAD = 4

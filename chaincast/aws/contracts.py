@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from chaincast.aws.writes import write_all
-from chaincast.discoveries import Discovery
+from chaincast.model.discovered_contracts import Discovery
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

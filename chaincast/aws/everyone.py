@@ -12,7 +12,7 @@ import orjson
 
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.query import Item, Page, TableUnavailable, call
-from chaincast.shards import Worker
+from chaincast.model.sharding import Worker
 
 TOPIC = "system"
 

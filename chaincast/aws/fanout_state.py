@@ -6,9 +6,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from chaincast.cursors import format_cursor
 from chaincast.fanout.progress import Progress, decode_progress
 from chaincast.fanout.work import Close, Open
+from chaincast.model.cursors import format_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

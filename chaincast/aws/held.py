@@ -10,7 +10,7 @@ import orjson
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.holds import pseudo_topic
 from chaincast.aws.query import Partition, TableUnavailable, call
-from chaincast.shards import Worker
+from chaincast.model.sharding import Worker
 
 
 @dataclass(frozen=True, slots=True)

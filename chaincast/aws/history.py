@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from chaincast.aws.writes import write_all
-from chaincast.batches import Batch, event_of
-from chaincast.events import Event
-from chaincast.topics import history_topic
+from chaincast.model.batches import Batch, event_of
+from chaincast.model.events import Event
+from chaincast.model.topics import history_topic
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

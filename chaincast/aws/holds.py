@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.errors import ChaincastError
-from chaincast.shards import home
+from chaincast.model.sharding import home
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,10 +11,10 @@ from uuid import uuid4
 import orjson
 
 from chaincast.aws.append import Appender, Repeated
-from chaincast.batches import Batch
-from chaincast.cursors import format_cursor
 from chaincast.errors import ClientError, Code
-from chaincast.events import Event
+from chaincast.model.batches import Batch
+from chaincast.model.cursors import format_cursor
+from chaincast.model.events import Event
 from chaincast.publishing.items import MAX_ITEMS, Accepted, Reader
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import orjson
 from chaincast.aws import clients, resources
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.intake import Intake
+from chaincast.model.schemas import Kinds
 from chaincast.publishing.items import Reader
-from chaincast.publishing.kinds import Kinds
 from chaincast.settings import Settings
 
 KINDS_FILE = Path(__file__).parents[2] / "kinds.json"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from chaincast.batches import Batch, decode_batch, encode_batch
-from chaincast.cursors import CURSOR_DIGITS, format_cursor, parse_cursor
+from chaincast.model.batches import Batch, decode_batch, encode_batch
+from chaincast.model.cursors import CURSOR_DIGITS, format_cursor, parse_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chaincast.batches import Batch, encode_batch
-from chaincast.cursors import format_cursor
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work, group_of
-from chaincast.shards import Worker
+from chaincast.model.batches import Batch, encode_batch
+from chaincast.model.cursors import format_cursor
+from chaincast.model.sharding import Worker
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

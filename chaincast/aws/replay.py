@@ -15,10 +15,10 @@ from chaincast.aws.lifecycle import Replay
 from chaincast.aws.log import LogReader
 from chaincast.aws.resume import expired
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.batches import Batch
-from chaincast.cursors import format_cursor
 from chaincast.dialects.base import Chains
 from chaincast.fanout.plan import Plan
+from chaincast.model.batches import Batch
+from chaincast.model.cursors import format_cursor
 
 TOGETHER = 100
 """Log items that are told as one,"""

@@ -8,8 +8,8 @@ from uuid import uuid4
 from chaincast.aws.holds import Holds, Place
 from chaincast.aws.lifecycle import Job, Replay
 from chaincast.aws.log import LogReader
-from chaincast.cursors import format_cursor, parse_cursor
 from chaincast.errors import ClientError, Code
+from chaincast.model.cursors import format_cursor, parse_cursor
 
 
 class Resumption:

@@ -20,7 +20,7 @@ from chaincast.aws.population import Population, slot_of
 from chaincast.aws.writes import read_all, take_all, write_all
 from chaincast.errors import ClientError, Code
 from chaincast.limits import HOUR_MS, too_many_subscribes
-from chaincast.shards import home
+from chaincast.model.sharding import home
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

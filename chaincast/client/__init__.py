@@ -11,6 +11,6 @@ from chaincast.client.connection import Chaincast, Page, Subscription, connect
 from chaincast.client.inbox import Update
 from chaincast.client.link import Refusal
 from chaincast.client.options import Options, State
-from chaincast.events import Event
+from chaincast.model.events import Event
 
 __all__ = ["Chaincast", "Event", "Options", "Page", "Refusal", "State", "Subscription", "Update", "connect"]

@@ -14,8 +14,8 @@ from chaincast.client.inbox import Inbox, Update
 from chaincast.client.link import Message
 from chaincast.client.options import Options, State
 from chaincast.client.session import Session
-from chaincast.events import Event, Json, event_told
-from chaincast.topics import FAMILIES, Topic, wildcard_forms
+from chaincast.model.events import Event, Json, event_told
+from chaincast.model.topics import FAMILIES, Topic, wildcard_forms
 
 REMEMBERED = 5_000
 """By so many events repeats are known, and what is taken back."""

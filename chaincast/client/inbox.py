@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from chaincast.events import Event
+from chaincast.model.events import Event
 
 
 @dataclass(frozen=True, slots=True)

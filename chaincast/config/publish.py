@@ -52,7 +52,7 @@ class Publish(Callers):
     @classmethod
     def _schemas(cls, kinds: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         # Not for those who have no kinds of their own: a validator's import.
-        from chaincast.publishing.kinds import BUILT_IN, BadSchema, compiled
+        from chaincast.model.schemas import BUILT_IN, BadSchema, compiled
 
         found = {}
         for kind, given in kinds.items():

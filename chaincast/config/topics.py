@@ -7,7 +7,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import AfterValidator, Field, model_validator
 
 from chaincast.config.section import Section
-from chaincast.topics import FAMILIES
+from chaincast.model.topics import FAMILIES
 
 _CARRIED_BY: Final = {
     "tokens": ("token", "network"),

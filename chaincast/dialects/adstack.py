@@ -8,7 +8,7 @@ from chaincast.commands import History, Outcome, Stats, Subscribed, Unsubscribed
 from chaincast.dialects.facts import error_facts
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
-from chaincast.events import Event, Json, Kind
+from chaincast.model.events import Event, Json, Kind
 
 
 class Adstack:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 from chaincast.commands import Command, Outcome
-from chaincast.events import Event
+from chaincast.model.events import Event
 
 Chains: TypeAlias = Mapping[str, int]
 """Networks and their chain ids (EIP-155), for protocols that name chains by number."""

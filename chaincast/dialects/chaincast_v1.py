@@ -24,7 +24,7 @@ from chaincast.commands import (
 )
 from chaincast.dialects.base import Chains
 from chaincast.errors import ClientError, RequestId
-from chaincast.events import Event, told_of
+from chaincast.model.events import Event, told_of
 
 
 class ChaincastV1:

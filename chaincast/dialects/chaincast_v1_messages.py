@@ -10,11 +10,11 @@ from typing import Annotated, Literal, TypeAlias, Union
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
 
 from chaincast.commands import Authenticate, Command, GetHistory, GetPrice, GetStats, Ping, Subscribe, Unsubscribe
-from chaincast.cursors import CURSOR_DIGITS, POSITION
 from chaincast.dialects.checked import checked, shown
 from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, RequestId
-from chaincast.topics import Topic
+from chaincast.model.cursors import CURSOR_DIGITS, POSITION
+from chaincast.model.topics import Topic
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]

@@ -7,13 +7,13 @@ from typing import Final
 
 import orjson
 
-from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.base import Chains
 from chaincast.dialects.facts import ANONYMOUS, coins, error_facts, number, text, trade, units
 from chaincast.dialects.one_by_one import WithoutRetractions
 from chaincast.errors import ClientError, Request, RequestId
-from chaincast.events import Event, Json, Kind
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.events import Event, Json, Kind
 
 _CHANNEL: Final[Mapping[str, str]] = {
     Kind.PRICE: "prices",

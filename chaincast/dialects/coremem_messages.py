@@ -13,7 +13,7 @@ from chaincast.commands import Authenticate, Command, Ping, Subscribe, Unsubscri
 from chaincast.dialects.checked import checked, shown
 from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, Request
-from chaincast.topics import ANY, Topic
+from chaincast.model.topics import ANY, Topic
 
 RECENT: Final = 20
 """New tokens that `includeRecent` brings."""

@@ -6,12 +6,12 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.commands import History, Outcome, Pong, Price, Subscribed, TokenNow, Unsubscribed
 from chaincast.dialects.facts import error_facts, network_of, text, trade, units
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
-from chaincast.events import Event, Json, Kind
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.events import Event, Json, Kind
 
 _SUBSCRIBING: Final = ("subscribe:", "unsubscribe:")
 

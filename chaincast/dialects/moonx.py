@@ -8,13 +8,13 @@ from typing import Final
 
 import orjson
 
-from chaincast.amounts import NATIVE_DECIMALS, plain
 from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.base import Chains
 from chaincast.dialects.facts import error_facts, network_of, text, trade, units, who
 from chaincast.dialects.one_by_one import OneByOne
 from chaincast.errors import ClientError, Request, RequestId
-from chaincast.events import Event, Json, Kind
+from chaincast.model.amounts import NATIVE_DECIMALS, plain
+from chaincast.model.events import Event, Json, Kind
 
 AUTHENTICATION_MS: Final = 10_000
 """How long a client has to authenticate, where it must."""

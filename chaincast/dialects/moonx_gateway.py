@@ -9,7 +9,7 @@ from chaincast.commands import Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.dialects.facts import error_facts
 from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
-from chaincast.events import Event, Kind
+from chaincast.model.events import Event, Kind
 
 _NAMES: Final[Mapping[str, str]] = {
     Kind.PRICE: "price_update",

@@ -13,8 +13,8 @@ from chaincast.commands import Authenticate, Command, Ping, Subscribe, Unsubscri
 from chaincast.dialects.checked import checked, shown
 from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, Request
-from chaincast.events import Kind
-from chaincast.topics import ANY, OWN, Topic
+from chaincast.model.events import Kind
+from chaincast.model.topics import ANY, OWN, Topic
 
 _TYPES: Final = ("authenticate", "subscribe", "unsubscribe", "ping")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaincast.events import Event
+from chaincast.model.events import Event
 
 
 class WithoutRetractions:

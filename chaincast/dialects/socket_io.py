@@ -13,7 +13,7 @@ import orjson
 
 from chaincast.dialects.wire import MAX_DEPTH, depth_exceeds
 from chaincast.errors import Code, ProtocolViolation
-from chaincast.events import Json
+from chaincast.model.events import Json
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 MAIN: Final = "/"

@@ -18,7 +18,7 @@ from chaincast.dialects.moonx_gateway import MoonxGateway, published
 from chaincast.dialects.one_by_one import OneByOne
 from chaincast.dialects.vocabulary import Said, Vocabulary
 from chaincast.errors import ClientError, Code, ProtocolViolation, Request
-from chaincast.events import Event, Json, Kind
+from chaincast.model.events import Event, Json, Kind
 
 VOCABULARIES: Mapping[str, Vocabulary] = {
     "kaspump": Kaspump(),

@@ -29,8 +29,8 @@ from chaincast.dialects.checked import checked, shown
 from chaincast.dialects.kaspump import ours
 from chaincast.dialects.wire import parse_text
 from chaincast.errors import ClientError, Code, ProtocolViolation, Request
-from chaincast.events import Json, Kind
-from chaincast.topics import ANY, OWN, Topic
+from chaincast.model.events import Json, Kind
+from chaincast.model.topics import ANY, OWN, Topic
 
 CONNECTING: Final = "connect"
 PROBING: Final = "probe"

@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from chaincast.commands import Outcome
 from chaincast.errors import ClientError
-from chaincast.events import Event, Json
+from chaincast.model.events import Event, Json
 
 
 class Said(NamedTuple):

@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
 from chaincast import dialects
-from chaincast.batches import Batch, Retraction
-from chaincast.cursors import format_cursor
 from chaincast.dialects.base import Chains, Dialect
-from chaincast.events import Event
 from chaincast.fanout.view import View
-from chaincast.topics import wildcard_forms
+from chaincast.model.batches import Batch, Retraction
+from chaincast.model.cursors import format_cursor
+from chaincast.model.events import Event
+from chaincast.model.topics import wildcard_forms
 
 _NO_CHAINS: Chains = {}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import orjson
 
 from chaincast.errors import CodecError
-from chaincast.shards import shard_of
+from chaincast.model.sharding import shard_of
 
 BatchKey = tuple[int, int]
 """A batch's number, and the part of it."""

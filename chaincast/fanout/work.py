@@ -14,9 +14,9 @@ from typing import TypeAlias, Union
 
 import orjson
 
-from chaincast.batches import Batch, decode_batch, encode_batch
 from chaincast.errors import CodecError
-from chaincast.shards import Worker
+from chaincast.model.batches import Batch, decode_batch, encode_batch
+from chaincast.model.sharding import Worker
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from chaincast.errors import ClientError, Code
-from chaincast.events import Event, Kind
-from chaincast.publishing.kinds import Kinds, Shape
-from chaincast.topics import ANY, Topic
+from chaincast.model.events import Event, Kind
+from chaincast.model.schemas import Kinds, Shape
+from chaincast.model.topics import ANY, Topic
 
 MAX_ITEMS = 500
 MAX_ITEM_BYTES = 100_000

@@ -6,8 +6,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, TypeAlias
 
-from chaincast.discoveries import Discovery
-from chaincast.events import Json
+from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.events import Json
 from listener.sources.base import Block, LogFilter, RawLog
 
 RESERVES: Final = "reserves"

@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 
-from chaincast.events import Json
+from chaincast.model.events import Json
 from listener.adapters.codec import Undecodable
 
 MAX_DEPTH = 32

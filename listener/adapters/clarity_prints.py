@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaincast.config.network import ANY_ADDRESS
-from chaincast.events import Json, Kind
+from chaincast.model.events import Json, Kind
 from listener.adapters.base import Decoded, DiscoversNothing
 from listener.adapters.clarity import decode_hex, parse_repr
 from listener.adapters.contract_abi import MAX_DATA

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from chaincast.config.network import ANY_ADDRESS
-from chaincast.events import Json, Kind
+from chaincast.model.events import Json, Kind
 from listener.adapters.abi import EventDecoder
 from listener.adapters.base import Decoded, DiscoversNothing
 from listener.adapters.codec import Undecodable, parameters_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from chaincast.amounts import NATIVE_DECIMALS
-from chaincast.discoveries import Discovery
-from chaincast.events import Json, Kind
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.events import Json, Kind
 from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable, Values
 from listener.adapters.base import Decoded, Inquiry
 from listener.prices import ratio, shown

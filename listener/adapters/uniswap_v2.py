@@ -11,8 +11,8 @@ from collections.abc import Generator, Sequence
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from chaincast.discoveries import Discovery
-from chaincast.events import Json, Kind
+from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.events import Json, Kind
 from listener.adapters.abi import EventDecoder, Parameter, Undecodable
 from listener.adapters.base import RESERVES, Call, Decoded, Inquiry
 from listener.adapters.pair_tokens import Pair, Token, price_of

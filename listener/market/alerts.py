@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
-from chaincast.amounts import NATIVE_DECIMALS
 from chaincast.config.market import Alerts
-from chaincast.events import Json
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.events import Json
 from listener.market.reference import Rates
 from listener.market.series import DAY
 from listener.market.token import Token, Traded, Withdrawn

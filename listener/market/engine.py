@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from chaincast.events import Event, Kind, event_id
-from chaincast.topics import alert_topics, chain_topics
+from chaincast.model.events import Event, Kind, event_id
+from chaincast.model.topics import alert_topics, chain_topics
 from listener.adapters.base import RESERVES
 from listener.market.alerts import Alert, Judge, lengths
 from listener.market.figures import figures

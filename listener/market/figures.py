@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 
-from chaincast.amounts import NATIVE_DECIMALS
-from chaincast.events import Json
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.events import Json
 from listener.market.reference import Rates
 from listener.market.token import Pool, Token, pool_price
 from listener.prices import change, product, shown, whole

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
-from chaincast.amounts import NATIVE_DECIMALS
-from chaincast.events import Event, Json
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.events import Event, Json
 from listener.adapters.base import RESERVES
 from listener.prices import product, quotient, ratio
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from chaincast.amounts import NATIVE_DECIMALS
-from chaincast.events import Event, Json, Kind
+from chaincast.model.amounts import NATIVE_DECIMALS
+from chaincast.model.events import Event, Json, Kind
 from listener.adapters.base import RESERVES
 from listener.market.reference import NATIVE, Rates
 from listener.market.series import Series

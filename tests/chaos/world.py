@@ -16,7 +16,7 @@ from chaincast.aws.checkpoint import listening, newest
 from chaincast.aws.population import Population
 from chaincast.config import url_variable
 from chaincast.counting import total
-from chaincast.cursors import format_cursor
+from chaincast.model.cursors import format_cursor
 from local.administrator import session
 from local.stack import LocalStack
 from tests.chaos.emulator_names import CONDUCTOR

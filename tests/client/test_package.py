@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 
-from chaincast.topics import FAMILIES
+from chaincast.model.topics import FAMILIES
 from local.tools import node_environment
 from tests.client.package import CLIENT, build, npm
 

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeAlias
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from chaincast.topics import Topic
+from chaincast.model.topics import Topic
 
 Message: TypeAlias = dict[str, Any]  # a chaincast.v1 message
 

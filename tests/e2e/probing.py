@@ -18,7 +18,7 @@ from chaincast.aws.tickets import Tickets
 from chaincast.aws.writes import SINGLY
 from chaincast.commands import User
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
-from chaincast.shards import Worker
+from chaincast.model.sharding import Worker
 from tests.e2e.leaks import used
 from tests.e2e.prober import Prober
 from tests.e2e.unreachable import unreachable

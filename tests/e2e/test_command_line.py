@@ -17,7 +17,7 @@ import pytest
 from websockets.sync.client import connect
 
 from chaincast.fanout.work import Close, encode_work
-from chaincast.shards import Worker
+from chaincast.model.sharding import Worker
 from local.administrator import session
 from local.deployment import run_directory
 from local.tools import CHAINCAST, ROOT, free_port

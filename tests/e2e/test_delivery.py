@@ -4,7 +4,7 @@ import asyncio
 import random
 from contextlib import AsyncExitStack
 
-from chaincast.topics import wildcard_forms
+from chaincast.model.topics import wildcard_forms
 from local.market import Market
 from local.stack import LocalStack
 from tests.e2e.client import Client

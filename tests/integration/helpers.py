@@ -15,8 +15,8 @@ from chaincast.aws.call import ServiceClient
 from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.batches import Batch, decode_batch
 from chaincast.fanout.work import Deliver, Work, decode_work
+from chaincast.model.batches import Batch, decode_batch
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
 

@@ -14,9 +14,9 @@ from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.lifecycle import parse_job
 from chaincast.aws.log import Log
-from chaincast.batches import Batch, split_batch
 from chaincast.fanout.work import Deliver, encode_work
-from chaincast.shards import Worker
+from chaincast.model.batches import Batch, split_batch
+from chaincast.model.sharding import Worker
 from functions.events import SqsRecord
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, end_loop

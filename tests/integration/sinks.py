@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaincast.batches import Batch
+from chaincast.model.batches import Batch
 from listener.sink import Sink
 from tests.factories import make_batch, make_event
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws import resources
 from chaincast.aws.connections import Connection, Connections
-from chaincast.batches import Batch
 from chaincast.fanout.work import Deliver, Work, encode_work
-from chaincast.shards import Worker
+from chaincast.model.batches import Batch
+from chaincast.model.sharding import Worker
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, subscriptions

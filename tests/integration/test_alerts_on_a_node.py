@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from chaincast.config import Config, parse
-from chaincast.events import Event
+from chaincast.model.events import Event
 from listener.networks import make_follower
 from local.chain import CHAIN_ID, Node, call_data
 from tests.integration.helpers import until

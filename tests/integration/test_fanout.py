@@ -13,7 +13,7 @@ import pytest
 from chaincast.aws import resources
 from chaincast.aws.holds import Holds, Place
 from chaincast.fanout.work import Close, Deliver, Open
-from chaincast.shards import Worker, shard_of
+from chaincast.model.sharding import Worker, shard_of
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions

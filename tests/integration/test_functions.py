@@ -13,10 +13,10 @@ import pytest
 from chaincast.aws import clients, resources
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Greet, parse_job
-from chaincast.batches import Batch
 from chaincast.errors import CodecError
-from chaincast.events import Event
-from chaincast.topics import alert_topics, chain_topics
+from chaincast.model.batches import Batch
+from chaincast.model.events import Event
+from chaincast.model.topics import alert_topics, chain_topics
 from functions.events import WebSocketEvent
 from tests.integration.handlers import event, load
 from tests.integration.helpers import Context, items

@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws import resources
-from chaincast.batches import Batch
 from chaincast.errors import LeaseLost
+from chaincast.model.batches import Batch
 from listener.sink import Sink
 from tests.integration.helpers import expire_lease, items, logged, take_batches
 from tests.integration.sinks import batch, started

@@ -11,7 +11,7 @@ from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
 from chaincast.config import Config, parse
-from chaincast.events import Event
+from chaincast.model.events import Event
 from listener.networks import make_follower
 from tests.integration.helpers import logged, until
 from tests.simulation.recorded import FOLDER, MISSING, RecordedNode, lines

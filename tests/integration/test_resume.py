@@ -11,7 +11,7 @@ import pytest
 
 from chaincast.aws import clients, replay, resources
 from chaincast.aws.lifecycle import Replay, Settle, parse_job
-from chaincast.cursors import format_cursor
+from chaincast.model.cursors import format_cursor
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, items
 from tests.integration.resuming import Stack, batch, ids

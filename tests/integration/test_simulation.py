@@ -19,9 +19,9 @@ from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
-from chaincast.batches import Batch
 from chaincast.config import Contract, Network
 from chaincast.errors import SourceError
+from chaincast.model.batches import Batch
 from listener import adapters, follow
 from listener.follow import Follower
 from listener.indexer import Indexer

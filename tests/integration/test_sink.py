@@ -15,9 +15,9 @@ from chaincast.aws.checkpoint import Checkpoint, Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.queue import FanoutQueue
-from chaincast.discoveries import Discovery
 from chaincast.errors import CursorTaken
 from chaincast.fanout.work import Deliver
+from chaincast.model.discovered_contracts import Discovery
 from listener.sink import Sink
 from listener.sources.base import Block
 from tests.factories import make_batch, make_event

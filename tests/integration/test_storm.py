@@ -19,7 +19,7 @@ import pytest
 from chaincast.aws import clients, resources
 from chaincast.aws.deliverer import Report
 from chaincast.fanout.work import Deliver, encode_work, group_of
-from chaincast.shards import Worker, home, workers
+from chaincast.model.sharding import Worker, home, workers
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, end_loop

@@ -9,7 +9,7 @@ from chaincast.aws.forget import Forgetter
 from chaincast.aws.subscriptions import Subscriptions, index_key
 from chaincast.errors import ClientError, Code
 from chaincast.limits import Limits
-from chaincast.shards import home
+from chaincast.model.sharding import home
 from tests.integration.helpers import items
 from tests.integration.helpers import subscriptions as made
 

@@ -30,9 +30,9 @@ from chaincast.commands import (
     User,
 )
 from chaincast.errors import ClientError, Code, ProtocolViolation
-from chaincast.events import Event
+from chaincast.model.events import Event
+from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.settings import Settings
-from chaincast.topics import ANY, OWN, Topic
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),

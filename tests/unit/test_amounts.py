@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.amounts import in_whole_units, plain
+from chaincast.model.amounts import in_whole_units, plain
 
 
 @pytest.mark.parametrize(

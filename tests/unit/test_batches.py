@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.batches import Batch, Retraction, decode_batch, encode_batch, split_batch
 from chaincast.errors import CodecError
-from chaincast.events import Event
+from chaincast.model.batches import Batch, Retraction, decode_batch, encode_batch, split_batch
+from chaincast.model.events import Event
 from tests.factories import make_batch, make_event
 
 json_values = st.recursive(

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.cursors import format_cursor, format_position, parse_cursor
 from chaincast.errors import CodecError
+from chaincast.model.cursors import format_cursor, format_position, parse_cursor
 
 
 @given(st.integers(0, 10**12 - 1), st.integers(0, 10**12 - 1))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaincast.events import Event, event_id
+from chaincast.model.events import Event, event_id
 from tests.factories import make_event
 
 HASH = "0x1234abcdef" + "0" * 54

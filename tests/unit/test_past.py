@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from chaincast.events import Event
+from chaincast.model.events import Event
+from chaincast.model.topics import Topic
 from chaincast.past import Past
-from chaincast.topics import Topic
 from tests.factories import make_event
 
 

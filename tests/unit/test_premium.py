@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from chaincast.model.topics import Topic
 from chaincast.premium import Premium
-from chaincast.topics import Topic
 
 
 @pytest.mark.parametrize(

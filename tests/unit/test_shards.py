@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.shards import home, partition, shard_of, workers
+from chaincast.model.sharding import home, partition, shard_of, workers
 
 
 @given(st.text(max_size=30), st.integers(1, 64))

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.errors import ClientError, Code
-from chaincast.topics import FAMILIES, Topic, chain_topics, history_topic, wildcard_forms
+from chaincast.model.topics import FAMILIES, Topic, chain_topics, history_topic, wildcard_forms
 
 T = "0xaAbB"
 

@@ -13,9 +13,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from chaincast.cursors import format_cursor
-from chaincast.events import Event, told_of
-from chaincast.topics import Topic, wildcard_forms
+from chaincast.model.cursors import format_cursor
+from chaincast.model.events import Event, told_of
+from chaincast.model.topics import Topic, wildcard_forms
 
 Message: TypeAlias = dict[str, Any]
 

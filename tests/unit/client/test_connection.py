@@ -15,8 +15,8 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
 from chaincast.client import Chaincast, Options, Refusal, State, Subscription, connect, connection, options, session
-from chaincast.cursors import format_cursor
 from chaincast.errors import ClientError
+from chaincast.model.cursors import format_cursor
 from tests.unit.client.server import SECONDS, SILENCE, SOURCE, Message, Server
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.client.inbox import Inbox, Update
-from chaincast.events import Event, event_told, told_of
+from chaincast.model.events import Event, event_told, told_of
 from tests.factories import make_event
 
 

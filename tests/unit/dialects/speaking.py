@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from chaincast import dialects
 from chaincast.commands import Command, Outcome
-from chaincast.events import Event
+from chaincast.model.events import Event
 from tests.unit.dialects.told import CHAINS
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON

@@ -30,8 +30,8 @@ from chaincast.commands import (
 )
 from chaincast.dialects.chaincast_v1_messages import _ABOUT
 from chaincast.errors import ClientError, Code
-from chaincast.events import Event
-from chaincast.topics import Topic
+from chaincast.model.events import Event
+from chaincast.model.topics import Topic
 from tests.factories import BLOCK_HASH, MARKET, TOKEN, make_event
 
 V1 = dialects.get("chaincast.v1", {})

@@ -19,7 +19,7 @@ from chaincast.commands import (
     UnsubscribeFamilies,
 )
 from chaincast.errors import ClientError, Code, Request
-from chaincast.events import Event
+from chaincast.model.events import Event
 from tests.factories import MARKET, TOKEN
 from tests.unit.dialects.told import (
     ANNOUNCEMENT,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chaincast import dialects
 from chaincast.errors import ClientError, ProtocolViolation
-from chaincast.events import Event, Json
+from chaincast.model.events import Event, Json
 from tests.unit.dialects.told import CHAINS, EVERYTHING
 
 _words = st.sampled_from(

@@ -20,7 +20,7 @@ from chaincast.commands import (
     User,
 )
 from chaincast.errors import ClientError, Code, Request
-from chaincast.events import Event, Json
+from chaincast.model.events import Event, Json
 from tests.factories import TOKEN
 from tests.unit.dialects.told import (
     ANNOUNCEMENT,

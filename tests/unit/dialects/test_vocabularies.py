@@ -23,8 +23,8 @@ from chaincast.commands import (
 )
 from chaincast.dialects.kaspump import ours, theirs
 from chaincast.errors import ClientError, Code, Request
-from chaincast.events import Event, Json
-from chaincast.topics import Topic
+from chaincast.model.events import Event, Json
+from chaincast.model.topics import Topic
 from tests.factories import MARKET, TOKEN
 from tests.unit.dialects.speaking import SOCKETIO, emit, said, told
 from tests.unit.dialects.told import (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chaincast.events import Event, Json
-from chaincast.topics import alert_topics
+from chaincast.model.events import Event, Json
+from chaincast.model.topics import alert_topics
 from tests.factories import MARKET, TOKEN, make_event
 
 CHAINS = {"anvil": 31_337, "bsc-testnet": 97}

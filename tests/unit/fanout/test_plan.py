@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast import dialects
-from chaincast.batches import Batch, Retraction
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View
-from chaincast.topics import wildcard_forms
+from chaincast.model.batches import Batch, Retraction
+from chaincast.model.topics import wildcard_forms
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 
 V1 = "chaincast.v1"

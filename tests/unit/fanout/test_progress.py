@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Mark, Progress, decode_progress
-from chaincast.shards import shard_of
+from chaincast.model.sharding import shard_of
 
 
 def mark(through: int, upto: str | None, *missing: str, shards: int = 1, shard: int = 0) -> Mark:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from chaincast import dialects
 from chaincast.dialects.base import Chains, Dialect
-from chaincast.events import Event
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View, limited, merged
+from chaincast.model.events import Event
 from tests.factories import make_batch
 from tests.unit.dialects.told import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
 

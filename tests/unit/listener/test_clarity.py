@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.config import Contract, Network
-from chaincast.events import Json
+from chaincast.model.events import Json
 from listener import adapters
 from listener.adapters.base import Adapter, Decoded
 from listener.adapters.clarity import MAX_DEPTH, c32_address, decode_hex, parse_repr

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from chaincast.config import Contract, Network
-from chaincast.discoveries import Discovery
+from chaincast.model.discovered_contracts import Discovery
 from listener import adapters
 from listener.indexer import Indexed, Indexer
 from listener.sources.base import Block, RawLog

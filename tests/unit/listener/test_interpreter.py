@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from chaincast.aws.checkpoint import Checkpoint
-from chaincast.events import Event
+from chaincast.model.events import Event
 from listener.indexer import Indexed
 from listener.interpreter import Interpreter
 from listener.market.settings import MarketSettings

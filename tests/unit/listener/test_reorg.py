@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.batches import Batch, Retraction
 from chaincast.errors import ForkDetected
-from chaincast.events import Event
+from chaincast.model.batches import Batch, Retraction
+from chaincast.model.events import Event
 from listener.reorg import Fork, find_fork, live
 from listener.sources.base import Block
 from tests.factories import make_event

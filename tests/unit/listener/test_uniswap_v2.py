@@ -10,7 +10,7 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from chaincast.config import Contract, Network
-from chaincast.discoveries import Discovery
+from chaincast.model.discovered_contracts import Discovery
 from listener import adapters
 from listener.adapters.uniswap_v2 import MAX_STRANGERS, UniswapV2
 from listener.indexer import Indexed, Indexer

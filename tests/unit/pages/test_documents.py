@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 from chaincast import dialects
 from chaincast.config import load
 from chaincast.dialects import socketio_messages
-from chaincast.events import Event
+from chaincast.model.events import Event
 from infra.http_api import STATUS_PATHS
 from local.tools import ROOT
 from pages.asyncapi import asyncapi

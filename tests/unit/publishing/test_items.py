@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.errors import ClientError, Code
+from chaincast.model.schemas import BadSchema, Kinds, compiled
 from chaincast.publishing.items import Accepted, Reader
-from chaincast.publishing.kinds import BadSchema, Kinds, compiled
 
 NOW = 1_700_000_000_000
 SCHEMA = {

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from chaincast.config.market import Alerts
-from chaincast.events import Event
+from chaincast.model.events import Event
 
 NATIVE = "0x" + "ee" * 20
 DOLLAR = "0x" + "dd" * 20

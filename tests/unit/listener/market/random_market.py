@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from chaincast.events import Event, Json, event_id
+from chaincast.model.events import Event, Json, event_id
 from tests.unit.listener.market.model import DOLLAR, NATIVE, REFERENCE, Block
 
 TOKENS = ["0x" + f"{i:02x}" * 20 for i in range(1, 6)]

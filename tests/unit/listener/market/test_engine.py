@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from chaincast.aws.market import Entry
 from chaincast.config.market import Alerts
-from chaincast.events import Event, event_id
+from chaincast.model.events import Event, event_id
 from listener.market.engine import Market
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore

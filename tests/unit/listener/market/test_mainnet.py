@@ -8,7 +8,7 @@ from fractions import Fraction
 import pytest
 from eth_utils.crypto import keccak
 
-from chaincast.discoveries import Discovery
+from chaincast.model.discovered_contracts import Discovery
 from listener.adapters.uniswap_v2 import UniswapV2
 from listener.indexer import Indexer
 from listener.market.engine import Market

@@ -9,7 +9,7 @@ import fastjsonschema
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from chaincast.errors import ClientError, Code
-from chaincast.events import Kind
+from chaincast.model.events import Kind
 
 Number: TypeAlias = Annotated[Union[int, float], Field(allow_inf_nan=False)]
 Amount: TypeAlias = Union[Number, Annotated[str, Field(pattern=r"^-?\d{1,78}(\.\d{1,78})?$")]]

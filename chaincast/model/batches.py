@@ -12,9 +12,9 @@ from typing import Any
 
 import orjson
 
-from chaincast.cursors import format_cursor
 from chaincast.errors import CodecError
-from chaincast.events import Event
+from chaincast.model.cursors import format_cursor
+from chaincast.model.events import Event
 
 FORMAT = 1
 """First field of the encoding; a reader refuses a number it does not know instead of guessing."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from chaincast.errors import ClientError, Code
-from chaincast.events import Kind
+from chaincast.model.events import Kind
 
 ANY = "*"
 OWN = "#me"

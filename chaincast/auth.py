@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from chaincast.model.topics import Topic
-from chaincast.premium import Premium
+from chaincast.policy.premium_topics import Premium
 
 if TYPE_CHECKING:
     from jwt import PyJWK

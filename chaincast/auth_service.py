@@ -14,7 +14,7 @@ from chaincast.auth import checked_token, user_from
 from chaincast.breaker import Breaker
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
-from chaincast.premium import Premium
+from chaincast.policy.premium_topics import Premium
 
 _REFUSED = (400, 401, 403, 404)
 _PLACES = ("data", "user")

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from chaincast.limits import Limits
-from chaincast.premium import Premium
+from chaincast.policy.premium_topics import Premium
+from chaincast.policy.rate_limits import Limits
 
 VARIABLE = "CHAINCAST_SETTINGS"
 CONSOLE_ORIGIN = "CHAINCAST_CONSOLE_ORIGIN"
@@ -49,12 +49,12 @@ class Settings:
     premium_topics: tuple[str, ...] = ()
     premium_claim: str = ""
     premium_values: tuple[str, ...] = ()
-    """Topics that need a claim (chaincast/premium.py)."""
+    """Topics that need a claim (chaincast/policy/premium_topics.py)."""
     limits: Limits = field(default_factory=Limits)
     origins: tuple[str, ...] = ("*", "none")
     allow_ips: tuple[str, ...] = ()
     deny_ips: tuple[str, ...] = ()
-    """Where clients may come from: chaincast/access.py."""
+    """Where clients may come from: chaincast/policy/origin_policy.py."""
     chains: Mapping[str, int] = field(default_factory=dict)
     """The networks' chain ids."""
     block_ms: Mapping[str, int] = field(default_factory=dict)

@@ -20,7 +20,7 @@ from chaincast.aws.single import close
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.telemetry import Telemetry
 from chaincast.errors import ClientError, Code
-from chaincast.limits import owner_of_user
+from chaincast.policy.rate_limits import owner_of_user
 from chaincast.settings import Settings
 from functions.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from functions.events import HttpAnswer, HttpEvent

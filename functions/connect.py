@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from chaincast.access import Access
 from chaincast.auth import user_if_known
 from chaincast.aws import clients, resources
 from chaincast.aws.admission import Admission
@@ -25,7 +24,8 @@ from chaincast.commands import User
 from chaincast.credentials import token_of
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError, Code
-from chaincast.limits import owner_of_address
+from chaincast.policy.origin_policy import Access
+from chaincast.policy.rate_limits import owner_of_address
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 

@@ -33,7 +33,7 @@ from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import
 from chaincast.dialects.base import Dialect
 from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
-from chaincast.limits import Abuse, abuse, owner_of_address, refusal
+from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal
 from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 

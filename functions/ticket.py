@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from chaincast.access import Access
 from chaincast.aws import clients, resources
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.logger import make_logger
@@ -18,6 +17,7 @@ from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
+from chaincast.policy.origin_policy import Access
 from chaincast.settings import Settings
 from functions.documents import TicketDocument
 from functions.events import HttpAnswer, HttpEvent

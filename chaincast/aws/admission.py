@@ -15,7 +15,7 @@ from zlib import crc32
 
 from chaincast.aws.connections import MAX_SECONDS, Connections
 from chaincast.errors import ClientError, Code
-from chaincast.limits import MINUTE_MS, Visit, retry_after
+from chaincast.policy.rate_limits import MINUTE_MS, Visit, retry_after
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.writes import read_all, take_all
 from chaincast.commands import User
-from chaincast.limits import MINUTE_MS
+from chaincast.policy.rate_limits import MINUTE_MS
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

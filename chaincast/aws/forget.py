@@ -14,7 +14,7 @@ from chaincast.aws.admission import Admission
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.limits import Limits, owner_of_address, owner_of_user
+from chaincast.policy.rate_limits import Limits, owner_of_address, owner_of_user
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -19,8 +19,8 @@ from chaincast.aws.connections import MAX_SECONDS
 from chaincast.aws.population import Population, slot_of
 from chaincast.aws.writes import read_all, take_all, write_all
 from chaincast.errors import ClientError, Code
-from chaincast.limits import HOUR_MS, too_many_subscribes
 from chaincast.model.sharding import home
+from chaincast.policy.rate_limits import HOUR_MS, too_many_subscribes
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

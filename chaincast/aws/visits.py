@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import Connection, Connections, slot
-from chaincast.limits import Limits, Visit, owner_of_user
+from chaincast.policy.rate_limits import Limits, Visit, owner_of_user
 
 
 class Visits:

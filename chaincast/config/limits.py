@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from chaincast.config.access import Cidr
 from chaincast.config.section import Section
-from chaincast.limits import Limits as Counted
+from chaincast.policy.rate_limits import Limits as Counted
 
 _Count: TypeAlias = Annotated[int, Field(ge=0, le=1_000_000)]
 _AtOnce: TypeAlias = Annotated[int, Field(ge=0, le=2_000)]

@@ -16,7 +16,7 @@ from chaincast.aws.forget import Forgetter
 from chaincast.aws.visits import Visits
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
-from chaincast.limits import MINUTE_MS, Limits, Visit
+from chaincast.policy.rate_limits import MINUTE_MS, Limits, Visit
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:

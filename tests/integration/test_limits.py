@@ -9,7 +9,7 @@ import pytest
 
 from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connections
-from chaincast.limits import MINUTE_MS
+from chaincast.policy.rate_limits import MINUTE_MS
 from tests.integration.handlers import (
     NOW,
     TOKEN_OF_ANN,

@@ -14,7 +14,7 @@ from chaincast.aws.forget import Forgetter
 from chaincast.aws.population import GRACE_SECONDS, SLOT_SECONDS, Population
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.errors import ClientError
-from chaincast.limits import Limits
+from chaincast.policy.rate_limits import Limits
 from tests.integration.helpers import items
 from tests.integration.helpers import subscriptions as made
 

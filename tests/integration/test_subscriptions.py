@@ -8,8 +8,8 @@ from chaincast.aws import resources
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.subscriptions import Subscriptions, index_key
 from chaincast.errors import ClientError, Code
-from chaincast.limits import Limits
 from chaincast.model.sharding import home
+from chaincast.policy.rate_limits import Limits
 from tests.integration.helpers import items
 from tests.integration.helpers import subscriptions as made
 

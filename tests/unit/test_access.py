@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaincast.access import Access
 from chaincast.errors import ClientError, Code
+from chaincast.policy.origin_policy import Access
 
 HERE = "203.0.113.9"
 

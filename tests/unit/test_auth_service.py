@@ -8,7 +8,7 @@ from chaincast.auth_service import Answer, Asked
 from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
 from chaincast.commands import User
 from chaincast.errors import ClientError, Code
-from chaincast.premium import Premium
+from chaincast.policy.premium_topics import Premium
 
 
 class Service:

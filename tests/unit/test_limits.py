@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chaincast.errors import Code, ProtocolViolation
-from chaincast.limits import (
+from chaincast.policy.rate_limits import (
     HOUR_MS,
     MINUTE_MS,
     Abuse,

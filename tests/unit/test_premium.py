@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chaincast.model.topics import Topic
-from chaincast.premium import Premium
+from chaincast.policy.premium_topics import Premium
 
 
 @pytest.mark.parametrize(

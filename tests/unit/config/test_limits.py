@@ -7,7 +7,7 @@ import pytest
 from chaincast.config import parse
 from chaincast.config.limits import Limits
 from chaincast.errors import ConfigError
-from chaincast.limits import Limits as Counted
+from chaincast.policy.rate_limits import Limits as Counted
 from chaincast.settings import Settings
 
 NETWORK = '[networks.base]\nrpc_url = "wss://node.example"\n'

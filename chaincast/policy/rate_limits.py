@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address, ip_network
 
-from chaincast.access import address_of
 from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.policy.origin_policy import address_of
 
 MINUTE_MS = 60_000
 HOUR_MS = 3_600_000

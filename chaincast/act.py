@@ -35,11 +35,11 @@ from chaincast.commands import (
     UnsubscribeFamilies,
     User,
 )
+from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.model.events import Event, Json
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.past import Past, PastEvents
-from chaincast.settings import Settings
 from chaincast.stats import contract_stats, token_stats
 
 MOST_TOLD = 10

@@ -19,9 +19,9 @@ from chaincast.aws.population import Population
 from chaincast.aws.single import close
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.telemetry import Telemetry
+from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.policy.rate_limits import owner_of_user
-from chaincast.settings import Settings
 from functions.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from functions.events import HttpAnswer, HttpEvent
 from functions.routing import Routes, json_answer

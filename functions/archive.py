@@ -9,7 +9,7 @@ from chaincast.aws.archive import Archiver, Overtaken
 from chaincast.aws.log import LogReader
 from chaincast.aws.logger import make_logger
 from chaincast.aws.telemetry import Telemetry
-from chaincast.settings import Settings
+from chaincast.config.function_settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -21,12 +21,12 @@ from chaincast.aws.population import Population
 from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import Tickets
 from chaincast.commands import User
+from chaincast.config.function_settings import Settings
 from chaincast.credentials import token_of
 from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError, Code
 from chaincast.policy.origin_policy import Access
 from chaincast.policy.rate_limits import owner_of_address
-from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.logger import make_logger
 from chaincast.aws.telemetry import Telemetry
-from chaincast.settings import Settings
+from chaincast.config.function_settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:

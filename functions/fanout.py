@@ -24,11 +24,11 @@ from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.telemetry import Telemetry
+from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress
 from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work
 from chaincast.model.sharding import Worker
-from chaincast.settings import Settings
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:

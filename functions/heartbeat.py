@@ -25,8 +25,8 @@ from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.single import close
 from chaincast.aws.telemetry import Telemetry
+from chaincast.config.function_settings import Settings
 from chaincast.dialects.base import Dialect
-from chaincast.settings import Settings
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -18,10 +18,10 @@ from chaincast.aws import clients, resources
 from chaincast.aws.intakes import make_intake
 from chaincast.aws.logger import make_logger
 from chaincast.aws.telemetry import Telemetry
+from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
-from chaincast.settings import Settings
 from functions.events import KafkaAnswer, KafkaEvent, KafkaRecord
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.telemetry import Telemetry
 from chaincast.commands import Connected, Expired, Outcome
+from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
-from chaincast.settings import Settings
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:

@@ -29,12 +29,12 @@ from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.visits import Visits
 from chaincast.commands import Authenticate, Caller, Closed, Join, Outcome
+from chaincast.config.function_settings import Settings
 from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.dialects.base import Dialect
 from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal
-from chaincast.settings import Settings
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:

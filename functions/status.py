@@ -21,9 +21,9 @@ from chaincast.aws.logger import make_logger
 from chaincast.aws.secrets import secret
 from chaincast.aws.surveyor import Surveyor
 from chaincast.aws.telemetry import Telemetry
+from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.exposition import CONTENT_TYPE, exposition
-from chaincast.settings import Settings
 from chaincast.survey import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
 from chaincast.version import VERSION
 from functions.documents import BalancerStatus, Error, Health, Status

@@ -15,10 +15,10 @@ from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.logger import make_logger
 from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import TICKET_SECONDS, Tickets
+from chaincast.config.function_settings import Settings
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
 from chaincast.policy.origin_policy import Access
-from chaincast.settings import Settings
 from functions.documents import TicketDocument
 from functions.events import HttpAnswer, HttpEvent
 from functions.routing import Routes, json_answer

@@ -19,7 +19,13 @@ from local.tools import ROOT
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-STACK_INPUTS = ("infra/**/*.py", "chaincast/config/*.py", "chaincast/settings.py", "chaincast.toml", "cdk.json")
+STACK_INPUTS = (
+    "infra/**/*.py",
+    "chaincast/config/*.py",
+    "chaincast/config/function_settings.py",
+    "chaincast.toml",
+    "cdk.json",
+)
 PACKAGES = "requirements/functions.txt"
 _MARKER = "stack-inputs"
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from chaincast.aws import resources
-from chaincast.settings import VARIABLE
+from chaincast.config.function_settings import VARIABLE
 from chaincast.version import VERSION
 
 Node: TypeAlias = dict[str, Any]  # a part of the document
@@ -37,7 +37,7 @@ SCHEMES: Node = {
 
 
 def openapi(settings: str) -> Node:
-    """The document. `settings`: the functions' (chaincast/settings.py), as JSON."""
+    """The document. `settings`: the functions' (chaincast/config/function_settings.py), as JSON."""
     _pretend(settings)
     document: Node = {
         "openapi": "3.1.0",

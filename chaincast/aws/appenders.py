@@ -6,7 +6,7 @@ from chaincast.aws import clients, resources
 from chaincast.aws.append import Appender
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.settings import Settings
+from chaincast.config.function_settings import Settings
 
 
 def make_appender(settings: Settings) -> Appender:

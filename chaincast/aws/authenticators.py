@@ -13,8 +13,8 @@ from chaincast.auth import Issued, Shared, Tokens, Unchecked
 from chaincast.auth_service import Answer, Asked
 from chaincast.aws import resources
 from chaincast.aws.secrets import secret
+from chaincast.config.function_settings import Settings
 from chaincast.keys import Keys
-from chaincast.settings import Settings
 
 MIN_SECRET_BYTES = 32
 """RFC 7518, 3.2: a key of the hash's size or larger."""

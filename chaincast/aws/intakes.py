@@ -9,9 +9,9 @@ import orjson
 from chaincast.aws import clients, resources
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.intake import Intake
+from chaincast.config.function_settings import Settings
 from chaincast.model.schemas import Kinds
 from chaincast.publishing.items import Reader
-from chaincast.settings import Settings
 
 KINDS_FILE = Path(__file__).parents[2] / "kinds.json"
 """A team's own kinds and their schemas, which infra puts beside the code: an environment variable has no room."""

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from chaincast.config.access import Access
 from chaincast.config.auth import Auth
+from chaincast.config.function_settings import Settings
 from chaincast.config.limits import Limits
 from chaincast.config.monitoring import Console, Monitoring
 from chaincast.config.network import Network, NetworkName
@@ -16,7 +17,6 @@ from chaincast.config.presets import PRESETS
 from chaincast.config.publish import Admin, Audit, Kafka, Publish
 from chaincast.config.section import Section
 from chaincast.config.topics import Topics
-from chaincast.settings import Settings
 
 
 class Fanout(Section):

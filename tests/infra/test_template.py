@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaincast.aws import resources
-from chaincast.settings import Settings
+from chaincast.config.function_settings import Settings
 from infra.gateway import MESSAGE_ROUTES
 from infra.http_api import STATUS_PATHS
 from tests.infra.conftest import Resource, Template, synthesize

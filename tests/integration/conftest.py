@@ -17,7 +17,7 @@ from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History
 from chaincast.aws.log import Log
 from chaincast.aws.queue import FanoutQueue
-from chaincast.settings import Settings
+from chaincast.config.function_settings import Settings
 from listener.sink import Sink
 from local.chain import Node
 from local.tools import free_port

@@ -16,9 +16,9 @@ from chaincast import archive
 from chaincast.aws import clients, resources
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.archive import Overtaken
+from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
 from chaincast.model.batches import Batch, Retraction
-from chaincast.settings import Settings
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, logged
 

@@ -12,7 +12,7 @@ from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Deadline, encode_job
 from chaincast.commands import User
-from chaincast.settings import Settings
+from chaincast.config.function_settings import Settings
 from tests.factories import TOKEN, make_batch
 from tests.integration.handlers import (
     NOW,

@@ -20,10 +20,10 @@ from chaincast.aws import clients, resources
 from chaincast.aws.append import Appender
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.queue import FanoutQueue
+from chaincast.config.function_settings import Settings
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.sharding import Worker
-from chaincast.settings import Settings
 from tests.factories import http_event
 from tests.integration.helpers import Context, items, logged, take_batches
 

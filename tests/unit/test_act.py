@@ -29,10 +29,10 @@ from chaincast.commands import (
     UnsubscribeFamilies,
     User,
 )
+from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.model.events import Event
 from chaincast.model.topics import ANY, OWN, Topic
-from chaincast.settings import Settings
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),

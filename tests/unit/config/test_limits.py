@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chaincast.config import parse
+from chaincast.config.function_settings import Settings
 from chaincast.config.limits import Limits
 from chaincast.errors import ConfigError
 from chaincast.policy.rate_limits import Limits as Counted
-from chaincast.settings import Settings
 
 NETWORK = '[networks.base]\nrpc_url = "wss://node.example"\n'
 

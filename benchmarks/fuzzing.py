@@ -14,9 +14,9 @@ from random import Random
 from time import perf_counter
 
 from benchmarks.report import finish, parser, show
-from chaincast import dialects
-from chaincast.dialects.base import Dialect
 from chaincast.errors import ClientError
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Dialect
 
 COUNT = 1_000_000
 LIMIT_MS = 5.0

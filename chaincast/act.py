@@ -6,7 +6,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from chaincast.auth import Authenticator, user_if_known
-from chaincast.commands import (
+from chaincast.config.function_settings import Settings
+from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.model.events import Event, Json
+from chaincast.model.topics import ANY, OWN, Topic
+from chaincast.past import Past, PastEvents
+from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
     Caller,
@@ -35,11 +40,6 @@ from chaincast.commands import (
     UnsubscribeFamilies,
     User,
 )
-from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, ProtocolViolation
-from chaincast.model.events import Event, Json
-from chaincast.model.topics import ANY, OWN, Topic
-from chaincast.past import Past, PastEvents
 from chaincast.stats import contract_stats, token_stats
 
 MOST_TOLD = 10

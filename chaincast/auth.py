@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from chaincast.model.topics import Topic
 from chaincast.policy.premium_topics import Premium
+from chaincast.protocol.commands import User
 
 if TYPE_CHECKING:
     from jwt import PyJWK

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 from chaincast.auth import checked_token, user_from
 from chaincast.breaker import Breaker
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
+from chaincast.protocol.commands import User
 
 _REFUSED = (400, 401, 403, 404)
 _PLACES = ("data", "user")

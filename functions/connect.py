@@ -20,13 +20,13 @@ from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
 from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import Tickets
-from chaincast.commands import User
 from chaincast.config.function_settings import Settings
 from chaincast.credentials import token_of
-from chaincast.dialects.choose import choose
 from chaincast.errors import ClientError, Code
 from chaincast.policy.origin_policy import Access
 from chaincast.policy.rate_limits import owner_of_address
+from chaincast.protocol.commands import User
+from chaincast.protocol.dialects.negotiation import choose
 from functions.events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast import dialects
 from chaincast.aws import clients, endpoints, resources
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.call import ServiceClient
@@ -26,7 +25,8 @@ from chaincast.aws.pool import Pool
 from chaincast.aws.single import close
 from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
-from chaincast.dialects.base import Dialect
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Dialect
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast import dialects
 from chaincast.aws import endpoints, resources
 from chaincast.aws.call import ServiceClient
 from chaincast.aws.gateway import Gateway
@@ -18,9 +17,10 @@ from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Rep
 from chaincast.aws.logger import make_logger
 from chaincast.aws.pool import Pool
 from chaincast.aws.telemetry import Telemetry
-from chaincast.commands import Connected, Expired, Outcome
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
+from chaincast.protocol.commands import Connected, Expired, Outcome
+from chaincast.protocol.dialects import registry as dialects
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:

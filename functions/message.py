@@ -9,7 +9,6 @@ import time
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
-from chaincast import dialects
 from chaincast.act import Actor
 from chaincast.aws import clients, resources
 from chaincast.aws.admission import Admission
@@ -28,13 +27,14 @@ from chaincast.aws.single import close, post
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.visits import Visits
-from chaincast.commands import Authenticate, Caller, Closed, Join, Outcome
 from chaincast.config.function_settings import Settings
-from chaincast.dialects import chaincast_v1_messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
-from chaincast.dialects.base import Dialect
-from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal
+from chaincast.protocol.commands import Authenticate, Caller, Closed, Join, Outcome
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Dialect
+from chaincast.protocol.dialects.chaincast_v1 import messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
+from chaincast.protocol.dialects.negotiation import recognized
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:

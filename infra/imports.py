@@ -1,6 +1,6 @@
 """What a function's module imports, however deep: found by reading the code, so that its asset holds that and nothing
 else. What is imported for type checkers alone is not; what is imported inside of functions is, and what is named in a
-text (`"chaincast.dialects.moonx"`) and imported by that name. A dialect's reading of clients' messages, which it
+text (`"chaincast.protocol.dialects.moonx.codec"`) and imported by that name. A dialect's reading of clients' messages, which it
 imports when there is one to read, is for those functions alone that name such a module themselves."""
 
 from __future__ import annotations

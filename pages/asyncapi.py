@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from chaincast import dialects
+from chaincast.protocol.dialects import registry as dialects
 from chaincast.version import VERSION
 from pages import told
 from pages.samples import SAID
@@ -108,7 +108,7 @@ class _Parts:
 
     def _said(self, dialect: str) -> dict[str, str]:
         """The messages that clients say: their key in the channel, and what they are called among all."""
-        module = import_module(f"chaincast.dialects.{_MODULES[dialect]}")
+        module = import_module(f"chaincast.protocol.dialects.registry.{_MODULES[dialect]}")
         models: Mapping[str, type[BaseModel] | None] = module.MODELS
         found = {}
         for name, model in models.items():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chaincast import dialects
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code, Request
+from chaincast.model.events import Event
+from chaincast.model.topics import Topic, chain_topics
+from chaincast.protocol.commands import (
     Authenticated,
     Connected,
     Expired,
@@ -16,10 +18,8 @@ from chaincast.commands import (
     Unsubscribed,
     User,
 )
-from chaincast.dialects.base import Dialect
-from chaincast.errors import ClientError, Code, Request
-from chaincast.model.events import Event
-from chaincast.model.topics import Topic, chain_topics
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Dialect
 
 NETWORK = "bsc"
 CHAINS = {NETWORK: 56}

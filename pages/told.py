@@ -1,4 +1,4 @@
-"""What a `chaincast.v1` client is told, as models: for readers; the encoder (chaincast/dialects/chaincast_v1.py) writes
+"""What a `chaincast.v1` client is told, as models: for readers; the encoder (chaincast/protocol/dialects/chaincast_v1/codec.py) writes
 bytes without them, and a test holds everything that it writes against these."""
 
 from __future__ import annotations

@@ -10,8 +10,8 @@ from zlib import crc32
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.writes import read_all, take_all
-from chaincast.commands import User
 from chaincast.policy.rate_limits import MINUTE_MS
+from chaincast.protocol.commands import User
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

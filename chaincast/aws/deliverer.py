@@ -12,12 +12,12 @@ from chaincast.aws.call import Payload
 from chaincast.aws.gateway import Gateway, Outcomes, Posting
 from chaincast.aws.held import HeldConnections, Hold
 from chaincast.aws.query import TableUnavailable
-from chaincast.dialects.base import Chains
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.progress import Mark, Progress
 from chaincast.fanout.view import View, limited
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
+from chaincast.protocol.dialects.base import Chains
 
 _MAX_VIEWS = 256
 """Distinct views whose messages are kept while they are posted; more are encoded again."""

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import MAX_SECONDS, Connections
 from chaincast.aws.lifecycle import MAX_DELAY, Expiry, Job
-from chaincast.commands import Caller, User
 from chaincast.policy.rate_limits import Limits, owner_of_user
+from chaincast.protocol.commands import Caller, User
 
 
 class Identities:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from time import monotonic, time
 
-from chaincast import dialects
 from chaincast.aws import everyone
 from chaincast.aws.gateway import Gateway
 from chaincast.aws.holds import HoldLifted, Holds, Place
@@ -15,10 +14,11 @@ from chaincast.aws.lifecycle import Replay
 from chaincast.aws.log import LogReader
 from chaincast.aws.resume import expired
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.dialects.base import Chains
 from chaincast.fanout.plan import Plan
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Chains
 
 TOGETHER = 100
 """Log items that are told as one,"""

@@ -11,8 +11,8 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.commands import User
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
 
-from chaincast import dialects
-from chaincast.dialects.base import Chains, Dialect
 from chaincast.fanout.view import View
 from chaincast.model.batches import Batch, Retraction
 from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
 from chaincast.model.topics import wildcard_forms
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Chains, Dialect
 
 _NO_CHAINS: Chains = {}
 

@@ -15,7 +15,7 @@ from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.commands import User
+from chaincast.protocol.commands import User
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import used

@@ -16,9 +16,9 @@ from chaincast.aws.holds import Holds, Place
 from chaincast.aws.lifecycle import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.aws.tickets import Tickets
 from chaincast.aws.writes import SINGLY
-from chaincast.commands import User
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.model.sharding import Worker
+from chaincast.protocol.commands import User
 from tests.e2e.leaks import used
 from tests.e2e.prober import Prober
 from tests.e2e.unreachable import unreachable

@@ -14,9 +14,9 @@ from chaincast.aws.admission import Admission
 from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.visits import Visits
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from chaincast.policy.rate_limits import MINUTE_MS, Limits, Visit
+from chaincast.protocol.commands import User
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:

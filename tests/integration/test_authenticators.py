@@ -14,8 +14,8 @@ from chaincast.auth import Authenticator, Tokens, Unchecked
 from chaincast.auth_service import Asked
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.commands import User
 from tests.integration.conftest import SETTINGS
 from tests.serving import Answer, serving
 from tests.unit.test_keys import ALL, token

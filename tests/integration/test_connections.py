@@ -7,7 +7,7 @@ import pytest
 
 from chaincast.aws import resources
 from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections, slot
-from chaincast.commands import User
+from chaincast.protocol.commands import User
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from chaincast.aws import clients, resources
 from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Deadline, encode_job
-from chaincast.commands import User
 from chaincast.config.function_settings import Settings
+from chaincast.protocol.commands import User
 from tests.factories import TOKEN, make_batch
 from tests.integration.handlers import (
     NOW,

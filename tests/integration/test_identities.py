@@ -13,7 +13,7 @@ import pytest
 from chaincast.aws import clients, resources
 from chaincast.aws.lifecycle import Deadline, Expiry, Job, encode_job, parse_job
 from chaincast.aws.tickets import Tickets
-from chaincast.commands import User
+from chaincast.protocol.commands import User
 from tests.factories import http_event
 from tests.integration.handlers import (
     NOW,

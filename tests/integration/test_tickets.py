@@ -7,8 +7,8 @@ import pytest
 
 from chaincast.aws import resources
 from chaincast.aws.tickets import TICKET_SECONDS, Tickets
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.commands import User
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:

@@ -6,7 +6,11 @@ from dataclasses import replace
 import pytest
 
 from chaincast.act import Actor
-from chaincast.commands import (
+from chaincast.config.function_settings import Settings
+from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.model.events import Event
+from chaincast.model.topics import ANY, OWN, Topic
+from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
     Caller,
@@ -29,10 +33,6 @@ from chaincast.commands import (
     UnsubscribeFamilies,
     User,
 )
-from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, ProtocolViolation
-from chaincast.model.events import Event
-from chaincast.model.topics import ANY, OWN, Topic
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),

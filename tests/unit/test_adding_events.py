@@ -51,7 +51,7 @@ def test_the_guide_adds_an_event_kind(tmp_path: Path) -> None:
             "pyproject.toml",
             *names,
             "listener/adapters/__init__.py",
-            "chaincast/dialects/kaspump.py",
+            "chaincast/protocol/dialects/socketio/kaspump.py",
         ],
         ["-m", "ruff", "check", *names],
         ["-m", "ruff", "format", "--check", *names],

@@ -6,8 +6,8 @@ import jwt
 import pytest
 
 from chaincast.auth import Shared, Tokens, Unchecked
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.commands import User
 
 SECRET = "s" * 64
 OTHER = "o" * 64

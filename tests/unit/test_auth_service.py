@@ -6,9 +6,9 @@ import pytest
 
 from chaincast.auth_service import Answer, Asked
 from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
-from chaincast.commands import User
 from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
+from chaincast.protocol.commands import User
 
 
 class Service:

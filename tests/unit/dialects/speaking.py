@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, TypeAlias
 
-from chaincast import dialects
-from chaincast.commands import Command, Outcome
 from chaincast.model.events import Event
+from chaincast.protocol.commands import Command, Outcome
+from chaincast.protocol.dialects import registry as dialects
 from tests.unit.dialects.told import CHAINS
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON

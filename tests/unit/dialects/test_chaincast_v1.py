@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast import dialects
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code
+from chaincast.model.events import Event
+from chaincast.model.topics import Topic
+from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
     Command,
@@ -28,10 +30,8 @@ from chaincast.commands import (
     Unsubscribed,
     User,
 )
-from chaincast.dialects.chaincast_v1_messages import _ABOUT
-from chaincast.errors import ClientError, Code
-from chaincast.model.events import Event
-from chaincast.model.topics import Topic
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.chaincast_v1.messages import _ABOUT
 from tests.factories import BLOCK_HASH, MARKET, TOKEN, make_event
 
 V1 = dialects.get("chaincast.v1", {})

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaincast.dialects.choose import Choice, choose
-from chaincast.dialects.shape import recognized
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.dialects.negotiation import Choice, choose, recognized
 
 
 @pytest.mark.parametrize(

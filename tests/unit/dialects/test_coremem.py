@@ -5,8 +5,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast import dialects
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code, Request
+from chaincast.model.events import Event
+from chaincast.protocol.commands import (
     Command,
     Connected,
     Ping,
@@ -18,8 +19,7 @@ from chaincast.commands import (
     Unsubscribed,
     UnsubscribeFamilies,
 )
-from chaincast.errors import ClientError, Code, Request
-from chaincast.model.events import Event
+from chaincast.protocol.dialects import registry as dialects
 from tests.factories import MARKET, TOKEN
 from tests.unit.dialects.told import (
     ANNOUNCEMENT,

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from chaincast import dialects
-from chaincast.commands import Authenticate, Authenticated, Expired, User
 from chaincast.errors import ClientError, Code, Request
+from chaincast.protocol.commands import Authenticate, Authenticated, Expired, User
+from chaincast.protocol.dialects import registry as dialects
 from tests.unit.dialects.told import CHAINS
 
 ANN = User("ann", "ann@example.com")

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast import dialects
 from chaincast.errors import ClientError, ProtocolViolation
 from chaincast.model.events import Event, Json
+from chaincast.protocol.dialects import registry as dialects
 from tests.unit.dialects.told import CHAINS, EVERYTHING
 
 _words = st.sampled_from(

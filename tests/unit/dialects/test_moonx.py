@@ -5,8 +5,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast import dialects
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code, Request
+from chaincast.model.events import Event, Json
+from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
     Command,
@@ -19,8 +20,7 @@ from chaincast.commands import (
     UnsubscribeFamilies,
     User,
 )
-from chaincast.errors import ClientError, Code, Request
-from chaincast.model.events import Event, Json
+from chaincast.protocol.dialects import registry as dialects
 from tests.factories import TOKEN
 from tests.unit.dialects.told import (
     ANNOUNCEMENT,

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code, ProtocolViolation, Request
+from chaincast.protocol.commands import (
     Close,
     Closed,
     Command,
@@ -18,7 +19,6 @@ from chaincast.commands import (
     Pong,
     User,
 )
-from chaincast.errors import ClientError, Code, ProtocolViolation, Request
 from tests.unit.dialects.speaking import SOCKETIO, decode, said
 
 

@@ -6,8 +6,10 @@ import json
 
 import pytest
 
-from chaincast import dialects
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code, Request
+from chaincast.model.events import Event, Json
+from chaincast.model.topics import Topic
+from chaincast.protocol.commands import (
     GetHistory,
     GetPrice,
     GetStats,
@@ -21,10 +23,8 @@ from chaincast.commands import (
     Unsubscribe,
     Unsubscribed,
 )
-from chaincast.dialects.kaspump import ours, theirs
-from chaincast.errors import ClientError, Code, Request
-from chaincast.model.events import Event, Json
-from chaincast.model.topics import Topic
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.socketio.kaspump import ours, theirs
 from tests.factories import MARKET, TOKEN
 from tests.unit.dialects.speaking import SOCKETIO, emit, said, told
 from tests.unit.dialects.told import (

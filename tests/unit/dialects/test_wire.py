@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.dialects.wire import MAX_DEPTH, depth_exceeds, parse_object
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.dialects.json_input import MAX_DEPTH, depth_exceeds, parse_object
 
 LIMIT = 1000
 

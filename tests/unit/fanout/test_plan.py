@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast import dialects
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View
 from chaincast.model.batches import Batch, Retraction
 from chaincast.model.topics import wildcard_forms
+from chaincast.protocol.dialects import registry as dialects
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 
 V1 = "chaincast.v1"

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast import dialects
-from chaincast.dialects.base import Chains, Dialect
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View, limited, merged
 from chaincast.model.events import Event
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.base import Chains, Dialect
 from tests.factories import make_batch
 from tests.unit.dialects.told import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
 

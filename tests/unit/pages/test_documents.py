@@ -12,10 +12,10 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from pydantic import TypeAdapter
 
-from chaincast import dialects
 from chaincast.config import load
-from chaincast.dialects import socketio_messages
 from chaincast.model.events import Event
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.socketio import messages as socketio_messages
 from infra.http_api import STATUS_PATHS
 from local.tools import ROOT
 from pages.asyncapi import asyncapi

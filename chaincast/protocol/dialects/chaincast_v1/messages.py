@@ -9,12 +9,20 @@ from typing import Annotated, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
 
-from chaincast.commands import Authenticate, Command, GetHistory, GetPrice, GetStats, Ping, Subscribe, Unsubscribe
-from chaincast.dialects.checked import checked, shown
-from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, RequestId
 from chaincast.model.cursors import CURSOR_DIGITS, POSITION
 from chaincast.model.topics import Topic
+from chaincast.protocol.commands import (
+    Authenticate,
+    Command,
+    GetHistory,
+    GetPrice,
+    GetStats,
+    Ping,
+    Subscribe,
+    Unsubscribe,
+)
+from chaincast.protocol.dialects.json_input import checked, parse_object, shown
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]

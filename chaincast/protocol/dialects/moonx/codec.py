@@ -8,20 +8,29 @@ from typing import Final
 
 import orjson
 
-from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
-from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import error_facts, network_of, text, trade, units, who
-from chaincast.dialects.one_by_one import OneByOne
 from chaincast.errors import ClientError, Request, RequestId
 from chaincast.model.amounts import NATIVE_DECIMALS, plain
 from chaincast.model.events import Event, Json, Kind
+from chaincast.protocol.commands import (
+    Authenticated,
+    Command,
+    Connected,
+    Expired,
+    Outcome,
+    Pong,
+    Subscribed,
+    Unsubscribed,
+)
+from chaincast.protocol.dialects.base import Chains
+from chaincast.protocol.dialects.event_fields import error_facts, network_of, text, trade, units, who
+from chaincast.protocol.dialects.mixins import OneByOne
 
 AUTHENTICATION_MS: Final = 10_000
 """How long a client has to authenticate, where it must."""
 
 
 class Moonx(OneByOne):
-    """The codec. See `chaincast.dialects.base.Dialect` for what each method promises."""
+    """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
 
     name = "moonx"
     joins = answers_pings = False
@@ -37,7 +46,7 @@ class Moonx(OneByOne):
         }
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        from chaincast.dialects.moonx_messages import decode  # pydantic: not for those that only encode
+        from chaincast.protocol.dialects.moonx.messages import decode  # pydantic: not for those that only encode
 
         return decode(body, max_bytes, max_topics)
 

@@ -11,9 +11,9 @@ from typing import Final
 
 import orjson
 
-from chaincast.dialects.wire import MAX_DEPTH, depth_exceeds
 from chaincast.errors import Code, ProtocolViolation
 from chaincast.model.events import Json
+from chaincast.protocol.dialects.json_input import MAX_DEPTH, depth_exceeds
 
 CONNECT, DISCONNECT, EVENT, ACK, CONNECT_ERROR, BINARY_EVENT, BINARY_ACK = range(7)
 MAIN: Final = "/"

@@ -6,19 +6,19 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 
-from chaincast.dialects.base import Chains, Dialect
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.dialects.base import Chains, Dialect
 
 DEFAULT = "chaincast.v1"
 
 _MODULES: dict[str, tuple[str, str]] = {
-    "chaincast.v1": ("chaincast.dialects.chaincast_v1", "ChaincastV1"),
-    "coremem": ("chaincast.dialects.coremem", "Coremem"),
-    "moonx": ("chaincast.dialects.moonx", "Moonx"),
-    "socketio": ("chaincast.dialects.socketio", "SocketIo"),
-    "socketio/kaspump": ("chaincast.dialects.socketio", "kaspump"),
-    "socketio/adstack": ("chaincast.dialects.socketio", "adstack"),
-    "socketio/moonx-gateway": ("chaincast.dialects.socketio", "moonx_gateway"),
+    "chaincast.v1": ("chaincast.protocol.dialects.chaincast_v1.codec", "ChaincastV1"),
+    "coremem": ("chaincast.protocol.dialects.coremem.codec", "Coremem"),
+    "moonx": ("chaincast.protocol.dialects.moonx.codec", "Moonx"),
+    "socketio": ("chaincast.protocol.dialects.socketio.codec", "SocketIo"),
+    "socketio/kaspump": ("chaincast.protocol.dialects.socketio.codec", "kaspump"),
+    "socketio/adstack": ("chaincast.protocol.dialects.socketio.codec", "adstack"),
+    "socketio/moonx-gateway": ("chaincast.protocol.dialects.socketio.codec", "moonx_gateway"),
 }
 
 NAMES = tuple(name for name in _MODULES if "/" not in name)

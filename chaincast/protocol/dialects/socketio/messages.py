@@ -10,7 +10,10 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter
 
-from chaincast.commands import (
+from chaincast.errors import ClientError, Code, ProtocolViolation, Request
+from chaincast.model.events import Json, Kind
+from chaincast.model.topics import ANY, OWN, Topic
+from chaincast.protocol.commands import (
     Authenticate,
     Close,
     Command,
@@ -24,13 +27,10 @@ from chaincast.commands import (
     Subscribe,
     Unsubscribe,
 )
-from chaincast.dialects import engine_io, socket_io
-from chaincast.dialects.checked import checked, shown
-from chaincast.dialects.kaspump import ours
-from chaincast.dialects.wire import parse_text
-from chaincast.errors import ClientError, Code, ProtocolViolation, Request
-from chaincast.model.events import Json, Kind
-from chaincast.model.topics import ANY, OWN, Topic
+from chaincast.protocol.dialects.json_input import checked, parse_text, shown
+from chaincast.protocol.dialects.socketio import engine_packets as engine_io
+from chaincast.protocol.dialects.socketio import packets as socket_io
+from chaincast.protocol.dialects.socketio.kaspump import ours
 
 CONNECTING: Final = "connect"
 PROBING: Final = "probe"

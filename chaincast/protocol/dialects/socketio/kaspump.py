@@ -6,12 +6,12 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from chaincast.commands import History, Outcome, Pong, Price, Subscribed, TokenNow, Unsubscribed
-from chaincast.dialects.facts import error_facts, network_of, text, trade, units
-from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
+from chaincast.protocol.commands import History, Outcome, Pong, Price, Subscribed, TokenNow, Unsubscribed
+from chaincast.protocol.dialects.event_fields import error_facts, network_of, text, trade, units
+from chaincast.protocol.dialects.socketio.vocabulary import Said
 
 _SUBSCRIBING: Final = ("subscribe:", "unsubscribe:")
 
@@ -28,7 +28,7 @@ def theirs(network: str) -> str:
 
 
 class Kaspump:
-    """See `chaincast.dialects.vocabulary.Vocabulary`."""
+    """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
 
     def event(self, event: Event) -> Said | None:
         match event.kind:

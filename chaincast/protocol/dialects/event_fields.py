@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from chaincast.commands import User
 from chaincast.errors import ClientError
 from chaincast.model.amounts import NATIVE_DECIMALS, in_whole_units
 from chaincast.model.events import Event, Json
+from chaincast.protocol.commands import User
 
 NATIVE = "native"
 """What the native coin is called where a symbol is wanted and no token stands for it."""

@@ -9,12 +9,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter
 
-from chaincast.commands import Authenticate, Command, Ping, Subscribe, UnsubscribeFamilies
-from chaincast.dialects.checked import checked, shown
-from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, Request
 from chaincast.model.events import Kind
 from chaincast.model.topics import ANY, OWN, Topic
+from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, UnsubscribeFamilies
+from chaincast.protocol.dialects.json_input import checked, parse_object, shown
 
 _TYPES: Final = ("authenticate", "subscribe", "unsubscribe", "ping")
 

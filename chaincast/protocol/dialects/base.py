@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, TypeAlias
 
-from chaincast.commands import Command, Outcome
 from chaincast.model.events import Event
+from chaincast.protocol.commands import Command, Outcome
 
 Chains: TypeAlias = Mapping[str, int]
 """Networks and their chain ids (EIP-155), for protocols that name chains by number."""

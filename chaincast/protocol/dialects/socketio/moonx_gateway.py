@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from chaincast.commands import Outcome, Pong, Subscribed, Unsubscribed
-from chaincast.dialects.facts import error_facts
-from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.model.events import Event, Kind
+from chaincast.protocol.commands import Outcome, Pong, Subscribed, Unsubscribed
+from chaincast.protocol.dialects.event_fields import error_facts
+from chaincast.protocol.dialects.socketio.vocabulary import Said
 
 _NAMES: Final[Mapping[str, str]] = {
     Kind.PRICE: "price_update",
@@ -22,7 +22,7 @@ _NAMES: Final[Mapping[str, str]] = {
 
 
 class MoonxGateway:
-    """See `chaincast.dialects.vocabulary.Vocabulary`."""
+    """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
 
     def event(self, event: Event) -> Said | None:
         # Announcements reach every connection as it is: a room of them would tell them twice.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from chaincast.commands import Outcome
 from chaincast.errors import ClientError
 from chaincast.model.events import Event, Json
+from chaincast.protocol.commands import Outcome
 
 
 class Said(NamedTuple):

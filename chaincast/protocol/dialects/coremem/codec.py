@@ -7,13 +7,22 @@ from typing import Final
 
 import orjson
 
-from chaincast.commands import Authenticated, Command, Connected, Expired, Outcome, Pong, Subscribed, Unsubscribed
-from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS, coins, error_facts, number, text, trade, units
-from chaincast.dialects.one_by_one import WithoutRetractions
 from chaincast.errors import ClientError, Request, RequestId
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
+from chaincast.protocol.commands import (
+    Authenticated,
+    Command,
+    Connected,
+    Expired,
+    Outcome,
+    Pong,
+    Subscribed,
+    Unsubscribed,
+)
+from chaincast.protocol.dialects.base import Chains
+from chaincast.protocol.dialects.event_fields import ANONYMOUS, coins, error_facts, number, text, trade, units
+from chaincast.protocol.dialects.mixins import WithoutRetractions
 
 _CHANNEL: Final[Mapping[str, str]] = {
     Kind.PRICE: "prices",
@@ -27,7 +36,7 @@ _FACTS: Final = frozenset({"type", "severity", "title", "message", "name", "symb
 
 
 class Coremem(WithoutRetractions):
-    """The codec. See `chaincast.dialects.base.Dialect` for what each method promises."""
+    """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
 
     name = "coremem"
     overhead = 96
@@ -38,7 +47,7 @@ class Coremem(WithoutRetractions):
         """There is one chain here, whichever it is."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        from chaincast.dialects.coremem_messages import decode  # pydantic: not for those that only encode
+        from chaincast.protocol.dialects.coremem.messages import decode  # pydantic: not for those that only encode
 
         return decode(body, max_bytes, max_topics)
 

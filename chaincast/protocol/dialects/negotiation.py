@@ -1,13 +1,19 @@
-"""Which dialect a connection speaks, from its handshake (DESIGN 5)."""
+"""Which dialect a connection speaks, from its handshake (DESIGN 5).
+
+What a client speaks that did not say: its messages show.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from chaincast import dialects
+import orjson
+
 from chaincast.credentials import SUBPROTOCOL
 from chaincast.errors import ClientError, Code
+from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects.registry import DEFAULT
 
 _PREFIX = "chaincast."
 
@@ -62,3 +68,25 @@ def _engine_io(query: Mapping[str, str]) -> Choice:
     if "sid" in query:
         raise ClientError(Code.UNKNOWN_DIALECT, "Engine.IO: there is no session to upgrade; connect without a sid")
     return Choice("socketio", joins=True)
+
+
+_LONGEST = 32_768
+
+
+def recognized(body: bytes) -> str | None:
+    """The dialect that a message can only be of; None where it may be of several, or of none."""
+    if len(body) > _LONGEST:
+        return None
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(document, dict):
+        return None
+    if isinstance(document.get("data"), dict) and "timestamp" in document:
+        return "moonx"
+    if "channel" in document:
+        return "coremem"
+    if "topics" in document or "what" in document:
+        return DEFAULT
+    return None

@@ -8,17 +8,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaincast.commands import Authenticated, Closed, Command, Connected, Done, Expired, Joined, Outcome, Pong, User
-from chaincast.dialects import engine_io, socket_io
-from chaincast.dialects.adstack import Adstack
-from chaincast.dialects.base import Chains
-from chaincast.dialects.facts import ANONYMOUS, error_facts, who
-from chaincast.dialects.kaspump import Kaspump
-from chaincast.dialects.moonx_gateway import MoonxGateway, published
-from chaincast.dialects.one_by_one import OneByOne
-from chaincast.dialects.vocabulary import Said, Vocabulary
 from chaincast.errors import ClientError, Code, ProtocolViolation, Request
 from chaincast.model.events import Event, Json, Kind
+from chaincast.protocol.commands import (
+    Authenticated,
+    Closed,
+    Command,
+    Connected,
+    Done,
+    Expired,
+    Joined,
+    Outcome,
+    Pong,
+    User,
+)
+from chaincast.protocol.dialects.base import Chains
+from chaincast.protocol.dialects.event_fields import ANONYMOUS, error_facts, who
+from chaincast.protocol.dialects.mixins import OneByOne
+from chaincast.protocol.dialects.socketio import engine_packets as engine_io
+from chaincast.protocol.dialects.socketio import packets as socket_io
+from chaincast.protocol.dialects.socketio.adstack import Adstack
+from chaincast.protocol.dialects.socketio.kaspump import Kaspump
+from chaincast.protocol.dialects.socketio.moonx_gateway import MoonxGateway, published
+from chaincast.protocol.dialects.socketio.vocabulary import Said, Vocabulary
 
 VOCABULARIES: Mapping[str, Vocabulary] = {
     "kaspump": Kaspump(),
@@ -28,7 +40,7 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
 
 
 class SocketIo(OneByOne):
-    """The codec. See `chaincast.dialects.base.Dialect` for what each method promises."""
+    """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
 
     name = "socketio"
     joins = answers_pings = True
@@ -37,7 +49,7 @@ class SocketIo(OneByOne):
         """Networks go by their names here."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        from chaincast.dialects.socketio_messages import decode  # pydantic: not for those that only encode
+        from chaincast.protocol.dialects.socketio.messages import decode  # pydantic: not for those that only encode
 
         return decode(body, max_bytes, max_topics)
 

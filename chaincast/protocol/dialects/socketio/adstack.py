@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaincast.commands import History, Outcome, Stats, Subscribed, Unsubscribed
-from chaincast.dialects.facts import error_facts
-from chaincast.dialects.vocabulary import Said
 from chaincast.errors import ClientError, Request
 from chaincast.model.events import Event, Json, Kind
+from chaincast.protocol.commands import History, Outcome, Stats, Subscribed, Unsubscribed
+from chaincast.protocol.dialects.event_fields import error_facts
+from chaincast.protocol.dialects.socketio.vocabulary import Said
 
 
 class Adstack:
-    """See `chaincast.dialects.vocabulary.Vocabulary`."""
+    """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
 
     def event(self, event: Event) -> Said | None:
         return Said("event", _event(event)) if event.contract is not None else None

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import orjson
 
-from chaincast.commands import (
+from chaincast.errors import ClientError, RequestId
+from chaincast.model.events import Event, told_of
+from chaincast.protocol.commands import (
     Authenticated,
     Closed,
     Command,
@@ -22,13 +24,11 @@ from chaincast.commands import (
     Subscribed,
     Unsubscribed,
 )
-from chaincast.dialects.base import Chains
-from chaincast.errors import ClientError, RequestId
-from chaincast.model.events import Event, told_of
+from chaincast.protocol.dialects.base import Chains
 
 
 class ChaincastV1:
-    """The codec. See `chaincast.dialects.base.Dialect` for what each method promises."""
+    """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
 
     name = "chaincast.v1"
     overhead = 256
@@ -39,7 +39,7 @@ class ChaincastV1:
         """Networks go by their names here."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        from chaincast.dialects.chaincast_v1_messages import decode  # pydantic: not for those that only encode
+        from chaincast.protocol.dialects.chaincast_v1.messages import decode  # pydantic: not for those that only encode
 
         return decode(body, max_bytes, max_topics)
 

@@ -9,11 +9,10 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter
 
-from chaincast.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
-from chaincast.dialects.checked import checked, shown
-from chaincast.dialects.wire import parse_object
 from chaincast.errors import ClientError, Code, Request
 from chaincast.model.topics import ANY, Topic
+from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
+from chaincast.protocol.dialects.json_input import checked, parse_object, shown
 
 RECENT: Final = 20
 """New tokens that `includeRecent` brings."""

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.report import finish, parser, show
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.config import load
 from local.tools import ROOT
 

@@ -15,7 +15,8 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 from benchmarks.chain import FACTORY
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.config import parse
 from listener.follow import Follower
 from listener.networks import make_follower

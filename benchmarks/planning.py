@@ -13,7 +13,7 @@ import orjson
 
 from benchmarks.report import finish, parser, show
 from benchmarks.subscribers import EVENTS_OF, V1, batch_of, pages_of
-from chaincast.aws.query import Page
+from chaincast.aws.fast.dynamodb import Page
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View, merged
 

@@ -99,9 +99,9 @@ def connection_id(number: int) -> str:
 def _ours(url: str, seconds: float) -> Mapping[str, float]:
     import uvloop
 
-    from chaincast.aws.call import Payload, ServiceClient
-    from chaincast.aws.gateway import CONNECTIONS, Gateway
-    from chaincast.aws.pool import Pool
+    from chaincast.aws.fast.pool import Pool
+    from chaincast.aws.fast.poster import CONNECTIONS, Gateway
+    from chaincast.aws.fast.service_client import Payload, ServiceClient
 
     async def run() -> Mapping[str, float]:
         gateway = Gateway(ServiceClient(Pool(url, CONNECTIONS), "us-east-1", "execute-api"))

@@ -11,12 +11,13 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections
 from chaincast.aws.logger import make_logger
+from chaincast.aws.management_api import close
 from chaincast.aws.population import Population
-from chaincast.aws.single import close
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings

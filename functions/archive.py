@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.archive import Archiver, Overtaken
 from chaincast.aws.log import LogReader
 from chaincast.aws.logger import make_logger

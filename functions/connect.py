@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from chaincast.auth import user_if_known
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections

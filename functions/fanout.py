@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws import endpoints, resources
+from chaincast.aws import environment as endpoints
+from chaincast.aws import environment as resources
 from chaincast.aws.audience import Audience
-from chaincast.aws.call import ServiceClient
 from chaincast.aws.deliverer import Deliverer, Report
-from chaincast.aws.gateway import CONNECTIONS, Gateway
+from chaincast.aws.fast.pool import Pool
+from chaincast.aws.fast.poster import CONNECTIONS, Gateway
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.held import HeldConnections
 from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.logger import make_logger
-from chaincast.aws.pool import Pool
 from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
@@ -232,7 +233,7 @@ def _count_done(together: list[tuple[SqsRecord, Deliver]]) -> None:
 
 
 def _state() -> FanoutState:
-    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws import boto_clients as clients  # boto3: as above
     from chaincast.aws.fanout_state import FanoutState
 
     return FanoutState(clients.dynamodb(), resources.name_of(resources.STATE))
@@ -242,7 +243,7 @@ def _disconnect(connections: list[str]) -> None:
     """Close connections, as far as API Gateway lets us."""
     from botocore.exceptions import BotoCoreError, ClientError  # boto3: as above
 
-    from chaincast.aws import clients
+    from chaincast.aws import boto_clients as clients
 
     client = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
     for connection in connections:
@@ -257,7 +258,7 @@ def _retry_soon(records: list[SqsRecord]) -> None:
 
     One call for each: the batch call may take them in another order than the group's.
     """
-    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws import boto_clients as clients  # boto3: as above
 
     for record in records:
         tries = int(record["attributes"]["ApproximateReceiveCount"])

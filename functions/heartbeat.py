@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws import clients, endpoints, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as endpoints
+from chaincast.aws import environment as resources
 from chaincast.aws.appenders import make_appender
-from chaincast.aws.call import ServiceClient
 from chaincast.aws.connections import Connections, slot
+from chaincast.aws.fast.pool import Pool
+from chaincast.aws.fast.poster import CONNECTIONS, Gateway
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.forget import Forgetter
-from chaincast.aws.gateway import CONNECTIONS, Gateway
 from chaincast.aws.logger import make_logger
-from chaincast.aws.pool import Pool
-from chaincast.aws.single import close
+from chaincast.aws.management_api import close
 from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.protocol.dialects import registry as dialects

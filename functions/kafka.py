@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.intakes import make_intake
 from chaincast.aws.logger import make_logger
 from chaincast.aws.telemetry import Telemetry

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws import endpoints, resources
-from chaincast.aws.call import ServiceClient
-from chaincast.aws.gateway import Gateway
+from chaincast.aws import environment as endpoints
+from chaincast.aws import environment as resources
+from chaincast.aws.fast.pool import Pool
+from chaincast.aws.fast.poster import Gateway
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
 from chaincast.aws.logger import make_logger
-from chaincast.aws.pool import Pool
 from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
@@ -150,7 +151,7 @@ async def _tell(connection: Connection, outcome: Outcome) -> None:
 
 async def _replay(job: Replay, seconds: float) -> bool:
     """Whether the replay is done with, or its rest is ordered as a job of its own."""
-    from chaincast.aws import clients  # boto3: half a second of start-up that greetings never need
+    from chaincast.aws import boto_clients as clients  # boto3: half a second of start-up that greetings never need
     from chaincast.aws.log import LogReader
     from chaincast.aws.population import Population
     from chaincast.aws.replay import Ending, Replayer
@@ -185,21 +186,21 @@ def _order(job: Job, delay: int) -> None:
 
 
 def _holds() -> Holds:
-    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws import boto_clients as clients  # boto3: as above
     from chaincast.aws.holds import Holds
 
     return Holds(clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS))
 
 
 def _connections() -> Connections:
-    from chaincast.aws import clients  # boto3: as above
+    from chaincast.aws import boto_clients as clients  # boto3: as above
     from chaincast.aws.connections import Connections
 
     return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 
 
 def _close(connection_id: str) -> None:
-    from chaincast.aws import clients  # boto3: as above
-    from chaincast.aws.single import close
+    from chaincast.aws import boto_clients as clients  # boto3: as above
+    from chaincast.aws.management_api import close
 
     close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)

@@ -10,7 +10,8 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from chaincast.act import Actor
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.checkpoint import newest
@@ -20,10 +21,10 @@ from chaincast.aws.holds import Holds
 from chaincast.aws.identities import Identities
 from chaincast.aws.log import LogReader
 from chaincast.aws.logger import make_logger
+from chaincast.aws.management_api import close, post
 from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
 from chaincast.aws.resume import Resumption
-from chaincast.aws.single import close, post
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.visits import Visits

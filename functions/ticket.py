@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.logger import make_logger
 from chaincast.aws.telemetry import Telemetry

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.checkpoint import Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History

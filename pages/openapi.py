@@ -7,7 +7,7 @@ import os
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.config.function_settings import VARIABLE
 from chaincast.version import VERSION
 

@@ -11,8 +11,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from chaincast.aws import everyone
-from chaincast.aws.call import ServiceClient
-from chaincast.aws.query import Item, Partition
+from chaincast.aws.fast.dynamodb import Item, Partition
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.view import View, merged
 from chaincast.model.sharding import Worker

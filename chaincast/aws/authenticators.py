@@ -11,7 +11,7 @@ import orjson
 
 from chaincast.auth import Issued, Shared, Tokens, Unchecked
 from chaincast.auth_service import Answer, Asked
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.secrets import secret
 from chaincast.config.function_settings import Settings
 from chaincast.keys import Keys

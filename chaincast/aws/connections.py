@@ -9,7 +9,7 @@ from zlib import crc32
 
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws.writes import read_all, take_all
+from chaincast.aws.dynamodb_batch import read_all, take_all
 from chaincast.policy.rate_limits import MINUTE_MS
 from chaincast.protocol.commands import User
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from chaincast.aws.writes import write_all
+from chaincast.aws.dynamodb_batch import write_all
 from chaincast.model.discovered_contracts import Discovery
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from chaincast.aws.audience import Audience
-from chaincast.aws.call import Payload
-from chaincast.aws.gateway import Gateway, Outcomes, Posting
+from chaincast.aws.fast.dynamodb import TableUnavailable
+from chaincast.aws.fast.poster import Gateway, Outcomes, Posting
+from chaincast.aws.fast.service_client import Payload
 from chaincast.aws.held import HeldConnections, Hold
-from chaincast.aws.query import TableUnavailable
 from chaincast.fanout.plan import Plan
 from chaincast.fanout.progress import Mark, Progress
 from chaincast.fanout.view import View, limited

@@ -10,8 +10,8 @@ import asyncio
 
 import orjson
 
-from chaincast.aws.call import ServiceClient
-from chaincast.aws.query import Item, Page, TableUnavailable, call
+from chaincast.aws.fast.dynamodb import Item, Page, TableUnavailable, call
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.model.sharding import Worker
 
 TOPIC = "system"

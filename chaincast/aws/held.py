@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import orjson
 
-from chaincast.aws.call import ServiceClient
+from chaincast.aws.fast.dynamodb import Partition, TableUnavailable, call
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.holds import pseudo_topic
-from chaincast.aws.query import Partition, TableUnavailable, call
 from chaincast.model.sharding import Worker
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from chaincast.aws.writes import write_all
+from chaincast.aws.dynamodb_batch import write_all
 from chaincast.model.batches import Batch, event_of
 from chaincast.model.events import Event
 from chaincast.model.topics import history_topic

@@ -5,8 +5,8 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING
 
-from chaincast.aws.call import ServiceClient
-from chaincast.aws.query import TableUnavailable, call
+from chaincast.aws.fast.dynamodb import TableUnavailable, call
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.telemetry import Write
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import orjson
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.intake import Intake
 from chaincast.config.function_settings import Settings

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chaincast.aws.writes import PARALLEL, read_all
+from chaincast.aws.dynamodb_batch import PARALLEL, read_all
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.lifecycle import Job, encode_job
 
 

@@ -18,9 +18,9 @@ from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.connections import MAX_SECONDS, Connection
+from chaincast.aws.dynamodb_batch import read_all
 from chaincast.aws.logger import make_logger
 from chaincast.aws.sums import addition, summed
-from chaincast.aws.writes import read_all
 from chaincast.counting import series
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from enum import Enum
 from time import monotonic, time
 
 from chaincast.aws import everyone
-from chaincast.aws.gateway import Gateway
+from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.holds import HoldLifted, Holds, Place
 from chaincast.aws.lifecycle import Replay
 from chaincast.aws.log import LogReader

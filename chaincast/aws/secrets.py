@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 
 MAX_AGE_SECONDS = 300
 

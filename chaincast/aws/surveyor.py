@@ -11,10 +11,10 @@ from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.checkpoint import listening
+from chaincast.aws.dynamodb_batch import read_all
 from chaincast.aws.population import Population
 from chaincast.aws.sums import summed
 from chaincast.aws.telemetry import SPREAD, counts_key
-from chaincast.aws.writes import read_all
 from chaincast.errors import ChaincastError
 from chaincast.survey import Listening, Survey
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aws_lambda_powertools import Metrics
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.logger import make_logger
 from chaincast.aws.sums import addition
 from chaincast.counting import BOUND, SUM, Pending, bucket, series
@@ -123,6 +123,6 @@ def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:
 
 
 def _by_boto3(update: UpdateItemInputTypeDef) -> object:
-    from chaincast.aws import clients  # boto3: some functions do without
+    from chaincast.aws import boto_clients as clients  # boto3: some functions do without
 
     return clients.dynamodb().update_item(**update)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from chaincast.aws.connections import Connections
+from chaincast.aws.dynamodb_batch import SINGLY
 from chaincast.aws.holds import Holds, Place
 from chaincast.aws.lifecycle import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.aws.tickets import Tickets
-from chaincast.aws.writes import SINGLY
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.model.sharding import Worker
 from chaincast.protocol.commands import User

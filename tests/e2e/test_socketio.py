@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection as Socket
 from websockets.sync.client import connect as connect_now
 
 from chaincast.aws.connections import Connections
-from chaincast.aws.single import close
+from chaincast.aws.management_api import close
 from local.stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.config.function_settings import Settings
 from infra.gateway import MESSAGE_ROUTES
 from infra.http_api import STATUS_PATHS

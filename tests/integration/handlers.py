@@ -15,7 +15,8 @@ from typing import Any
 import jwt
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connection, Connections
 from functions.events import WebSocketEvent
 from tests.integration.helpers import Context, items

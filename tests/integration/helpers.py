@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from chaincast.aws import clients, resources
-from chaincast.aws.call import ServiceClient
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.checkpoint import checkpoint_key
+from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.fanout.work import Deliver, Work, decode_work

@@ -9,7 +9,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.lifecycle import parse_job

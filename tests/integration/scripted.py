@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws import clients
+from chaincast.aws import boto_clients as clients
 
 
 class ScriptedServer:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connection, Connections
 from chaincast.fanout.work import Deliver, Work, encode_work
 from chaincast.model.batches import Batch

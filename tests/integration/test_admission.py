@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.forget import Forgetter

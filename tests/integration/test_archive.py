@@ -13,7 +13,8 @@ from types import ModuleType
 import pytest
 
 from chaincast import archive
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.archive import Overtaken
 from chaincast.config.function_settings import Settings

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.config import parse
 from chaincast.errors import ConfigError
 from listener.backfill import Progress

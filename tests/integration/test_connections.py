@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections, slot
 from chaincast.protocol.commands import User
 from tests.integration.helpers import items

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Deadline, encode_job

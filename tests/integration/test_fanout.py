@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.holds import Holds, Place
 from chaincast.fanout.work import Close, Deliver, Open
 from chaincast.model.sharding import Worker, shard_of

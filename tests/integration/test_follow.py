@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.checkpoint import Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Greet, parse_job
 from chaincast.errors import CodecError

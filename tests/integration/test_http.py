@@ -12,11 +12,11 @@ import pytest
 import uvloop
 
 from benchmarks.certificate import make_certificate
-from chaincast.aws import transport
-from chaincast.aws.call import Payload, ServiceClient
-from chaincast.aws.gateway import ATTEMPTS, Gateway, Posting
-from chaincast.aws.http import HttpError
-from chaincast.aws.pool import Pool
+from chaincast.aws.fast import tls as transport
+from chaincast.aws.fast.connection import HttpError
+from chaincast.aws.fast.pool import Pool
+from chaincast.aws.fast.poster import ATTEMPTS, Gateway, Posting
+from chaincast.aws.fast.service_client import Payload, ServiceClient
 from tests.integration.scripted import ScriptedServer
 
 

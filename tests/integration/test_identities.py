@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.lifecycle import Deadline, Expiry, Job, encode_job, parse_job
 from chaincast.aws.tickets import Tickets
 from chaincast.protocol.commands import User

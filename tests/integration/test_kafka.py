@@ -12,7 +12,8 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from tests.integration.helpers import Context, logged, take_batches
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.errors import LeaseLost
 from chaincast.model.batches import Batch
 from listener.sink import Sink

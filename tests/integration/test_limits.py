@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connections
 from chaincast.policy.rate_limits import MINUTE_MS
 from tests.integration.handlers import (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.market import Entry, MarketState
 from chaincast.errors import CodecError
 from listener.market.codec import decode_head, decode_token

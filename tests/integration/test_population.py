@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.aws import resources, writes
+from chaincast.aws import dynamodb_batch as writes
+from chaincast.aws import environment as resources
 from chaincast.aws.connections import MAX_SECONDS, Connection, Connections
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.population import GRACE_SECONDS, SLOT_SECONDS, Population

@@ -16,7 +16,8 @@ from typing import Any, TypeAlias
 import pytest
 from botocore.client import BaseClient
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.append import Appender
 from chaincast.aws.appenders import make_appender
 from chaincast.aws.queue import FanoutQueue

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import clients, replay, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
+from chaincast.aws import replay
 from chaincast.aws.lifecycle import Replay, Settle, parse_job
 from chaincast.model.cursors import format_cursor
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.checkpoint import Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.checkpoint import Checkpoint, Lease
 from chaincast.aws.contracts import Contracts
 from chaincast.aws.history import History

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.metrics import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 from functions.documents import BalancerStatus, Health, Status
 from listener.sink import Sink

@@ -16,7 +16,8 @@ from types import ModuleType
 
 import pytest
 
-from chaincast.aws import clients, resources
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
 from chaincast.aws.deliverer import Report
 from chaincast.fanout.work import Deliver, encode_work, group_of
 from chaincast.model.sharding import Worker, home, workers

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.forget import Forgetter
 from chaincast.aws.subscriptions import Subscriptions, index_key
 from chaincast.errors import ClientError, Code

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import resources
+from chaincast.aws import environment as resources
 from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User

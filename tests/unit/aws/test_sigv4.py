@@ -9,7 +9,7 @@ from botocore.credentials import Credentials as BotocoreCredentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincast.aws.sigv4 import Credentials, Signer, encode_segment, payload_hash
+from chaincast.aws.fast.sigv4 import Credentials, Signer, encode_segment, payload_hash
 
 # Not "." and "..": they would be no connection's path, but another.
 connection_ids = st.text(alphabet="abcXYZ019=/+-_. @:~%é", min_size=1, max_size=24).filter(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.fanout.pace import DECREASE, FREE_AFTER, INCREASE, MIN_RATE, ROUND, Pace
+from chaincast.aws.fast.pacing import DECREASE, FREE_AFTER, INCREASE, MIN_RATE, ROUND, Pace
 
 
 def running_at(rate: float, seconds: float = 1.0) -> tuple[Pace, float]:

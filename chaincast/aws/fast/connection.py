@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import httptools
 
 if TYPE_CHECKING:
-    from chaincast.aws.pool import Pool
+    from chaincast.aws.fast.pool import Pool
 
 
 class HttpError(Exception):

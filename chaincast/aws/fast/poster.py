@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from random import uniform
 from time import monotonic
 
-from chaincast.aws.call import Payload, ServiceClient
-from chaincast.aws.http import HttpError
-from chaincast.aws.sigv4 import encode_segment
+from chaincast.aws.fast.connection import HttpError
+from chaincast.aws.fast.service_client import Payload, ServiceClient
+from chaincast.aws.fast.sigv4 import encode_segment
 
 CONNECTIONS = 256
 """Connections to the management API: API Gateway takes some 10 ms for a post."""

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaincast.aws.http import HttpError
-from chaincast.aws.pool import Pool
-from chaincast.aws.sigv4 import Credentials, Signer, payload_hash
+from chaincast.aws.fast.connection import HttpError
+from chaincast.aws.fast.pool import Pool
+from chaincast.aws.fast.sigv4 import Credentials, Signer, payload_hash
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from collections import deque
 from time import monotonic, thread_time
 from urllib.parse import urlsplit
 
-from chaincast.aws.http import Connection, Exchange, HttpError
-from chaincast.aws.transport import open_connection
-from chaincast.fanout.pace import Pace
+from chaincast.aws.fast.connection import Connection, Exchange, HttpError
+from chaincast.aws.fast.pacing import Pace
+from chaincast.aws.fast.tls import open_connection
 
 CONNECT_TIMEOUT = 3.0
 REQUEST_TIMEOUT = 5.0

@@ -9,8 +9,8 @@ from typing import TypeAlias, TypedDict
 
 import orjson
 
-from chaincast.aws.call import Response, ServiceClient
-from chaincast.aws.http import HttpError
+from chaincast.aws.fast.connection import HttpError
+from chaincast.aws.fast.service_client import Response, ServiceClient
 from chaincast.errors import ChaincastError
 
 

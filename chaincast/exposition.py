@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 
-from chaincast.counting import BOUND, INFINITE, LATENCY_BUCKETS, SUM, parse_series
-from chaincast.metrics import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
+from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
+from chaincast.metrics.counters import BOUND, INFINITE, LATENCY_BUCKETS, SUM, parse_series
 from chaincast.survey import Survey
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"

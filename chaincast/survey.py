@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from chaincast.counting import total
+from chaincast.metrics.counters import total
 from chaincast.model.events import Json
 
 LATE_SECONDS = 120

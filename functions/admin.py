@@ -15,13 +15,13 @@ from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections
-from chaincast.aws.logger import make_logger
 from chaincast.aws.management_api import close
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import owner_of_user
 from functions.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from functions.events import HttpAnswer, HttpEvent

@@ -8,9 +8,9 @@ from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.archive import Archiver, Overtaken
 from chaincast.aws.log import LogReader
-from chaincast.aws.logger import make_logger
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -16,14 +16,14 @@ from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.identities import Identities
 from chaincast.aws.lifecycle import Deadline, Greet
-from chaincast.aws.logger import make_logger
 from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
-from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import Tickets
 from chaincast.config.function_settings import Settings
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.origin_policy import Access
 from chaincast.policy.rate_limits import owner_of_address
 from chaincast.protocol.commands import User

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chaincast.aws.forget import Forgetter
-from chaincast.aws.logger import make_logger
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:

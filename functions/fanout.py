@@ -22,13 +22,13 @@ from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.held import HeldConnections
-from chaincast.aws.hot_counts import by_hot_client
-from chaincast.aws.logger import make_logger
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
 from chaincast.fanout.progress import Progress
 from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work
+from chaincast.metrics.counter_store import by_hot_client
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.model.sharding import Worker
 from functions.events import SqsAnswer, SqsEvent, SqsRecord
 

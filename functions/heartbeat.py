@@ -23,10 +23,10 @@ from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.forget import Forgetter
-from chaincast.aws.logger import make_logger
 from chaincast.aws.management_api import close
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Dialect
 

@@ -12,10 +12,10 @@ from aws_lambda_powertools.event_handler import Response
 from chaincast.aws.append import Busy
 from chaincast.aws.intake import Answer
 from chaincast.aws.intakes import make_intake
-from chaincast.aws.logger import make_logger
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from functions.documents import PublishedDocument
 from functions.events import HttpAnswer, HttpEvent
 from functions.routing import Routes, json_answer

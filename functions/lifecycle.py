@@ -14,12 +14,12 @@ from chaincast.aws import environment as resources
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.aws.hot_counts import by_hot_client
 from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
-from chaincast.aws.logger import make_logger
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
+from chaincast.metrics.counter_store import by_hot_client
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.commands import Connected, Expired, Outcome
 from chaincast.protocol.dialects import registry as dialects
 from functions.events import SqsAnswer, SqsEvent, SqsRecord

@@ -20,16 +20,16 @@ from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.identities import Identities
 from chaincast.aws.log import LogReader
-from chaincast.aws.logger import make_logger
 from chaincast.aws.management_api import close, post
 from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
 from chaincast.aws.resume import Resumption
 from chaincast.aws.subscriptions import Subscriptions
-from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.visits import Visits
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal
 from chaincast.protocol.commands import Authenticate, Caller, Closed, Join, Outcome
 from chaincast.protocol.dialects import registry as dialects

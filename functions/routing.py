@@ -11,8 +11,8 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
-from chaincast.aws.telemetry import Telemetry
 from chaincast.errors import ClientError, Code
+from chaincast.metrics.recorder import Telemetry
 from functions.events import HttpAnswer, HttpEvent
 
 if TYPE_CHECKING:

@@ -18,13 +18,13 @@ from aws_lambda_powertools.event_handler import Response
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.authenticators import make_authenticator
-from chaincast.aws.logger import make_logger
 from chaincast.aws.secrets import secret
 from chaincast.aws.surveyor import Surveyor
-from chaincast.aws.telemetry import Telemetry
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.exposition import CONTENT_TYPE, exposition
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.survey import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
 from chaincast.version import VERSION
 from functions.documents import BalancerStatus, Error, Health, Status

@@ -13,12 +13,12 @@ from aws_lambda_powertools.event_handler import Response
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.authenticators import make_authenticator
-from chaincast.aws.logger import make_logger
-from chaincast.aws.telemetry import Telemetry
 from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.config.function_settings import Settings
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.origin_policy import Access
 from functions.documents import TicketDocument
 from functions.events import HttpAnswer, HttpEvent

@@ -1,4 +1,4 @@
-"""What the functions and listeners tell CloudWatch, as metrics for alarms and dashboard (chaincast/metrics.py,
+"""What the functions and listeners tell CloudWatch, as metrics for alarms and dashboard (chaincast/metrics/catalogue.py,
 listener/metrics.py: which infra, importing neither, repeats the names of; a test compares them)."""
 
 from __future__ import annotations

@@ -19,9 +19,9 @@ from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.connections import MAX_SECONDS, Connection
 from chaincast.aws.dynamodb_batch import read_all
-from chaincast.aws.logger import make_logger
-from chaincast.aws.sums import addition, summed
-from chaincast.counting import series
+from chaincast.metrics.counter_store import addition, summed
+from chaincast.metrics.counters import series
+from chaincast.metrics.logger import make_logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError as AwsError
 from chaincast.aws.checkpoint import listening
 from chaincast.aws.dynamodb_batch import read_all
 from chaincast.aws.population import Population
-from chaincast.aws.sums import summed
-from chaincast.aws.telemetry import SPREAD, counts_key
 from chaincast.errors import ChaincastError
+from chaincast.metrics.counter_store import summed
+from chaincast.metrics.recorder import SPREAD, counts_key
 from chaincast.survey import Listening, Survey
 
 if TYPE_CHECKING:

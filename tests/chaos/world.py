@@ -15,7 +15,7 @@ from botocore.config import Config
 from chaincast.aws.checkpoint import listening, newest
 from chaincast.aws.population import Population
 from chaincast.config import url_variable
-from chaincast.counting import total
+from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
 from local.administrator import session
 from local.stack import LocalStack

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.counting import INFINITE, MAX_AGE, TOLERANCE, Pending, bucket, parse_series, series
+from chaincast.metrics.counters import INFINITE, MAX_AGE, TOLERANCE, Pending, bucket, parse_series, series
 
 
 def test_the_first_are_written_one_by_one_then_by_the_hundredth() -> None:

@@ -6,7 +6,7 @@ import json
 import re
 from pathlib import Path
 
-from chaincast.metrics import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
+from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 
 DASHBOARD = json.loads((Path(__file__).parents[2] / "docs" / "grafana.json").read_text())
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.scrub import SCRUBBED, scrubbed
+from chaincast.metrics.redaction import SCRUBBED, scrubbed
 
 TOKEN = jwt.encode({"sub": "ann", "exp": 4_000_000_000}, "s" * 64)
 TICKET = "cct_" + "Ab3-_" * 8

@@ -1,6 +1,6 @@
 """What a function tells of itself: sums to CloudWatch (EMF lines in its log), counts to the State table.
 
-    key `counts/{k}`, sort the function's name: a number per series (chaincast/counting.py), and `since` (s)
+    key `counts/{k}`, sort the function's name: a number per series (chaincast/metrics/counters.py), and `since` (s)
 
 Each process writes to one of a few items, all of its counts in one write, and not for each of them.
 """
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aws_lambda_powertools import Metrics
 
 from chaincast.aws import environment as resources
-from chaincast.aws.logger import make_logger
-from chaincast.aws.sums import addition
-from chaincast.counting import BOUND, SUM, Pending, bucket, series
 from chaincast.errors import ClientError, Code
-from chaincast.metrics import cloudwatch_name
+from chaincast.metrics.catalogue import cloudwatch_name
+from chaincast.metrics.counter_store import addition
+from chaincast.metrics.counters import BOUND, SUM, Pending, bucket, series
+from chaincast.metrics.logger import make_logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
@@ -58,7 +58,7 @@ class Telemetry:
         self._key = counts_key(randrange(SPREAD))  # noqa: S311 - spreads load, no secret
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:
-        """Count something of the catalogue (chaincast/metrics.py)."""
+        """Count something of the catalogue (chaincast/metrics/catalogue.py)."""
         self._metrics.add_metric(name=cloudwatch_name(name, labels), unit="Count", value=value)
         self._pending.add(series(name, labels), value, time.monotonic())
 

@@ -6,7 +6,7 @@ import json
 
 from aws_lambda_powertools import Logger
 
-from chaincast.scrub import scrubbed
+from chaincast.metrics.redaction import scrubbed
 
 
 def make_logger(service: str) -> Logger:

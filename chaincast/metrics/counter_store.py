@@ -1,4 +1,7 @@
-"""Items of State that hold sums, a number per series (chaincast/counting.py): adding to one, and reading several."""
+"""Items of State that hold sums, a number per series (chaincast/metrics/counters.py): adding to one, and reading several.
+
+Writing counts with the hot client: for functions that have no need of boto3 otherwise.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
+
+
+from asyncio import AbstractEventLoop
+from typing import TYPE_CHECKING
+
+from chaincast.aws.fast.dynamodb import TableUnavailable, call
+from chaincast.aws.fast.service_client import ServiceClient
+from chaincast.metrics.recorder import Write
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
+
 
 _OTHERS = frozenset({"key", "sort", "since", "expires_at"})
 """What such items hold besides."""
@@ -43,3 +58,14 @@ def summed(items: Iterable[Mapping[str, AttributeValueTypeDef]]) -> Counter[str]
             if name not in _OTHERS:
                 found[name] += int(value["N"])
     return found
+
+
+def by_hot_client(loop: AbstractEventLoop, client: ServiceClient) -> Write:
+    """What carries out an update of counts; it raises what `call` does."""
+
+    def write(update: UpdateItemInputTypeDef) -> None:
+        response = loop.run_until_complete(call(client, "UpdateItem", {**update}))
+        if response.status != 200:
+            raise TableUnavailable(f"UpdateItem of counts was refused: HTTP {response.status}: {response.body[:300]!r}")
+
+    return write

@@ -13,8 +13,8 @@ from statistics import median
 from time import process_time
 
 from benchmarks.report import finish, parser, show
-from chaincast.aws.market import Entry
 from chaincast.config.market import Alerts
+from chaincast.eventlog.market_store import Entry
 from chaincast.model.events import Event
 from listener.market.engine import Market
 from listener.market.settings import MarketSettings

@@ -10,7 +10,7 @@ from chaincast.model.topics import ANY, Topic, alerts_of
 
 
 class PastEvents(Protocol):
-    """What is kept under one topic; `chaincast.aws.history` reads it from DynamoDB."""
+    """What is kept under one topic; `chaincast.eventlog.history_store` reads it from DynamoDB."""
 
     def newest(
         self, topic: str, limit: int, names: Collection[str], before: str | None

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.archive import Archiver, Overtaken
-from chaincast.aws.log import LogReader
 from chaincast.config.function_settings import Settings
+from chaincast.eventlog.archiver import Archiver, Overtaken
+from chaincast.eventlog.log_store import LogReader
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 

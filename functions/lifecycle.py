@@ -152,10 +152,10 @@ async def _tell(connection: Connection, outcome: Outcome) -> None:
 async def _replay(job: Replay, seconds: float) -> bool:
     """Whether the replay is done with, or its rest is ordered as a job of its own."""
     from chaincast.aws import boto_clients as clients  # boto3: half a second of start-up that greetings never need
-    from chaincast.aws.log import LogReader
     from chaincast.aws.population import Population
     from chaincast.aws.replay import Ending, Replayer
     from chaincast.aws.subscriptions import Subscriptions
+    from chaincast.eventlog.log_store import LogReader
 
     database = clients.dynamodb()
     log = LogReader(database, resources.name_of(resources.LOG))

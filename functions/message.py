@@ -14,12 +14,9 @@ from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
 from chaincast.aws.authenticators import make_authenticator
-from chaincast.aws.checkpoint import newest
 from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.history import HistoryReader
 from chaincast.aws.holds import Holds
 from chaincast.aws.identities import Identities
-from chaincast.aws.log import LogReader
 from chaincast.aws.management_api import close, post
 from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
@@ -28,6 +25,9 @@ from chaincast.aws.subscriptions import Subscriptions
 from chaincast.aws.visits import Visits
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
+from chaincast.eventlog.checkpoint import newest
+from chaincast.eventlog.history_store import HistoryReader
+from chaincast.eventlog.log_store import LogReader
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from aws_lambda_powertools import Logger
 
-from chaincast.aws.checkpoint import Checkpoint
+from chaincast.eventlog.checkpoint import Checkpoint
 from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.events import Event
 from listener.indexer import Indexer

@@ -10,15 +10,15 @@ from uuid import uuid4
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.checkpoint import Lease
-from chaincast.aws.contracts import Contracts
-from chaincast.aws.history import History
-from chaincast.aws.log import Log
-from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Config, Network, url_variable
 from chaincast.config.network import RPC_URL
 from chaincast.errors import ConfigError
+from chaincast.eventlog.checkpoint import Lease
+from chaincast.eventlog.contract_store import Contracts
+from chaincast.eventlog.history_store import History
+from chaincast.eventlog.log_store import Log
+from chaincast.eventlog.market_store import MarketState
 from listener import adapters
 from listener.adapters.codec import BadType
 from listener.follow import Follower

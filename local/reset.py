@@ -12,7 +12,7 @@ import time
 from botocore.exceptions import ClientError
 from rich.console import Console
 
-from chaincast.aws.checkpoint import checkpoint_key, read_checkpoint
+from chaincast.eventlog.checkpoint import checkpoint_key, read_checkpoint
 from local.deployed import Deployed
 from local.tools import StepFailed
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from chaincast.aws.holds import Holds, Place
 from chaincast.aws.lifecycle import Job, Replay
-from chaincast.aws.log import LogReader
 from chaincast.errors import ClientError, Code
+from chaincast.eventlog.log_store import LogReader
 from chaincast.model.cursors import format_cursor, parse_cursor
 
 

@@ -7,7 +7,7 @@ from time import monotonic, time
 
 from aws_lambda_powertools import Logger
 
-from chaincast.aws.market import Entry, MarketState
+from chaincast.eventlog.market_store import Entry, MarketState
 from chaincast.model.events import Event
 from listener.market.alerts import lengths
 from listener.market.codec import decode_head, decode_token, encode_head, encode_token

@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 from botocore.config import Config
 
-from chaincast.aws.checkpoint import listening, newest
 from chaincast.aws.population import Population
 from chaincast.config import url_variable
+from chaincast.eventlog.checkpoint import listening, newest
 from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
 from local.administrator import session

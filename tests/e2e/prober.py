@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from chaincast.aws.checkpoint import checkpoint_key
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
+from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.protocol.commands import User
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session

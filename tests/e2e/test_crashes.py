@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws.checkpoint import checkpoint_key, listening
+from chaincast.eventlog.checkpoint import checkpoint_key, listening
 from local.processes import Child
 from local.stack import LocalStack
 from local.tools import CHAINCAST

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from chaincast import archive
+from chaincast.eventlog import archive_format as archive
 from local.stack import LocalStack
 from local.tools import CHAINCAST, REGION
 from tests.e2e.administrator import endpoint, session

@@ -12,13 +12,13 @@ from types import ModuleType
 
 import pytest
 
-from chaincast import archive
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.appenders import make_appender
-from chaincast.aws.archive import Overtaken
 from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
+from chaincast.eventlog import archive_format as archive
+from chaincast.eventlog.archiver import Overtaken
 from chaincast.model.batches import Batch, Retraction
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, logged
@@ -70,7 +70,7 @@ def test_what_is_new_is_archived_once(archiving: ModuleType, settings: Settings)
 def test_long_stretches_are_several_files(
     archiving: ModuleType, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaincast.aws.archive.MOST_EVENTS", 4)
+    monkeypatch.setattr("chaincast.eventlog.archiver.MOST_EVENTS", 4)
     append(settings, 5)
     archiving.handler({}, Context())
     assert [len(archive.decode(data)) for data in files().values()] == [2, 2, 1]

@@ -14,14 +14,14 @@ import orjson
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.checkpoint import Lease
-from chaincast.aws.contracts import Contracts
-from chaincast.aws.history import History
-from chaincast.aws.log import Log
-from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
+from chaincast.eventlog.checkpoint import Lease
+from chaincast.eventlog.contract_store import Contracts
+from chaincast.eventlog.history_store import History
+from chaincast.eventlog.log_store import Log
+from chaincast.eventlog.market_store import MarketState
 from listener import adapters
 from listener.adapters.launchpad import Launchpad
 from listener.follow import Follower

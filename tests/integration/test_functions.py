@@ -12,9 +12,9 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.history import History
 from chaincast.aws.lifecycle import Greet, parse_job
 from chaincast.errors import CodecError
+from chaincast.eventlog.history_store import History
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.topics import alert_topics, chain_topics
@@ -202,8 +202,8 @@ def test_an_answer_stays_within_what_api_gateway_takes_and_says_where_to_go_on()
 
 
 def test_a_search_for_a_name_that_is_rare_ends_and_can_be_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaincast.aws.history.LOOKED_THROUGH", 20)
-    monkeypatch.setattr("chaincast.aws.history.READ", 10)
+    monkeypatch.setattr("chaincast.eventlog.history_store.LOOKED_THROUGH", 20)
+    monkeypatch.setattr("chaincast.eventlog.history_store.READ", 10)
     connect()
     past(50, "contract.event")
     request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "events": ["Never"]}

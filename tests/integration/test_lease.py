@@ -39,7 +39,7 @@ def test_a_process_that_wakes_after_its_lease_ended_queues_nothing(
     def append_and_pause(appended: Batch) -> list[Batch]:
         parts = append(appended)
         woken = time.monotonic() + 20
-        monkeypatch.setattr("chaincast.aws.checkpoint.monotonic", lambda: woken)
+        monkeypatch.setattr("chaincast.eventlog.checkpoint.monotonic", lambda: woken)
         return parts
 
     monkeypatch.setattr(sink, "_append", append_and_pause)

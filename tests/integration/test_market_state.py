@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.market import Entry, MarketState
 from chaincast.errors import CodecError
+from chaincast.eventlog.market_store import Entry, MarketState
 from listener.market.codec import decode_head, decode_token
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore

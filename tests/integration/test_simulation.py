@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.checkpoint import Lease
-from chaincast.aws.contracts import Contracts
-from chaincast.aws.history import History
-from chaincast.aws.log import Log
-from chaincast.aws.market import MarketState
 from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Contract, Network
 from chaincast.errors import SourceError
+from chaincast.eventlog.checkpoint import Lease
+from chaincast.eventlog.contract_store import Contracts
+from chaincast.eventlog.history_store import History
+from chaincast.eventlog.log_store import Log
+from chaincast.eventlog.market_store import MarketState
 from chaincast.model.batches import Batch
 from listener import adapters, follow
 from listener.follow import Follower

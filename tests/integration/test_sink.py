@@ -11,11 +11,11 @@ from unittest.mock import patch
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.checkpoint import Checkpoint, Lease
-from chaincast.aws.contracts import Contracts
-from chaincast.aws.history import History
 from chaincast.aws.queue import FanoutQueue
 from chaincast.errors import CursorTaken
+from chaincast.eventlog.checkpoint import Checkpoint, Lease
+from chaincast.eventlog.contract_store import Contracts
+from chaincast.eventlog.history_store import History
 from chaincast.fanout.work import Deliver
 from chaincast.model.discovered_contracts import Discovery
 from listener.sink import Sink

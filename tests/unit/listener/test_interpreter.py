@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaincast.aws.checkpoint import Checkpoint
+from chaincast.eventlog.checkpoint import Checkpoint
 from chaincast.model.events import Event
 from listener.indexer import Indexed
 from listener.interpreter import Interpreter

@@ -6,8 +6,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaincast.aws.market import Entry
 from chaincast.config.market import Alerts
+from chaincast.eventlog.market_store import Entry
 from chaincast.model.events import Event, event_id
 from listener.market.engine import Market
 from listener.market.settings import MarketSettings
@@ -23,7 +23,7 @@ SETTINGS = MarketSettings(NATIVE, (DOLLAR,), (REFERENCE,), ALERTS)
 
 
 class Memory:
-    """State, in memory: what `chaincast.aws.market.MarketState` does in DynamoDB."""
+    """State, in memory: what `chaincast.eventlog.market_store.MarketState` does in DynamoDB."""
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from chaincast import archive
-from chaincast.aws.log import LogReader
 from chaincast.errors import ChaincastError
+from chaincast.eventlog import archive_format as archive
+from chaincast.eventlog.log_store import LogReader
 from chaincast.model.batches import Batch
 
 if TYPE_CHECKING:

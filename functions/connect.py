@@ -15,13 +15,13 @@ from chaincast.aws.admission import Admission
 from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.identities import Identities
-from chaincast.aws.lifecycle import Deadline, Greet
-from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
 from chaincast.aws.tickets import Tickets
 from chaincast.config.function_settings import Settings
 from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
+from chaincast.jobs.messages import Deadline, Greet
+from chaincast.jobs.queue import order
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.origin_policy import Access

@@ -14,9 +14,9 @@ from chaincast.aws import environment as resources
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.aws.lifecycle import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
+from chaincast.jobs.messages import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
 from chaincast.metrics.counter_store import by_hot_client
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
@@ -180,7 +180,7 @@ def _settle(job: Settle) -> None:
 
 
 def _order(job: Job, delay: int) -> None:
-    from chaincast.aws.ordering import order  # boto3: as above
+    from chaincast.jobs.queue import order  # boto3: as above
 
     order(job, delay)
 

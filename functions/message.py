@@ -18,7 +18,6 @@ from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.holds import Holds
 from chaincast.aws.identities import Identities
 from chaincast.aws.management_api import close, post
-from chaincast.aws.ordering import order
 from chaincast.aws.population import Population
 from chaincast.aws.resume import Resumption
 from chaincast.aws.subscriptions import Subscriptions
@@ -28,6 +27,7 @@ from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
 from chaincast.eventlog.checkpoint import newest
 from chaincast.eventlog.history_store import HistoryReader
 from chaincast.eventlog.log_store import LogReader
+from chaincast.jobs.queue import order
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from chaincast.aws.admission import Admission
 from chaincast.aws.connections import MAX_SECONDS, Connections
-from chaincast.aws.lifecycle import MAX_DELAY, Expiry, Job
+from chaincast.jobs.messages import MAX_DELAY, Expiry, Job
 from chaincast.policy.rate_limits import Limits, owner_of_user
 from chaincast.protocol.commands import Caller, User
 

@@ -10,11 +10,11 @@ from time import monotonic, time
 from chaincast.aws import everyone
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.holds import HoldLifted, Holds, Place
-from chaincast.aws.lifecycle import Replay
 from chaincast.aws.resume import expired
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.eventlog.log_store import LogReader
 from chaincast.fanout.plan import Plan
+from chaincast.jobs.messages import Replay
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.protocol.dialects import registry as dialects

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from uuid import uuid4
 
 from chaincast.aws.holds import Holds, Place
-from chaincast.aws.lifecycle import Job, Replay
 from chaincast.errors import ClientError, Code
 from chaincast.eventlog.log_store import LogReader
+from chaincast.jobs.messages import Job, Replay
 from chaincast.model.cursors import format_cursor, parse_cursor
 
 

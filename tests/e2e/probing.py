@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 from chaincast.aws.connections import Connections
 from chaincast.aws.dynamodb_batch import SINGLY
 from chaincast.aws.holds import Holds, Place
-from chaincast.aws.lifecycle import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.aws.tickets import Tickets
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
+from chaincast.jobs.messages import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.model.sharding import Worker
 from chaincast.protocol.commands import User
 from tests.e2e.leaks import used

@@ -10,9 +10,9 @@ import pytest
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connection, Connections, slot
-from chaincast.aws.lifecycle import Deadline, encode_job
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import History
+from chaincast.jobs.messages import Deadline, encode_job
 from chaincast.protocol.commands import User
 from tests.factories import TOKEN, make_batch
 from tests.integration.handlers import (

@@ -12,9 +12,9 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.lifecycle import Greet, parse_job
 from chaincast.errors import CodecError
 from chaincast.eventlog.history_store import History
+from chaincast.jobs.messages import Greet, parse_job
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.topics import alert_topics, chain_topics

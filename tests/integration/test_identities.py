@@ -12,8 +12,8 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.lifecycle import Deadline, Expiry, Job, encode_job, parse_job
 from chaincast.aws.tickets import Tickets
+from chaincast.jobs.messages import Deadline, Expiry, Job, encode_job, parse_job
 from chaincast.protocol.commands import User
 from tests.factories import http_event
 from tests.integration.handlers import (

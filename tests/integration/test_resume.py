@@ -12,7 +12,7 @@ import pytest
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws import replay
-from chaincast.aws.lifecycle import Replay, Settle, parse_job
+from chaincast.jobs.messages import Replay, Settle, parse_job
 from chaincast.model.cursors import format_cursor
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.lifecycle import Job, encode_job
+from chaincast.jobs.messages import Job, encode_job
 
 
 def order(job: Job, seconds: int = 0) -> None:

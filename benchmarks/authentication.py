@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from benchmarks.report import finish, parser, show
-from chaincast.auth import Issued, Shared, Tokens
-from chaincast.keys import Keys
+from chaincast.auth.jwks import Keys
+from chaincast.auth.jwt import Issued, Shared, Tokens
 
 ROUNDS = 3
 CHECKS = 2_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from chaincast.auth import Authenticator, user_if_known
+from chaincast.auth.jwt import Authenticator, user_if_known
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.model.events import Event, Json

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from chaincast.auth import user_if_known
+from chaincast.auth.factory import make_authenticator
+from chaincast.auth.jwt import user_if_known
+from chaincast.auth.tickets import Tickets
+from chaincast.auth.token_extraction import token_of
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
-from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.identities import Identities
 from chaincast.aws.population import Population
-from chaincast.aws.tickets import Tickets
 from chaincast.config.function_settings import Settings
-from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
 from chaincast.jobs.messages import Deadline, Greet
 from chaincast.jobs.queue import order

@@ -10,10 +10,10 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from chaincast.act import Actor
+from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.admission import Admission
-from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.holds import Holds
 from chaincast.aws.identities import Identities

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aws_lambda_powertools.event_handler import Response
 
+from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.authenticators import make_authenticator
 from chaincast.aws.secrets import secret
 from chaincast.aws.surveyor import Surveyor
 from chaincast.config.function_settings import Settings

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.event_handler import Response
 
+from chaincast.auth.factory import make_authenticator
+from chaincast.auth.tickets import TICKET_SECONDS, Tickets
+from chaincast.auth.token_extraction import token_of
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.authenticators import make_authenticator
-from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.config.function_settings import Settings
-from chaincast.credentials import token_of
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry

@@ -11,10 +11,10 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from chaincast.auth.tickets import Tickets
 from chaincast.aws.connections import Connections
 from chaincast.aws.dynamodb_batch import SINGLY
 from chaincast.aws.holds import Holds, Place
-from chaincast.aws.tickets import Tickets
 from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
 from chaincast.jobs.messages import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.model.sharding import Worker

@@ -10,10 +10,10 @@ from threading import Event
 
 import pytest
 
-from chaincast.auth import Authenticator, Tokens, Unchecked
-from chaincast.auth_service import Asked
-from chaincast.aws.authenticators import make_authenticator
-from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
+from chaincast.auth.circuit_breaker import FAILURES, PAUSE_SECONDS, Breaker
+from chaincast.auth.factory import make_authenticator
+from chaincast.auth.jwt import Authenticator, Tokens, Unchecked
+from chaincast.auth.remote import Asked
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 from tests.integration.conftest import SETTINGS
@@ -53,7 +53,7 @@ def test_where_nobody_is_asked_nothing_is_fetched() -> None:
 
 
 def test_a_secret_that_is_too_short_signs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaincast.aws.authenticators.secret", lambda variable: "short")
+    monkeypatch.setattr("chaincast.auth.factory.secret", lambda variable: "short")
     tokens = make_authenticator(replace(SETTINGS, auth="optional"))
     with pytest.raises(ValueError, match="5 bytes; at least 32"):
         tokens.user_of("a.b.c")
@@ -99,7 +99,7 @@ def code_of(tokens: Authenticator, token: str) -> Code | None:
 def test_a_teams_auth_service_is_asked_and_what_it_does_not_say_nobody_guesses(
     service: tuple[AuthService, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaincast.aws.authenticators.ASK_SECONDS", 0.2)
+    monkeypatch.setattr("chaincast.auth.factory.ASK_SECONDS", 0.2)
     known, url = service
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
     assert isinstance(tokens, Asked)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from chaincast.auth.tickets import Tickets
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.tickets import Tickets
 from chaincast.jobs.messages import Deadline, Expiry, Job, encode_job, parse_job
 from chaincast.protocol.commands import User
 from tests.factories import http_event

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chaincast.auth.tickets import TICKET_SECONDS, Tickets
 from chaincast.aws import environment as resources
-from chaincast.aws.tickets import TICKET_SECONDS, Tickets
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 from tests.integration.helpers import items

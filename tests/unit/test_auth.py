@@ -5,7 +5,7 @@ import time
 import jwt
 import pytest
 
-from chaincast.auth import Shared, Tokens, Unchecked
+from chaincast.auth.jwt import Shared, Tokens, Unchecked
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from chaincast.auth_service import Answer, Asked
-from chaincast.breaker import FAILURES, PAUSE_SECONDS, Breaker
+from chaincast.auth.circuit_breaker import FAILURES, PAUSE_SECONDS, Breaker
+from chaincast.auth.remote import Answer, Asked
 from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User

@@ -13,9 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from chaincast.auth import Issued, Tokens
+from chaincast.auth.jwks import MAX_AGE_SECONDS, PAUSE_SECONDS, STALE_SECONDS, Keys
+from chaincast.auth.jwt import Issued, Tokens
 from chaincast.errors import ClientError, Code
-from chaincast.keys import MAX_AGE_SECONDS, PAUSE_SECONDS, STALE_SECONDS, Keys
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)

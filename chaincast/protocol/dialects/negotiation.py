@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from chaincast.credentials import SUBPROTOCOL
+from chaincast.auth.token_extraction import SUBPROTOCOL
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.registry import DEFAULT

@@ -9,12 +9,12 @@ from typing import Any
 
 import orjson
 
-from chaincast.auth import Issued, Shared, Tokens, Unchecked
-from chaincast.auth_service import Answer, Asked
+from chaincast.auth.jwks import Keys
+from chaincast.auth.jwt import Issued, Shared, Tokens, Unchecked
+from chaincast.auth.remote import Answer, Asked
 from chaincast.aws import environment as resources
 from chaincast.aws.secrets import secret
 from chaincast.config.function_settings import Settings
-from chaincast.keys import Keys
 
 MIN_SECRET_BYTES = 32
 """RFC 7518, 3.2: a key of the hash's size or larger."""

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chaincast.auth import checked_token, user_from
-from chaincast.breaker import Breaker
+from chaincast.auth.circuit_breaker import Breaker
+from chaincast.auth.jwt import checked_token, user_from
 from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User

@@ -17,7 +17,7 @@ from chaincast.protocol.commands import User
 if TYPE_CHECKING:
     from jwt import PyJWK
 
-    from chaincast.keys import Keys
+    from chaincast.auth.jwks import Keys
 
 LEEWAY_SECONDS = 30
 """By how much clocks may differ."""

@@ -101,7 +101,7 @@ def _work(batches: int) -> Mapping[str, float]:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
     from chaincast.aws.forget import Forgetter
-    from chaincast.fanout.work import Deliver, encode_work
+    from chaincast.fanout.messages import Deliver, encode_work
     from chaincast.model.sharding import Worker
     from functions import fanout
 

@@ -14,8 +14,7 @@ import orjson
 from benchmarks.report import finish, parser, show
 from benchmarks.subscribers import EVENTS_OF, V1, batch_of, pages_of
 from chaincast.aws.fast.dynamodb import Page
-from chaincast.fanout.plan import Plan
-from chaincast.fanout.view import View, merged
+from chaincast.fanout.plan import Plan, View, merged
 
 EVENTS = (1, 20, 200)
 SUBSCRIBERS = (1_000, 10_000, 100_000)

@@ -16,16 +16,16 @@ import uvloop
 
 from chaincast.aws import environment as endpoints
 from chaincast.aws import environment as resources
-from chaincast.aws.audience import Audience
-from chaincast.aws.deliverer import Deliverer, Report
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.aws.held import HeldConnections
 from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
+from chaincast.fanout.delivery import Deliverer, Report
+from chaincast.fanout.holds_reader import HeldConnections
+from chaincast.fanout.messages import Close, Deliver, Open, Work, decode_work
 from chaincast.fanout.progress import Progress
-from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work
+from chaincast.fanout.subscribers import Audience
 from chaincast.metrics.counter_store import by_hot_client
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
@@ -35,7 +35,7 @@ from functions.events import SqsAnswer, SqsEvent, SqsRecord
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from chaincast.aws.fanout_state import FanoutState
+    from chaincast.fanout.state_store import FanoutState
 
 logger = make_logger("fanout")
 
@@ -234,7 +234,7 @@ def _count_done(together: list[tuple[SqsRecord, Deliver]]) -> None:
 
 def _state() -> FanoutState:
     from chaincast.aws import boto_clients as clients  # boto3: as above
-    from chaincast.aws.fanout_state import FanoutState
+    from chaincast.fanout.state_store import FanoutState
 
     return FanoutState(clients.dynamodb(), resources.name_of(resources.STATE))
 

@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Config, Network, url_variable
 from chaincast.config.network import RPC_URL
 from chaincast.errors import ConfigError
@@ -19,6 +18,7 @@ from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
 from chaincast.eventlog.market_store import MarketState
+from chaincast.fanout.queue import FanoutQueue
 from listener import adapters
 from listener.adapters.codec import BadType
 from listener.follow import Follower

@@ -12,11 +12,11 @@ from dataclasses import replace
 from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING
 
-from chaincast.aws.queue import FanoutQueue
 from chaincast.eventlog.checkpoint import Checkpoint, Lease, Standing
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
+from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch, Retraction, split_batch
 from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.sharding import Sharding, decode_sharding

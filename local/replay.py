@@ -17,13 +17,13 @@ import boto3
 from rich.console import Console
 
 from chaincast.aws.append import Appender
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config import load
 from chaincast.errors import CodecError
 from chaincast.eventlog import archive_format as archive
 from chaincast.eventlog.checkpoint import read_checkpoint
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
+from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from local.administrator import session
 from local.deployment import STACK, run_directory

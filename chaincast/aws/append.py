@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from random import uniform
 from typing import TYPE_CHECKING
 
-from chaincast.aws.queue import FanoutQueue
 from chaincast.errors import ChaincastError
 from chaincast.eventlog.checkpoint import checkpoint_key, read_checkpoint
 from chaincast.eventlog.log_store import Log
+from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch, split_batch
 from chaincast.model.sharding import Sharding, decode_sharding
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.append import Appender
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.log_store import Log
+from chaincast.fanout.queue import FanoutQueue
 
 
 def make_appender(settings: Settings) -> Appender:

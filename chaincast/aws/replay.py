@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from time import monotonic, time
 
-from chaincast.aws import everyone
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.holds import HoldLifted, Holds, Place
 from chaincast.aws.resume import expired
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.eventlog.log_store import LogReader
+from chaincast.fanout import subscribers as everyone
 from chaincast.fanout.plan import Plan
 from chaincast.jobs.messages import Replay
 from chaincast.model.batches import Batch

@@ -4,14 +4,17 @@ A connection's view is a bit mask, one bit per event and retraction: work per su
 whatever the number of events, and work per event is one encoding per dialect, whatever the number of connections.
 
 Several batches (those of a worker that is behind) make one plan and so one message per connection, as if they were one.
+
+What a connection sees of a plan: per dialect a bit mask. Most connections speak one; a Socket.IO client may have
+subscribed by the verbs of several vocabularies.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from itertools import groupby
+from typing import TypeAlias
 
-from chaincast.fanout.view import View
 from chaincast.model.batches import Batch, Retraction
 from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
@@ -167,3 +170,22 @@ def _bits(mask: int) -> Iterator[int]:
         low = mask & -mask
         yield low.bit_length() - 1
         mask ^= low
+
+
+View: TypeAlias = tuple[tuple[str, int], ...]
+"""Dialects, each with the mask of what is told in it; in order of their names, none twice, no mask empty."""
+
+
+def merged(one: View, other: View) -> View:
+    """What both see. The common case, one dialect, is one comparison and one `|`."""
+    if len(one) == 1 and len(other) == 1 and one[0][0] == other[0][0]:
+        return one if one == other else ((one[0][0], one[0][1] | other[0][1]),)
+    masks = dict(one)
+    for name, mask in other:
+        masks[name] = masks.get(name, 0) | mask
+    return tuple(sorted(masks.items()))
+
+
+def limited(view: View, mask: int) -> View:
+    """What of a view is within a mask; empty if nothing is."""
+    return tuple((name, seen & mask) for name, seen in view if seen & mask)

@@ -15,7 +15,7 @@ from chaincast.auth.tickets import Tickets
 from chaincast.aws.connections import Connections
 from chaincast.aws.dynamodb_batch import SINGLY
 from chaincast.aws.holds import Holds, Place
-from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work
+from chaincast.fanout.messages import Close, Deliver, Open, Work, encode_work
 from chaincast.jobs.messages import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.model.sharding import Worker
 from chaincast.protocol.commands import User

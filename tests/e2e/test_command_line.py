@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from chaincast.fanout.work import Close, encode_work
+from chaincast.fanout.messages import Close, encode_work
 from chaincast.model.sharding import Worker
 from local.administrator import session
 from local.deployment import run_directory

@@ -13,12 +13,12 @@ from moto import mock_aws
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
+from chaincast.fanout.queue import FanoutQueue
 from listener.sink import Sink
 from local.chain import Node
 from local.tools import free_port

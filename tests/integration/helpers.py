@@ -16,7 +16,7 @@ from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.population import Population
 from chaincast.aws.subscriptions import Subscriptions
 from chaincast.eventlog.checkpoint import checkpoint_key
-from chaincast.fanout.work import Deliver, Work, decode_work
+from chaincast.fanout.messages import Deliver, Work, decode_work
 from chaincast.model.batches import Batch, decode_batch
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags

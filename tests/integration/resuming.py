@@ -14,7 +14,7 @@ from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connection, Connections
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
-from chaincast.fanout.work import Deliver, encode_work
+from chaincast.fanout.messages import Deliver, encode_work
 from chaincast.jobs.messages import parse_job
 from chaincast.model.batches import Batch, split_batch
 from chaincast.model.sharding import Worker

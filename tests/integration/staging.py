@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws import environment as resources
 from chaincast.aws.connections import Connection, Connections
-from chaincast.fanout.work import Deliver, Work, encode_work
+from chaincast.fanout.messages import Deliver, Work, encode_work
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
 from functions.events import SqsRecord

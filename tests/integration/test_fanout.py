@@ -12,7 +12,7 @@ import pytest
 
 from chaincast.aws import environment as resources
 from chaincast.aws.holds import Holds, Place
-from chaincast.fanout.work import Close, Deliver, Open
+from chaincast.fanout.messages import Close, Deliver, Open
 from chaincast.model.sharding import Worker, shard_of
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event

@@ -14,7 +14,6 @@ import orjson
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
 from chaincast.eventlog.checkpoint import Lease
@@ -22,6 +21,7 @@ from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
 from chaincast.eventlog.market_store import MarketState
+from chaincast.fanout.queue import FanoutQueue
 from listener import adapters
 from listener.adapters.launchpad import Launchpad
 from listener.follow import Follower

@@ -20,8 +20,8 @@ from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.append import Appender
 from chaincast.aws.appenders import make_appender
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config.function_settings import Settings
+from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.sharding import Worker

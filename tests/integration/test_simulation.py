@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.queue import FanoutQueue
 from chaincast.config import Contract, Network
 from chaincast.errors import SourceError
 from chaincast.eventlog.checkpoint import Lease
@@ -22,6 +21,7 @@ from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
 from chaincast.eventlog.market_store import MarketState
+from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from listener import adapters, follow
 from listener.follow import Follower

@@ -11,12 +11,12 @@ from unittest.mock import patch
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.queue import FanoutQueue
 from chaincast.errors import CursorTaken
 from chaincast.eventlog.checkpoint import Checkpoint, Lease
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
-from chaincast.fanout.work import Deliver
+from chaincast.fanout.messages import Deliver
+from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.discovered_contracts import Discovery
 from listener.sink import Sink
 from listener.sources.base import Block

@@ -18,8 +18,8 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.deliverer import Report
-from chaincast.fanout.work import Deliver, encode_work, group_of
+from chaincast.fanout.delivery import Report
+from chaincast.fanout.messages import Deliver, encode_work, group_of
 from chaincast.model.sharding import Worker, home, workers
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event

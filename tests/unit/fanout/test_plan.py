@@ -10,8 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.fanout.plan import Plan
-from chaincast.fanout.view import View
+from chaincast.fanout.plan import Plan, View
 from chaincast.model.batches import Batch, Retraction
 from chaincast.model.topics import wildcard_forms
 from chaincast.protocol.dialects import registry as dialects

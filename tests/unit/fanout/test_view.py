@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.fanout.plan import Plan
-from chaincast.fanout.view import View, limited, merged
+from chaincast.fanout.plan import Plan, View, limited, merged
 from chaincast.model.events import Event
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Chains, Dialect

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.errors import CodecError
-from chaincast.fanout.work import Close, Deliver, Open, Work, decode_work, encode_work, group_of
+from chaincast.fanout.messages import Close, Deliver, Open, Work, decode_work, encode_work, group_of
 from chaincast.model.sharding import KEEP_SECONDS, Sharding, Switch, Worker, decode_sharding
 from tests.factories import make_batch, make_event
 

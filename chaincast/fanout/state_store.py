@@ -6,8 +6,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from chaincast.fanout.messages import Close, Open
 from chaincast.fanout.progress import Progress, decode_progress
-from chaincast.fanout.work import Close, Open
 from chaincast.model.cursors import format_cursor
 
 if TYPE_CHECKING:

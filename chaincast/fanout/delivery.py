@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from chaincast.aws.audience import Audience
 from chaincast.aws.fast.dynamodb import TableUnavailable
 from chaincast.aws.fast.poster import Gateway, Outcomes, Posting
 from chaincast.aws.fast.service_client import Payload
-from chaincast.aws.held import HeldConnections, Hold
-from chaincast.fanout.plan import Plan
+from chaincast.fanout.holds_reader import HeldConnections, Hold
+from chaincast.fanout.plan import Plan, View, limited
 from chaincast.fanout.progress import Mark, Progress
-from chaincast.fanout.view import View, limited
+from chaincast.fanout.subscribers import Audience
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
 from chaincast.protocol.dialects.base import Chains

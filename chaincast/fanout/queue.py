@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chaincast.fanout.work import Close, Deliver, Open, Work, encode_work, group_of
+from chaincast.fanout.messages import Close, Deliver, Open, Work, encode_work, group_of
 from chaincast.model.batches import Batch, encode_batch
 from chaincast.model.cursors import format_cursor
 from chaincast.model.sharding import Worker

@@ -29,7 +29,7 @@ from benchmarks.subscribers import NETWORK, batch_of
 from local.tools import ROOT
 
 if TYPE_CHECKING:
-    from chaincast.aws.forget import Forgotten
+    from chaincast.sessions.cleanup import Forgotten
 
 EVENTS = 20
 HEADLINE = 10_000
@@ -100,9 +100,9 @@ def _work(batches: int) -> Mapping[str, float]:
     """In a process with a function's environment: medians over the batches, the first one (a cold start) left out."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
-    from chaincast.aws.forget import Forgetter
     from chaincast.fanout.messages import Deliver, encode_work
     from chaincast.model.sharding import Worker
+    from chaincast.sessions.cleanup import Forgetter
     from functions import fanout
 
     requests = _Counter(fanout.database.post)

@@ -13,16 +13,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections
 from chaincast.aws.management_api import close
-from chaincast.aws.population import Population
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import owner_of_user
+from chaincast.sessions.connection_store import SLOT_SECONDS, Connection, Connections
+from chaincast.sessions.open_counts import Population
+from chaincast.sessions.quota_store import Admission
+from chaincast.sessions.subscription_store import Subscriptions
 from functions.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from functions.events import HttpAnswer, HttpEvent
 from functions.routing import Routes, json_answer

@@ -14,10 +14,6 @@ from chaincast.auth.tickets import Tickets
 from chaincast.auth.token_extraction import token_of
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.identities import Identities
-from chaincast.aws.population import Population
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.jobs.messages import Deadline, Greet
@@ -28,6 +24,10 @@ from chaincast.policy.origin_policy import Access
 from chaincast.policy.rate_limits import owner_of_address
 from chaincast.protocol.commands import User
 from chaincast.protocol.dialects.negotiation import choose
+from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.identities import Identities
+from chaincast.sessions.open_counts import Population
+from chaincast.sessions.quota_store import Admission
 from functions.events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 
 if TYPE_CHECKING:

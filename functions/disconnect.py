@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaincast.aws.forget import Forgetter
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
+from chaincast.sessions.cleanup import Forgetter
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:

@@ -161,7 +161,9 @@ class _Invocation:
         return False
 
     def _forget(self) -> None:
-        from chaincast.aws.forget import Forgetter  # boto3: half a second of start-up that most invocations never need
+        from chaincast.sessions.cleanup import (
+            Forgetter,  # boto3: half a second of start-up that most invocations never need
+        )
 
         forgetter = Forgetter.from_environment(settings.limits)
         for shards, gone in self._gone.items():

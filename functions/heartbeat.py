@@ -18,17 +18,17 @@ from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as endpoints
 from chaincast.aws import environment as resources
 from chaincast.aws.appenders import make_appender
-from chaincast.aws.connections import Connections, slot
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.aws.forget import Forgetter
 from chaincast.aws.management_api import close
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Dialect
+from chaincast.sessions.cleanup import Forgetter
+from chaincast.sessions.connection_store import Connections, slot
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

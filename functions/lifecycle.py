@@ -27,8 +27,8 @@ from functions.events import SqsAnswer, SqsEvent, SqsRecord
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from chaincast.aws.connections import Connection, Connections
     from chaincast.aws.holds import Holds
+    from chaincast.sessions.connection_store import Connection, Connections
 
 logger = make_logger("lifecycle")
 settings = Settings.from_environment()
@@ -152,10 +152,10 @@ async def _tell(connection: Connection, outcome: Outcome) -> None:
 async def _replay(job: Replay, seconds: float) -> bool:
     """Whether the replay is done with, or its rest is ordered as a job of its own."""
     from chaincast.aws import boto_clients as clients  # boto3: half a second of start-up that greetings never need
-    from chaincast.aws.population import Population
     from chaincast.aws.replay import Ending, Replayer
-    from chaincast.aws.subscriptions import Subscriptions
     from chaincast.eventlog.log_store import LogReader
+    from chaincast.sessions.open_counts import Population
+    from chaincast.sessions.subscription_store import Subscriptions
 
     database = clients.dynamodb()
     log = LogReader(database, resources.name_of(resources.LOG))
@@ -194,7 +194,7 @@ def _holds() -> Holds:
 
 def _connections() -> Connections:
     from chaincast.aws import boto_clients as clients  # boto3: as above
-    from chaincast.aws.connections import Connections
+    from chaincast.sessions.connection_store import Connections
 
     return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
 

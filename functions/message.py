@@ -9,19 +9,12 @@ import time
 from base64 import b64decode
 from typing import TYPE_CHECKING
 
-from chaincast.act import Actor
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connection, Connections
 from chaincast.aws.holds import Holds
-from chaincast.aws.identities import Identities
 from chaincast.aws.management_api import close, post
-from chaincast.aws.population import Population
 from chaincast.aws.resume import Resumption
-from chaincast.aws.subscriptions import Subscriptions
-from chaincast.aws.visits import Visits
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
 from chaincast.eventlog.checkpoint import newest
@@ -36,6 +29,13 @@ from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Dialect
 from chaincast.protocol.dialects.chaincast_v1 import messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.protocol.dialects.negotiation import recognized
+from chaincast.sessions.command_handler import Actor
+from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.identities import Identities
+from chaincast.sessions.message_counter import Visits
+from chaincast.sessions.open_counts import Population
+from chaincast.sessions.quota_store import Admission
+from chaincast.sessions.subscription_store import Subscriptions
 from functions.events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from time import monotonic, time
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.holds import HoldLifted, Holds, Place
 from chaincast.aws.resume import expired
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.eventlog.log_store import LogReader
 from chaincast.fanout import subscribers as everyone
 from chaincast.fanout.plan import Plan
@@ -19,6 +18,7 @@ from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Chains
+from chaincast.sessions.subscription_store import Subscriptions
 
 TOGETHER = 100
 """Log items that are told as one,"""

@@ -11,11 +11,11 @@ from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.dynamodb_batch import read_all
-from chaincast.aws.population import Population
 from chaincast.errors import ChaincastError
 from chaincast.eventlog.checkpoint import listening
 from chaincast.metrics.counter_store import summed
 from chaincast.metrics.recorder import SPREAD, counts_key
+from chaincast.sessions.open_counts import Population
 from chaincast.survey import Listening, Survey
 
 if TYPE_CHECKING:

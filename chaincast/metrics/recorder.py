@@ -26,7 +26,7 @@ from chaincast.metrics.logger import make_logger
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
-    from chaincast.aws.connections import Connection
+    from chaincast.sessions.connection_store import Connection
 
 SPREAD = 8
 """Items that a function's processes share: DynamoDB takes a thousand writes a second on one."""

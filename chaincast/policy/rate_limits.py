@@ -1,7 +1,7 @@
 """How much one client may do: the limits, whom they count for, and what is answered to who passes them.
 
 Addresses of IPv6 count by /64, the smallest network that anybody is given. Windows: of connections, a minute from the
-first one on; of messages, a minute of the clock. The counting itself is DynamoDB's (chaincast/aws/admission.py,
+first one on; of messages, a minute of the clock. The counting itself is DynamoDB's (chaincast/sessions/quota_store.py,
 connections.py): one conditional write each, so that it is exact however many functions count at once.
 """
 

@@ -228,7 +228,7 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is known of a token or contract: names to numbers, as chaincast/stats.py makes them."""
+    """What is known of a token or contract: names to numbers, as chaincast/sessions/statistics.py makes them."""
 
     about: Topic
     figures: Mapping[str, Json]

@@ -12,11 +12,11 @@ from typing import Any, TypeAlias
 
 from botocore.config import Config
 
-from chaincast.aws.population import Population
 from chaincast.config import url_variable
 from chaincast.eventlog.checkpoint import listening, newest
 from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
+from chaincast.sessions.open_counts import Population
 from local.administrator import session
 from local.stack import LocalStack
 from tests.chaos.emulator_names import CONDUCTOR

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.population import Population
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.protocol.commands import User
+from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.open_counts import Population
+from chaincast.sessions.subscription_store import Subscriptions
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import used

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from chaincast.aws.connections import Connection, Connections
+from chaincast.sessions.connection_store import Connection, Connections
 from local.stack import LocalStack
 from local.tools import REGION
 from tests.e2e.client import Client

@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection as Socket
 from websockets.sync.client import connect as connect_now
 
-from chaincast.aws.connections import Connections
 from chaincast.aws.management_api import close
+from chaincast.sessions.connection_store import Connections
 from local.stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner

@@ -17,7 +17,7 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import Connection, Connections
+from chaincast.sessions.connection_store import Connection, Connections
 from functions.events import WebSocketEvent
 from tests.integration.helpers import Context, items
 

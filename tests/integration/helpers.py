@@ -13,11 +13,11 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.aws.population import Population
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.fanout.messages import Deliver, Work, decode_work
 from chaincast.model.batches import Batch, decode_batch
+from chaincast.sessions.open_counts import Population
+from chaincast.sessions.subscription_store import Subscriptions
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import Connection, Connections
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.messages import Deliver, encode_work
 from chaincast.jobs.messages import parse_job
 from chaincast.model.batches import Batch, split_batch
 from chaincast.model.sharding import Worker
+from chaincast.sessions.connection_store import Connection, Connections
 from functions.events import SqsRecord
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, end_loop

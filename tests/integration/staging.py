@@ -8,10 +8,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import Connection, Connections
 from chaincast.fanout.messages import Deliver, Work, encode_work
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
+from chaincast.sessions.connection_store import Connection, Connections
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, subscriptions

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connection, Connections, slot
-from chaincast.aws.forget import Forgetter
-from chaincast.aws.visits import Visits
 from chaincast.errors import ClientError, Code
 from chaincast.policy.rate_limits import MINUTE_MS, Limits, Visit
 from chaincast.protocol.commands import User
+from chaincast.sessions.cleanup import Forgetter
+from chaincast.sessions.connection_store import Connection, Connections, slot
+from chaincast.sessions.message_counter import Visits
+from chaincast.sessions.quota_store import Admission
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:

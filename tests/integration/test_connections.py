@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import SLOT_SECONDS, Connection, Connections, slot
 from chaincast.protocol.commands import User
+from chaincast.sessions.connection_store import SLOT_SECONDS, Connection, Connections, slot
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import History
 from chaincast.jobs.messages import Deadline, encode_job
 from chaincast.protocol.commands import User
+from chaincast.sessions.connection_store import Connection, Connections, slot
 from tests.factories import TOKEN, make_batch
 from tests.integration.handlers import (
     NOW,

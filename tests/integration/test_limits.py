@@ -9,8 +9,8 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import Connections
 from chaincast.policy.rate_limits import MINUTE_MS
+from chaincast.sessions.connection_store import Connections
 from tests.integration.handlers import (
     NOW,
     TOKEN_OF_ANN,

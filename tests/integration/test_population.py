@@ -10,12 +10,12 @@ import pytest
 
 from chaincast.aws import dynamodb_batch as writes
 from chaincast.aws import environment as resources
-from chaincast.aws.connections import MAX_SECONDS, Connection, Connections
-from chaincast.aws.forget import Forgetter
-from chaincast.aws.population import GRACE_SECONDS, SLOT_SECONDS, Population
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.errors import ClientError
 from chaincast.policy.rate_limits import Limits
+from chaincast.sessions.cleanup import Forgetter
+from chaincast.sessions.connection_store import MAX_SECONDS, Connection, Connections
+from chaincast.sessions.open_counts import GRACE_SECONDS, SLOT_SECONDS, Population
+from chaincast.sessions.subscription_store import Subscriptions
 from tests.integration.helpers import items
 from tests.integration.helpers import subscriptions as made
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.forget import Forgetter
-from chaincast.aws.subscriptions import Subscriptions, index_key
 from chaincast.errors import ClientError, Code
 from chaincast.model.sharding import home
 from chaincast.policy.rate_limits import Limits
+from chaincast.sessions.cleanup import Forgetter
+from chaincast.sessions.subscription_store import Subscriptions, index_key
 from tests.integration.helpers import items
 from tests.integration.helpers import subscriptions as made
 

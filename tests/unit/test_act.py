@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from chaincast.act import Actor
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.model.events import Event
@@ -33,6 +32,7 @@ from chaincast.protocol.commands import (
     UnsubscribeFamilies,
     User,
 )
+from chaincast.sessions.command_handler import Actor
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from chaincast.model.events import Event
 from chaincast.model.topics import Topic
-from chaincast.past import Past
+from chaincast.sessions.history_queries import Past
 from tests.factories import make_event
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connection, Connections, slot
 from chaincast.policy.rate_limits import Limits, Visit, owner_of_user
+from chaincast.sessions.connection_store import Connection, Connections, slot
+from chaincast.sessions.quota_store import Admission
 
 
 class Visits:

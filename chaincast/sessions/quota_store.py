@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chaincast.aws.connections import MAX_SECONDS, Connections
 from chaincast.errors import ClientError, Code
 from chaincast.policy.rate_limits import MINUTE_MS, Visit, retry_after
+from chaincast.sessions.connection_store import MAX_SECONDS, Connections
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -17,11 +17,11 @@ from zlib import crc32
 from botocore.exceptions import BotoCoreError
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws.connections import MAX_SECONDS, Connection
 from chaincast.aws.dynamodb_batch import read_all
 from chaincast.metrics.counter_store import addition, summed
 from chaincast.metrics.counters import series
 from chaincast.metrics.logger import make_logger
+from chaincast.sessions.connection_store import MAX_SECONDS, Connection
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

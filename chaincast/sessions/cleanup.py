@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import Connection, Connections
-from chaincast.aws.population import Population
-from chaincast.aws.subscriptions import Subscriptions
 from chaincast.policy.rate_limits import Limits, owner_of_address, owner_of_user
+from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.open_counts import Population
+from chaincast.sessions.quota_store import Admission
+from chaincast.sessions.subscription_store import Subscriptions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

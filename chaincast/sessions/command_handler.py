@@ -10,7 +10,6 @@ from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.model.events import Event, Json
 from chaincast.model.topics import ANY, OWN, Topic
-from chaincast.past import Past, PastEvents
 from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
@@ -40,7 +39,8 @@ from chaincast.protocol.commands import (
     UnsubscribeFamilies,
     User,
 )
-from chaincast.stats import contract_stats, token_stats
+from chaincast.sessions.history_queries import Past, PastEvents
+from chaincast.sessions.statistics import contract_stats, token_stats
 
 MOST_TOLD = 10
 """Of so many tokens in one subscribe it is told how they stand; of the others their next event will."""
@@ -50,7 +50,7 @@ MOST_COUNTED = 5_000
 
 
 class SubscriptionStore(Protocol):
-    """What commands do to subscriptions; `chaincast.aws.subscriptions` does it to DynamoDB."""
+    """What commands do to subscriptions; `chaincast.sessions.subscription_store` does it to DynamoDB."""
 
     def add(
         self,
@@ -81,7 +81,7 @@ class Resumption(Protocol):
 
 
 class Identities(Protocol):
-    """Who connections are; `chaincast.aws.identities` keeps it."""
+    """Who connections are; `chaincast.sessions.identities` keeps it."""
 
     def know(self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None) -> None: ...
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chaincast.aws.admission import Admission
-from chaincast.aws.connections import MAX_SECONDS, Connections
 from chaincast.jobs.messages import MAX_DELAY, Expiry, Job
 from chaincast.policy.rate_limits import Limits, owner_of_user
 from chaincast.protocol.commands import Caller, User
+from chaincast.sessions.connection_store import MAX_SECONDS, Connections
+from chaincast.sessions.quota_store import Admission
 
 
 class Identities:

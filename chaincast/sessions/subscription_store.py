@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws.connections import MAX_SECONDS
 from chaincast.aws.dynamodb_batch import read_all, take_all, write_all
-from chaincast.aws.population import Population, slot_of
 from chaincast.errors import ClientError, Code
 from chaincast.model.sharding import home
 from chaincast.policy.rate_limits import HOUR_MS, too_many_subscribes
+from chaincast.sessions.connection_store import MAX_SECONDS
+from chaincast.sessions.open_counts import Population, slot_of
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -17,7 +17,6 @@ import uvloop
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as endpoints
 from chaincast.aws import environment as resources
-from chaincast.aws.appenders import make_appender
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
@@ -27,6 +26,7 @@ from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Dialect
+from chaincast.publishing.appender import make_appender
 from chaincast.sessions.cleanup import Forgetter
 from chaincast.sessions.connection_store import Connections, slot
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aws_lambda_powertools.event_handler import Response
 
-from chaincast.aws.append import Busy
-from chaincast.aws.intake import Answer
-from chaincast.aws.intakes import make_intake
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
+from chaincast.publishing.appender import Busy
+from chaincast.publishing.service import Answer, make_intake
 from functions.documents import PublishedDocument
 from functions.events import HttpAnswer, HttpEvent
 from functions.routing import Routes, json_answer

@@ -16,13 +16,13 @@ import orjson
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.intakes import make_intake
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
+from chaincast.publishing.service import make_intake
 from functions.events import KafkaAnswer, KafkaEvent, KafkaRecord
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "
 """The services whose models stay in botocore: the other four hundred are 95 % of its size."""
 
 _FORMAT = b"3"
-KINDS_READER = Path("chaincast/aws/intakes.py")
+KINDS_READER = Path("chaincast/publishing/service.py")
 PAGES_READER = Path("functions/status.py")
 
 

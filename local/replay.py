@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 import boto3
 from rich.console import Console
 
-from chaincast.aws.append import Appender
 from chaincast.config import load
 from chaincast.errors import CodecError
 from chaincast.eventlog import archive_format as archive
@@ -25,6 +24,7 @@ from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
+from chaincast.publishing.appender import Appender
 from local.administrator import session
 from local.deployment import STACK, run_directory
 from local.tools import ROOT, StepFailed

@@ -93,7 +93,7 @@ def test_code_is_made_once_for_what_it_is_made_of_whoever_comes_first(monkeypatc
 def test_what_a_function_needs_is_found_however_it_is_imported() -> None:
     assert Path("chaincast/protocol/dialects/moonx/codec.py") in imports_of("fanout").files, "by a name in a text"
     assert Path("chaincast/sessions/cleanup.py") in imports_of("fanout").files, "inside of a function"
-    assert Path("chaincast/aws/intakes.py") not in imports_of("fanout").files
+    assert Path("chaincast/publishing/service.py") not in imports_of("fanout").files
     assert "aws_lambda_powertools.utilities.typing" not in imports_of("disconnect").others, "for type checkers alone"
     assert layers_of("disconnect") == layers_of("archive") == ("base",)
     assert layers_of("fanout") == layers_of("lifecycle") == ("base", "hot")

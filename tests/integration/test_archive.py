@@ -14,12 +14,12 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.appenders import make_appender
 from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
 from chaincast.eventlog import archive_format as archive
 from chaincast.eventlog.archiver import Overtaken
 from chaincast.model.batches import Batch, Retraction
+from chaincast.publishing.appender import make_appender
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, logged
 

@@ -18,13 +18,12 @@ from botocore.client import BaseClient
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.append import Appender
-from chaincast.aws.appenders import make_appender
 from chaincast.config.function_settings import Settings
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.sharding import Worker
+from chaincast.publishing.appender import Appender, make_appender
 from tests.factories import http_event
 from tests.integration.helpers import Context, items, logged, take_batches
 

@@ -3,6 +3,8 @@
 Who appends batch n has taken the number from State in the same transaction. Before n is queued, everything before it
 is: from the Log, if somebody else has appended it and has not queued it (yet, or ever). Who queues what twice is undone
 by the queue, which drops repeats for five minutes.
+
+Making what appends to app sources, from a function's settings and environment.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ from chaincast.model.sharding import Sharding, decode_sharding
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
+from chaincast.config.function_settings import Settings
 
 _ATTEMPTS = 40
 """Some five seconds: of publishers at once, one is first each time."""
@@ -161,3 +168,11 @@ class Appender:
             UpdateExpression="SET sharding = :s",
             ExpressionAttributeValues={":s": {"S": sharding.encode()}},
         )
+
+
+def make_appender(settings: Settings) -> Appender:
+    """What appends to app sources."""
+    database = clients.dynamodb()
+    log = Log(database, resources.name_of(resources.LOG), settings.log_seconds)
+    queue = FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE))
+    return Appender(database, resources.name_of(resources.STATE), log, queue, settings.shards)

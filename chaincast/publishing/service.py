@@ -1,4 +1,7 @@
-"""Taking in what is published: an answer for each item; what is accepted is in the Log and queued by then."""
+"""Taking in what is published: an answer for each item; what is accepted is in the Log and queued by then.
+
+Making an intake from a function's settings and environment.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,25 @@ from uuid import uuid4
 
 import orjson
 
-from chaincast.aws.append import Appender, Repeated
 from chaincast.errors import ClientError, Code
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
+from chaincast.publishing.appender import Appender, Repeated
 from chaincast.publishing.items import MAX_ITEMS, Accepted, Reader
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+
+
+from pathlib import Path
+
+from chaincast.aws import boto_clients as clients
+from chaincast.aws import environment as resources
+from chaincast.config.function_settings import Settings
+from chaincast.model.schemas import Kinds
+from chaincast.publishing.appender import make_appender
 
 REMEMBERED_SECONDS = 86_400
 """How long an idempotency key makes a repeat harmless."""
@@ -120,3 +132,14 @@ def _result(item: Accepted | ClientError, cursors: Mapping[str, int]) -> Mapping
 
 def _state_key(key: str) -> dict[str, AttributeValueTypeDef]:
     return {"key": {"S": f"idempotency/{hashlib.sha256(key.encode()).hexdigest()}"}, "sort": {"S": "publish"}}
+
+
+KINDS_FILE = Path(__file__).parents[2] / "kinds.json"
+"""A team's own kinds and their schemas, which infra puts beside the code: an environment variable has no room."""
+
+
+def make_intake(settings: Settings, kinds_file: Path = KINDS_FILE) -> Intake:
+    """What takes in what is published. Raises `BadSchema`."""
+    schemas = orjson.loads(kinds_file.read_bytes()) if kinds_file.exists() else {}
+    reader = Reader(Kinds(schemas), settings.app_sources)
+    return Intake(clients.dynamodb(), resources.name_of(resources.STATE), reader, make_appender(settings))

@@ -27,7 +27,7 @@ from functions.events import SqsAnswer, SqsEvent, SqsRecord
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from chaincast.aws.holds import Holds
+    from chaincast.replay.holds import Holds
     from chaincast.sessions.connection_store import Connection, Connections
 
 logger = make_logger("lifecycle")
@@ -152,8 +152,8 @@ async def _tell(connection: Connection, outcome: Outcome) -> None:
 async def _replay(job: Replay, seconds: float) -> bool:
     """Whether the replay is done with, or its rest is ordered as a job of its own."""
     from chaincast.aws import boto_clients as clients  # boto3: half a second of start-up that greetings never need
-    from chaincast.aws.replay import Ending, Replayer
     from chaincast.eventlog.log_store import LogReader
+    from chaincast.replay.replayer import Ending, Replayer
     from chaincast.sessions.open_counts import Population
     from chaincast.sessions.subscription_store import Subscriptions
 
@@ -174,7 +174,7 @@ async def _replay(job: Replay, seconds: float) -> bool:
 
 
 def _settle(job: Settle) -> None:
-    from chaincast.aws.holds import Place  # boto3: as above
+    from chaincast.replay.holds import Place  # boto3: as above
 
     _holds().remove(Place(job.connection_id, job.source, job.shards, job.token))
 
@@ -187,7 +187,7 @@ def _order(job: Job, delay: int) -> None:
 
 def _holds() -> Holds:
     from chaincast.aws import boto_clients as clients  # boto3: as above
-    from chaincast.aws.holds import Holds
+    from chaincast.replay.holds import Holds
 
     return Holds(clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS))
 

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws.holds import Holds
 from chaincast.aws.management_api import close, post
-from chaincast.aws.resume import Resumption
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
 from chaincast.eventlog.checkpoint import newest
@@ -29,6 +27,8 @@ from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Dialect
 from chaincast.protocol.dialects.chaincast_v1 import messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.protocol.dialects.negotiation import recognized
+from chaincast.replay.holds import Holds
+from chaincast.replay.start import Resumption
 from chaincast.sessions.command_handler import Actor
 from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.identities import Identities

@@ -9,8 +9,8 @@ import orjson
 
 from chaincast.aws.fast.dynamodb import Partition, TableUnavailable, call
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.aws.holds import pseudo_topic
 from chaincast.model.sharding import Worker
+from chaincast.replay.holds import pseudo_topic
 
 
 @dataclass(frozen=True, slots=True)

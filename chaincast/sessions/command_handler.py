@@ -71,7 +71,7 @@ class SubscriptionStore(Protocol):
 
 
 class Resumption(Protocol):
-    """How what a client missed is replayed; `chaincast.aws.resume` does it from the Log."""
+    """How what a client missed is replayed; `chaincast.replay.start` does it from the Log."""
 
     def check(self, since: Mapping[str, str]) -> None: ...
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from chaincast.auth.tickets import Tickets
 from chaincast.aws.dynamodb_batch import SINGLY
-from chaincast.aws.holds import Holds, Place
 from chaincast.fanout.messages import Close, Deliver, Open, Work, encode_work
 from chaincast.jobs.messages import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
 from chaincast.model.sharding import Worker
 from chaincast.protocol.commands import User
+from chaincast.replay.holds import Holds, Place
 from chaincast.sessions.connection_store import Connections
 from tests.e2e.leaks import used
 from tests.e2e.prober import Prober

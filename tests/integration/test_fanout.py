@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import environment as resources
-from chaincast.aws.holds import Holds, Place
 from chaincast.fanout.messages import Close, Deliver, Open
 from chaincast.model.sharding import Worker, shard_of
+from chaincast.replay.holds import Holds, Place
 from functions.events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions

@@ -11,9 +11,9 @@ import pytest
 
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
-from chaincast.aws import replay
 from chaincast.jobs.messages import Replay, Settle, parse_job
 from chaincast.model.cursors import format_cursor
+from chaincast.replay import replayer as replay
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, items
 from tests.integration.resuming import Stack, batch, ids
@@ -153,7 +153,7 @@ def test_with_nothing_missed_it_is_live_at_once(stack: Stack) -> None:
 def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.append(batch(1))
     stack.subscribe("network:anvil", since=format_cursor(0))
-    from chaincast.aws.holds import Holds, Place
+    from chaincast.replay.holds import Holds, Place
 
     lift = Holds.lift
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from uuid import uuid4
 
-from chaincast.aws.holds import Holds, Place
 from chaincast.errors import ClientError, Code
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import Job, Replay
 from chaincast.model.cursors import format_cursor, parse_cursor
+from chaincast.replay.holds import Holds, Place
 
 
 class Resumption:

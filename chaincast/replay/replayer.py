@@ -8,8 +8,6 @@ from enum import Enum
 from time import monotonic, time
 
 from chaincast.aws.fast.poster import Gateway
-from chaincast.aws.holds import HoldLifted, Holds, Place
-from chaincast.aws.resume import expired
 from chaincast.eventlog.log_store import LogReader
 from chaincast.fanout import subscribers as everyone
 from chaincast.fanout.plan import Plan
@@ -18,6 +16,8 @@ from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.protocol.dialects import registry as dialects
 from chaincast.protocol.dialects.base import Chains
+from chaincast.replay.holds import HoldLifted, Holds, Place
+from chaincast.replay.start import expired
 from chaincast.sessions.subscription_store import Subscriptions
 
 TOGETHER = 100

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.imports import environment
 from benchmarks.report import finish, parser, show
-from chaincast.aws.surveyor import FUNCTIONS
+from chaincast.status.collector import FUNCTIONS
 from infra.bundling import BUILD, code_directory, layer_directory, layers_of, made_whole
 from infra.settings import Switches, read_configuration
 from local.administrator import session

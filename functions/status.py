@@ -19,13 +19,13 @@ from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.aws.secrets import secret
-from chaincast.aws.surveyor import Surveyor
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
-from chaincast.exposition import CONTENT_TYPE, exposition
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
-from chaincast.survey import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
+from chaincast.status.collector import Surveyor
+from chaincast.status.prometheus import CONTENT_TYPE, exposition
+from chaincast.status.report import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
 from chaincast.version import VERSION
 from functions.documents import BalancerStatus, Error, Health, Status
 from functions.events import HttpAnswer, HttpEvent

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.errors import CursorTaken, LeaseLost
-from chaincast.survey import Listening
+from chaincast.status.report import Listening
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from chaincast.aws import surveyor
 from chaincast.metrics.catalogue import catalogue as metrics
+from chaincast.status import collector as surveyor
 from listener import metrics as listener_metrics
 from tests.infra.conftest import Template, synthesize
 from tests.infra.reading import functions, of_type

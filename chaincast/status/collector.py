@@ -16,7 +16,7 @@ from chaincast.eventlog.checkpoint import listening
 from chaincast.metrics.counter_store import summed
 from chaincast.metrics.recorder import SPREAD, counts_key
 from chaincast.sessions.open_counts import Population
-from chaincast.survey import Listening, Survey
+from chaincast.status.report import Listening, Survey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -9,7 +9,7 @@ from prometheus_client.exposition import generate_latest
 
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 from chaincast.metrics.counters import BOUND, INFINITE, LATENCY_BUCKETS, SUM, parse_series
-from chaincast.survey import Survey
+from chaincast.status.report import Survey
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

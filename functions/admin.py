@@ -23,9 +23,9 @@ from chaincast.sessions.connection_store import SLOT_SECONDS, Connection, Connec
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.quota_store import Admission
 from chaincast.sessions.subscription_store import Subscriptions
-from functions.documents import ClosedDocument, ConnectionDetail, ConnectionPage
-from functions.events import HttpAnswer, HttpEvent
-from functions.routing import Routes, json_answer
+from functions.shared.api_models import ClosedDocument, ConnectionDetail, ConnectionPage
+from functions.shared.aws_events import HttpAnswer, HttpEvent
+from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

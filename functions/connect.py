@@ -28,7 +28,7 @@ from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.identities import Identities
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.quota_store import Admission
-from functions.events import WebSocketAnswer, WebSocketContext, WebSocketEvent
+from functions.shared.aws_events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -8,7 +8,7 @@ from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.sessions.cleanup import Forgetter
-from functions.events import WebSocketAnswer, WebSocketEvent
+from functions.shared.aws_events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

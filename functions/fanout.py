@@ -30,7 +30,7 @@ from chaincast.metrics.counter_store import by_hot_client
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.model.sharding import Worker
-from functions.events import SqsAnswer, SqsEvent, SqsRecord
+from functions.shared.aws_events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

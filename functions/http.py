@@ -15,9 +15,9 @@ from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.publishing.appender import Busy
 from chaincast.publishing.service import Answer, make_intake
-from functions.documents import PublishedDocument
-from functions.events import HttpAnswer, HttpEvent
-from functions.routing import Routes, json_answer
+from functions.shared.api_models import PublishedDocument
+from functions.shared.aws_events import HttpAnswer, HttpEvent
+from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -23,7 +23,7 @@ from chaincast.metrics.recorder import Telemetry
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
 from chaincast.publishing.service import make_intake
-from functions.events import KafkaAnswer, KafkaEvent, KafkaRecord
+from functions.shared.aws_events import KafkaAnswer, KafkaEvent, KafkaRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -22,7 +22,7 @@ from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.commands import Connected, Expired, Outcome
 from chaincast.protocol.dialects import registry as dialects
-from functions.events import SqsAnswer, SqsEvent, SqsRecord
+from functions.shared.aws_events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -36,7 +36,7 @@ from chaincast.sessions.message_counter import Visits
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.quota_store import Admission
 from chaincast.sessions.subscription_store import Subscriptions
-from functions.events import WebSocketAnswer, WebSocketEvent
+from functions.shared.aws_events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -27,9 +27,9 @@ from chaincast.status.collector import Surveyor
 from chaincast.status.prometheus import CONTENT_TYPE, exposition
 from chaincast.status.report import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
 from chaincast.version import VERSION
-from functions.documents import BalancerStatus, Error, Health, Status
-from functions.events import HttpAnswer, HttpEvent
-from functions.routing import Routes, json_answer
+from functions.shared.api_models import BalancerStatus, Error, Health, Status
+from functions.shared.aws_events import HttpAnswer, HttpEvent
+from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -20,9 +20,9 @@ from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.origin_policy import Access
-from functions.documents import TicketDocument
-from functions.events import HttpAnswer, HttpEvent
-from functions.routing import Routes, json_answer
+from functions.shared.api_models import TicketDocument
+from functions.shared.aws_events import HttpAnswer, HttpEvent
+from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -15,7 +15,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from functions.documents import Health
+from functions.shared.api_models import Health
 from local.fleet import Fleet
 from local.stack import LocalStack
 from tests.e2e.administrator import endpoint, session

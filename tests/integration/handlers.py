@@ -18,7 +18,7 @@ import pytest
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.sessions.connection_store import Connection, Connections
-from functions.events import WebSocketEvent
+from functions.shared.aws_events import WebSocketEvent
 from tests.integration.helpers import Context, items
 
 SECRET = "s" * 64

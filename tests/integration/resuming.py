@@ -18,7 +18,7 @@ from chaincast.jobs.messages import parse_job
 from chaincast.model.batches import Batch, split_batch
 from chaincast.model.sharding import Worker
 from chaincast.sessions.connection_store import Connection, Connections
-from functions.events import SqsRecord
+from functions.shared.aws_events import SqsRecord
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, end_loop
 from tests.integration.scripted import ScriptedServer

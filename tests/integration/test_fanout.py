@@ -14,7 +14,7 @@ from chaincast.aws import environment as resources
 from chaincast.fanout.messages import Close, Deliver, Open
 from chaincast.model.sharding import Worker, shard_of
 from chaincast.replay.holds import Holds, Place
-from functions.events import SqsRecord
+from functions.shared.aws_events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions
 from tests.integration.scripted import ScriptedServer

@@ -18,7 +18,7 @@ from chaincast.jobs.messages import Greet, parse_job
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.topics import alert_topics, chain_topics
-from functions.events import WebSocketEvent
+from functions.shared.aws_events import WebSocketEvent
 from tests.integration.handlers import event, load
 from tests.integration.helpers import Context, items
 

@@ -34,7 +34,7 @@ from tests.integration.handlers import (
 from tests.integration.helpers import Context, end_loop, items
 
 if TYPE_CHECKING:
-    from functions.events import HttpEvent
+    from functions.shared.aws_events import HttpEvent
 
 PREMIUM = {"premium_topics": ["price:BTC"], "premium_claim": "plan", "premium_values": ["pro"]}
 

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
-from functions.documents import BalancerStatus, Health, Status
+from functions.shared.api_models import BalancerStatus, Health, Status
 from listener.sink import Sink
 from tests.factories import http_event, make_batch, make_event
 from tests.integration.handlers import TOKEN_OF_ANN, Management, connect, event, load, opened, say, with_settings

@@ -21,7 +21,7 @@ from chaincast.aws import environment as resources
 from chaincast.fanout.delivery import Report
 from chaincast.fanout.messages import Deliver, encode_work, group_of
 from chaincast.model.sharding import Worker, home, workers
-from functions.events import SqsRecord
+from functions.shared.aws_events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, end_loop
 from tests.integration.storm import Storm, Weather

@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.recorder import Telemetry
-from functions.events import HttpAnswer, HttpEvent
+from functions.shared.aws_events import HttpAnswer, HttpEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -19,7 +19,7 @@ from chaincast.aws import boto_clients as clients
 from chaincast.aws import environment as resources
 from chaincast.config import parse
 from listener.follow import Follower
-from listener.networks import make_follower
+from listener.wiring import make_follower
 
 _SAMPLE = 0.002
 _PARTS = (

@@ -20,7 +20,7 @@ from chaincast.config import Config, load
 from chaincast.errors import ChaincastError, ConfigError, ForkDetected, LeaseLost, WrongChain
 from listener import health
 from listener.follow import Follower
-from listener.networks import make_follower
+from listener.wiring import make_follower
 
 logger = Logger(service="listener")
 

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 
 from chaincast.errors import SourceError
 from chaincast.model.batches import Batch
-from listener.interpreter import Interpreter
+from listener.block_processor import Interpreter
 from listener.learn import backoff
 from listener.metrics import ListenerMetrics
 from listener.sink import Sink

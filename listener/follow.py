@@ -14,7 +14,7 @@ from chaincast.errors import ConfigError, ForkDetected, SourceError, WrongChain
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from listener.backfill import Backfill
-from listener.interpreter import Interpreter
+from listener.block_processor import Interpreter
 from listener.learn import backoff
 from listener.metrics import ListenerMetrics
 from listener.reorg import find_fork, live

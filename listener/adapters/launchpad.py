@@ -9,7 +9,7 @@ from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.events import Json, Kind
 from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable, Values
 from listener.adapters.base import Decoded, Inquiry
-from listener.prices import ratio, shown
+from listener.market.prices import ratio, shown
 from listener.sources.base import Block, LogFilter, RawLog
 
 _P = Parameter

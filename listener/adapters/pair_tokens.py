@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from listener.adapters.abi import Parameter
 from listener.adapters.codec import Undecodable, budget_for, compile_type
-from listener.prices import ratio, shown
+from listener.market.prices import ratio, shown
 
 MAX_NAME = 64
 _STRING = compile_type(Parameter("", "string"))

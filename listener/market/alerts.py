@@ -9,10 +9,10 @@ from decimal import Decimal
 from chaincast.config.market import Alerts
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Json
+from listener.market.prices import change, percent, product, quotient, shown, whole
 from listener.market.reference import Rates
 from listener.market.series import DAY
 from listener.market.token import Token, Traded, Withdrawn
-from listener.prices import change, percent, product, quotient, shown, whole
 
 HUNDRED = Decimal(100)
 

@@ -7,9 +7,9 @@ from decimal import Decimal
 
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Json
+from listener.market.prices import change, product, shown, whole
 from listener.market.reference import Rates
 from listener.market.token import Pool, Token, pool_price
-from listener.prices import change, product, shown, whole
 
 
 def figures(token: Token, rates: Rates) -> Mapping[str, Json] | None:

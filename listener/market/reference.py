@@ -9,7 +9,7 @@ from typing import NamedTuple
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json
 from listener.adapters.base import RESERVES
-from listener.prices import product, quotient, ratio
+from listener.market.prices import product, quotient, ratio
 
 
 class Reference(NamedTuple):

@@ -14,9 +14,9 @@ from typing import NamedTuple
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
 from listener.adapters.base import RESERVES
+from listener.market.prices import quotient, ratio
 from listener.market.reference import NATIVE, Rates
 from listener.market.series import Series
-from listener.prices import quotient, ratio
 
 ALERT_TYPES = ("price", "volume", "whale", "rug")
 

@@ -15,8 +15,8 @@ from aws_lambda_powertools import Logger
 
 from chaincast.errors import SourceError, WrongChain
 from listener.sources.base import Block, LogFilter, Source
+from listener.sources.endpoint_health import MARGIN, Standing
 from listener.sources.faults import NotThere, RangeTooLarge, Throttled, without_urls
-from listener.sources.standing import MARGIN, Standing
 
 logger = Logger(service="listener", child=True)
 

@@ -16,7 +16,7 @@ from chaincast.config import parse
 from chaincast.errors import ConfigError
 from listener.backfill import Progress
 from listener.follow import Follower
-from listener.networks import make_follower
+from listener.wiring import make_follower
 from tests.integration.helpers import expire_lease, items, logged, take_batches, until
 from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, HttpStatus, Node, RpcError
 from tests.simulation.rpc import RpcServer

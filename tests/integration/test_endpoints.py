@@ -285,7 +285,7 @@ async def test_another_endpoint_takes_over(fault: str) -> None:
 
 async def test_the_first_is_come_back_to_when_it_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("listener.sources.failover._PROBE_SECONDS", 0.1)
-    monkeypatch.setattr("listener.sources.standing.HALF_LIFE", 0.3)
+    monkeypatch.setattr("listener.sources.endpoint_health.HALF_LIFE", 0.3)
     async with staged("a", "b") as stage:
         source = stage.all()
         source._block_seconds = 0.05

@@ -24,18 +24,18 @@ from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue
 from listener import adapters
 from listener.adapters.launchpad import Launchpad
+from listener.block_processor import Interpreter
 from listener.follow import Follower
 from listener.indexer import Indexer
-from listener.interpreter import Interpreter
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
 from listener.metrics import ListenerMetrics
-from listener.networks import make_source as make_network_source
 from listener.sink import Sink
 from listener.sources.base import LogFilter
 from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
 from listener.sources.rpc import Rpc
+from listener.wiring import make_source as make_network_source
 from local.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
 from local.market import Market
 from local.processes import Child

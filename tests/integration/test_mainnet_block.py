@@ -12,7 +12,7 @@ from eth_utils.crypto import keccak
 
 from chaincast.config import Config, parse
 from chaincast.model.events import Event
-from listener.networks import make_follower
+from listener.wiring import make_follower
 from tests.integration.helpers import logged, until
 from tests.simulation.recorded import FOLDER, MISSING, RecordedNode, lines
 from tests.simulation.rpc import RpcServer

@@ -15,8 +15,8 @@ from chaincast.config import Config, parse
 from chaincast.errors import ConfigError
 from listener import __main__ as entry
 from listener import health
-from listener.networks import urls_of
 from listener.sources.base import RawLog
+from listener.wiring import urls_of
 from tests.integration.helpers import logged, until
 from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, Node
 from tests.simulation.rpc import RpcServer

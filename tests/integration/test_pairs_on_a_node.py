@@ -12,7 +12,7 @@ from eth_abi.abi import decode, encode
 
 from chaincast.config import Config, parse
 from chaincast.model.events import Event
-from listener.networks import make_follower
+from listener.wiring import make_follower
 from local.chain import CHAIN_ID, Node, bytecode, call_data, wait_for_receipt
 from tests.integration.helpers import logged, until
 

@@ -24,9 +24,9 @@ from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from listener import adapters, follow
+from listener.block_processor import Interpreter
 from listener.follow import Follower
 from listener.indexer import Indexer
-from listener.interpreter import Interpreter
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
 from listener.metrics import ListenerMetrics

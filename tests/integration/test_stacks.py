@@ -14,10 +14,10 @@ from aiohttp import web
 
 from chaincast.config import parse
 from chaincast.errors import SourceError, WrongChain
-from listener.networks import make_follower
 from listener.sources.base import LogFilter
 from listener.sources.faults import NotThere, Throttled
 from listener.sources.stacks import PAGE, StacksSource
+from listener.wiring import make_follower
 from tests.integration.helpers import closing, folded, logged, until
 from tests.unit.listener.test_clarity import CATS, LISTED, LISTED_HEX, LISTED_REPR
 

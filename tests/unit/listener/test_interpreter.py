@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from chaincast.eventlog.checkpoint import Checkpoint
 from chaincast.model.events import Event
+from listener.block_processor import Interpreter
 from listener.indexer import Indexed
-from listener.interpreter import Interpreter
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
 from listener.sources.base import Block

@@ -14,9 +14,9 @@ from listener.learn import MAX_BACKOFF, backoff
 from listener.sources.base import LogFilter, RawLog
 from listener.sources.bloom import BITS, bloom_of, chance, may_match
 from listener.sources.cadence import LONGEST, SHORTEST, Cadence
+from listener.sources.endpoint_health import MARGIN, Standing
 from listener.sources.faults import NotThere, RangeTooLarge, Reverted, Throttled, http_fault, rpc_fault
 from listener.sources.ranges import AIM_LOGS, FIRST, RangeSize
-from listener.sources.standing import MARGIN, Standing
 
 
 @pytest.mark.parametrize(

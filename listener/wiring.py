@@ -21,9 +21,9 @@ from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue
 from listener import adapters
 from listener.adapters.codec import BadType
+from listener.block_processor import Interpreter
 from listener.follow import Follower
 from listener.indexer import Indexer
-from listener.interpreter import Interpreter
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
 from listener.metrics import ListenerMetrics

@@ -17,10 +17,10 @@ help: ## what there is
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
 
 setup: ## .venv, .ministack, node_modules; nothing to do where they are up to date
-	@$(PYTHON) local/bootstrap.py
+	@$(PYTHON) local/maintenance/bootstrap.py
 
 clients: setup
-	@$(PYTHON) local/bootstrap.py --clients
+	@$(PYTHON) local/maintenance/bootstrap.py --clients
 
 client: clients ## client/dist: the npm package, and its one-file build for pages without a bundler
 	@PATH="$$(cat .venv/node-path):$$PATH" npm --silent --prefix client run build
@@ -110,10 +110,10 @@ contracts: setup ## compile contracts/*.sol
 	node contracts/compile.mjs
 
 picture: setup ## record docs/running.svg (needs tmux)
-	$(BIN)/python -m local.record
+	$(BIN)/python -m local.maintenance.record
 
 requirements: setup ## compile requirements/*.txt from *.in
-	$(BIN)/python -m local.requirements
+	$(BIN)/python -m local.maintenance.requirements
 
 clean: ## remove what set-up and runs made
 	rm -rf .venv .ministack .build node_modules console/node_modules console/dist client/node_modules client/dist tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

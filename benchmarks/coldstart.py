@@ -25,10 +25,10 @@ from benchmarks.report import finish, parser, show
 from chaincast.status.collector import FUNCTIONS
 from infra.bundling import BUILD, code_directory, layer_directory, layers_of, made_whole
 from infra.settings import Switches, read_configuration
-from local.administrator import session
-from local.stack import LocalStack, Options
-from local.swap import archive, swap_code
-from local.tools import ROOT, free_port
+from local.stack.administrator import session
+from local.stack.stack import LocalStack, Options
+from local.stack.swap import archive, swap_code
+from local.stack.tools import ROOT, free_port
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.report import finish, parser, show
 from chaincast.aws import environment as resources
 from chaincast.config import load
-from local.tools import ROOT
+from local.stack.tools import ROOT
 
 YARDSTICK = "import boto3; boto3.client('dynamodb')"
 ALLOWED = 2.0

@@ -18,10 +18,10 @@ from typing import Any, TypeAlias
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.report import finish, parser, percentile, show
-from local.chain import Node
-from local.market import Market
-from local.stack import LocalStack, Options
-from local.tools import free_port
+from local.stack.chain import Node
+from local.stack.market import Market
+from local.stack.stack import LocalStack, Options
+from local.stack.tools import free_port
 
 Line: TypeAlias = dict[str, Any]  # a JSON log line
 

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from local import cost, dev, doctor, load, redrive, replay, reset, tail, tokens
-from local.tools import StepFailed
+from local.commands import cost, dev, doctor, load, redrive, reset, tail, tokens
+from local.commands import import_archive as replay
+from local.stack.tools import StepFailed
 
 DEFAULT_PORT = 4566
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

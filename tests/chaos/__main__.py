@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from chaincast.publish import Publisher
-from local.load import trade
-from local.market import Market
-from local.processes import Child
-from local.stack import Options
-from local.tools import BUILD, REGION, ROOT, free_port
+from local.commands.load import trade
+from local.stack.market import Market
+from local.stack.processes import Child
+from local.stack.stack import Options
+from local.stack.tools import BUILD, REGION, ROOT, free_port
 from tests.chaos.clients import Survivor
 from tests.chaos.rpc import FlakyNode
 from tests.chaos.world import ChaosStack, World

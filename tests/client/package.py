@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import subprocess
 
-from local.tools import BUILD, ROOT, node_environment
+from local.stack.tools import BUILD, ROOT, node_environment
 
 CLIENT = ROOT / "client"
 

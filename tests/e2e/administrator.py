@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from local.administrator import session
-from local.stack import LocalStack
+from local.stack.administrator import session
+from local.stack.stack import LocalStack
 
 __all__ = ["endpoint", "session"]
 

@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from local.market import Market
-from local.stack import LocalStack, Options
-from local.tools import free_port
+from local.stack.market import Market
+from local.stack.stack import LocalStack, Options
+from local.stack.tools import free_port
 from tests.e2e.leaks import leaks
 from tests.e2e.mining import Miner
 from tests.e2e.tree import as_it_is

@@ -18,8 +18,8 @@ from websockets.sync.client import ClientConnection as Socket
 from websockets.sync.client import connect as connect_now
 from websockets.typing import Origin
 
-from local.stack import LocalStack, Options
-from local.tools import BUILD, ROOT, free_port
+from local.stack.stack import LocalStack, Options
+from local.stack.tools import BUILD, ROOT, free_port
 from tests.e2e.client import SECONDS, Client
 from tests.e2e.leaks import leaks, used
 from tests.serving import Answer, serving

@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 from eth_utils.crypto import keccak
 
-from local.chain import FACTORY, Node
-from local.market import Market
-from local.tools import ROOT
+from local.stack.chain import FACTORY, Node
+from local.stack.market import Market
+from local.stack.tools import ROOT
 
 Log: TypeAlias = dict[str, Any]  # as JSON-RPC gives it
 

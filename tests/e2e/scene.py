@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from local.chain import call_data
-from local.market import ETHER, Listing
-from local.stack import LocalStack
-from local.tokens import issue
-from local.tools import REGION
+from local.commands.tokens import issue
+from local.stack.chain import call_data
+from local.stack.market import ETHER, Listing
+from local.stack.stack import LocalStack
+from local.stack.tools import REGION
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import used
 from tests.e2e.mining import Miner

@@ -18,9 +18,9 @@ from websockets.sync.client import connect
 
 from chaincast.fanout.messages import Close, encode_work
 from chaincast.model.sharding import Worker
-from local.administrator import session
-from local.deployment import run_directory
-from local.tools import CHAINCAST, ROOT, free_port
+from local.stack.administrator import session
+from local.stack.deployment import run_directory
+from local.stack.tools import CHAINCAST, ROOT, free_port
 from tests.e2e.tree import to_change
 
 SECONDS = 120

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from local.fleet import Fleet
-from local.load import trade
-from local.stack import LocalStack
-from local.tools import ROOT
+from local.commands.fleet import Fleet
+from local.commands.load import trade
+from local.stack.stack import LocalStack
+from local.stack.tools import ROOT
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import SECONDS
 from tests.e2e.test_publish import publisher

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 from websockets.sync.client import connect
 
-from local.market import Market
-from local.stack import LocalStack, Options
-from local.tools import BUILD, ROOT, free_port
+from local.stack.market import Market
+from local.stack.stack import LocalStack, Options
+from local.stack.tools import BUILD, ROOT, free_port
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
 from tests.e2e.privileges import Right, Role

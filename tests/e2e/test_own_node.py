@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from local.chain import Node, deploy_launchpad
-from local.market import Market
-from local.tools import CHAINCAST, ROOT, free_port
+from local.stack.chain import Node, deploy_launchpad
+from local.stack.market import Market
+from local.stack.tools import CHAINCAST, ROOT, free_port
 from tests.e2e.test_command_line import SECONDS, processes_of
 
 

@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 
 from chaincast.publish import Item, Publisher, PublishError
-from local.stack import LocalStack
-from local.tools import REGION
+from local.stack.stack import LocalStack
+from local.stack.tools import REGION
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.test_crashes import database

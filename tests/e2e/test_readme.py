@@ -7,8 +7,8 @@ import select
 import subprocess
 from typing import IO
 
-from local.stack import LocalStack
-from local.tools import ROOT, node_environment
+from local.stack.stack import LocalStack
+from local.stack.tools import ROOT, node_environment
 from tests.e2e.mining import Miner
 
 

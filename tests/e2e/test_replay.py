@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from chaincast.eventlog import archive_format as archive
-from local.stack import LocalStack
-from local.tools import CHAINCAST, REGION
+from local.stack.stack import LocalStack
+from local.stack.tools import CHAINCAST, REGION
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.factories import make_batch, make_event

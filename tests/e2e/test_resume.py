@@ -8,8 +8,8 @@ from threading import Event
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from local.market import Market
-from local.stack import LocalStack
+from local.stack.market import Market
+from local.stack.stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_delivery import choose_topics, wanted

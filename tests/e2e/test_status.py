@@ -16,8 +16,8 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from functions.shared.api_models import Health
-from local.fleet import Fleet
-from local.stack import LocalStack
+from local.commands.fleet import Fleet
+from local.stack.stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.test_crashes import wait_until

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.tools import ROOT
+from local.stack.tools import ROOT
 
 DOCKERFILE = (ROOT / "listener" / "Dockerfile").read_text()
 

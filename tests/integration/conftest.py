@@ -20,8 +20,8 @@ from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from listener.sink import Sink
-from local.chain import Node
-from local.tools import free_port
+from local.stack.chain import Node
+from local.stack.tools import free_port
 from tests.integration import handlers
 
 if TYPE_CHECKING:

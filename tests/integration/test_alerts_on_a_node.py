@@ -9,7 +9,7 @@ import pytest
 from chaincast.config import Config, parse
 from chaincast.model.events import Event
 from listener.wiring import make_follower
-from local.chain import CHAIN_ID, Node, call_data
+from local.stack.chain import CHAIN_ID, Node, call_data
 from tests.integration.helpers import until
 from tests.integration.test_pairs_on_a_node import Exchange, told
 

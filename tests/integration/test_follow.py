@@ -36,10 +36,10 @@ from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
 from listener.sources.rpc import Rpc
 from listener.wiring import make_source as make_network_source
-from local.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
-from local.market import Market
-from local.processes import Child
-from local.tools import free_port
+from local.stack.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
+from local.stack.market import Market
+from local.stack.processes import Child
+from local.stack.tools import free_port
 from tests.e2e.mining import Miner
 from tests.factories import of_logs
 from tests.integration.helpers import closing, folded, items, logged, until

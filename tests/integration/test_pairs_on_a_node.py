@@ -13,7 +13,7 @@ from eth_abi.abi import decode, encode
 from chaincast.config import Config, parse
 from chaincast.model.events import Event
 from listener.wiring import make_follower
-from local.chain import CHAIN_ID, Node, bytecode, call_data, wait_for_receipt
+from local.stack.chain import CHAIN_ID, Node, bytecode, call_data, wait_for_receipt
 from tests.integration.helpers import logged, until
 
 SUPPLY = 10**27

@@ -35,11 +35,11 @@ RUN_BY = {
     "npm --prefix examples/node-socketio ci": "tests/e2e/test_examples.py",
     "node examples/node-socketio/index.mjs": "tests/e2e/test_examples.py",
     ".venv/bin/python examples/python-bot/bot.py": "tests/e2e/test_examples.py",
-    "python3 -m http.server 8000 --bind 127.0.0.1": "local/console.py",
+    "python3 -m http.server 8000 --bind 127.0.0.1": "local/stack/console.py",
     ".venv/bin/chaincast token ann": "tests/e2e/test_command_line.py",
     ".venv/bin/chaincast replay s3://your-archive-bucket": "tests/e2e/test_replay.py",
-    "node_modules/.bin/cdk bootstrap": "local/deployment.py",
-    "node_modules/.bin/cdk deploy": "local/deployment.py",
+    "node_modules/.bin/cdk bootstrap": "local/stack/deployment.py",
+    "node_modules/.bin/cdk deploy": "local/stack/deployment.py",
     "node_modules/.bin/cdk deploy --context stage=dev": "tests/infra/test_observability.py",
     ".venv/bin/chaincast doctor": "tests/e2e/test_command_line.py",
     ".venv/bin/chaincast redrive": "tests/e2e/test_command_line.py",
@@ -51,7 +51,7 @@ RUN_BY = {
     ),
     "make chaos": "tests/chaos/__main__.py",
 }
-"""Command → what runs it (the CDK's by every end-to-end test, through local/deployment.py)."""
+"""Command → what runs it (the CDK's by every end-to-end test, through local/stack/deployment.py)."""
 
 
 def commands(page: Path) -> list[str]:

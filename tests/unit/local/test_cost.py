@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.cost import Costs, Load, elsewhere, monthly, read_prices, tiered
+from local.commands.cost import Costs, Load, elsewhere, monthly, read_prices, tiered
 
 PRICES = read_prices()
 MONTH = 730 * 3600

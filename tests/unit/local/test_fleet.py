@@ -11,9 +11,9 @@ from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 
-from local.fleet import Fleet
-from local.load import figures
-from local.tools import free_port
+from local.commands.fleet import Fleet
+from local.commands.load import figures
+from local.stack.tools import free_port
 
 TOPIC = "price:X"
 

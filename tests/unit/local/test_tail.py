@@ -4,7 +4,7 @@ import pytest
 
 from chaincast.client import Update
 from chaincast.model.events import event_told
-from local.tail import _row
+from local.commands.tail import _row
 
 ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block": 7, "topics": ["network:anvil"]}
 

@@ -11,8 +11,8 @@ from typing import Any
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from local.processes import Child, spawn, wait_until_up
-from local.tools import NPM_BIN, ROOT, StepFailed, node_environment, port_taken
+from local.stack.processes import Child, spawn, wait_until_up
+from local.stack.tools import NPM_BIN, ROOT, StepFailed, node_environment, port_taken
 
 CHAIN_ID = 31337
 FACTORY = "0x5FbDB2315678afecb367f032d93F642f64180aa3"

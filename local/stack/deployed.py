@@ -9,10 +9,10 @@ from typing import Any
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
-from local.administrator import session
-from local.deployment import STACK, local_http_url, run_directory
-from local.tail import local_url
-from local.tools import StepFailed
+from local.commands.tail import local_url
+from local.stack.administrator import session
+from local.stack.deployment import STACK, local_http_url, run_directory
+from local.stack.tools import StepFailed
 
 
 class Deployed:

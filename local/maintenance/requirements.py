@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from local.tools import ROOT
+from local.stack.tools import ROOT
 
 OPTIONS = (
     "--quiet",

@@ -13,8 +13,8 @@ from botocore.exceptions import ClientError
 from rich.console import Console
 
 from chaincast.eventlog.checkpoint import checkpoint_key, read_checkpoint
-from local.deployed import Deployed
-from local.tools import StepFailed
+from local.stack.deployed import Deployed
+from local.stack.tools import StepFailed
 
 
 def run(options: argparse.Namespace) -> int:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import jwt
 
-from local.administrator import session
-from local.deployment import STACK, run_directory
-from local.tools import StepFailed
+from local.stack.administrator import session
+from local.stack.deployment import STACK, run_directory
+from local.stack.tools import StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -20,9 +20,9 @@ from rich.text import Text
 from chaincast.client import Options, Refusal, State, Update, connect
 from chaincast.errors import ClientError
 from chaincast.model.events import Event, told_of
-from local.deployment import run_directory
-from local.dev import URL_FILE
-from local.tools import StepFailed
+from local.commands.dev import URL_FILE
+from local.stack.deployment import run_directory
+from local.stack.tools import StepFailed
 
 ROWS = 20
 

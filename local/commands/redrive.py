@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from local.deployed import Deployed
+from local.stack.deployed import Deployed
 
 Message: TypeAlias = dict[str, Any]  # as SQS gives it
 

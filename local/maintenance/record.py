@@ -11,7 +11,7 @@ import time
 from rich.console import Console
 from rich.text import Text
 
-from local.tools import CHAINCAST, ROOT, free_port
+from local.stack.tools import CHAINCAST, ROOT, free_port
 
 SIZE = ("-x", "118", "-y", "30")
 SECONDS = 120

@@ -10,9 +10,19 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.processes import Child, spawn, wait_until_up
-from local.swap import remember_stack
-from local.tools import ACCOUNT, BUILD, MINISTACK_PYTHON, NPM_BIN, REGION, ROOT, StepFailed, aws_environment, port_taken
+from local.stack.processes import Child, spawn, wait_until_up
+from local.stack.swap import remember_stack
+from local.stack.tools import (
+    ACCOUNT,
+    BUILD,
+    MINISTACK_PYTHON,
+    NPM_BIN,
+    REGION,
+    ROOT,
+    StepFailed,
+    aws_environment,
+    port_taken,
+)
 
 STACK = "Chaincast"
 OUTPUTS_FILE = "outputs.json"

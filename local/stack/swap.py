@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from infra.bundling import code_directory
 from infra.settings import Switches, read_configuration
-from local.administrator import session
-from local.tools import ROOT
+from local.stack.administrator import session
+from local.stack.tools import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient

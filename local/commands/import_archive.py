@@ -25,9 +25,9 @@ from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from chaincast.publishing.appender import Appender
-from local.administrator import session
-from local.deployment import STACK, run_directory
-from local.tools import ROOT, StepFailed
+from local.stack.administrator import session
+from local.stack.deployment import STACK, run_directory
+from local.stack.tools import ROOT, StepFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -19,8 +19,8 @@ from websockets.sync.client import connect
 
 from chaincast.config import load
 from chaincast.errors import ConfigError
-from local.deployed import Deployed
-from local.tools import ROOT, StepFailed
+from local.stack.deployed import Deployed
+from local.stack.tools import ROOT, StepFailed
 
 SECONDS = 15.0
 MAX_SKEW_SECONDS = 60

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from chaincast.config import load, url_variable
-from local.deployment import Emulator, run_directory
-from local.stack import LocalStack, Options
-from local.swap import only_code_changed, swap_code
-from local.tools import PYTHON, ROOT, StepFailed, port_taken
+from local.stack.deployment import Emulator, run_directory
+from local.stack.stack import LocalStack, Options
+from local.stack.swap import only_code_changed, swap_code
+from local.stack.tools import PYTHON, ROOT, StepFailed, port_taken
 
 WATCH_SECONDS = 0.2
 URL_FILE = "websocket-url"

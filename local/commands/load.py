@@ -16,10 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from chaincast.publish import Item, Publisher, PublishError
-from local.deployment import local_http_url
-from local.fleet import Fleet, Tally
-from local.tail import local_url
-from local.tools import REGION, StepFailed
+from local.commands.fleet import Fleet, Tally
+from local.commands.tail import local_url
+from local.stack.deployment import local_http_url
+from local.stack.tools import REGION, StepFailed
 
 Figures: TypeAlias = dict[str, Any]  # one row of the table, for --json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import boto3
 
-from local.tools import REGION
+from local.stack.tools import REGION
 
 
 def session() -> boto3.Session:

@@ -11,11 +11,11 @@ from types import TracebackType
 from typing import Self
 
 from chaincast.config import load, url_variable
-from local.chain import Node, deploy_launchpad
-from local.console import start_console
-from local.deployment import Emulator, Outputs, run_directory
-from local.processes import Child, spawn, wait_until_up
-from local.tools import PYTHON, ROOT, StepFailed
+from local.stack.chain import Node, deploy_launchpad
+from local.stack.console import start_console
+from local.stack.deployment import Emulator, Outputs, run_directory
+from local.stack.processes import Child, spawn, wait_until_up
+from local.stack.tools import PYTHON, ROOT, StepFailed
 
 _LISTENER_SECONDS = 30.0
 
@@ -37,7 +37,7 @@ class Options:
     """Another configuration than chaincast.toml, for stack and listener."""
     block_time: float | None = 1.0
     emulator: Path | None = None
-    """What runs MiniStack instead of local/emulator.py."""
+    """What runs MiniStack instead of local/stack/emulator.py."""
     seed: int | None = 1
     """Of the demo market; `None`: no market."""
 
@@ -105,7 +105,7 @@ class LocalStack:
                 self.children.append(self._start_console(self.options.console_port))
         if self.options.rpc is None and self.options.seed is not None:
             with self.step(f"demo market, seed {self.options.seed}"):
-                command = [PYTHON, "-m", "local.market", str(self.options.node_port), str(self.options.seed)]
+                command = [PYTHON, "-m", "local.stack.market", str(self.options.node_port), str(self.options.seed)]
                 self.children.append(spawn("market", command, os.environ, self.run / "market.log", ROOT))
 
     def _start_console(self, port: int) -> Child:
@@ -170,7 +170,7 @@ class LocalStack:
 
         On AWS the role trusts ECS; here nobody is ECS, so this account is let in as well.
         """
-        from local.administrator import session
+        from local.stack.administrator import session
 
         arn = self.outputs.listener_role_arn
         endpoint = self.emulator.endpoint

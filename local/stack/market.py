@@ -9,7 +9,7 @@ from typing import Any
 
 from eth_abi.abi import decode
 
-from local.chain import FACTORY, Node, RpcError, call_data, wait_for_receipt
+from local.stack.chain import FACTORY, Node, RpcError, call_data, wait_for_receipt
 
 ETHER = 10**18
 _GAS = hex(3_000_000)

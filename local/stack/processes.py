@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from local.tools import StepFailed
+from local.stack.tools import StepFailed
 
 STOP_SECONDS = 10.0
 _GONE_SECONDS = 2.0

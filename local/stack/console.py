@@ -12,8 +12,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from local.processes import Child, spawn, wait_until_up
-from local.tools import PYTHON, ROOT, StepFailed, node_environment, port_taken
+from local.stack.processes import Child, spawn, wait_until_up
+from local.stack.tools import PYTHON, ROOT, StepFailed, node_environment, port_taken
 
 _START_SECONDS = 20.0
 
@@ -35,7 +35,7 @@ def start_console(run: Path, port: int, *, websocket_url: str, networks: Sequenc
 
 def serve_files(folder: Path, port: int, log: Path) -> Child:
     """A folder's files on a port of loopback. Raises `StepFailed`."""
-    child = spawn("console", [PYTHON, "-m", "local.console", str(port), str(folder)], os.environ, log, ROOT)
+    child = spawn("console", [PYTHON, "-m", "local.stack.console", str(port), str(folder)], os.environ, log, ROOT)
 
     def answers() -> None:
         socket.create_connection(("127.0.0.1", port), 1).close()

@@ -13,7 +13,7 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.figures import ONE_MINUTE, figure, of_listener
+from infra.metrics import ONE_MINUTE, figure, of_listener
 
 FIVE_MINUTES = Duration.minutes(5)
 NEAR_THE_END = 0.8

@@ -12,7 +12,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.figures import ONE_MINUTE, figure, of_listener
+from infra.metrics import ONE_MINUTE, figure, of_listener
 
 WIDTH = 24
 

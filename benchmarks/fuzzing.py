@@ -15,7 +15,7 @@ from time import perf_counter
 
 from benchmarks.report import finish, parser, show
 from chaincast.errors import ClientError
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 
 COUNT = 1_000_000
@@ -69,7 +69,7 @@ def main() -> int:
     options = arguments.parse_args()
     rows, figures = [], {}
     for name, seeds in SEEDS.items():
-        found = _fuzz(dialects.get(name, {}), [s.encode() for s in seeds], options.count, options.seed)
+        found = _fuzz(registry.get(name, {}), [s.encode() for s in seeds], options.count, options.seed)
         accepted, microseconds, worst = found
         rows.append([name, f"{options.count:,}", f"{accepted:,}", f"{microseconds:.1f}", f"{worst:.2f}"])
         figures[name] = {"inputs": options.count, "accepted": accepted, "us": microseconds, "worst_ms": worst}

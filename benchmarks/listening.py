@@ -15,8 +15,7 @@ from contextlib import asynccontextmanager, contextmanager
 from types import FrameType
 
 from benchmarks.chain import FACTORY
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config import parse
 from listener.follow import Follower
 from listener.wiring import make_follower
@@ -45,10 +44,10 @@ def prepare(aws: str) -> None:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": aws,
         "CHAINCAST_HEALTH_FOLDER": "/dev/shm",  # noqa: S108 - nothing is written
-        **{name: name.lower() for name in (resources.LOG, resources.HISTORY, resources.STATE)},
-        resources.FANOUT_QUEUE: f"{aws}/queue/fanout.fifo",
+        **{name: name.lower() for name in (environment.LOG, environment.HISTORY, environment.STATE)},
+        environment.FANOUT_QUEUE: f"{aws}/queue/fanout.fifo",
     }
-    for cached in (clients.dynamodb, clients.sqs):
+    for cached in (boto_clients.dynamodb, boto_clients.sqs):
         cached.cache_clear()
     logging.disable(logging.INFO)
 

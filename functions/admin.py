@@ -11,8 +11,7 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.aws.management_api import close
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
@@ -38,12 +37,12 @@ app = routes.app
 MAX_PAGE = 1000
 
 limits = Settings.from_environment().limits
-_state = resources.name_of(resources.STATE)
-connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
+_state = environment.name_of(environment.STATE)
+connections = Connections(boto_clients.dynamodb(), environment.name_of(environment.CONNECTIONS))
 subscriptions = Subscriptions(
-    clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS), Population(clients.dynamodb(), _state)
+    boto_clients.dynamodb(), environment.name_of(environment.SUBSCRIPTIONS), Population(boto_clients.dynamodb(), _state)
 )
-admission = Admission(clients.dynamodb(), _state, connections)
+admission = Admission(boto_clients.dynamodb(), _state, connections)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
@@ -92,7 +91,7 @@ def _known(connection_id: str) -> Connection:
 
 def _end(closing: list[str], **named: str) -> Response[ClosedDocument]:
     for connection_id in closing:
-        close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)
+        close(boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT)), connection_id)
     logger.info("connections closed", extra={**named, "closed": len(closing)})
     telemetry.count("ConnectionsEnded", len(closing))
     return json_answer(200, {"closed": len(closing)})

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.archiver import Archiver, Overtaken
 from chaincast.eventlog.log_store import LogReader
@@ -20,11 +19,11 @@ telemetry = Telemetry("archive")
 
 settings = Settings.from_environment()
 archiver = Archiver(
-    clients.dynamodb(),
-    resources.name_of(resources.STATE),
-    LogReader(clients.dynamodb(), resources.name_of(resources.LOG)),
-    clients.s3(),
-    resources.name_of(resources.ARCHIVE_BUCKET),
+    boto_clients.dynamodb(),
+    environment.name_of(environment.STATE),
+    LogReader(boto_clients.dynamodb(), environment.name_of(environment.LOG)),
+    boto_clients.s3(),
+    environment.name_of(environment.ARCHIVE_BUCKET),
 )
 
 

@@ -12,8 +12,7 @@ from chaincast.auth.factory import make_authenticator
 from chaincast.auth.jwt import user_if_known
 from chaincast.auth.tickets import Tickets
 from chaincast.auth.token_extraction import token_of
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.jobs.messages import Deadline, Greet
@@ -54,11 +53,11 @@ settings = Settings.from_environment()
 limits = settings.limits
 authenticator = make_authenticator(settings)
 access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
-connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
-admission = Admission(clients.dynamodb(), resources.name_of(resources.STATE), connections)
+connections = Connections(boto_clients.dynamodb(), environment.name_of(environment.CONNECTIONS))
+admission = Admission(boto_clients.dynamodb(), environment.name_of(environment.STATE), connections)
 identities = Identities(connections, admission, limits, order)
-population = Population(clients.dynamodb(), resources.name_of(resources.STATE))
-tickets = Tickets(clients.dynamodb(), resources.name_of(resources.STATE))
+population = Population(boto_clients.dynamodb(), environment.name_of(environment.STATE))
+tickets = Tickets(boto_clients.dynamodb(), environment.name_of(environment.STATE))
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")

@@ -27,5 +27,5 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
         # A message whose `type` is "$disconnect"; the connection is open.
         telemetry.count("Misrouted")
         return {"statusCode": 200}
-    telemetry.closed(forgetter.forget([request["connectionId"]]).connections)
+    telemetry.closed(forgetter.forget([request["connectionId"]]).dialects)
     return {"statusCode": 200}

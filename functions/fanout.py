@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws import environment as endpoints
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
@@ -55,13 +54,13 @@ QUERIES = 64
 settings = Settings.from_environment()
 loop = uvloop.new_event_loop()
 management = ServiceClient(
-    Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), CONNECTIONS), endpoints.region(), "execute-api"
+    Pool(environment.name_of(environment.MANAGEMENT_ENDPOINT), CONNECTIONS), environment.region(), "execute-api"
 )
-database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), QUERIES), endpoints.region(), "dynamodb")
+database = ServiceClient(Pool(environment.dynamodb_endpoint(), QUERIES), environment.region(), "dynamodb")
 telemetry = Telemetry("fanout", by_hot_client(loop, database))
-table = resources.name_of(resources.SUBSCRIPTIONS)
+table = environment.name_of(environment.SUBSCRIPTIONS)
 deliverer = Deliverer(
-    Audience(database, table, resources.name_of(resources.CONNECTIONS), known=settings.auth == "required"),
+    Audience(database, table, environment.name_of(environment.CONNECTIONS), known=settings.auth == "required"),
     HeldConnections(database, table),
     Gateway(management),
     settings.delivery_bytes,
@@ -168,7 +167,7 @@ class _Invocation:
         forgetter = Forgetter.from_environment(settings.limits)
         for shards, gone in self._gone.items():
             forgotten = forgetter.forget(sorted(gone), self._topics, shards)
-            telemetry.closed(forgotten.connections)
+            telemetry.closed(forgotten.dialects)
             logger.info("connections forgotten", connections=len(gone), writes=forgotten.writes)
 
 
@@ -235,19 +234,19 @@ def _count_done(together: list[tuple[SqsRecord, Deliver]]) -> None:
 
 
 def _state() -> FanoutState:
-    from chaincast.aws import boto_clients as clients  # boto3: as above
+    from chaincast.aws import boto_clients  # boto3: as above
     from chaincast.fanout.state_store import FanoutState
 
-    return FanoutState(clients.dynamodb(), resources.name_of(resources.STATE))
+    return FanoutState(boto_clients.dynamodb(), environment.name_of(environment.STATE))
 
 
 def _disconnect(connections: list[str]) -> None:
     """Close connections, as far as API Gateway lets us."""
     from botocore.exceptions import BotoCoreError, ClientError  # boto3: as above
 
-    from chaincast.aws import boto_clients as clients
+    from chaincast.aws import boto_clients
 
-    client = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
+    client = boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT))
     for connection in connections:
         try:
             client.delete_connection(ConnectionId=connection)
@@ -260,12 +259,12 @@ def _retry_soon(records: list[SqsRecord]) -> None:
 
     One call for each: the batch call may take them in another order than the group's.
     """
-    from chaincast.aws import boto_clients as clients  # boto3: as above
+    from chaincast.aws import boto_clients  # boto3: as above
 
     for record in records:
         tries = int(record["attributes"]["ApproximateReceiveCount"])
-        clients.sqs().change_message_visibility(
-            QueueUrl=resources.name_of(resources.FANOUT_QUEUE),
+        boto_clients.sqs().change_message_visibility(
+            QueueUrl=environment.name_of(environment.FANOUT_QUEUE),
             ReceiptHandle=record["receiptHandle"],
             VisibilityTimeout=min(2 ** (tries - 1), MAX_RETRY_SECONDS),
         )

@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as endpoints
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
@@ -24,7 +22,7 @@ from chaincast.aws.management_api import close
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 from chaincast.publishing.appender import make_appender
 from chaincast.sessions.cleanup import Forgetter
@@ -46,13 +44,13 @@ RESERVE_MS = 15_000
 _THREADS = 16
 _WINDOW = 2_000
 
-connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
+connections = Connections(boto_clients.dynamodb(), environment.name_of(environment.CONNECTIONS))
 settings = Settings.from_environment()
 forgetter = Forgetter.from_environment(settings.limits)
 appender = make_appender(settings)
-management = clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
+management = boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT))
 pinging = ServiceClient(
-    Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), CONNECTIONS), endpoints.region(), "execute-api"
+    Pool(environment.name_of(environment.MANAGEMENT_ENDPOINT), CONNECTIONS), environment.region(), "execute-api"
 )
 gateway = Gateway(pinging)
 loop = uvloop.new_event_loop()
@@ -66,8 +64,8 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
     pinging.refresh_credentials()
     beat = _Beat(context)
     with ThreadPoolExecutor(_THREADS) as pool:
-        for name in dialects.NAMES:
-            beat.of(dialects.get(name, settings.chains), pool)
+        for name in registry.NAMES:
+            beat.of(registry.get(name, settings.chains), pool)
     beat.counts["healed"] = sum(map(appender.heal, settings.sources[len(settings.networks) :]))
     logger.info("heartbeat", extra=beat.counts)
     telemetry.count("ConnectionsPurged", beat.counts["gone"])
@@ -98,7 +96,7 @@ class _Beat:
             else:
                 silent = [c for c, seen in window if dialect.answers_pings and seen <= now - SILENT_SLOTS]
                 gone = self._close(silent, pool) + self._ping([c for c, _ in window if c not in silent], ping)
-            telemetry.closed(forgetter.forget(gone).connections)
+            telemetry.closed(forgetter.forget(gone).dialects)
 
     def _ask(self, ids: list[str], pool: ThreadPoolExecutor) -> list[str]:
         """Those that are gone."""

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import orjson
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
@@ -119,7 +118,7 @@ def _poison(cluster: str, record: KafkaRecord, error: ClientError) -> None:
     value = record.get("value") or ""
     cause = {"code": error.code.value, "message": error.message}
     body = orjson.dumps({**place, "cause": cause, "value": value[:700_000], "truncated": len(value) > 700_000})
-    clients.sqs().send_message(QueueUrl=resources.name_of(resources.POISON_QUEUE), MessageBody=body.decode())
+    boto_clients.sqs().send_message(QueueUrl=environment.name_of(environment.POISON_QUEUE), MessageBody=body.decode())
 
 
 def _identifier(record: KafkaRecord) -> dict[str, str | int]:

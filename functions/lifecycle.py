@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws import environment as endpoints
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.fast.service_client import ServiceClient
@@ -21,7 +20,7 @@ from chaincast.metrics.counter_store import by_hot_client
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.commands import Connected, Expired, Outcome
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from functions.shared.aws_events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ if TYPE_CHECKING:
 logger = make_logger("lifecycle")
 settings = Settings.from_environment()
 management = ServiceClient(
-    Pool(resources.name_of(resources.MANAGEMENT_ENDPOINT), 32), endpoints.region(), "execute-api"
+    Pool(environment.name_of(environment.MANAGEMENT_ENDPOINT), 32), environment.region(), "execute-api"
 )
 gateway = Gateway(management)
-database = ServiceClient(Pool(endpoints.dynamodb_endpoint(), 1), endpoints.region(), "dynamodb")
+database = ServiceClient(Pool(environment.dynamodb_endpoint(), 1), environment.region(), "dynamodb")
 loop = uvloop.new_event_loop()
 telemetry = Telemetry("lifecycle", by_hot_client(loop, database))
 
@@ -96,7 +95,7 @@ async def _do(job: Job, seconds: float) -> bool:
 async def _greet(job: Greet) -> bool:
     """Whether the greeting is done with: it arrived, or there is nobody to greet."""
     greeting = Connected(job.connection_id, settings.networks, settings.message_bytes)
-    payloads = dialects.get(job.dialect, settings.chains).outcome(greeting, int(time.time() * 1000))
+    payloads = registry.get(job.dialect, settings.chains).outcome(greeting, int(time.time() * 1000))
     for wait in (*WAITS, None):
         outcomes = await gateway.deliver(payloads, [job.connection_id])
         if outcomes.posted or outcomes.refused:
@@ -144,23 +143,23 @@ async def _end(job: Expiry) -> None:
 
 
 async def _tell(connection: Connection, outcome: Outcome) -> None:
-    told = dialects.get(connection.dialect, settings.chains).outcome(outcome, int(time.time() * 1000))
+    told = registry.get(connection.dialect, settings.chains).outcome(outcome, int(time.time() * 1000))
     outcomes = await gateway.deliver(told, [connection.connection_id])
     telemetry.count("MessagesOut", outcomes.posted, by="notice")
 
 
 async def _replay(job: Replay, seconds: float) -> bool:
     """Whether the replay is done with, or its rest is ordered as a job of its own."""
-    from chaincast.aws import boto_clients as clients  # boto3: half a second of start-up that greetings never need
+    from chaincast.aws import boto_clients  # boto3: half a second of start-up that greetings never need
     from chaincast.eventlog.log_store import LogReader
     from chaincast.replay.replayer import Ending, Replayer
     from chaincast.sessions.open_counts import Population
     from chaincast.sessions.subscription_store import Subscriptions
 
-    database = clients.dynamodb()
-    log = LogReader(database, resources.name_of(resources.LOG))
-    population = Population(database, resources.name_of(resources.STATE))
-    subscriptions = Subscriptions(database, resources.name_of(resources.SUBSCRIPTIONS), population)
+    database = boto_clients.dynamodb()
+    log = LogReader(database, environment.name_of(environment.LOG))
+    population = Population(database, environment.name_of(environment.STATE))
+    subscriptions = Subscriptions(database, environment.name_of(environment.SUBSCRIPTIONS), population)
     replayer = Replayer(job, log, _holds(), subscriptions, gateway, settings.delivery_bytes, settings.chains)
     ending = await replayer.run(seconds)
     line = {"connection": job.connection_id, "source": job.source, "at": replayer.at}
@@ -186,21 +185,21 @@ def _order(job: Job, delay: int) -> None:
 
 
 def _holds() -> Holds:
-    from chaincast.aws import boto_clients as clients  # boto3: as above
+    from chaincast.aws import boto_clients  # boto3: as above
     from chaincast.replay.holds import Holds
 
-    return Holds(clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS))
+    return Holds(boto_clients.dynamodb(), environment.name_of(environment.SUBSCRIPTIONS))
 
 
 def _connections() -> Connections:
-    from chaincast.aws import boto_clients as clients  # boto3: as above
+    from chaincast.aws import boto_clients  # boto3: as above
     from chaincast.sessions.connection_store import Connections
 
-    return Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
+    return Connections(boto_clients.dynamodb(), environment.name_of(environment.CONNECTIONS))
 
 
 def _close(connection_id: str) -> None:
-    from chaincast.aws import boto_clients as clients  # boto3: as above
+    from chaincast.aws import boto_clients  # boto3: as above
     from chaincast.aws.management_api import close
 
-    close(clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT)), connection_id)
+    close(boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT)), connection_id)

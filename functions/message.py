@@ -10,8 +10,7 @@ from base64 import b64decode
 from typing import TYPE_CHECKING
 
 from chaincast.auth.factory import make_authenticator
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.aws.management_api import close, post
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
@@ -23,7 +22,7 @@ from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal
 from chaincast.protocol.commands import Authenticate, Caller, Closed, Join, Outcome
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 from chaincast.protocol.dialects.chaincast_v1 import messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
 from chaincast.protocol.dialects.negotiation import recognized
@@ -49,21 +48,21 @@ LATE_SECONDS = 60
 """What the lifecycle queue may be late by with the end of a user's proof."""
 
 settings = Settings.from_environment()
-connections = Connections(clients.dynamodb(), resources.name_of(resources.CONNECTIONS))
-database, subscriptions_table = clients.dynamodb(), resources.name_of(resources.SUBSCRIPTIONS)
-population = Population(database, resources.name_of(resources.STATE))
+connections = Connections(boto_clients.dynamodb(), environment.name_of(environment.CONNECTIONS))
+database, subscriptions_table = boto_clients.dynamodb(), environment.name_of(environment.SUBSCRIPTIONS)
+population = Population(database, environment.name_of(environment.STATE))
 subscriptions = Subscriptions(database, subscriptions_table, population, settings.shards)
 resumption = Resumption(
-    LogReader(database, resources.name_of(resources.LOG)),
-    lambda network: newest(database, resources.name_of(resources.STATE), network),
+    LogReader(database, environment.name_of(environment.LOG)),
+    lambda network: newest(database, environment.name_of(environment.STATE), network),
     Holds(database, subscriptions_table),
     order,
     settings.shards,
 )
-past = HistoryReader(database, resources.name_of(resources.HISTORY))
+past = HistoryReader(database, environment.name_of(environment.HISTORY))
 authenticator = make_authenticator(settings)
 limits = settings.limits
-admission = Admission(database, resources.name_of(resources.STATE), connections)
+admission = Admission(database, environment.name_of(environment.STATE), connections)
 visits = Visits(connections, admission, limits, users=settings.auth != "off")
 identities = Identities(connections, admission, limits, order)
 actor = Actor(subscriptions, resumption, past, identities, authenticator, settings)
@@ -72,7 +71,7 @@ actor = Actor(subscriptions, resumption, past, identities, authenticator, settin
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 @telemetry.watched
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
-    dialect = dialects.get(dialects.DEFAULT, settings.chains)
+    dialect = registry.get(registry.DEFAULT, settings.chains)
     now = int(time.time() * 1000)
     connection_id = event["requestContext"]["connectionId"]
     try:
@@ -81,7 +80,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
             raise ClientError(Code.NOT_CONNECTED, "this connection is not on record (any more): connect again")
         connection, visit = counted
         body = _body(event)
-        dialect = dialects.get(_spoken(connection, body), settings.chains)
+        dialect = registry.get(_spoken(connection, body), settings.chains)
         refused = refusal(visit, limits, now)
         match abuse(visit, limits):
             case Abuse.IS_IGNORED:
@@ -162,7 +161,7 @@ def _answer(connection_id: str, messages: tuple[bytes, ...]) -> WebSocketAnswer:
 
 
 def _management() -> ApiGatewayManagementApiClient:
-    return clients.management(resources.name_of(resources.MANAGEMENT_ENDPOINT))
+    return boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT))
 
 
 def _body(event: WebSocketEvent) -> bytes:

@@ -16,8 +16,7 @@ import orjson
 from aws_lambda_powertools.event_handler import Response
 
 from chaincast.auth.factory import make_authenticator
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.aws.secrets import secret
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
@@ -68,20 +67,20 @@ def _can_check() -> bool | None:
 
 
 surveyor = Surveyor(
-    clients.dynamodb(),
-    clients.sqs(),
+    boto_clients.dynamodb(),
+    boto_clients.sqs(),
     {
-        "connections": (resources.name_of(resources.CONNECTIONS), ("connection_id",)),
-        "subscriptions": (resources.name_of(resources.SUBSCRIPTIONS), ("topic_shard", "connection_id")),
-        "log": (resources.name_of(resources.LOG), ("source", "cursor")),
-        "history": (resources.name_of(resources.HISTORY), ("topic", "position")),
-        "state": (resources.name_of(resources.STATE), ("key", "sort")),
+        "connections": (environment.name_of(environment.CONNECTIONS), ("connection_id",)),
+        "subscriptions": (environment.name_of(environment.SUBSCRIPTIONS), ("topic_shard", "connection_id")),
+        "log": (environment.name_of(environment.LOG), ("source", "cursor")),
+        "history": (environment.name_of(environment.HISTORY), ("topic", "position")),
+        "state": (environment.name_of(environment.STATE), ("key", "sort")),
     },
     {
-        FANOUT: resources.name_of(resources.FANOUT_QUEUE),
-        FANOUT_DEAD: resources.name_of(resources.FANOUT_DLQ),
-        LIFECYCLE: resources.name_of(resources.LIFECYCLE_QUEUE),
-        LIFECYCLE_DEAD: resources.name_of(resources.LIFECYCLE_DLQ),
+        FANOUT: environment.name_of(environment.FANOUT_QUEUE),
+        FANOUT_DEAD: environment.name_of(environment.FANOUT_DLQ),
+        LIFECYCLE: environment.name_of(environment.LIFECYCLE_QUEUE),
+        LIFECYCLE_DEAD: environment.name_of(environment.LIFECYCLE_DLQ),
     },
     settings.block_ms,
     _can_check,
@@ -169,6 +168,6 @@ def _check_reader() -> None:
     given = app.current_event.headers.get("authorization", "")
     if not given:
         raise ClientError(Code.AUTH_REQUIRED, "whose? Send the header Authorization: Bearer TOKEN (docs/operating.md)")
-    wanted = f"Bearer {secret(resources.FIGURES_TOKEN)}"
+    wanted = f"Bearer {secret(environment.FIGURES_TOKEN)}"
     if not compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode()):
         raise ClientError(Code.AUTH_FAILED, "Invalid token: the stack's secret FiguresToken holds the right one")

@@ -13,8 +13,7 @@ from aws_lambda_powertools.event_handler import Response
 from chaincast.auth.factory import make_authenticator
 from chaincast.auth.tickets import TICKET_SECONDS, Tickets
 from chaincast.auth.token_extraction import token_of
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
@@ -35,7 +34,7 @@ app = routes.app
 settings = Settings.from_environment()
 authenticator = make_authenticator(settings)
 access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
-tickets = Tickets(clients.dynamodb(), resources.name_of(resources.STATE))
+tickets = Tickets(boto_clients.dynamodb(), environment.name_of(environment.STATE))
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")

@@ -1,7 +1,10 @@
-"""What a function's module imports, however deep: found by reading the code, so that its asset holds that and nothing
-else. What is imported for type checkers alone is not; what is imported inside of functions is, and what is named in a
-text (`"chaincast.protocol.dialects.moonx.codec"`) and imported by that name. A dialect's reading of clients' messages, which it
-imports when there is one to read, is for those functions alone that name such a module themselves."""
+"""The modules that a function imports, directly and indirectly, found by reading the code.
+
+A function's asset contains these files and no others. Imports for type checkers alone are left out. Imports inside of
+functions count, and so do modules that are named in a string (`"chaincast.protocol.dialects.moonx.codec"`) and imported
+by that name. Modules `dialects.*.messages` (pydantic decoders) are bundled only into functions that import one of them
+directly.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from pathlib import Path
 from infra.settings import ROOT
 
 OURS = ("chaincast", "functions")
-_READER = re.compile(r"chaincast\.dialects\.\w+_messages\b.*")
+_READER = re.compile(r"chaincast\.protocol\.dialects\.\w+\.messages\b.*")
 _NAME = re.compile(r"(?:chaincast|functions)(?:\.\w+)+")
 
 

@@ -1,5 +1,8 @@
-"""What the functions and listeners tell CloudWatch, as metrics for alarms and dashboard (chaincast/metrics/catalogue.py,
-listener/metrics.py: which infra, importing neither, repeats the names of; a test compares them)."""
+"""CloudWatch metrics of the functions and listeners, for alarms and the dashboard.
+
+Their names repeat those of chaincast/metrics/catalogue.py and listener/metrics.py, because infra imports neither; a
+test compares them.
+"""
 
 from __future__ import annotations
 

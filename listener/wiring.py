@@ -8,8 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from uuid import uuid4
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config import Config, Network, url_variable
 from chaincast.config.network import RPC_URL
 from chaincast.errors import ConfigError
@@ -81,26 +80,26 @@ def _observed(metrics: ListenerMetrics, label: str, method: str, seconds: float,
 
 def make_sink(config: Config, name: str, owner: str) -> Sink:
     """The sink of a network, on the tables and the queue that the environment names."""
-    database = clients.dynamodb()
-    state = resources.name_of(resources.STATE)
+    database = boto_clients.dynamodb()
+    state = environment.name_of(environment.STATE)
     return Sink(
         Lease(database, state, name, owner, LEASE_SECONDS),
-        Log(database, resources.name_of(resources.LOG), config.retention.log_hours * 3600),
+        Log(database, environment.name_of(environment.LOG), config.retention.log_hours * 3600),
         History(
             database,
-            resources.name_of(resources.HISTORY),
+            environment.name_of(environment.HISTORY),
             config.retention.history_days * DAY_SECONDS,
             {kind: days * DAY_SECONDS for kind, days in config.retention.kinds.items()},
         ),
         Contracts(database, state, name),
-        FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE)),
+        FanoutQueue(boto_clients.sqs(), environment.name_of(environment.FANOUT_QUEUE)),
         config.fanout.shards,
     )
 
 
 def make_market_store(name: str, network: Network) -> MarketStore:
     """Where the market of a network is kept."""
-    state = MarketState(clients.dynamodb(), resources.name_of(resources.STATE), name)
+    state = MarketState(boto_clients.dynamodb(), environment.name_of(environment.STATE), name)
     return MarketStore(state, name, MarketSettings.of(network))
 
 

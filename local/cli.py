@@ -7,8 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from local.commands import cost, dev, doctor, load, redrive, reset, tail, tokens
-from local.commands import import_archive as replay
+from local.commands import cost, dev, doctor, import_archive, load, redrive, reset, tail, tokens
 from local.stack.tools import StepFailed
 
 DEFAULT_PORT = 4566
@@ -131,7 +130,7 @@ def _mending(commands: Commands) -> None:
     command.add_argument(
         "--speed", type=float, default=0.0, help="1: as it happened, 10: ten times as fast, 0: at once"
     )
-    command.set_defaults(run=replay.run)
+    command.set_defaults(run=import_archive.run)
 
 
 def _of_stack(command: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import os
 from importlib import import_module
 from typing import Any, TypeAlias
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.config.function_settings import VARIABLE
 from chaincast.version import VERSION
 
@@ -65,7 +65,7 @@ def openapi(settings: str) -> Node:
 
 def _pretend(settings: str) -> None:
     """The environment of a function, so that its module can be imported; nothing is called."""
-    for name, variable in vars(resources).items():
+    for name, variable in vars(environment).items():
         if name.isupper():
             os.environ.setdefault(variable, "https://example.invalid/prod")
     os.environ[VARIABLE] = settings

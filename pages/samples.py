@@ -18,7 +18,7 @@ from chaincast.protocol.commands import (
     Unsubscribed,
     User,
 )
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 
 NETWORK = "bsc"
@@ -101,12 +101,12 @@ _ASKED: dict[str, dict[str, Any]] = {
 
 def told(dialect: str) -> list[tuple[str, str]]:
     """A name and the text of each sample of what clients of a dialect are told, in the order of a visit."""
-    codec = dialects.get(dialect, CHAINS)
+    codec = registry.get(dialect, CHAINS)
     found = [(name, text) for name, outcome in _outcomes(dialect) for text in _texts(codec, outcome)]
-    spoken = [codec] if dialect != "socketio" else [dialects.get(name, CHAINS) for name in dialects.VOCABULARY_NAMES]
+    spoken = [codec] if dialect != "socketio" else [registry.get(name, CHAINS) for name in registry.VOCABULARY_NAMES]
     for words in spoken:
         for event in EVENTS:
-            found += [("events" if dialect == dialects.DEFAULT else event.kind, text) for text in _told(words, event)]
+            found += [("events" if dialect == registry.DEFAULT else event.kind, text) for text in _told(words, event)]
     return found
 
 

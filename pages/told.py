@@ -1,5 +1,8 @@
-"""What a `chaincast.v1` client is told, as models: for readers; the encoder (chaincast/protocol/dialects/chaincast_v1/codec.py) writes
-bytes without them, and a test holds everything that it writes against these."""
+"""Messages that a `chaincast.v1` client receives, as models for the documentation.
+
+The encoder (chaincast/protocol/dialects/chaincast_v1/codec.py) writes bytes without them; a test validates everything
+that it writes against these models.
+"""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import orjson
 from chaincast.auth.jwks import Keys
 from chaincast.auth.jwt import Issued, Shared, Tokens, Unchecked
 from chaincast.auth.remote import Answer, Asked
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.aws.secrets import secret
 from chaincast.config.function_settings import Settings
 
@@ -39,7 +39,7 @@ def make_authenticator(settings: Settings) -> Tokens | Asked | Unchecked:
 
 def _secret() -> str:
     """The shared secret. Raises ValueError if it is too short to be one."""
-    value = secret(resources.JWT_SECRET)
+    value = secret(environment.JWT_SECRET)
     if len(value.encode()) < MIN_SECRET_BYTES:
         raise ValueError(f"the secret of auth.secret has {len(value.encode())} bytes; at least {MIN_SECRET_BYTES}")
     return value

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http.cookies import CookieError, SimpleCookie
 
-SUBPROTOCOL = "chaincast.token."
+from chaincast.protocol.subprotocol import TOKEN_SUBPROTOCOL
+
 _BEARER = "bearer "
 
 
@@ -20,8 +21,8 @@ def token_of(headers: Mapping[str, str], query: Mapping[str, str], *, cookie: st
     if authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
     for offered in headers.get("sec-websocket-protocol", "").split(","):
-        if offered.strip().startswith(SUBPROTOCOL):
-            return offered.strip().removeprefix(SUBPROTOCOL)
+        if offered.strip().startswith(TOKEN_SUBPROTOCOL):
+            return offered.strip().removeprefix(TOKEN_SUBPROTOCOL)
     if cookie and (found := _cookie(headers.get("cookie", ""), cookie)):
         return found
     return query.get("token", "") if in_query else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from chaincast.errors import ChaincastError
-from chaincast.eventlog import archive_format as archive
+from chaincast.eventlog import archive_format
 from chaincast.eventlog.log_store import LogReader
 from chaincast.model.batches import Batch
 
@@ -37,7 +37,9 @@ class Archiver:
         """Archive what is new of a source; how many batches (and parts of batches). Raises `Overtaken`."""
         mark, archived = self._mark(source), 0
         for stretch in _stretches(self._log.after(source, mark)):
-            self._s3.put_object(Bucket=self._bucket, Key=archive.name_of(stretch), Body=archive.encode(stretch))
+            self._s3.put_object(
+                Bucket=self._bucket, Key=archive_format.name_of(stretch), Body=archive_format.encode(stretch)
+            )
             self._move(source, mark, stretch[-1].seq)
             mark = stretch[-1].seq
             archived += len(stretch)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError as AwsError
 
 from chaincast.errors import CursorTaken, LeaseLost
-from chaincast.status.report import Listening
+from chaincast.eventlog.listener_status import ListenerStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,14 +57,14 @@ def newest(client: DynamoDBClient, table: str, network: str) -> int:
     return int(read_checkpoint(client, table, network).get("seq", {"N": "0"})["N"])
 
 
-def listening(client: DynamoDBClient, table: str, network: str) -> Listening:
-    """How a network's listener stands, as it said itself with its last write."""
+def read_listener_status(client: DynamoDBClient, table: str, network: str) -> ListenerStatus:
+    """Read the lease and progress that a network's listener last wrote."""
     item = read_checkpoint(client, table, network)
 
     def number(name: str) -> float:
         return float(item[name]["N"]) if name in item else 0.0
 
-    return Listening(
+    return ListenerStatus(
         until=number("lease_until"),
         block=int(number("block")) if "block" in item else None,
         head=int(number("head")),

@@ -9,8 +9,7 @@ import orjson
 
 from chaincast.aws.fast.dynamodb import Partition, TableUnavailable, call
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.model.sharding import Worker
-from chaincast.replay.holds import pseudo_topic
+from chaincast.model.sharding import Worker, hold_partition_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class HeldConnections:
         """The holds on a worker's connections. Raises `TableUnavailable`."""
         partitions = [
             Partition(self._client, self._table, key, "connection_id, #a", {"#a": "after"})
-            for key, _ in worker.partitions(pseudo_topic(source))
+            for key, _ in worker.partitions(hold_partition_topic(source))
         ]
         holds: dict[str, Hold] = {}
         for found in await asyncio.gather(*(self._read(partition) for partition in partitions)):

@@ -19,7 +19,7 @@ from chaincast.model.batches import Batch, Retraction
 from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
 from chaincast.model.topics import wildcard_forms
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains, Dialect
 
 _NO_CHAINS: Chains = {}
@@ -95,7 +95,7 @@ class Plan:
         return tuple(reversed(messages))
 
     def _chunked(self, name: str, mask: int) -> list[list[int]]:
-        dialect = self._dialects.get(name) or self._dialects.setdefault(name, dialects.get(name, self._chains))
+        dialect = self._dialects.get(name) or self._dialects.setdefault(name, registry.get(name, self._chains))
         fragments = self._encoded(name, dialect)
         seen = [i for i in self._seen(mask) if fragments[i] is not None]
         if dialect.one_by_one:

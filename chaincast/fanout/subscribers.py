@@ -19,7 +19,6 @@ import orjson
 
 from chaincast.aws.fast.dynamodb import Item, Page, Partition, TableUnavailable, call
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.fanout import subscribers as everyone
 from chaincast.fanout.plan import Plan, View, merged
 from chaincast.model.sharding import Worker
 
@@ -48,12 +47,12 @@ class Audience:
             for topic in plan.topics
             for key, shared in worker.partitions(topic)
         ]
-        if everyone.TOPIC in plan.topics:
+        if TOPIC in plan.topics:
             readers.append(
                 _Reader(
-                    everyone.Everyone(self._client, self._connections, worker, known=self._known),
+                    Everyone(self._client, self._connections, worker, known=self._known),
                     plan,
-                    everyone.TOPIC,
+                    TOPIC,
                     None,
                 )
             )
@@ -83,7 +82,7 @@ class Audience:
 class _Reader:
     """One partition's rows, as views of the plan."""
 
-    def __init__(self, partition: Partition | everyone.Everyone, plan: Plan, topic: str, worker: Worker | None) -> None:
+    def __init__(self, partition: Partition | Everyone, plan: Plan, topic: str, worker: Worker | None) -> None:
         self._partition = partition
         self._plan = plan
         self._mask = plan.topics[topic]

@@ -1,6 +1,6 @@
-"""Items of State that hold sums, a number per series (chaincast/metrics/counters.py): adding to one, and reading several.
+"""Stored counters: items of State that hold a number per series (chaincast/metrics/counters.py).
 
-Writing counts with the hot client: for functions that have no need of boto3 otherwise.
+Counters are written with boto3, or with the asynchronous client by functions that do without boto3.
 """
 
 from __future__ import annotations

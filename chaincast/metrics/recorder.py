@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from aws_lambda_powertools import Metrics
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.catalogue import cloudwatch_name
 from chaincast.metrics.counter_store import addition
@@ -26,7 +26,6 @@ from chaincast.metrics.logger import make_logger
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
 
-    from chaincast.sessions.connection_store import Connection
 
 SPREAD = 8
 """Items that a function's processes share: DynamoDB takes a thousand writes a second on one."""
@@ -81,10 +80,10 @@ class Telemetry:
         """Count a token or a ticket that was good."""
         self.count("Authentications", outcome="ACCEPTED")
 
-    def closed(self, connections: Iterable[Connection]) -> None:
-        """Count connections that ended."""
-        for dialect, ended in Counter(connection.dialect for connection in connections).items():
-            self.count("ConnectionsClosed", ended, dialect=dialect)
+    def closed(self, dialects: Iterable[str]) -> None:
+        """Count closed connections, given the dialect of each."""
+        for dialect, closed in Counter(dialects).items():
+            self.count("ConnectionsClosed", closed, dialect=dialect)
 
     def watched(self, handler: Handler) -> Handler:
         """The handler, which tells after each invocation what is to be told."""
@@ -111,7 +110,7 @@ class Telemetry:
             self._logger.warning("counts not recorded yet", error=str(error))
 
     def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
-        table = resources.name_of(resources.STATE)
+        table = environment.name_of(environment.STATE)
         since = "since = if_not_exists(since, :v)"
         return addition(table, self._key, self._service, counts, since, int(time.time()))
 
@@ -123,6 +122,6 @@ def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:
 
 
 def _by_boto3(update: UpdateItemInputTypeDef) -> object:
-    from chaincast.aws import boto_clients as clients  # boto3: some functions do without
+    from chaincast.aws import boto_clients  # boto3: some functions do without
 
-    return clients.dynamodb().update_item(**update)
+    return boto_clients.dynamodb().update_item(**update)

@@ -28,6 +28,11 @@ def partition(topic: str, shards: int, shard: int) -> str:
     return f"{topic}#{shards}.{shard}"
 
 
+def hold_partition_topic(source: str) -> str:
+    """The topic under which the Subscriptions table keeps a source's holds; no client topic begins with `resuming/`."""
+    return f"resuming/{source}"
+
+
 def home(topic: str, connection_id: str, shards: int) -> str:
     """The partition of one connection's subscription to a topic."""
     return partition(topic, shards, shard_of(connection_id, shards))

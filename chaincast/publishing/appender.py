@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 
 _ATTEMPTS = 40
@@ -172,7 +171,7 @@ class Appender:
 
 def make_appender(settings: Settings) -> Appender:
     """What appends to app sources."""
-    database = clients.dynamodb()
-    log = Log(database, resources.name_of(resources.LOG), settings.log_seconds)
-    queue = FanoutQueue(clients.sqs(), resources.name_of(resources.FANOUT_QUEUE))
-    return Appender(database, resources.name_of(resources.STATE), log, queue, settings.shards)
+    database = boto_clients.dynamodb()
+    log = Log(database, environment.name_of(environment.LOG), settings.log_seconds)
+    queue = FanoutQueue(boto_clients.sqs(), environment.name_of(environment.FANOUT_QUEUE))
+    return Appender(database, environment.name_of(environment.STATE), log, queue, settings.shards)

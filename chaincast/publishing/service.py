@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 from pathlib import Path
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.model.schemas import Kinds
 from chaincast.publishing.appender import make_appender
@@ -142,4 +141,4 @@ def make_intake(settings: Settings, kinds_file: Path = KINDS_FILE) -> Intake:
     """What takes in what is published. Raises `BadSchema`."""
     schemas = orjson.loads(kinds_file.read_bytes()) if kinds_file.exists() else {}
     reader = Reader(Kinds(schemas), settings.app_sources)
-    return Intake(clients.dynamodb(), resources.name_of(resources.STATE), reader, make_appender(settings))
+    return Intake(boto_clients.dynamodb(), environment.name_of(environment.STATE), reader, make_appender(settings))

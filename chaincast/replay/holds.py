@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.errors import ChaincastError
-from chaincast.model.sharding import home
+from chaincast.model.sharding import hold_partition_topic, home
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 MAX_SECONDS = 3 * 3600
 """No connection lives longer than two hours, and so no hold."""
-
-
-def pseudo_topic(source: str) -> str:
-    """Where the holds of a source are; no topic begins with `resuming/`."""
-    return f"resuming/{source}"
 
 
 class HoldLifted(ChaincastError):
@@ -47,7 +42,7 @@ class Place:
     @property
     def key(self) -> dict[str, AttributeValueTypeDef]:
         return {
-            "topic_shard": {"S": home(pseudo_topic(self.source), self.connection_id, self.shards)},
+            "topic_shard": {"S": home(hold_partition_topic(self.source), self.connection_id, self.shards)},
             "connection_id": {"S": self.connection_id},
         }
 

@@ -9,12 +9,12 @@ from time import monotonic, time
 
 from chaincast.aws.fast.poster import Gateway
 from chaincast.eventlog.log_store import LogReader
-from chaincast.fanout import subscribers as everyone
+from chaincast.fanout import subscribers
 from chaincast.fanout.plan import Plan
 from chaincast.jobs.messages import Replay
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains
 from chaincast.replay.holds import HoldLifted, Holds, Place
 from chaincast.replay.start import expired
@@ -118,7 +118,7 @@ class Replayer:
             if complete:
                 break
             await asyncio.sleep(_PAUSE)
-        return {**topics, everyone.TOPIC: None}  # which nobody need subscribe to
+        return {**topics, subscribers.TOPIC: None}  # which nobody need subscribe to
 
     def _read(self) -> tuple[list[Batch], bool]:
         """The next batches, each with all its parts; and whether there are more already: what fan-out had delivered
@@ -156,7 +156,7 @@ class Replayer:
         if self._told == self.at:
             return None
         self._told = self.at
-        dialect = dialects.get(self._job.dialect, self._chains)
+        dialect = registry.get(self._job.dialect, self._chains)
         return await self._post((dialect.events(self._job.source, format_cursor(self.at), "", ()),))
 
     async def _post(self, messages: Sequence[bytes]) -> Ending | None:
@@ -172,4 +172,4 @@ class Replayer:
 
     def _expired(self, oldest: int) -> tuple[bytes, ...]:
         error = expired(self._job.source, format_cursor(self.at), oldest)
-        return dialects.get(self._job.dialect, self._chains).outcome(error, int(time() * 1000))
+        return registry.get(self._job.dialect, self._chains).outcome(error, int(time() * 1000))

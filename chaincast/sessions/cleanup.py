@@ -4,13 +4,12 @@ once as the tables take."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.policy.rate_limits import Limits, owner_of_address, owner_of_user
 from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.open_counts import Population
@@ -30,6 +29,11 @@ class Forgotten:
     connections: Sequence[Connection]
     writes: int
 
+    @property
+    def dialects(self) -> Iterator[str]:
+        """The dialect of each connection that was removed."""
+        return (connection.dialect for connection in self.connections)
+
 
 class Forgetter:
     """Deletes what the tables hold of connections. Repeating it is harmless."""
@@ -45,9 +49,9 @@ class Forgetter:
 
     @classmethod
     def from_environment(cls, limits: Limits) -> Forgetter:
-        names = (resources.CONNECTIONS, resources.SUBSCRIPTIONS, resources.STATE)
-        connections, subscriptions, state = map(resources.name_of, names)
-        return cls(clients.dynamodb(), connections, subscriptions, state, limits)
+        names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
+        connections, subscriptions, state = map(environment.name_of, names)
+        return cls(boto_clients.dynamodb(), connections, subscriptions, state, limits)
 
     def forget(
         self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()

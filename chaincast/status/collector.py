@@ -12,11 +12,12 @@ from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws.dynamodb_batch import read_all
 from chaincast.errors import ChaincastError
-from chaincast.eventlog.checkpoint import listening
+from chaincast.eventlog.checkpoint import read_listener_status
+from chaincast.eventlog.listener_status import ListenerStatus
 from chaincast.metrics.counter_store import summed
 from chaincast.metrics.recorder import SPREAD, counts_key
 from chaincast.sessions.open_counts import Population
-from chaincast.status.report import Listening, Survey
+from chaincast.status.report import Survey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -59,12 +60,12 @@ class Surveyor:
         now = time.time()
         tables = {name: self._answers(*table) for name, table in self._tables.items()}
         counts, since = Counter[str](), 0
-        opened, listeners = Counter[str](), dict.fromkeys(self._block_ms, Listening())
+        opened, listeners = Counter[str](), dict.fromkeys(self._block_ms, ListenerStatus())
         if tables["state"]:
             try:
                 counts, since = self._counts()
                 opened = self._population.read(int(now * 1000))
-                listeners = {name: listening(self._database, self._state, name) for name in self._block_ms}
+                listeners = {name: read_listener_status(self._database, self._state, name) for name in self._block_ms}
             except (AwsError, BotoCoreError, ChaincastError):
                 tables["state"] = False
         return Survey(

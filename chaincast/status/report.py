@@ -7,40 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from chaincast.eventlog.listener_status import ListenerStatus
 from chaincast.metrics.counters import total
 from chaincast.model.events import Json
 
-LATE_SECONDS = 120
-LATE_BLOCKS = 10
-"""A listener is late when the newest block that it is done with is older than both of these allow."""
-
 FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD = "fanout", "fanout-dead", "lifecycle", "lifecycle-dead"
 """The queues, as they are called in figures."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """What State says of a network's listener. `until`, `block_time`: s; `block` None: it has never finished one."""
-
-    until: float = 0.0
-    block: int | None = None
-    head: int = 0
-    block_time: int = 0
-
-    def lag_blocks(self) -> int:
-        """How many blocks there are that it is not done with."""
-        return max(self.head - self.block, 0) if self.block is not None else 0
-
-    def lag_seconds(self, now: float) -> float:
-        """How old the newest block is that it is done with; 0 if that is not known."""
-        return max(now - self.block_time, 0.0) if self.block_time else 0.0
-
-    def state(self, now: float, block_ms: int) -> str:
-        """`ok`, `late`, or `silent`: nobody holds the lease."""
-        if self.until <= now:
-            return "silent"
-        allowed = max(LATE_SECONDS, LATE_BLOCKS * block_ms / 1000)
-        return "late" if self.lag_seconds(now) > allowed else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +20,7 @@ class Survey:
     """What was found at one moment. Missing in `tables` and `queues` is what does not answer."""
 
     now: float
-    listeners: Mapping[str, Listening]
+    listeners: Mapping[str, ListenerStatus]
     block_ms: Mapping[str, int]
     tables: Mapping[str, bool]
     queues: Mapping[str, int | None]

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from chaincast.config import load
 from chaincast.errors import CodecError
-from chaincast.eventlog import archive_format as archive
+from chaincast.eventlog import archive_format
 from chaincast.eventlog.checkpoint import read_checkpoint
 from chaincast.eventlog.history_store import History
 from chaincast.eventlog.log_store import Log
@@ -42,11 +42,11 @@ def run(options: argparse.Namespace) -> int:
     player = _Player(options.port, json.loads(outputs.read_text())[STACK], options.speed)
     console = Console(stderr=True)
     for name, data in _files(options.archive):
-        found = archive.NAME.search(name)
+        found = archive_format.NAME.search(name)
         if found is None or (options.source and found["source"] != options.source):
             continue
         try:
-            batches = archive.decode(data)
+            batches = archive_format.decode(data)
         except CodecError as error:
             raise StepFailed("replay", f"{name}: {error}", "is it a file of the archive?") from None
         for batch in batches:

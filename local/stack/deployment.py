@@ -54,7 +54,7 @@ class Emulator:
         *,
         auth: bool,
         config: Path | None = None,
-        script: Path = ROOT / "local" / "emulator.py",
+        script: Path = ROOT / "local" / "stack" / "emulator.py",
     ) -> None:
         self._config = config
         self._script = script

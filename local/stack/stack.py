@@ -67,7 +67,7 @@ class LocalStack:
     @property
     def emulator(self) -> Emulator:
         options = self.options
-        script = options.emulator or ROOT / "local" / "emulator.py"
+        script = options.emulator or ROOT / "local" / "stack" / "emulator.py"
         return Emulator(options.port, self.run, auth=options.auth, config=options.config, script=script)
 
     def __enter__(self) -> Self:

@@ -7,7 +7,7 @@ import socket
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 PYTHON = sys.executable
 CHAINCAST = str(Path(sys.executable).with_name("chaincast"))

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from botocore.config import Config
 
 from chaincast.config import url_variable
-from chaincast.eventlog.checkpoint import listening, newest
+from chaincast.eventlog.checkpoint import newest, read_listener_status
 from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
 from chaincast.sessions.open_counts import Population
@@ -59,7 +59,7 @@ class World:
 
     def indexed(self, block: int) -> bool:
         """Whether the listener has written this block, which has events."""
-        found = listening(self._clients["dynamodb"], self.table("STATE"), self.stack.options.network).block
+        found = read_listener_status(self._clients["dynamodb"], self.table("STATE"), self.stack.options.network).block
         return found is not None and found >= block
 
     def newest_cursors(self) -> dict[str, str]:

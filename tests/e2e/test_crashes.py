@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.eventlog.checkpoint import checkpoint_key, listening
+from chaincast.eventlog.checkpoint import checkpoint_key, read_listener_status
 from local.stack.processes import Child
 from local.stack.stack import LocalStack
 from local.stack.tools import CHAINCAST
@@ -69,7 +69,7 @@ def wait_until_indexed(stack: LocalStack, block: int) -> None:
 
 def has_reached(stack: LocalStack, block: int) -> bool:
     """Whether the listener's checkpoint has."""
-    found = listening(database(stack), table(stack, "STATE"), stack.options.network).block
+    found = read_listener_status(database(stack), table(stack, "STATE"), stack.options.network).block
     return found is not None and found >= block
 
 
@@ -174,7 +174,7 @@ def set_back(stack: LocalStack, block: int) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert listening(database(stack), table(stack, "STATE"), "anvil").block == block
+    assert read_listener_status(database(stack), table(stack, "STATE"), "anvil").block == block
     stack.start_listener(LISTENER)
 
 

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-from chaincast.eventlog import archive_format as archive
+from chaincast.eventlog import archive_format
 from local.stack.stack import LocalStack
 from local.stack.tools import CHAINCAST, REGION
 from tests.e2e.administrator import endpoint, session
@@ -28,9 +28,9 @@ def write(folder: Path, source: str, count: int) -> list[str]:
         replace(make_batch(make_event(number), seq=number), source=source, block=None, block_hash=None)
         for number in range(1, count + 1)
     ]
-    path = folder / archive.name_of(batches)
+    path = folder / archive_format.name_of(batches)
     path.parent.mkdir(parents=True)
-    path.write_bytes(archive.encode(batches))
+    path.write_bytes(archive_format.encode(batches))
     return [event.id for batch in batches for event in batch.events]
 
 

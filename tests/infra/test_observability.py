@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from chaincast.metrics.catalogue import catalogue as metrics
-from chaincast.status import collector as surveyor
-from listener import metrics as listener_metrics
+from chaincast.metrics import catalogue
+from chaincast.status import collector
+from listener import metrics
 from tests.infra.conftest import Template, synthesize
 from tests.infra.reading import functions, of_type
 from tests.infra.test_template import FUNCTIONS
@@ -78,14 +78,14 @@ def widgets(template: Template) -> list[dict[str, Any]]:
 
 def test_alarms_and_dashboard_show_only_figures_that_are_counted(template: Template) -> None:
     used = named(list(alarms(template).values())) | named(widgets(template))
-    counted = {*metrics.COUNTERS, *metrics.HISTOGRAMS}
-    split_up = {name for name, metric in metrics.COUNTERS.items() if metric.split}
-    told = inspect.getsource(listener_metrics)
+    counted = {*catalogue.COUNTERS, *catalogue.HISTOGRAMS}
+    split_up = {name for name, metric in catalogue.COUNTERS.items() if metric.split}
+    told = inspect.getsource(metrics)
     for service, name in used:
         if service == "listener":
             assert f'"{name}"' in told
             continue
-        source = (Path(metrics.__file__).parents[1] / "functions" / f"{service}.py").read_text()
+        source = (Path(catalogue.__file__).parents[2] / "functions" / f"{service}.py").read_text()
         split = next((whole for whole in counted if name.startswith(whole) and whole in split_up), name)
         assert split in counted, f"{name} is not in the catalogue"
         of_every_refusal = {"RateLimitHits", "Authentications"}
@@ -143,4 +143,4 @@ def test_a_stage_that_is_no_word_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_counts_of_every_function_are_read(template: Template) -> None:
-    assert set(surveyor.FUNCTIONS) == set(functions(template))
+    assert set(collector.FUNCTIONS) == set(functions(template))

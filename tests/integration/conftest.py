@@ -11,8 +11,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts
@@ -41,11 +40,11 @@ SETTINGS = Settings(
 )
 
 TABLES = {
-    resources.CONNECTIONS: ("connection_id", None),
-    resources.SUBSCRIPTIONS: ("topic_shard", "connection_id"),
-    resources.LOG: ("source", "cursor"),
-    resources.HISTORY: ("topic", "position"),
-    resources.STATE: ("key", "sort"),
+    environment.CONNECTIONS: ("connection_id", None),
+    environment.SUBSCRIPTIONS: ("topic_shard", "connection_id"),
+    environment.LOG: ("source", "cursor"),
+    environment.HISTORY: ("topic", "position"),
+    environment.STATE: ("key", "sort"),
 }
 """Keys of the tables; tests/infra checks that the template's are these."""
 
@@ -67,7 +66,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         **{variable: variable.lower() for variable in TABLES},
     }.items():
         monkeypatch.setenv(name, value)
-    for cached in (clients.dynamodb, clients.sqs, clients.management):
+    for cached in (boto_clients.dynamodb, boto_clients.sqs, boto_clients.management):
         cached.cache_clear()
     with mock_aws():
         database = boto3.client("dynamodb")
@@ -82,10 +81,10 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
                 "FifoThroughputLimit": "perMessageGroupId",
             },
         )["QueueUrl"]
-        monkeypatch.setenv(resources.FANOUT_QUEUE, fanout)
-        monkeypatch.setenv(resources.LIFECYCLE_QUEUE, queues.create_queue(QueueName="lifecycle")["QueueUrl"])
+        monkeypatch.setenv(environment.FANOUT_QUEUE, fanout)
+        monkeypatch.setenv(environment.LIFECYCLE_QUEUE, queues.create_queue(QueueName="lifecycle")["QueueUrl"])
         yield
-    for cached in (clients.dynamodb, clients.sqs, clients.management):
+    for cached in (boto_clients.dynamodb, boto_clients.sqs, boto_clients.management):
         cached.cache_clear()
 
 
@@ -93,7 +92,7 @@ def _create(database: DynamoDBClient, name: str, partition_key: str, sort_key: s
     keys = [key for key in (partition_key, sort_key) if key]
     indexes = []
     types = dict.fromkeys(keys, "S")
-    if name == resources.CONNECTIONS.lower():
+    if name == environment.CONNECTIONS.lower():
         types |= {"beat": "S", "seen": "N"}
         indexes = [
             {
@@ -116,12 +115,12 @@ def _create(database: DynamoDBClient, name: str, partition_key: str, sort_key: s
 
 @pytest.fixture
 def database() -> DynamoDBClient:
-    return clients.dynamodb()
+    return boto_clients.dynamodb()
 
 
 @pytest.fixture
 def queues() -> SQSClient:
-    return clients.sqs()
+    return boto_clients.sqs()
 
 
 @pytest.fixture
@@ -132,13 +131,13 @@ def settings() -> Settings:
 @pytest.fixture
 def make_sink(database: DynamoDBClient, queues: SQSClient, monkeypatch: pytest.MonkeyPatch) -> object:
     def make(owner: str = "one", lease_seconds: float = 15, shards: int = 1) -> Sink:
-        state = resources.STATE.lower()
+        state = environment.STATE.lower()
         return Sink(
             Lease(database, state, "anvil", owner, lease_seconds),
-            Log(database, resources.LOG.lower(), 3600),
-            History(database, resources.HISTORY.lower(), 3600),
+            Log(database, environment.LOG.lower(), 3600),
+            History(database, environment.HISTORY.lower(), 3600),
             Contracts(database, state, "anvil"),
-            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE]),
+            FanoutQueue(queues, os.environ[environment.FANOUT_QUEUE]),
             shards,
         )
 

@@ -15,8 +15,7 @@ from typing import Any
 import jwt
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.sessions.connection_store import Connection, Connections
 from functions.shared.aws_events import WebSocketEvent
 from tests.integration.helpers import Context, items
@@ -49,8 +48,8 @@ class Management:
 @pytest.fixture
 def management(monkeypatch: pytest.MonkeyPatch) -> Management:
     found = Management()
-    monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, "http://127.0.0.1:9/prod")
-    monkeypatch.setattr(clients, "management", cache(lambda endpoint: found))
+    monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, "http://127.0.0.1:9/prod")
+    monkeypatch.setattr(boto_clients, "management", cache(lambda endpoint: found))
     return found
 
 
@@ -65,7 +64,7 @@ def load(name: str) -> ModuleType:
     sys.modules.pop(f"functions.{name}", None)
     module = importlib.import_module(f"functions.{name}")
     if name == "lifecycle":  # moto answers boto3 alone
-        module.telemetry._write = lambda update: clients.dynamodb().update_item(**update)
+        module.telemetry._write = lambda update: boto_clients.dynamodb().update_item(**update)
     return module
 
 
@@ -110,21 +109,21 @@ def say(module: ModuleType, message: object) -> str | None:
 
 
 def record() -> Connection:
-    found = Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).get("c1=")
+    found = Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).get("c1=")
     assert found is not None
     return found
 
 
 def held() -> dict[str, str]:
     """Topics the connection listens to, with the dialect they are told in."""
-    rows = [item for item in items(resources.SUBSCRIPTIONS) if not item["topic_shard"]["S"].startswith("connection/")]
+    rows = [item for item in items(environment.SUBSCRIPTIONS) if not item["topic_shard"]["S"].startswith("connection/")]
     return {row["topic_shard"]["S"].rpartition("#")[0]: row["dialect"]["S"] for row in rows}
 
 
 def jobs() -> tuple[int, int]:
     """Messages in the lifecycle queue that can be taken now, and that wait."""
-    attributes = clients.sqs().get_queue_attributes(
-        QueueUrl=os.environ[resources.LIFECYCLE_QUEUE],
+    attributes = boto_clients.sqs().get_queue_attributes(
+        QueueUrl=os.environ[environment.LIFECYCLE_QUEUE],
         AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"],
     )["Attributes"]
     return int(attributes["ApproximateNumberOfMessages"]), int(attributes["ApproximateNumberOfMessagesDelayed"])

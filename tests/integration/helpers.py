@@ -10,8 +10,7 @@ from contextlib import asynccontextmanager
 from time import monotonic
 from typing import Any, Protocol, TypeAlias, TypeVar
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.fanout.messages import Deliver, Work, decode_work
@@ -24,19 +23,19 @@ Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
 
 def subscriptions(shards: int = 1) -> Subscriptions:
     """The Subscriptions table, and State to count in."""
-    population = Population(clients.dynamodb(), resources.STATE.lower())
-    return Subscriptions(clients.dynamodb(), resources.SUBSCRIPTIONS.lower(), population, shards)
+    population = Population(boto_clients.dynamodb(), environment.STATE.lower())
+    return Subscriptions(boto_clients.dynamodb(), environment.SUBSCRIPTIONS.lower(), population, shards)
 
 
 def items(variable: str) -> list[Item]:
     """Every item of a table, in a stable order."""
-    found: list[Item] = list(clients.dynamodb().scan(TableName=variable.lower(), ConsistentRead=True)["Items"])
+    found: list[Item] = list(boto_clients.dynamodb().scan(TableName=variable.lower(), ConsistentRead=True)["Items"])
     return sorted(found, key=repr)
 
 
 def logged() -> list[Batch]:
     """What is in the Log, in order."""
-    batches = (decode_batch(bytes(item["batch"]["B"])) for item in items(resources.LOG))
+    batches = (decode_batch(bytes(item["batch"]["B"])) for item in items(environment.LOG))
     return sorted(batches, key=lambda batch: (batch.seq, batch.part))
 
 
@@ -80,8 +79,8 @@ async def closing(source: C) -> AsyncIterator[C]:
 
 def expire_lease(network: str) -> None:
     """As if the lease's term were over: its holder did not renew it."""
-    clients.dynamodb().update_item(
-        TableName=resources.STATE.lower(),
+    boto_clients.dynamodb().update_item(
+        TableName=environment.STATE.lower(),
         Key=checkpoint_key(network),
         UpdateExpression="SET lease_until = :past",
         ExpressionAttributeValues={":past": {"N": "0"}},
@@ -95,12 +94,12 @@ def take_batches() -> list[Batch]:
 
 def take_work() -> list[Work]:
     """Receive and delete everything in the fan-out queue."""
-    url = os.environ[resources.FANOUT_QUEUE]
+    url = os.environ[environment.FANOUT_QUEUE]
     found: list[Work] = []
-    while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+    while messages := boto_clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         for message in messages:
             found.append(decode_work(message["Body"]))
-            clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            boto_clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
 
 

@@ -9,8 +9,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.messages import Deliver, encode_work
@@ -38,8 +37,8 @@ class Stack:
     def __init__(self, gateway: ScriptedServer, database: DynamoDBClient) -> None:
         self.gateway = gateway
         self._database = database
-        self._log = Log(database, resources.LOG.lower(), 3600)
-        self._connections = Connections(database, resources.CONNECTIONS.lower())
+        self._log = Log(database, environment.LOG.lower(), 3600)
+        self._connections = Connections(database, environment.CONNECTIONS.lower())
         self.message, self.lifecycle, self.fanout = (self._load(name) for name in ("message", "lifecycle", "fanout"))
 
     @staticmethod
@@ -53,7 +52,7 @@ class Stack:
                 write = self._log.append(part)["Put"]
                 self._database.put_item(TableName=write["TableName"], Item=write["Item"])
             self._database.update_item(
-                TableName=resources.STATE.lower(),
+                TableName=environment.STATE.lower(),
                 Key=checkpoint_key(batch.source),
                 UpdateExpression="SET seq = :s",
                 ExpressionAttributeValues={":s": {"N": str(batch.seq)}},
@@ -71,12 +70,12 @@ class Stack:
         return answer
 
     def jobs(self) -> list[Any]:
-        url = os.environ[resources.LIFECYCLE_QUEUE]
+        url = os.environ[environment.LIFECYCLE_QUEUE]
         found = []
-        while messages := clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        while messages := boto_clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
             for message in messages:
                 found.append(message["Body"])
-                clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+                boto_clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         return found
 
     def work_off(self, milliseconds: int = 30_000) -> list[Any]:

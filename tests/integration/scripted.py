@@ -17,7 +17,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws import boto_clients as clients
+from chaincast.aws import boto_clients
 
 
 class ScriptedServer:
@@ -147,9 +147,9 @@ def _database(operation: str, parameters: dict[str, Any], page_size: int | None)
         if operation == "Query":
             if page_size is not None:
                 parameters["Limit"] = page_size
-            answer: Mapping[str, Any] = clients.dynamodb().query(**parameters)
+            answer: Mapping[str, Any] = boto_clients.dynamodb().query(**parameters)
         else:
-            answer = clients.dynamodb().update_item(**parameters)
+            answer = boto_clients.dynamodb().update_item(**parameters)
     except AwsError as error:
         refusal = {"__type": f"x#{error.response['Error']['Code']}", "Item": error.response.get("Item")}
         return 400, json.dumps(refusal).encode()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.fanout.messages import Deliver, Work, encode_work
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
@@ -31,7 +31,7 @@ class Stage:
         self.gateway = gateway
         self.module = module
         self.retried: list[SqsRecord] = []
-        self._connections = Connections(database, resources.CONNECTIONS.lower())
+        self._connections = Connections(database, environment.CONNECTIONS.lower())
         self._database = database
         vars(module)["_retry_soon"] = self.retried.extend
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
 from chaincast.policy.rate_limits import MINUTE_MS, Limits, Visit
 from chaincast.protocol.commands import User
@@ -40,12 +40,12 @@ def one_write_at_a_time(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def connections(database: DynamoDBClient) -> Connections:
-    return Connections(database, resources.CONNECTIONS.lower())
+    return Connections(database, environment.CONNECTIONS.lower())
 
 
 @pytest.fixture
 def admission(database: DynamoDBClient, connections: Connections) -> Admission:
-    return Admission(database, resources.STATE.lower(), connections)
+    return Admission(database, environment.STATE.lower(), connections)
 
 
 def noting(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -74,7 +74,7 @@ def test_of_200_at_once_exactly_as_many_get_in_as_may(admission: Admission) -> N
     with ThreadPoolExecutor(32) as threads:
         found = Counter(code for code, _ in threads.map(lambda i: enter(admission, f"c{i}"), range(200)))
     assert found == {None: 10, Code.RATE_LIMITED: 190}
-    assert len(items(resources.STATE)[0]["open"]["SS"]) == 10
+    assert len(items(environment.STATE)[0]["open"]["SS"]) == 10
 
 
 def test_of_200_at_once_exactly_as_many_are_open_as_may(admission: Admission, connections: Connections) -> None:
@@ -105,7 +105,7 @@ def test_who_leaves_makes_room(admission: Admission, connections: Connections) -
     admission.leave(IP, ["a"])
     admission.leave(IP, ["a", "never"])
     admission.leave("ip/unknown", ["a"])
-    assert [item["key"]["S"] for item in items(resources.STATE)] == [IP], "leaving makes no item"
+    assert [item["key"]["S"] for item in items(environment.STATE)] == [IP], "leaving makes no item"
     assert enter(admission, "c", at_once=2) == (None, None)
 
 
@@ -142,17 +142,17 @@ def test_forgetting_a_connection_gives_its_places_back(
     admission: Admission, connections: Connections, database: DynamoDBClient
 ) -> None:
     limits = Limits(connections_per_ip=5, connections_per_user=5)
-    names = (resources.CONNECTIONS, resources.SUBSCRIPTIONS, resources.STATE)
+    names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
     table, rows, state = (name.lower() for name in names)
     forgetter = Forgetter(database, table, rows, state, limits)
     for name in ("a", "b"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW, user="ann"))
         assert enter(admission, name) == enter(admission, name, owner="user/ann") == (None, None)
     forgetter.forget(["a", "never"])
-    places = {item["key"]["S"]: item["open"]["SS"] for item in items(resources.STATE) if "open" in item}
+    places = {item["key"]["S"]: item["open"]["SS"] for item in items(environment.STATE) if "open" in item}
     assert places == {IP: ["b"], "user/ann": ["b"]}
     forgetter.forget(["a", "b"])
-    assert not any("open" in item for item in items(resources.STATE))
+    assert not any("open" in item for item in items(environment.STATE))
 
 
 def test_messages_are_counted_by_the_minute_with_one_write_each(
@@ -173,7 +173,7 @@ def test_messages_are_counted_by_the_minute_with_one_write_each(
     assert count("anon", begin + MINUTE_MS) == Visit(1)
     assert count("anon", begin + 30 * MINUTE_MS) == Visit(1)
     assert len(writes) == 6
-    [record] = items(resources.CONNECTIONS)
+    [record] = items(environment.CONNECTIONS)
     assert len([name for name in record if name.startswith("m")]) <= 2, "minutes that are over are taken off"
     assert visits.count("gone", begin) is None
 

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.config import parse
 from chaincast.errors import ConfigError
 from listener.backfill import Progress
@@ -85,7 +85,7 @@ async def running(follower: Follower) -> AsyncIterator[Follower]:
 
 
 def in_history() -> list[str]:
-    found = [orjson.loads(bytes(item["event"]["B"])) for item in items(resources.HISTORY)]
+    found = [orjson.loads(bytes(item["event"]["B"])) for item in items(environment.HISTORY)]
     return [e["id"] for e in sorted(found, key=lambda e: (e["block"], e["log_index"]))]
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.protocol.commands import User
 from chaincast.sessions.connection_store import SLOT_SECONDS, Connection, Connections, slot
 from tests.integration.helpers import items
@@ -19,7 +19,7 @@ MINUTE = 60_000
 
 @pytest.fixture
 def connections(database: DynamoDBClient) -> Connections:
-    return Connections(database, resources.CONNECTIONS.lower())
+    return Connections(database, environment.CONNECTIONS.lower())
 
 
 def connection(name: str, at: int = NOW) -> Connection:
@@ -34,12 +34,12 @@ def test_a_record_comes_back_with_a_touch(connections: Connections) -> None:
 
 def test_a_touch_never_makes_a_record(connections: Connections) -> None:
     assert connections.touch("gone", NOW) is None
-    assert items(resources.CONNECTIONS) == []
+    assert items(environment.CONNECTIONS) == []
 
 
 def test_records_expire_after_api_gateways_longest_connection(connections: Connections) -> None:
     connections.put(connection("c1"))
-    assert int(items(resources.CONNECTIONS)[0]["expires_at"]["N"]) >= NOW // 1000 + 7200
+    assert int(items(environment.CONNECTIONS)[0]["expires_at"]["N"]) >= NOW // 1000 + 7200
 
 
 def test_the_quiet_are_those_not_heard_of_lately(connections: Connections) -> None:

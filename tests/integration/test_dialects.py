@@ -7,8 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import History
 from chaincast.jobs.messages import Deadline, encode_job
@@ -90,7 +89,7 @@ def test_a_coremem_client_that_did_not_say_so_is_recognized(management: Manageme
 
 
 def test_recent_tokens_and_standing_prices_come_with_the_confirmation(management: Management) -> None:
-    History(clients.dynamodb(), resources.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
+    History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
     connect(dialect="coremem")
     message = load("message")
     recent = say(message, {"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
@@ -101,7 +100,7 @@ def test_recent_tokens_and_standing_prices_come_with_the_confirmation(management
 
 
 def test_kaspump_and_adstack_ask_for_the_past_of_whichever_network(management: Management) -> None:
-    History(clients.dynamodb(), resources.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
+    History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
     connect(EIO="4", transport="websocket")
     message = load("message")
     say(message, "40")
@@ -163,7 +162,7 @@ def test_a_socket_io_client_brings_its_token_when_it_joins(
 def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connections = Connections(clients.dynamodb(), resources.CONNECTIONS.lower())
+    connections = Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower())
     five = 300_000
     for name, dialect, quiet_for in (
         ("fresh", "socketio", 0),
@@ -198,7 +197,7 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
     assert counts == {"asked": 0, "pinged": 4, "silent": 1, "gone": 1, "left": 0, "healed": 0}
     assert {c for c, _ in connections.quiet("socketio", slot(NOW) + 1)} == {"fresh", "once", "twice"}
     assert connections.get("left") is None
-    assert items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.SUBSCRIPTIONS) == []
 
 
 def test_settings_say_whether_tokens_are_asked_for() -> None:
@@ -223,7 +222,7 @@ def test_who_misses_a_deadline_is_told_and_closed(
     management: Management, monkeypatch: pytest.MonkeyPatch, until: str, joined: bool, user: str, closes: bool
 ) -> None:
     connect(dialect="moonx")
-    Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).know(
+    Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).know(
         "c1=", user=User(user) if user else None, joined=joined
     )
     lifecycle = load("lifecycle")
@@ -263,4 +262,4 @@ def test_a_bad_token_of_a_handshake_is_refused(monkeypatch: pytest.MonkeyPatch, 
     answer = load("connect").handler(handshake, Context())
     assert answer["statusCode"] == 401
     assert TOKEN_OF_ANN not in answer["body"]
-    assert items(resources.CONNECTIONS) == []
+    assert items(environment.CONNECTIONS) == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.fanout.messages import Close, Deliver, Open
 from chaincast.model.sharding import Worker, shard_of
 from chaincast.replay.holds import Holds, Place
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def gateway(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
     # boto3's client is made before, and stays with moto.
     with ScriptedServer() as server:
-        monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
+        monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
         yield server
 
@@ -89,8 +89,8 @@ def test_who_is_gone_is_forgotten(stage: Stage) -> None:
     stage.subscribe("b", "network:anvil")
     stage.gateway.script["a"].append(410)
     assert stage.run(record(batch(1))) == []
-    assert {i["connection_id"]["S"] for i in items(resources.CONNECTIONS)} == {"b"}
-    assert {i["connection_id"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"b"}
+    assert {i["connection_id"]["S"] for i in items(environment.CONNECTIONS)} == {"b"}
+    assert {i["connection_id"]["S"] for i in items(environment.SUBSCRIPTIONS)} == {"b"}
     assert len(stage.gateway.posts["b"]) == 1
 
 
@@ -133,7 +133,7 @@ def test_a_shard_does_not_wait_for_ever_for_one_that_cannot_be_reached(stage: St
     assert stage.run(record(one, receives=stage.module.GIVE_UP_TRIES)) == []
     assert stage.gateway.deleted == ["b"]
     assert stage.told("a") == ids(one)
-    assert {i["connection_id"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"a"}
+    assert {i["connection_id"]["S"] for i in items(environment.SUBSCRIPTIONS)} == {"a"}
 
 
 def test_fewer_batches_than_were_handed_back_may_come_again(stage: Stage) -> None:
@@ -194,7 +194,7 @@ def test_with_too_little_time_left_everything_is_handed_back(stage: Stage) -> No
 
 
 def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage, database: DynamoDBClient) -> None:
-    holds, place = Holds(database, resources.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
     for name in ("a", "b"):
         stage.subscribe(name, "network:anvil")
     holds.place(place, 0, NOW)
@@ -210,7 +210,7 @@ def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage,
 
 
 def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage, database: DynamoDBClient) -> None:
-    holds, place = Holds(database, resources.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
 
     def resume() -> None:
         holds.place(place, 0, NOW)
@@ -238,7 +238,7 @@ def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage
 def test_a_hold_lifted_between_read_and_write_is_respected(
     stage: Stage, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holds, place = Holds(database, resources.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
     stage.subscribe("a", "network:anvil")
     holds.place(place, 0, NOW)
     stage.gateway.before["UpdateItem"] = lambda: holds.lift(place, 1)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import orjson
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.config import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
 from chaincast.eventlog.checkpoint import Lease
@@ -129,13 +129,13 @@ def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node,
         network = Network.model_validate(
             {**described, "contracts": [Contract(adapter="launchpad", address=(FACTORY,))], **fields}
         )
-        state = resources.STATE.lower()
+        state = environment.STATE.lower()
         sink = Sink(
             Lease(database, state, "anvil", owner, lease_seconds),
-            Log(database, resources.LOG.lower(), 3600),
-            History(database, resources.HISTORY.lower(), 3600),
+            Log(database, environment.LOG.lower(), 3600),
+            History(database, environment.HISTORY.lower(), 3600),
             Contracts(database, state, "anvil"),
-            FanoutQueue(queues, os.environ[resources.FANOUT_QUEUE]),
+            FanoutQueue(queues, os.environ[environment.FANOUT_QUEUE]),
             1,
         )
 
@@ -204,7 +204,7 @@ async def test_latest_begins_at_the_head_and_misses_nothing_after(
     _, last = await asyncio.to_thread(miner.blocks, 2, 3)
     follower = make_follower(start_block="latest")
     running = asyncio.create_task(follower.run())
-    await until(lambda: any("block" in i for i in items(resources.STATE)))
+    await until(lambda: any("block" in i for i in items(environment.STATE)))
     await asyncio.to_thread(miner.create_tokens, 4)  # those from before are not known
     expected = [e.id for e in miner.expected(last + 1, miner.node.block_number())]
     await until(partial(is_logged, expected))
@@ -230,7 +230,7 @@ def is_folded(expected: list[str]) -> bool:
 
 
 def history_ids() -> set[str]:
-    return set(of_logs(orjson.loads(bytes(item["event"]["B"]))["id"] for item in items(resources.HISTORY)))
+    return set(of_logs(orjson.loads(bytes(item["event"]["B"]))["id"] for item in items(environment.HISTORY)))
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it follows", "while it is away"])

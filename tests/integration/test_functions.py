@@ -10,8 +10,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.errors import CodecError
 from chaincast.eventlog.history_store import History
 from chaincast.jobs.messages import Greet, parse_job
@@ -49,10 +48,10 @@ def say(module: ModuleType, message: object, **extra: Any) -> Answer:
 
 def test_connecting_records_the_connection_and_orders_a_greeting() -> None:
     assert connect(headers={"Origin": "https://app.example"}) == {"statusCode": 200}
-    record = items(resources.CONNECTIONS)[0]
+    record = items(environment.CONNECTIONS)[0]
     assert record["origin"]["S"] == "https://app.example"
     assert record["source_ip"]["S"] == "203.0.113.9"
-    message = clients.sqs().receive_message(QueueUrl=os.environ[resources.LIFECYCLE_QUEUE])["Messages"][0]
+    message = boto_clients.sqs().receive_message(QueueUrl=os.environ[environment.LIFECYCLE_QUEUE])["Messages"][0]
     assert parse_job(message["Body"]) == Greet("c1=", "chaincast.v1")
 
 
@@ -72,14 +71,14 @@ def test_who_may_not_come_in_is_refused_before_anything_is_on_record(monkeypatch
         refused = connect(headers={"Origin": origin})
         assert refused["statusCode"] == 403
         assert code in refused["body"]
-    assert items(resources.CONNECTIONS) == []
+    assert items(environment.CONNECTIONS) == []
 
 
 def test_a_message_named_like_a_lifecycle_route_does_nothing() -> None:
     connect()
     assert load("connect").handler(make_event("MESSAGE"), Context()) == {"statusCode": 200}
     assert load("disconnect").handler(make_event("MESSAGE"), Context()) == {"statusCode": 200}
-    assert len(items(resources.CONNECTIONS)) == 1
+    assert len(items(environment.CONNECTIONS)) == 1
 
 
 def test_subscribing_pinging_leaving() -> None:
@@ -87,11 +86,11 @@ def test_subscribing_pinging_leaving() -> None:
     message = load("message")
     subscribed = say(message, {"type": "subscribe", "id": 1, "topics": ["trades:ANVIL:*"]})
     assert subscribed == {"type": "subscribed", "id": 1, "topics": ["trades:anvil:*"]}
-    assert {i["topic_shard"]["S"] for i in items(resources.SUBSCRIPTIONS)} == {"trades:anvil:*#1.0", "connection/c1="}
+    assert {i["topic_shard"]["S"] for i in items(environment.SUBSCRIPTIONS)} == {"trades:anvil:*#1.0", "connection/c1="}
     assert say(message, {"type": "ping", "id": 2})["type"] == "pong"
     assert say(message, {"type": "unsubscribe", "id": 3, "topics": ["trades:anvil:*"]})["type"] == "unsubscribed"
     load("disconnect").handler(make_event("DISCONNECT"), Context())
-    assert items(resources.CONNECTIONS) == items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.CONNECTIONS) == items(environment.SUBSCRIPTIONS) == []
 
 
 def test_a_binary_message_is_read_as_its_bytes() -> None:
@@ -109,13 +108,13 @@ def test_a_lone_surrogate_is_bad_utf8() -> None:
 
 def test_who_is_not_on_record_is_told_to_connect_again() -> None:
     assert say(load("message"), {"type": "ping"})["code"] == "NOT_CONNECTED"
-    assert items(resources.CONNECTIONS) == []
+    assert items(environment.CONNECTIONS) == []
 
 
 def test_a_fault_of_ours_is_answered_and_logged_not_raised(caplog: pytest.LogCaptureFixture) -> None:
     connect()
     message = load("message")
-    clients.dynamodb().delete_table(TableName=resources.SUBSCRIPTIONS.lower())
+    boto_clients.dynamodb().delete_table(TableName=environment.SUBSCRIPTIONS.lower())
     answer = say(message, {"type": "subscribe", "id": 9, "topics": ["system"]})
     assert (answer["code"], answer["id"]) == ("INTERNAL", 9)
     assert "ResourceNotFound" not in answer["message"]
@@ -151,7 +150,7 @@ def past(count: int, kind: str = "trade", **fields: Any) -> None:
             token=TOKEN,
         )
         batches.append(Batch(source="anvil", seq=number, timestamp=NOW, events=(event,), block=number))
-    History(clients.dynamodb(), resources.HISTORY.lower(), 3600).add(batches)
+    History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add(batches)
 
 
 def blocks_of(answer: Answer) -> list[int]:

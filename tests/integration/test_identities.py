@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chaincast.auth.tickets import Tickets
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.jobs.messages import Deadline, Expiry, Job, encode_job, parse_job
 from chaincast.protocol.commands import User
 from tests.factories import http_event
@@ -57,7 +56,7 @@ def test_a_ticket_for_a_token_connects_its_user_once(management: Management, mon
 def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, auth_query=True)
-    ticket = Tickets(clients.dynamodb(), resources.STATE.lower()).issue(User("ann"), NOW)
+    ticket = Tickets(boto_clients.dynamodb(), environment.STATE.lower()).issue(User("ann"), NOW)
     both = opened("c1=", ticket=ticket, token=token("bob"))
     assert (both["statusCode"], ticket in both["body"]) == (401, False)
     assert opened("c1=", ticket=ticket)["statusCode"] == 200, "it was not used up"
@@ -78,7 +77,7 @@ def test_who_gets_no_ticket(monkeypatch: pytest.MonkeyPatch, headers: dict[str, 
     answer = load("ticket").handler(asking(**headers), Context())
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (status, code)
     assert "access-control-allow-origin" not in answer["headers"]
-    assert not [item for item in items(resources.STATE) if item["key"]["S"].startswith("ticket/")]
+    assert not [item for item in items(environment.STATE) if item["key"]["S"].startswith("ticket/")]
 
 
 def test_a_page_may_ask_for_a_ticket_if_it_may_connect(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,13 +137,13 @@ class Lifecycle:
 def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Job, int]]:
     """Every job that is ordered, with its delay."""
     noted: list[tuple[Job, int]] = []
-    send = clients.sqs().send_message
+    send = boto_clients.sqs().send_message
 
     def note(**given: Any) -> Any:
         noted.append((parse_job(given["MessageBody"]), given["DelaySeconds"]))
         return send(**given)
 
-    monkeypatch.setattr(clients.sqs(), "send_message", note)
+    monkeypatch.setattr(boto_clients.sqs(), "send_message", note)
     return noted
 
 

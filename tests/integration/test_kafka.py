@@ -12,8 +12,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from tests.integration.helpers import Context, logged, take_batches
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
@@ -52,7 +51,7 @@ ALERT = {
 
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.setenv(resources.POISON_QUEUE, clients.sqs().create_queue(QueueName="poison")["QueueUrl"])
+    monkeypatch.setenv(environment.POISON_QUEUE, boto_clients.sqs().create_queue(QueueName="poison")["QueueUrl"])
     sys.modules.pop("functions.kafka", None)
     yield importlib.import_module("functions.kafka")
     sys.modules.pop("functions.kafka", None)
@@ -74,8 +73,8 @@ def deliver(kafka: ModuleType, *records: Message) -> list[Message]:
 
 
 def poisoned() -> list[Message]:
-    queue = clients.sqs().get_queue_url(QueueName="poison")["QueueUrl"]
-    messages = clients.sqs().receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
+    queue = boto_clients.sqs().get_queue_url(QueueName="poison")["QueueUrl"]
+    messages = boto_clients.sqs().receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])
     return [json.loads(message["Body"]) for message in messages]
 
 

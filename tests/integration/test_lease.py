@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 from botocore.exceptions import ClientError as AwsError
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import LeaseLost
 from chaincast.model.batches import Batch
 from listener.sink import Sink
@@ -53,13 +53,13 @@ def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(make_s
     old.write(batch(1), [])
     expire_lease("anvil")
     new = started(make_sink, owner="new")
-    state, log = items(resources.STATE), items(resources.LOG)
+    state, log = items(environment.STATE), items(environment.LOG)
     with pytest.raises(LeaseLost):
         old.write(batch(2), [])
     for write in (old.keep, old.close):
         with pytest.raises(LeaseLost):
             write()
-    assert (items(resources.STATE), items(resources.LOG)) == (state, log)
+    assert (items(environment.STATE), items(environment.LOG)) == (state, log)
     new.write(batch(2), [])
     assert logged() == [batch(1), batch(2)]
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.policy.rate_limits import MINUTE_MS
 from chaincast.sessions.connection_store import Connections
 from tests.integration.handlers import (
@@ -40,7 +39,7 @@ def test_too_many_connections_are_told_when_to_come_again(monkeypatch: pytest.Mo
     refused = opened("c4")
     assert refused["headers"] == {"Retry-After": "60"}
     assert "at most 2" in refused["body"]
-    assert {item["connection_id"]["S"] for item in items(resources.CONNECTIONS)} == {"c0", "c1"}
+    assert {item["connection_id"]["S"] for item in items(environment.CONNECTIONS)} == {"c0", "c1"}
     assert [opened(f"d{i}", "192.0.2.7")["statusCode"] for i in range(5)] == [200] * 5, "nobody counts these"
 
 
@@ -68,7 +67,7 @@ def test_a_users_connections_are_counted_wherever_he_says_who_he_is(
     assert json.loads(say(message, bob) or "")["user"]["id"] == "bob"
     load("disconnect").handler({"requestContext": {"connectionId": "c0", "eventType": "DISCONNECT"}}, Context())
     assert json.loads(say(message, {"type": "authenticate", "token": TOKEN_OF_ANN}) or "")["user"]["id"] == "ann"
-    places = {item["key"]["S"]: set(item["open"]["SS"]) for item in items(resources.STATE) if "open" in item}
+    places = {item["key"]["S"]: set(item["open"]["SS"]) for item in items(environment.STATE) if "open" in item}
     assert places == {"user/ann": {"c1", "c1="}}
 
 
@@ -101,7 +100,7 @@ def test_who_says_too_much_is_told_so_in_his_protocols_words_then_closed_then_ke
     function = load("message")
     at(function, monkeypatch, NOW - NOW % MINUTE_MS + 40_000)
     if "EIO" in query:
-        Connections(clients.dynamodb(), resources.CONNECTIONS.lower()).know("c1=", joined=True)
+        Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).know("c1=", joined=True)
     for _ in range(3):
         assert "RATE_LIMITED" not in (say(function, message) or "")
     told = say(function, message) or ""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import CodecError
 from chaincast.eventlog.market_store import Entry, MarketState
 from listener.market.codec import decode_head, decode_token
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def state(database: DynamoDBClient) -> MarketState:
-    return MarketState(database, resources.STATE.lower(), "anvil")
+    return MarketState(database, environment.STATE.lower(), "anvil")
 
 
 def test_what_is_kept_is_found_and_an_older_state_does_not_replace_it(state: MarketState) -> None:
@@ -33,14 +33,14 @@ def test_what_is_kept_is_found_and_an_older_state_does_not_replace_it(state: Mar
     }
     state.put([Entry("token/0xa", 7, b"again")])
     assert state.get(["token/0xa"]) == {"token/0xa": b"again"}
-    assert [i["expires_at"]["N"] for i in items(resources.STATE) if "expires_at" in i] == ["99"]
+    assert [i["expires_at"]["N"] for i in items(environment.STATE) if "expires_at" in i] == ["99"]
 
 
 def test_networks_do_not_see_each_other_and_many_are_spread(state: MarketState, database: DynamoDBClient) -> None:
     state.put([Entry(f"token/{number}", 1, b"x") for number in range(200)])
     assert len(state.get(f"token/{number}" for number in range(200))) == 200
-    assert len({item["key"]["S"] for item in items(resources.STATE)}) == 16
-    assert MarketState(database, resources.STATE.lower(), "base").get(["token/1"]) == {}
+    assert len({item["key"]["S"] for item in items(environment.STATE)}) == 16
+    assert MarketState(database, environment.STATE.lower(), "base").get(["token/1"]) == {}
 
 
 def test_a_market_begins_once(state: MarketState) -> None:

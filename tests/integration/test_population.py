@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chaincast.aws import dynamodb_batch as writes
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import ClientError
 from chaincast.policy.rate_limits import Limits
 from chaincast.sessions.cleanup import Forgetter
@@ -30,7 +30,7 @@ class World:
     """Connections that come, listen and are forgotten."""
 
     def __init__(self, database: DynamoDBClient) -> None:
-        names = (resources.CONNECTIONS, resources.SUBSCRIPTIONS, resources.STATE)
+        names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
         connections, rows, state = (name.lower() for name in names)
         self.population = Population(database, state)
         self.records = Connections(database, connections)
@@ -124,7 +124,7 @@ def test_what_was_miscounted_is_forgotten_when_it_cannot_be_open_any_more(world:
     assert world.counted(alive) == {"Connections|dialect=chaincast.v1": 2, "Subscriptions": 1}
     healed = NOW + (MAX_SECONDS + GRACE_SECONDS + SLOT_SECONDS) * 1000
     assert world.counted(healed) == {"Connections|dialect=chaincast.v1": 1}
-    ends = {int(item["expires_at"]["N"]) for item in items(resources.STATE) if item["key"]["S"].startswith("open/")}
+    ends = {int(item["expires_at"]["N"]) for item in items(environment.STATE) if item["key"]["S"].startswith("open/")}
     assert min(ends) > healed // 1000, "and nothing is removed before"
 
 

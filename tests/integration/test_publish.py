@@ -16,8 +16,7 @@ from typing import Any, TypeAlias
 import pytest
 from botocore.client import BaseClient
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
@@ -115,7 +114,7 @@ def test_other_bodies_keys_and_routes(http: ModuleType) -> None:
 
 
 def test_a_fault_is_no_crash_and_tells_nothing(http: ModuleType) -> None:
-    clients.dynamodb().delete_table(TableName=resources.STATE.lower())
+    boto_clients.dynamodb().delete_table(TableName=environment.STATE.lower())
     status, answer = post(http, PRICE)
     assert (status, answer["code"]) == (500, "INTERNAL")
     assert "ResourceNotFound" not in answer["message"]
@@ -130,7 +129,7 @@ class Dying(FanoutQueue):
 
 def dying_appender(settings: Settings) -> Appender:
     appender = make_appender(settings)
-    appender._queue = Dying(clients.sqs(), "nowhere")
+    appender._queue = Dying(boto_clients.sqs(), "nowhere")
     return appender
 
 
@@ -202,7 +201,7 @@ def test_several_sources_are_appended_to_all_or_none(settings: Settings) -> None
     assert appender.append([draft(event(1)), draft(event(2), "app-1")]) == {"app-0": 1, "app-1": 1}
     other.append([draft(event(3), "app-1")])
     assert appender.append([draft(event(4)), draft(event(5), "app-1")]) == {"app-0": 2, "app-1": 3}
-    assert len([item for item in items(resources.LOG) if item["source"]["S"] == "app-1"]) == 3
+    assert len([item for item in items(environment.LOG) if item["source"]["S"] == "app-1"]) == 3
 
 
 def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(settings: Settings) -> None:
@@ -214,6 +213,6 @@ def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(se
             sent.append(list(workers))
 
     appender = make_appender(replace(settings, shards=2))
-    appender._queue = Recording(clients.sqs(), "nowhere")
+    appender._queue = Recording(boto_clients.sqs(), "nowhere")
     appender.append([draft(event(2))])
     assert [(w.shards, w.shard, w.readable) for w in sent[0]] == [(2, 0, (1, 2)), (2, 1, (1, 2))]

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.jobs.messages import Replay, Settle, parse_job
 from chaincast.model.cursors import format_cursor
-from chaincast.replay import replayer as replay
+from chaincast.replay import replayer
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, items
 from tests.integration.resuming import Stack, batch, ids
@@ -30,10 +29,10 @@ V1 = "chaincast.v1"
 
 @pytest.fixture
 def stack(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    monkeypatch.setattr(replay, "TOGETHER", 25)
-    clients.sqs()  # boto3's clients are made before the endpoints change, and stay with moto
+    monkeypatch.setattr(replayer, "TOGETHER", 25)
+    boto_clients.sqs()  # boto3's clients are made before the endpoints change, and stay with moto
     with ScriptedServer() as server:
-        monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
+        monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
         made = Stack(server, database)
         made.connect()
@@ -85,7 +84,7 @@ def test_who_was_told_nothing_learns_how_far_it_is(stack: Stack) -> None:
 
 
 def test_a_busy_past_is_told_in_pieces(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replay, "EVENTS", 4)
+    monkeypatch.setattr(replayer, "EVENTS", 4)
     stack.append(*(batch(i) for i in range(1, 11)))
     stack.subscribe("network:anvil", since=format_cursor(0))
     stack.work_off()
@@ -162,8 +161,8 @@ def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, m
         monkeypatch.setattr(Holds, "lift", lift)
         stack.append(batch(2))
         held = {"topic_shard": place.key["topic_shard"], "connection_id": {"S": "c1"}}
-        clients.dynamodb().update_item(
-            TableName=resources.SUBSCRIPTIONS.lower(),
+        boto_clients.dynamodb().update_item(
+            TableName=environment.SUBSCRIPTIONS.lower(),
             Key=held,
             UpdateExpression="SET seen = :b",
             ExpressionAttributeValues={":b": {"N": "2"}},
@@ -217,7 +216,7 @@ def test_a_cursor_that_is_older_than_the_log_is_expired_and_named_the_oldest(
     stack.append(*(batch(i) for i in range(1, 10)))
     for seq in (1, 2, 3, 4):
         key = {"source": {"S": "anvil"}, "cursor": {"S": format_cursor(seq)}}
-        database.delete_item(TableName=resources.LOG.lower(), Key=key)
+        database.delete_item(TableName=environment.LOG.lower(), Key=key)
     answer = stack.subscribe("network:anvil", id="r", since=format_cursor(2))
     assert {k: answer[k] for k in ("type", "id", "code", "source", "oldest")} == {
         "type": "error",
@@ -226,7 +225,7 @@ def test_a_cursor_that_is_older_than_the_log_is_expired_and_named_the_oldest(
         "source": "anvil",
         "oldest": format_cursor(4),
     }
-    assert items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.SUBSCRIPTIONS) == []
     assert stack.jobs() == []
     assert stack.subscribe("network:anvil", since=answer["oldest"])["type"] == "subscribed"
     stack.work_off()
@@ -236,7 +235,7 @@ def test_a_cursor_that_is_older_than_the_log_is_expired_and_named_the_oldest(
 def test_a_log_that_expired_whole_still_knows_its_newest(stack: Stack, database: DynamoDBClient) -> None:
     stack.append(batch(1))
     key = {"source": {"S": "anvil"}, "cursor": {"S": format_cursor(1)}}
-    database.delete_item(TableName=resources.LOG.lower(), Key=key)
+    database.delete_item(TableName=environment.LOG.lower(), Key=key)
     assert stack.subscribe("network:anvil", since=format_cursor(0))["oldest"] == format_cursor(1)
     assert stack.subscribe("network:anvil", since=format_cursor(1))["type"] == "subscribed"
 
@@ -245,7 +244,7 @@ def test_what_expires_during_a_replay_is_told(stack: Stack, database: DynamoDBCl
     stack.append(batch(1), batch(2))
     stack.subscribe("network:anvil", since=format_cursor(0))
     key = {"source": {"S": "anvil"}, "cursor": {"S": format_cursor(1)}}
-    database.delete_item(TableName=resources.LOG.lower(), Key=key)
+    database.delete_item(TableName=environment.LOG.lower(), Key=key)
     stack.work_off()
     (message,) = map(json.loads, stack.gateway.posts["c1"])
     assert (message["code"], message["oldest"]) == ("CURSOR_EXPIRED", format_cursor(1))
@@ -268,7 +267,7 @@ def test_a_client_that_left_ends_its_replay(stack: Stack) -> None:
     stack.gateway.script["c1"].append(410)
     stack.work_off()
     assert stack.jobs() == []
-    assert not [i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
+    assert not [i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
 
 
 def test_a_replay_that_gets_no_further_goes_on_another_time(stack: Stack) -> None:
@@ -293,9 +292,9 @@ def test_a_hold_is_deleted_when_it_has_done_its_work(stack: Stack) -> None:
     stack.append(batch(1))
     stack.subscribe("network:anvil", since=format_cursor(0))
     (job,) = stack.work_off()
-    (hold,) = (i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/"))
+    (hold,) = (i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/"))
     assert hold["after"]["N"] == "1"
     stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(Settle("c1", "anvil", 1, "other"), 10))
     stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(Settle("c1", "anvil", 1, job.token), 10))
-    assert not [i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
+    assert not [i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
     assert stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(job, 10))  # delivered twice by SQS

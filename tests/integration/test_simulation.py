@@ -12,8 +12,7 @@ import pytest
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.config import Contract, Network
 from chaincast.errors import SourceError
 from chaincast.eventlog.checkpoint import Lease
@@ -154,12 +153,12 @@ class World:
         self.chain = Chain()
         self.nodes = [Node(self.chain), Node(self.chain)]
         self.rpcs = [SimRpc(f"node{i}", node) for i, node in enumerate(self.nodes)]
-        self.database, self.queues = Client(clients.dynamodb()), Client(clients.sqs())
+        self.database, self.queues = Client(boto_clients.dynamodb()), Client(boto_clients.sqs())
         self.numbers = count()
         self.crashes = 0
         self.follower: Follower | None = None
         self.task: asyncio.Task[None] | None = None
-        self.log = Log(clients.dynamodb(), resources.LOG.lower(), 3600)
+        self.log = Log(boto_clients.dynamodb(), environment.LOG.lower(), 3600)
 
     def entries(self, logs: int) -> list[Entry]:
         return [(ADDRESS, [TOPIC], next(self.numbers).to_bytes(32, "big")) for _ in range(logs)]
@@ -168,11 +167,11 @@ class World:
         self.database.crash_in = self.queues.crash_in = -1
         state: Any = self.database
         sink = Sink(
-            Lease(state, resources.STATE.lower(), self.name, "one", 15),
-            Log(state, resources.LOG.lower(), 3600),
-            History(state, resources.HISTORY.lower(), 3600),
-            Contracts(state, resources.STATE.lower(), self.name),
-            FanoutQueue(self.queues, os.environ[resources.FANOUT_QUEUE]),  # type: ignore[arg-type]  # a client all the same
+            Lease(state, environment.STATE.lower(), self.name, "one", 15),
+            Log(state, environment.LOG.lower(), 3600),
+            History(state, environment.HISTORY.lower(), 3600),
+            Contracts(state, environment.STATE.lower(), self.name),
+            FanoutQueue(self.queues, os.environ[environment.FANOUT_QUEUE]),  # type: ignore[arg-type]  # a client all the same
             1,
         )
         sources = [(rpc.name, EvmSource(rpc, 1337, 0.05, 0.001)) for rpc in self.rpcs]
@@ -183,7 +182,7 @@ class World:
             return Indexer(self.name, [adapters.make(contract, NETWORK) for contract in NETWORK.contracts])
 
         metrics = ListenerMetrics(self.name)
-        store = MarketStore(MarketState(state, resources.STATE.lower(), self.name), self.name, MarketSettings())
+        store = MarketStore(MarketState(state, environment.STATE.lower(), self.name), self.name, MarketSettings())
         interpreter = Interpreter(self.name, source, make_indexer, store)
         self.follower = Follower(self.name, NETWORK, source, sink, interpreter, 15, metrics, lambda: None)
         self.task = asyncio.create_task(self.follower.run())

@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import CursorTaken
 from chaincast.eventlog.checkpoint import Checkpoint, Lease
 from chaincast.eventlog.contract_store import Contracts
@@ -40,7 +40,7 @@ def test_a_batch_is_in_history_log_and_queue_and_moves_the_checkpoint(make_sink:
     sink.write(batch(1), FOUND)
     assert sink.checkpoint == Checkpoint(1, 1, 11, batch(1).block_hash)
     assert logged() == [batch(1)] == take_batches()
-    assert [i["position"]["S"] for i in items(resources.HISTORY)] == [
+    assert [i["position"]["S"] for i in items(environment.HISTORY)] == [
         "000000000011.000000.00",
         "000000000011.000001.00",
     ]
@@ -93,7 +93,7 @@ def test_a_crash_at_any_step_loses_and_doubles_nothing(make_sink: object, step: 
 
     assert logged() == [batch(1), batch(2), batch(3)]
     assert take_batches() == [batch(1), batch(2), batch(3)]
-    assert len(items(resources.HISTORY)) == 6
+    assert len(items(environment.HISTORY)) == 6
     assert list(again.discoveries()) == FOUND
 
 
@@ -219,9 +219,9 @@ def block(number: int) -> Block:
 def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink: object) -> None:
     sink = started(make_sink)
     sink.begin_after(9, -1)
-    before = items(resources.STATE)
+    before = items(environment.STATE)
     sink.skip(block(10))
-    assert items(resources.STATE) == before
+    assert items(environment.STATE) == before
     sink.keep()
     assert started(make_sink).checkpoint.block == 10
     with patch("listener.sink.EMPTY_BLOCKS_SECONDS", 0):
@@ -234,8 +234,8 @@ def test_a_backfill_goes_to_history_and_contracts_and_to_no_client(make_sink: ob
     sink = started(make_sink)
     sink.begin_after(9, 40)
     sink.backfill([replace(batch(0), block=11), replace(batch(1), block=12)], FOUND, block(20))
-    assert len(items(resources.HISTORY)) == 4
-    assert (items(resources.LOG), take_batches()) == ([], [])
+    assert len(items(environment.HISTORY)) == 4
+    assert (items(environment.LOG), take_batches()) == ([], [])
     sink.close()
     again = started(make_sink)
     assert (again.checkpoint.block, again.checkpoint.seq, again.backfill_to) == (20, 0, 40)
@@ -248,8 +248,8 @@ def test_a_listener_that_began_at_the_head_goes_on_from_there(make_sink: object)
 
 
 def test_some_kinds_are_kept_for_another_time(database: DynamoDBClient) -> None:
-    history = History(database, resources.HISTORY.lower(), 7 * 86_400, {"price": 3_600})
+    history = History(database, environment.HISTORY.lower(), 7 * 86_400, {"price": 3_600})
     told = make_batch(make_event(0), make_event(1, kind="price"))
     history.add([told])
-    kept = {item["topic"]["S"].partition(":")[0]: int(item["expires_at"]["N"]) for item in items(resources.HISTORY)}
+    kept = {item["topic"]["S"].partition(":")[0]: int(item["expires_at"]["N"]) for item in items(environment.HISTORY)}
     assert kept == {"trades": told.timestamp // 1000 + 7 * 86_400, "prices": told.timestamp // 1000 + 3_600}

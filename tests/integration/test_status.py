@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 from functions.shared.api_models import BalancerStatus, Health, Status
 from listener.sink import Sink
@@ -27,7 +26,7 @@ TOKEN = "f" * 48
 
 @pytest.fixture
 def status(monkeypatch: pytest.MonkeyPatch, queues: SQSClient) -> Callable[[], ModuleType]:
-    for variable in (resources.FANOUT_DLQ, resources.LIFECYCLE_DLQ):
+    for variable in (environment.FANOUT_DLQ, environment.LIFECYCLE_DLQ):
         monkeypatch.setenv(variable, queues.create_queue(QueueName=variable.lower())["QueueUrl"])
     with_settings(monkeypatch, block_ms={"anvil": 1000}, figures_token=True)
 
@@ -89,8 +88,8 @@ def test_what_is_wrong_is_said(
     sink.write(make_batch(make_event(), seq=1), [])
     with_settings(monkeypatch, auth="optional", auth_service="http://127.0.0.1:9/verify")
     module = status()
-    queues.send_message(QueueUrl=resources.name_of(resources.LIFECYCLE_DLQ), MessageBody="x")
-    queues.delete_queue(QueueUrl=resources.name_of(resources.FANOUT_QUEUE))
+    queues.send_message(QueueUrl=environment.name_of(environment.LIFECYCLE_DLQ), MessageBody="x")
+    queues.delete_queue(QueueUrl=environment.name_of(environment.FANOUT_QUEUE))
     code, found = get(module, "/health")
     assert (code, found["status"], found["healthy"]) == (200, "degraded", False)
     assert found["services"]["auth"] is found["services"]["publish"] is found["services"]["kafka"] is False
@@ -107,10 +106,10 @@ def test_a_listener_that_nobody_runs_is_silent(status: Callable[[], ModuleType])
     assert found["services"]["listeners"]["anvil"]["status"] == "silent"
 
 
-@pytest.mark.parametrize("table", [resources.STATE, resources.CONNECTIONS])
+@pytest.mark.parametrize("table", [environment.STATE, environment.CONNECTIONS])
 def test_without_a_table_it_is_down(status: Callable[[], ModuleType], table: str) -> None:
     module = status()
-    clients.dynamodb().delete_table(TableName=table.lower())
+    boto_clients.dynamodb().delete_table(TableName=table.lower())
     assert get(module, "/health")[0] == 503
     code, found = get(module, "/lb/status")
     assert (code, found["status"], found["healthy"]) == (503, "unhealthy", False)

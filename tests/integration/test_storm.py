@@ -16,8 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from chaincast.aws import boto_clients as clients
-from chaincast.aws import environment as resources
+from chaincast.aws import boto_clients, environment
 from chaincast.fanout.delivery import Report
 from chaincast.fanout.messages import Deliver, encode_work, group_of
 from chaincast.model.sharding import Worker, home, workers
@@ -37,16 +36,16 @@ STORM = Weather(
 @contextmanager
 def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The fan-out function between the storm's table and its gateway; State stays with moto."""
-    clients.dynamodb()
+    boto_clients.dynamodb()
     storm.start()
     url = f"http://127.0.0.1:{storm.port}"
-    monkeypatch.setenv(resources.MANAGEMENT_ENDPOINT, f"{url}/prod")
+    monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, f"{url}/prod")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
     logging.disable(logging.CRITICAL)  # pytest would keep every record
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     monkeypatch.setattr(module, "_retry_soon", lambda records: None)
-    module.telemetry._write = lambda update: clients.dynamodb().update_item(**update)
+    module.telemetry._write = lambda update: boto_clients.dynamodb().update_item(**update)
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     for client in (module.management, module.database):
         client.pool._timeout = 1.5

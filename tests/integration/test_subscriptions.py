@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
 from chaincast.model.sharding import home
 from chaincast.policy.rate_limits import Limits
@@ -27,13 +27,13 @@ def subscriptions() -> Subscriptions:
 
 def rows(connection_id: str = "c1") -> set[str]:
     """The partitions a connection has rows in."""
-    keys = {i["topic_shard"]["S"] for i in items(resources.SUBSCRIPTIONS) if i["connection_id"]["S"] == connection_id}
+    keys = {i["topic_shard"]["S"] for i in items(environment.SUBSCRIPTIONS) if i["connection_id"]["S"] == connection_id}
     return keys - {index_key(connection_id)}
 
 
 def held(connection_id: str = "c1") -> set[str]:
     """What the index item says a connection holds."""
-    found = [i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"] == index_key(connection_id)]
+    found = [i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"] == index_key(connection_id)]
     return set(found[0].get("topics", {}).get("SS", [])) if found else set()
 
 
@@ -45,7 +45,7 @@ def test_a_row_per_topic_in_the_connections_shard(subscriptions: Subscriptions) 
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 50, NOW)
     assert rows() == at("a:1", "b:2")
     assert held() == {"a:1", "b:2"}
-    row = next(i for i in items(resources.SUBSCRIPTIONS) if i["topic_shard"]["S"] in rows())
+    row = next(i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"] in rows())
     assert row["dialect"]["S"] == V1
     assert int(row["expires_at"]["N"]) > NOW // 1000 + 7200
 
@@ -77,7 +77,7 @@ def test_more_topics_than_one_batch_write_takes(subscriptions: Subscriptions) ->
 
 def test_removing_what_is_not_held_is_no_error(subscriptions: Subscriptions) -> None:
     subscriptions.remove("c1", ["a:1"])
-    assert items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.SUBSCRIPTIONS) == []
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     subscriptions.remove("c1", ["a:1", "a:2"])
     assert rows() == set()
@@ -93,7 +93,7 @@ def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: S
     later.remove("c1", ["b:2"])
     assert rows() == at("a:1", "c:3")
     later.remove_all(["c1", "c2"])
-    assert items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.SUBSCRIPTIONS) == []
 
 
 def test_kinds_stand_in_the_rows(subscriptions: Subscriptions) -> None:
@@ -112,7 +112,7 @@ def test_while_a_topic_is_reserved_and_has_no_row_that_is_not_all(subscriptions:
 
 @pytest.fixture
 def forgetter(database: DynamoDBClient) -> Forgetter:
-    names = (resources.CONNECTIONS, resources.SUBSCRIPTIONS, resources.STATE)
+    names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
     connections, rows, state = (name.lower() for name in names)
     return Forgetter(database, connections, rows, state, Limits())
 
@@ -131,7 +131,7 @@ def test_hundreds_are_forgotten_in_batches(subscriptions: Subscriptions, forgett
     for name in names:
         subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
     forgetter.forget(names)
-    assert items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.SUBSCRIPTIONS) == []
 
 
 def test_a_row_without_an_index_item_goes_by_the_topics_and_shards_that_were_seen(
@@ -139,6 +139,6 @@ def test_a_row_without_an_index_item_goes_by_the_topics_and_shards_that_were_see
 ) -> None:
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     key = {"topic_shard": {"S": index_key("c1")}, "connection_id": {"S": "c1"}}
-    database.delete_item(TableName=resources.SUBSCRIPTIONS.lower(), Key=key)
+    database.delete_item(TableName=environment.SUBSCRIPTIONS.lower(), Key=key)
     forgetter.forget(["c1"], ["a:1"], [1, 4])
-    assert items(resources.SUBSCRIPTIONS) == []
+    assert items(environment.SUBSCRIPTIONS) == []

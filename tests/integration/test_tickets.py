@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.auth.tickets import TICKET_SECONDS, Tickets
-from chaincast.aws import environment as resources
+from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 from tests.integration.helpers import items
@@ -20,7 +20,7 @@ ANN = User("ann", "ann@example.com", until=1_700_000_900, premium=True)
 
 @pytest.fixture
 def tickets(database: DynamoDBClient) -> Tickets:
-    return Tickets(database, resources.STATE.lower())
+    return Tickets(database, environment.STATE.lower())
 
 
 def refused(tickets: Tickets, ticket: str, now: int = NOW) -> str:
@@ -63,5 +63,5 @@ def test_what_is_no_ticket_is_refused(tickets: Tickets, ticket: str) -> None:
 
 def test_who_reads_the_table_learns_no_ticket(tickets: Tickets) -> None:
     ticket = tickets.issue(ANN, NOW)
-    assert ticket.removeprefix("cct_") not in repr(items(resources.STATE))
+    assert ticket.removeprefix("cct_") not in repr(items(environment.STATE))
     assert len({tickets.issue(ANN, NOW) for _ in range(50)}) == 50

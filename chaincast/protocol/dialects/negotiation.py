@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from chaincast.auth.token_extraction import SUBPROTOCOL
 from chaincast.errors import ClientError, Code
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.registry import DEFAULT
+from chaincast.protocol.subprotocol import TOKEN_SUBPROTOCOL
 
 _PREFIX = "chaincast."
 
@@ -39,8 +39,8 @@ def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
     if "EIO" in query or "transport" in query:
         return _engine_io(query)
     offered = [p.strip() for p in subprotocols.split(",") if p.strip()]
-    ours = next((p for p in offered if p.startswith(_PREFIX) and not p.startswith(SUBPROTOCOL)), None)
-    if ours is None and any(p.startswith(SUBPROTOCOL) for p in offered):
+    ours = next((p for p in offered if p.startswith(_PREFIX) and not p.startswith(TOKEN_SUBPROTOCOL)), None)
+    if ours is None and any(p.startswith(TOKEN_SUBPROTOCOL) for p in offered):
         # A browser wants one of what it offers confirmed, and a token is not to be said back.
         raise ClientError(
             Code.UNKNOWN_DIALECT, "a token as a subprotocol needs a dialect beside it: offer another, too"
@@ -48,14 +48,14 @@ def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
     if (name := query.get("dialect")) is not None:
         return Choice(_known(name), ours)
     if ours is None:
-        return Choice(dialects.DEFAULT, undecided=True)
+        return Choice(registry.DEFAULT, undecided=True)
     short = ours.removeprefix(_PREFIX)
-    return Choice(_known(ours if ours in dialects.NAMES else short), ours)
+    return Choice(_known(ours if ours in registry.NAMES else short), ours)
 
 
 def _known(name: str) -> str:
-    if name not in dialects.NAMES:
-        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(dialects.NAMES)}")
+    if name not in registry.NAMES:
+        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(registry.NAMES)}")
     return name
 
 

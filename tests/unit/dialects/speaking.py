@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 from chaincast.model.events import Event
 from chaincast.protocol.commands import Command, Outcome
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from tests.unit.dialects.told import CHAINS
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
-SOCKETIO = dialects.get("socketio", CHAINS)
+SOCKETIO = registry.get("socketio", CHAINS)
 
 
 def decode(frame: str) -> Command:
@@ -38,7 +38,7 @@ def said(outcome: Outcome) -> list[Any]:
 
 
 def told(event: Event, vocabulary: str) -> tuple[str, Message]:
-    frame = dialects.get(f"socketio/{vocabulary}", CHAINS).event(event)
+    frame = registry.get(f"socketio/{vocabulary}", CHAINS).event(event)
     assert frame is not None
     assert frame.startswith(b"42")
     name, data = json.loads(frame[2:])

@@ -30,11 +30,11 @@ from chaincast.protocol.commands import (
     Unsubscribed,
     User,
 )
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.chaincast_v1.messages import _ABOUT
 from tests.factories import BLOCK_HASH, MARKET, TOKEN, make_event
 
-V1 = dialects.get("chaincast.v1", {})
+V1 = registry.get("chaincast.v1", {})
 MAX_BYTES = 10_000
 MAX_TOPICS = 5
 
@@ -330,7 +330,7 @@ def test_overhead_and_separator_are_upper_bounds() -> None:
 
 
 def test_the_registry_knows_its_names() -> None:
-    assert dialects.DEFAULT in dialects.NAMES
-    assert [dialects.get(name, {}).name for name in dialects.NAMES] == list(dialects.NAMES)
+    assert registry.DEFAULT in registry.NAMES
+    assert [registry.get(name, {}).name for name in registry.NAMES] == list(registry.NAMES)
     with pytest.raises(ClientError, match="unknown dialect"):
-        dialects.get("nope", {})
+        registry.get("nope", {})

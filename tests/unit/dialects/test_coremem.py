@@ -19,7 +19,7 @@ from chaincast.protocol.commands import (
     Unsubscribed,
     UnsubscribeFamilies,
 )
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from tests.factories import MARKET, TOKEN
 from tests.unit.dialects.told import (
     ANNOUNCEMENT,
@@ -38,7 +38,7 @@ from tests.unit.dialects.told import (
 )
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
-COREMEM = dialects.get("coremem", CHAINS)
+COREMEM = registry.get("coremem", CHAINS)
 
 
 def decode(message: object) -> Command:

@@ -8,7 +8,7 @@ import pytest
 
 from chaincast.errors import ClientError, Code, Request
 from chaincast.protocol.commands import Authenticate, Authenticated, Expired, User
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from tests.unit.dialects.told import CHAINS
 
 ANN = User("ann", "ann@example.com")
@@ -16,7 +16,7 @@ NOW = 1_700_000_000_000
 
 
 def frames(dialect: str, outcome: Authenticated | Expired | ClientError) -> list[object]:
-    told = dialects.get(dialect, CHAINS).outcome(outcome, NOW)
+    told = registry.get(dialect, CHAINS).outcome(outcome, NOW)
     return [json.loads(frame.lstrip(b"0123456789")) for frame in told]
 
 
@@ -62,7 +62,7 @@ def test_the_end_of_a_token_is_told_with_how_long_there_is_for_another(dialect: 
     ],
 )
 def test_a_fresh_token(dialect: str, message: str, request_id: object) -> None:
-    command = dialects.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
+    command = registry.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
     assert command == Authenticate("a.b.c", request_id)  # type: ignore[arg-type]  # each protocol's own
 
 
@@ -79,7 +79,7 @@ def test_a_fresh_token(dialect: str, message: str, request_id: object) -> None:
 )
 def test_no_token_where_one_belongs(dialect: str, message: str) -> None:
     with pytest.raises(ClientError, match=r"token|object") as caught:
-        dialects.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
+        registry.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
     assert caught.value.code is Code.BAD_MESSAGE
 
 
@@ -88,7 +88,7 @@ def test_who_it_is_now() -> None:
     assert frames("coremem", Authenticated(ANN)) == [{"type": "authenticated", "userId": "ann"}]
     assert frames("coremem", Authenticated(None)) == [{"type": "authenticated", "userId": "anonymous"}]
     assert frames("socketio", Authenticated(ANN, Request("authenticate"))) == [["authenticated", user]]
-    acknowledged = dialects.get("socketio", CHAINS).outcome(Authenticated(ANN, Request("authenticate", (), 7)), NOW)
+    acknowledged = registry.get("socketio", CHAINS).outcome(Authenticated(ANN, Request("authenticate", (), 7)), NOW)
     assert [frame[:3] for frame in acknowledged] == [b"42[", b"437"]
     assert json.loads(acknowledged[1][3:]) == [{"success": True, "data": user}]
 

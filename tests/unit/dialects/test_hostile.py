@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chaincast.errors import ClientError, ProtocolViolation
 from chaincast.model.events import Event, Json
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from tests.unit.dialects.told import CHAINS, EVERYTHING
 
 _words = st.sampled_from(
@@ -56,10 +56,10 @@ _hostile = st.one_of(
 )
 
 
-@pytest.mark.parametrize("name", dialects.NAMES)
+@pytest.mark.parametrize("name", registry.NAMES)
 @given(body=_hostile)
 def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
-    dialect = dialects.get(name, CHAINS)
+    dialect = registry.get(name, CHAINS)
     refusal: ClientError | None = None
     try:
         hash(dialect.decode(body, 10_000, 5).request_id)
@@ -72,9 +72,9 @@ def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("event", EVERYTHING, ids=lambda event: event.kind)
-@pytest.mark.parametrize("name", [*dialects.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
+@pytest.mark.parametrize("name", [*registry.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
 def test_every_event_is_told_as_json_or_not_at_all(name: str, event: Event) -> None:
-    fragment = dialects.get(name, CHAINS).event(event)
+    fragment = registry.get(name, CHAINS).event(event)
     if fragment is not None:
         json.loads(fragment.removeprefix(b"42"))
 
@@ -92,7 +92,7 @@ _data = st.dictionaries(
 """Whatever JSON may hold."""
 
 
-@pytest.mark.parametrize("name", [*dialects.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
+@pytest.mark.parametrize("name", [*registry.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
 @given(event=st.sampled_from(EVERYTHING), data=_data)
 def test_an_event_of_any_data_breaks_no_encoder(name: str, event: Event, data: dict[str, Json]) -> None:
-    dialects.get(name, CHAINS).event(replace(event, data=data))
+    registry.get(name, CHAINS).event(replace(event, data=data))

@@ -20,7 +20,7 @@ from chaincast.protocol.commands import (
     UnsubscribeFamilies,
     User,
 )
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from tests.factories import TOKEN
 from tests.unit.dialects.told import (
     ANNOUNCEMENT,
@@ -41,7 +41,7 @@ from tests.unit.dialects.told import (
 )
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
-MOONX = dialects.get("moonx", CHAINS)
+MOONX = registry.get("moonx", CHAINS)
 
 
 def decode(type_: str, data: object, id_: object = "msg_123") -> Command:

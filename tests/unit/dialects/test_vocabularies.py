@@ -23,7 +23,7 @@ from chaincast.protocol.commands import (
     Unsubscribe,
     Unsubscribed,
 )
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.socketio.kaspump import ours, theirs
 from tests.factories import MARKET, TOKEN
 from tests.unit.dialects.speaking import SOCKETIO, emit, said, told
@@ -260,7 +260,7 @@ def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
     told_so = {"id": ANNOUNCEMENT.id, **ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}
     assert json.loads(frame[2:]) == ["system_alert", told_so]
     assert all(
-        dialects.get(f"socketio/{vocabulary}", CHAINS).event(ANNOUNCEMENT) is None
+        registry.get(f"socketio/{vocabulary}", CHAINS).event(ANNOUNCEMENT) is None
         for vocabulary in ("kaspump", "adstack", "moonx-gateway")
     )
     assert SOCKETIO.event(TRADE) is None
@@ -277,7 +277,7 @@ def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
     ],
 )
 def test_what_a_vocabulary_has_no_word_for_is_not_told(event: Event, vocabulary: str) -> None:
-    assert dialects.get(f"socketio/{vocabulary}", CHAINS).event(event) is None
+    assert registry.get(f"socketio/{vocabulary}", CHAINS).event(event) is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chaincast.fanout.plan import Plan, View
 from chaincast.model.batches import Batch, Retraction
 from chaincast.model.topics import wildcard_forms
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 
 V1 = "chaincast.v1"
@@ -152,7 +152,7 @@ class Counting:
     """A dialect that counts what it encodes."""
 
     def __init__(self) -> None:
-        self.inner = dialects.get(V1, {})
+        self.inner = registry.get(V1, {})
         self.encoded = 0
 
     def __getattr__(self, name: str) -> object:
@@ -163,7 +163,7 @@ class Counting:
 
 def test_each_event_is_encoded_once_whatever_views_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     counting = Counting()
-    monkeypatch.setattr(dialects, "get", lambda name, chains: counting)
+    monkeypatch.setattr(registry, "get", lambda name, chains: counting)
     plan = Plan([make_batch(*(make_event(i) for i in range(6)))], LIMIT)
     assert counting.encoded == 0
     for mask in range(1, 64):

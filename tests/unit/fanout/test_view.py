@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chaincast.fanout.plan import Plan, View, limited, merged
 from chaincast.model.events import Event
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains, Dialect
 from tests.factories import make_batch
 from tests.unit.dialects.told import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
@@ -61,7 +61,7 @@ def test_a_message_has_one_channel_and_events_keep_their_order_within() -> None:
 
 def test_each_dialect_encodes_an_event_once_however_many_views_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: Counter[str] = Counter()
-    made = dialects.get
+    made = registry.get
 
     def counting(name: str, chains: Chains) -> Dialect:
         dialect = copy(made(name, chains))
@@ -74,7 +74,7 @@ def test_each_dialect_encodes_an_event_once_however_many_views_there_are(monkeyp
         monkeypatch.setattr(dialect, "event", event)
         return dialect
 
-    monkeypatch.setattr(dialects, "get", counting)
+    monkeypatch.setattr(registry, "get", counting)
     names = ("chaincast.v1", COREMEM, "moonx", KASPUMP, ADSTACK)
     plan = Plan([make_batch(CREATED, TRADE, PRICE)], 32_768, CHAINS)
     for name in names:

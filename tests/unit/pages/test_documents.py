@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 
 from chaincast.config import load
 from chaincast.model.events import Event
-from chaincast.protocol.dialects import registry as dialects
-from chaincast.protocol.dialects.socketio import messages as socketio_messages
+from chaincast.protocol.dialects import registry
+from chaincast.protocol.dialects.socketio import messages
 from infra.http_api import STATUS_PATHS
 from local.stack.tools import ROOT
 from pages.asyncapi import asyncapi
@@ -57,17 +57,17 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
             found = found[part.replace("~1", "/")]
 
 
-@pytest.mark.parametrize("dialect", dialects.NAMES)
+@pytest.mark.parametrize("dialect", registry.NAMES)
 def test_what_it_says_that_clients_say_is_understood(dialect: str) -> None:
-    codec = dialects.get(dialect, CHAINS)
+    codec = registry.get(dialect, CHAINS)
     for _, text in SAID[dialect]:
         codec.decode(text.encode(), 10_000, 50)
 
 
 def test_every_verb_of_socket_io_is_described() -> None:
-    described = {name.partition(" ")[0] for name in socketio_messages.MODELS}
-    assert described == socketio_messages._VERBS.keys()
-    assert {name for name, _ in SAID["socketio"]} == socketio_messages.MODELS.keys()
+    described = {name.partition(" ")[0] for name in messages.MODELS}
+    assert described == messages._VERBS.keys()
+    assert {name for name, _ in SAID["socketio"]} == messages.MODELS.keys()
 
 
 def resolved(schema: dict[str, Any]) -> Draft202012Validator:
@@ -86,7 +86,7 @@ def test_everything_that_the_encoder_writes_is_as_its_models_say() -> None:
     adapter: TypeAdapter[object] = TypeAdapter(ServerMessage)
     for _, text in told("chaincast.v1"):
         adapter.validate_json(text)
-    codec = dialects.get("chaincast.v1", CHAINS)
+    codec = registry.get("chaincast.v1", CHAINS)
     for event in (*EVENTS, *EVERYTHING):
         fragment = codec.event(event)
         assert fragment is not None
@@ -98,9 +98,9 @@ def test_everything_that_the_encoder_writes_is_as_its_models_say() -> None:
 
 def test_every_protocol_is_there_with_what_goes_each_way() -> None:
     document = sockets()
-    assert set(document["channels"]) == set(dialects.NAMES)
+    assert set(document["channels"]) == set(registry.NAMES)
     assert {operation["action"] for operation in document["operations"].values()} == {"receive", "send"}
-    assert len(document["operations"]) == 2 * len(dialects.NAMES)
+    assert len(document["operations"]) == 2 * len(registry.NAMES)
     assert all(operation["messages"] for operation in document["operations"].values())
 
 
@@ -163,6 +163,6 @@ def test_what_is_in_a_document_cannot_become_markup() -> None:
 
 def test_samples_are_of_every_kind_that_they_say() -> None:
     assert all(isinstance(event, Event) for event in EVENTS)
-    for dialect in dialects.NAMES:
+    for dialect in registry.NAMES:
         named = {name for name, _ in told(dialect)}
-        assert {"subscribed", "error", "events" if dialect == dialects.DEFAULT else "trade"} <= named
+        assert {"subscribed", "error", "events" if dialect == registry.DEFAULT else "trade"} <= named

@@ -25,8 +25,7 @@ from chaincast.protocol.commands import (
 from chaincast.protocol.dialects.base import Chains
 from chaincast.protocol.dialects.event_fields import ANONYMOUS, error_facts, who
 from chaincast.protocol.dialects.mixins import OneByOne
-from chaincast.protocol.dialects.socketio import engine_packets as engine_io
-from chaincast.protocol.dialects.socketio import packets as socket_io
+from chaincast.protocol.dialects.socketio import engine_packets, packets
 from chaincast.protocol.dialects.socketio.adstack import Adstack
 from chaincast.protocol.dialects.socketio.kaspump import Kaspump
 from chaincast.protocol.dialects.socketio.moonx_gateway import MoonxGateway, published
@@ -56,7 +55,7 @@ class SocketIo(OneByOne):
     def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         match outcome:
             case Connected(connection_id, max_bytes=max_bytes):
-                return (engine_io.open_frame(connection_id, max_bytes),)
+                return (engine_packets.open_frame(connection_id, max_bytes),)
             case Joined(connection_id, user):
                 return _welcome(connection_id, user, now_ms)
             case Authenticated(user, Request() as asked):
@@ -64,17 +63,17 @@ class SocketIo(OneByOne):
                 return _said(Said("authenticated", told, True), asked, {"success": True, "data": told})
             case Expired(grace_seconds):
                 message = "The token has expired: emit 'authenticate' with a fresh one"
-                return (socket_io.event_frame("auth_expired", {"message": message, "timeout": grace_seconds * 1000}),)
+                return (packets.event_frame("auth_expired", {"message": message, "timeout": grace_seconds * 1000}),)
             case Pong(_, Request("probe", (data,))):
-                return (engine_io.pong_frame(data),)
+                return (engine_packets.pong_frame(data),)
             case Done():
-                return (engine_io.NOOP_FRAME,)
+                return (engine_packets.NOOP_FRAME,)
             case Closed() | ProtocolViolation():
                 return ()
             case ClientError(request_id=Request("connect", (namespace, *_)), code=code, message=message):
                 # An unknown namespace is refused in the very words of the protocol's reference.
                 about: Json = None if code is Code.UNKNOWN_ROUTE else {"code": code.value}
-                return (socket_io.connect_error_frame(namespace, message, about),)
+                return (packets.connect_error_frame(namespace, message, about),)
             case ClientError():
                 return _failed(outcome)
         request = outcome.request_id
@@ -83,12 +82,12 @@ class SocketIo(OneByOne):
         return _said(said, request, {"success": True, "data": said.data})
 
     def ping(self, now_ms: int) -> bytes | None:
-        return engine_io.PING_FRAME
+        return engine_packets.PING_FRAME
 
     def event(self, event: Event) -> bytes | None:
         # Who has not subscribed to anything still gets announcements.
         said = published(event, "system_alert") if event.kind == Kind.SYSTEM_ALERT else None
-        return None if said is None else socket_io.event_frame(said.name, said.data)
+        return None if said is None else packets.event_frame(said.name, said.data)
 
 
 class InWords(SocketIo):
@@ -101,7 +100,7 @@ class InWords(SocketIo):
 
     def event(self, event: Event) -> bytes | None:
         said = self._words.event(event)
-        return None if said is None else socket_io.event_frame(said.name, said.data)
+        return None if said is None else packets.event_frame(said.name, said.data)
 
 
 def kaspump(chains: Chains) -> InWords:
@@ -125,10 +124,10 @@ def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes,
         "userId": ANONYMOUS if user is None else user.id,
         "timestamp": now_ms,
     }
-    frames = (socket_io.connect_frame(connection_id), socket_io.event_frame("connected", told))
+    frames = (packets.connect_frame(connection_id), packets.event_frame("connected", told))
     if user is None:
         return frames
-    return (*frames, socket_io.event_frame("authenticated", who(user)))
+    return (*frames, packets.event_frame("authenticated", who(user)))
 
 
 def _failed(error: ClientError) -> tuple[bytes, ...]:
@@ -139,10 +138,10 @@ def _failed(error: ClientError) -> tuple[bytes, ...]:
 
 def _said(said: Said, request: Request, ack: Json) -> tuple[bytes, ...]:
     """By an event, or by an acknowledgement where the client waits for one."""
-    told = socket_io.event_frame(said.name, said.data)
+    told = packets.event_frame(said.name, said.data)
     if request.ack is None:
         return (told,)
-    acknowledged = socket_io.ack_frame(request.ack, ack)
+    acknowledged = packets.ack_frame(request.ack, ack)
     return (told, acknowledged) if said.always else (acknowledged,)
 
 

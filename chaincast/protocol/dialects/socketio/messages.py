@@ -28,8 +28,7 @@ from chaincast.protocol.commands import (
     Unsubscribe,
 )
 from chaincast.protocol.dialects.json_input import checked, parse_text, shown
-from chaincast.protocol.dialects.socketio import engine_packets as engine_io
-from chaincast.protocol.dialects.socketio import packets as socket_io
+from chaincast.protocol.dialects.socketio import engine_packets, packets
 from chaincast.protocol.dialects.socketio.kaspump import ours
 
 CONNECTING: Final = "connect"
@@ -43,36 +42,36 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     nothing else, whatever the bytes are."""
     text = parse_text(body, max_bytes)
     match text[:1]:
-        case engine_io.MESSAGE:
-            return _packet(socket_io.parse_packet(text[1:]))
-        case engine_io.PONG | engine_io.UPGRADE | engine_io.NOOP:
+        case engine_packets.MESSAGE:
+            return _packet(packets.parse_packet(text[1:]))
+        case engine_packets.PONG | engine_packets.UPGRADE | engine_packets.NOOP:
             return Nothing()
-        case engine_io.PING:
+        case engine_packets.PING:
             return Ping(Request(PROBING, (text[1:129],)))
-        case engine_io.CLOSE:
+        case engine_packets.CLOSE:
             return Close()
-        case engine_io.BINARY:
+        case engine_packets.BINARY:
             raise ClientError(Code.UNSUPPORTED, "binary messages are not supported: send text")
     raise ProtocolViolation(Code.BAD_MESSAGE, f"no Engine.IO packet: {text[:40]!r}")
 
 
-def _packet(packet: socket_io.Packet) -> Command:
-    main = packet.namespace == socket_io.MAIN
+def _packet(packet: packets.Packet) -> Command:
+    main = packet.namespace == packets.MAIN
     match packet.type:
-        case socket_io.CONNECT:
+        case packets.CONNECT:
             request = Request(CONNECTING, (packet.namespace,))
             if not main:
                 raise ClientError(Code.UNKNOWN_ROUTE, "Invalid namespace", request)
             token = packet.payload.get("token") if isinstance(packet.payload, dict) else None
             return Join(token if isinstance(token, str) else "", request)
-        case socket_io.DISCONNECT:
+        case packets.DISCONNECT:
             return Leave() if main else Nothing()
-        case socket_io.ACK if main:
+        case packets.ACK if main:
             return Nothing()
-        case socket_io.EVENT | socket_io.BINARY_EVENT if main:
+        case packets.EVENT | packets.BINARY_EVENT if main:
             assert isinstance(packet.payload, list)
             name, *arguments = packet.payload
-            if packet.type == socket_io.BINARY_EVENT:
+            if packet.type == packets.BINARY_EVENT:
                 refused = Request("", (), packet.ack)
                 raise ClientError(Code.UNSUPPORTED, f"event {shown(name)} is binary: send text only", refused)
             return _event(name, arguments[0] if arguments else {}, packet.ack)

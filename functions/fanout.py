@@ -25,7 +25,7 @@ from chaincast.fanout.holds_reader import HeldConnections
 from chaincast.fanout.messages import Close, Deliver, Open, Work, decode_work
 from chaincast.fanout.progress import Progress
 from chaincast.fanout.subscribers import Audience
-from chaincast.metrics.counter_store import by_hot_client
+from chaincast.metrics.async_counter_writer import async_counter_writer
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.model.sharding import Worker
@@ -57,7 +57,7 @@ management = ServiceClient(
     Pool(environment.name_of(environment.MANAGEMENT_ENDPOINT), CONNECTIONS), environment.region(), "execute-api"
 )
 database = ServiceClient(Pool(environment.dynamodb_endpoint(), QUERIES), environment.region(), "dynamodb")
-telemetry = Telemetry("fanout", by_hot_client(loop, database))
+telemetry = Telemetry("fanout", async_counter_writer(loop, database))
 table = environment.name_of(environment.SUBSCRIPTIONS)
 deliverer = Deliverer(
     Audience(database, table, environment.name_of(environment.CONNECTIONS), known=settings.auth == "required"),

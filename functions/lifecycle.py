@@ -16,7 +16,7 @@ from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
 from chaincast.jobs.messages import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
-from chaincast.metrics.counter_store import by_hot_client
+from chaincast.metrics.async_counter_writer import async_counter_writer
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.commands import Connected, Expired, Outcome
@@ -37,7 +37,7 @@ management = ServiceClient(
 gateway = Gateway(management)
 database = ServiceClient(Pool(environment.dynamodb_endpoint(), 1), environment.region(), "dynamodb")
 loop = uvloop.new_event_loop()
-telemetry = Telemetry("lifecycle", by_hot_client(loop, database))
+telemetry = Telemetry("lifecycle", async_counter_writer(loop, database))
 
 WAITS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 """Seconds between attempts: API Gateway answers 410 until `$connect` has returned and the handshake is done."""

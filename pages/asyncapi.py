@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from pydantic import BaseModel
 
-from chaincast.protocol.dialects import registry as dialects
+from chaincast.protocol.dialects import registry
 from chaincast.version import VERSION
 from pages import told
 from pages.samples import SAID
@@ -35,17 +35,17 @@ ABOUT: dict[str, tuple[str, str]] = {
     ),
 }
 _MODULES = {
-    "chaincast.v1": "chaincast_v1_messages",
-    "coremem": "coremem_messages",
-    "moonx": "moonx_messages",
-    "socketio": "socketio_messages",
+    "chaincast.v1": "chaincast_v1",
+    "coremem": "coremem",
+    "moonx": "moonx",
+    "socketio": "socketio",
 }
 
 
 def asyncapi() -> Node:
     """The document."""
     parts = _Parts()
-    for name in dialects.NAMES:
+    for name in registry.NAMES:
         parts.add(name)
     return {
         "asyncapi": "3.0.0",
@@ -108,7 +108,7 @@ class _Parts:
 
     def _said(self, dialect: str) -> dict[str, str]:
         """The messages that clients say: their key in the channel, and what they are called among all."""
-        module = import_module(f"chaincast.protocol.dialects.registry.{_MODULES[dialect]}")
+        module = import_module(f"chaincast.protocol.dialects.{_MODULES[dialect]}.messages")
         models: Mapping[str, type[BaseModel] | None] = module.MODELS
         found = {}
         for name, model in models.items():
@@ -122,7 +122,7 @@ class _Parts:
         samples: dict[str, list[str]] = {}
         for name, text in samples_of(dialect):
             samples.setdefault(name, []).append(text)
-        if dialect == dialects.DEFAULT:
+        if dialect == registry.DEFAULT:
             return {
                 f"tell_{name}": self._message(
                     dialect,

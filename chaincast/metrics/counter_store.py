@@ -1,7 +1,4 @@
-"""Stored counters: items of State that hold a number per series (chaincast/metrics/counters.py).
-
-Counters are written with boto3, or with the asynchronous client by functions that do without boto3.
-"""
+"""Stored counters: items of State that hold a number per series (chaincast/metrics/counters.py)."""
 
 from __future__ import annotations
 
@@ -11,18 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
-
-
-from asyncio import AbstractEventLoop
-from typing import TYPE_CHECKING
-
-from chaincast.aws.fast.dynamodb import TableUnavailable, call
-from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.metrics.recorder import Write
-
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb.type_defs import UpdateItemInputTypeDef
-
 
 _OTHERS = frozenset({"key", "sort", "since", "expires_at"})
 """What such items hold besides."""
@@ -58,14 +43,3 @@ def summed(items: Iterable[Mapping[str, AttributeValueTypeDef]]) -> Counter[str]
             if name not in _OTHERS:
                 found[name] += int(value["N"])
     return found
-
-
-def by_hot_client(loop: AbstractEventLoop, client: ServiceClient) -> Write:
-    """What carries out an update of counts; it raises what `call` does."""
-
-    def write(update: UpdateItemInputTypeDef) -> None:
-        response = loop.run_until_complete(call(client, "UpdateItem", {**update}))
-        if response.status != 200:
-            raise TableUnavailable(f"UpdateItem of counts was refused: HTTP {response.status}: {response.body[:300]!r}")
-
-    return write

@@ -23,7 +23,7 @@ from local.stack.tools import BUILD, ROOT, free_port
 from tests.e2e.client import SECONDS, Client
 from tests.e2e.leaks import leaks, used
 from tests.serving import Answer, serving
-from tests.unit import test_keys
+from tests.unit.auth import test_jwks as test_keys
 
 PAGE = "https://app.example"
 CONFIG = """

@@ -25,7 +25,7 @@ from tests.e2e.guarded import PAGE, Guarded, bearer, guarded, token
 from tests.e2e.leaks import used
 from tests.e2e.test_publish import publisher
 from tests.e2e.test_socketio import receive
-from tests.unit import test_keys
+from tests.unit.auth import test_jwks as test_keys
 
 HOUR = 3600
 

@@ -18,7 +18,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 from tests.integration.conftest import SETTINGS
 from tests.serving import Answer, serving
-from tests.unit.test_keys import ALL, token
+from tests.unit.auth.test_jwks import ALL, token
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chaincast.model.events import Event
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains, Dialect
 from tests.factories import make_batch
-from tests.unit.dialects.told import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
+from tests.unit.protocol.told import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
 
 KASPUMP, ADSTACK, COREMEM = "socketio/kaspump", "socketio/adstack", "coremem"
 views = st.dictionaries(st.sampled_from([KASPUMP, ADSTACK, "moonx"]), st.integers(1, 255), min_size=1, max_size=3).map(

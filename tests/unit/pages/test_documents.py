@@ -23,7 +23,7 @@ from pages.openapi import openapi
 from pages.page import page
 from pages.samples import CHAINS, EVENTS, SAID, told
 from pages.told import ServerMessage
-from tests.unit.dialects.told import EVERYTHING
+from tests.unit.protocol.told import EVERYTHING
 
 SPECIFICATION = ROOT / "tests" / "clients" / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
 

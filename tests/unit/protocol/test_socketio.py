@@ -19,7 +19,7 @@ from chaincast.protocol.commands import (
     Pong,
     User,
 )
-from tests.unit.dialects.speaking import SOCKETIO, decode, said
+from tests.unit.protocol.speaking import SOCKETIO, decode, said
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from chaincast.errors import ClientError, Code, Request
 from chaincast.protocol.commands import Authenticate, Authenticated, Expired, User
 from chaincast.protocol.dialects import registry
-from tests.unit.dialects.told import CHAINS
+from tests.unit.protocol.told import CHAINS
 
 ANN = User("ann", "ann@example.com")
 NOW = 1_700_000_000_000

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 
-DASHBOARD = json.loads((Path(__file__).parents[2] / "docs" / "grafana.json").read_text())
+DASHBOARD = json.loads((Path(__file__).parents[3] / "docs" / "grafana.json").read_text())
 
 
 def test_every_figure_that_it_shows_is_in_the_catalogue() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaincast.errors import ClientError, ProtocolViolation
 from chaincast.model.events import Event, Json
 from chaincast.protocol.dialects import registry
-from tests.unit.dialects.told import CHAINS, EVERYTHING
+from tests.unit.protocol.told import CHAINS, EVERYTHING
 
 _words = st.sampled_from(
     [

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from chaincast.model.events import Event
 from chaincast.protocol.commands import Command, Outcome
 from chaincast.protocol.dialects import registry
-from tests.unit.dialects.told import CHAINS
+from tests.unit.protocol.told import CHAINS
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
 SOCKETIO = registry.get("socketio", CHAINS)

@@ -11,7 +11,7 @@ import pytest
 
 from chaincast.config import parse
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGES = [
     *(
         ROOT / name
@@ -29,7 +29,7 @@ RUN_BY = {
     "make setup": ".ci/run",
     "make test": ".ci/run",
     "make client": "tests/client/test_package.py",
-    "make hooks": "tests/unit/test_hooks.py",
+    "make hooks": "tests/unit/docs/test_hooks.py",
     "npm --prefix examples/react ci": "tests/e2e/test_examples.py",
     "npm --prefix examples/react run build": "tests/e2e/test_examples.py",
     "npm --prefix examples/node-socketio ci": "tests/e2e/test_examples.py",

@@ -22,7 +22,7 @@ from chaincast.protocol.commands import (
 )
 from chaincast.protocol.dialects import registry
 from tests.factories import TOKEN
-from tests.unit.dialects.told import (
+from tests.unit.protocol.told import (
     ANNOUNCEMENT,
     BOOK,
     CHAINS,

@@ -26,8 +26,8 @@ from chaincast.protocol.commands import (
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.socketio.kaspump import ours, theirs
 from tests.factories import MARKET, TOKEN
-from tests.unit.dialects.speaking import SOCKETIO, emit, said, told
-from tests.unit.dialects.told import (
+from tests.unit.protocol.speaking import SOCKETIO, emit, said, told
+from tests.unit.protocol.told import (
     ANNOUNCEMENT,
     BOOK,
     CAMPAIGN,

@@ -16,7 +16,7 @@ from types import FrameType
 
 from benchmarks.chain import FACTORY
 from chaincast.aws import boto_clients, environment
-from chaincast.config import parse
+from chaincast.config.load import parse
 from listener.follow import Follower
 from listener.wiring import make_follower
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from aws_lambda_powertools import Logger
 
-from chaincast.config import Config, load
+from chaincast.config.load import load
+from chaincast.config.model import Config
 from chaincast.errors import ChaincastError, ConfigError, ForkDetected, LeaseLost, WrongChain
 from listener import health
 from listener.follow import Follower

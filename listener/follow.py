@@ -9,7 +9,7 @@ from time import perf_counter
 
 from aws_lambda_powertools import Logger
 
-from chaincast.config import Network
+from chaincast.config.network import Network
 from chaincast.errors import ConfigError, ForkDetected, SourceError, WrongChain
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event

@@ -9,8 +9,8 @@ from functools import partial
 from uuid import uuid4
 
 from chaincast.aws import boto_clients, environment
-from chaincast.config import Config, Network, url_variable
-from chaincast.config.network import RPC_URL
+from chaincast.config.model import Config
+from chaincast.config.network import RPC_URL, Network, url_variable
 from chaincast.errors import ConfigError
 from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts

@@ -10,7 +10,8 @@ import json
 import sys
 from pathlib import Path
 
-from chaincast.config import load, url_variable
+from chaincast.config.load import load
+from chaincast.config.network import url_variable
 from chaincast.errors import ConfigError
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from listener.adapters.base import Adapter
 from listener.adapters.clarity_prints import ClarityPrints
 from listener.adapters.contract_abi import ContractAbi

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chaincast.config import Network
 from chaincast.config.market import Alerts
+from chaincast.config.network import Network
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.table import Table
 
-from chaincast.config import load, url_variable
+from chaincast.config.load import load
+from chaincast.config.network import url_variable
 from local.stack.deployment import Emulator, run_directory
 from local.stack.stack import LocalStack, Options
 from local.stack.swap import only_code_changed, swap_code

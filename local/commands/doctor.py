@@ -17,7 +17,7 @@ from rich.console import Console
 from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import connect
 
-from chaincast.config import load
+from chaincast.config.load import load
 from chaincast.errors import ConfigError
 from local.stack.deployed import Deployed
 from local.stack.tools import ROOT, StepFailed

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import boto3
 from rich.console import Console
 
-from chaincast.config import load
+from chaincast.config.load import load
 from chaincast.errors import CodecError
 from chaincast.eventlog import archive_format
 from chaincast.eventlog.checkpoint import read_checkpoint

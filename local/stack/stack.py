@@ -10,7 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from chaincast.config import load, url_variable
+from chaincast.config.load import load
+from chaincast.config.network import url_variable
 from local.stack.chain import Node, deploy_launchpad
 from local.stack.console import start_console
 from local.stack.deployment import Emulator, Outputs, run_directory

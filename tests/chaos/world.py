@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 from botocore.config import Config
 
-from chaincast.config import url_variable
+from chaincast.config.network import url_variable
 from chaincast.eventlog.checkpoint import newest, read_listener_status
 from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor

@@ -80,20 +80,20 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
     root = Path(__file__).parents[2]
     sources = [root / "functions" / f"{name}.py"]
     made_by = {
-        "Forgetter": "forget",
-        "make_appender": "appenders",
-        "make_intake": "intakes",
-        "make_intake(": "appenders",
-        "make_authenticator": "authenticators",
-        "import order": "ordering",
-        "Telemetry": "telemetry",
+        "Forgetter": "sessions/cleanup",
+        "make_appender": "publishing/appender",
+        "make_intake": "publishing/service",
+        "make_intake(": "publishing/appender",
+        "make_authenticator": "auth/factory",
+        "import order": "jobs/queue",
+        "Telemetry": "metrics/recorder",
     }
     text = sources[0].read_text()
-    sources += [root / "chaincast" / "aws" / f"{module}.py" for word, module in made_by.items() if word in text]
+    sources += [root / "chaincast" / f"{module}.py" for word, module in made_by.items() if word in text]
     asked = {
         getattr(resources, constant)
         for source in sources
-        for constant in re.findall(r"resources\.([A-Z_]+)\b", source.read_text())
+        for constant in re.findall(r"environment\.([A-Z_]+)\b", source.read_text())
     }
     environment = functions(template)[name]["Environment"]["Variables"]
     assert asked <= set(environment)

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from chaincast.config import Config, parse
+from chaincast.config.load import parse
+from chaincast.config.model import Config
 from chaincast.model.events import Event
 from listener.wiring import make_follower
 from local.stack.chain import CHAIN_ID, Node, call_data

@@ -12,7 +12,7 @@ import orjson
 import pytest
 
 from chaincast.aws import environment
-from chaincast.config import parse
+from chaincast.config.load import parse
 from chaincast.errors import ConfigError
 from listener.backfill import Progress
 from listener.follow import Follower

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from chaincast.aws import environment
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
 from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts

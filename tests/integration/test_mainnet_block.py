@@ -10,7 +10,8 @@ import pytest
 from eth_abi.abi import decode
 from eth_utils.crypto import keccak
 
-from chaincast.config import Config, parse
+from chaincast.config.load import parse
+from chaincast.config.model import Config
 from chaincast.model.events import Event
 from listener.wiring import make_follower
 from tests.integration.helpers import logged, until

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from chaincast.config import Config, parse
+from chaincast.config.load import parse
+from chaincast.config.model import Config
 from chaincast.errors import ConfigError
 from listener import __main__ as entry
 from listener import health

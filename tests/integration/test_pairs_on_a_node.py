@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from eth_abi.abi import decode, encode
 
-from chaincast.config import Config, parse
+from chaincast.config.load import parse
+from chaincast.config.model import Config
 from chaincast.model.events import Event
 from listener.wiring import make_follower
 from local.stack.chain import CHAIN_ID, Node, bytecode, call_data, wait_for_receipt

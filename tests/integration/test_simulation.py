@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
 from chaincast.aws import boto_clients, environment
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from chaincast.errors import SourceError
 from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts

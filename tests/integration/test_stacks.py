@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from chaincast.config import parse
+from chaincast.config.load import parse
 from chaincast.errors import SourceError, WrongChain
 from listener.sources.base import LogFilter
 from listener.sources.faults import NotThere, Throttled

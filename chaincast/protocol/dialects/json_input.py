@@ -1,14 +1,8 @@
-"""From a client's bytes to JSON: the checks that every JSON dialect makes first.
-
-A client's message against the model of it: every JSON dialect refuses in the same words.
-"""
+"""From a client's bytes to JSON: the checks that every JSON dialect makes first."""
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import orjson
-from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from chaincast.errors import ClientError, Code
 
@@ -67,23 +61,3 @@ def depth_exceeds(body: bytes, limit: int) -> bool:
         elif byte in _CLOSE:
             depth -= 1
     return False
-
-
-M = TypeVar("M", bound=BaseModel)
-
-
-def checked(adapter: TypeAdapter[M], document: object, what: str, skip: int = 0) -> M:
-    """The message. Raises `ClientError` with `BAD_MESSAGE`, saying where `what` is wrong; `skip`: so many of the places
-    that the adapter names say only which model it was."""
-    try:
-        return adapter.validate_python(document)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(p) for p in first["loc"][skip:]) or "it"
-        raise ClientError(Code.BAD_MESSAGE, f"{what}: {where} is {shown(first['input'])}: {first['msg']}") from None
-
-
-def shown(value: object) -> str:
-    """A value as errors show it."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"

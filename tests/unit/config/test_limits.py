@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from chaincast.config import parse
 from chaincast.config.function_settings import Settings
 from chaincast.config.limits import Limits
+from chaincast.config.load import parse
 from chaincast.errors import ConfigError
 from chaincast.policy.rate_limits import Limits as Counted
 

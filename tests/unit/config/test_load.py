@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaincast.config import load, parse
 from chaincast.config.__main__ import main
-from chaincast.config.load import line_of
+from chaincast.config.load import line_of, load, parse
 from chaincast.config.presets import PRESETS
 from chaincast.errors import ConfigError
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chaincast.config import parse
+from chaincast.config.load import parse
 
 ROOT = Path(__file__).parents[3]
 PAGES = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from chaincast.model.events import Json
 from listener import adapters
 from listener.adapters.base import Adapter, Decoded

@@ -9,7 +9,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from listener import adapters
 from listener.adapters.base import Adapter, Decoded
 from listener.adapters.codec import Undecodable

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from chaincast.model.discovered_contracts import Discovery
 from listener import adapters
 from listener.indexer import Indexed, Indexer

@@ -9,7 +9,7 @@ import pytest
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
-from chaincast.config import Contract, Network
+from chaincast.config.network import Contract, Network
 from chaincast.model.discovered_contracts import Discovery
 from listener import adapters
 from listener.adapters.uniswap_v2 import MAX_STRANGERS, UniswapV2

@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft7Validator, Draft202012Validator
 from pydantic import TypeAdapter
 
-from chaincast.config import load
+from chaincast.config.load import load
 from chaincast.model.events import Event
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.socketio import messages

@@ -22,7 +22,8 @@ from chaincast.protocol.commands import (
     Subscribe,
     Unsubscribe,
 )
-from chaincast.protocol.dialects.json_input import checked, parse_object, shown
+from chaincast.protocol.dialects.json_input import parse_object
+from chaincast.protocol.dialects.validation import checked, shown
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]

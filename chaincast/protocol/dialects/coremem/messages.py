@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAd
 from chaincast.errors import ClientError, Code, Request
 from chaincast.model.topics import ANY, Topic
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
-from chaincast.protocol.dialects.json_input import checked, parse_object, shown
+from chaincast.protocol.dialects.json_input import parse_object
+from chaincast.protocol.dialects.validation import checked, shown
 
 RECENT: Final = 20
 """New tokens that `includeRecent` brings."""

@@ -13,7 +13,8 @@ from chaincast.errors import ClientError, Code, Request
 from chaincast.model.events import Kind
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, UnsubscribeFamilies
-from chaincast.protocol.dialects.json_input import checked, parse_object, shown
+from chaincast.protocol.dialects.json_input import parse_object
+from chaincast.protocol.dialects.validation import checked, shown
 
 _TYPES: Final = ("authenticate", "subscribe", "unsubscribe", "ping")
 

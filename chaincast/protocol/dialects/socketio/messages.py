@@ -27,9 +27,10 @@ from chaincast.protocol.commands import (
     Subscribe,
     Unsubscribe,
 )
-from chaincast.protocol.dialects.json_input import checked, parse_text, shown
+from chaincast.protocol.dialects.json_input import parse_text
 from chaincast.protocol.dialects.socketio import engine_packets, packets
 from chaincast.protocol.dialects.socketio.kaspump import ours
+from chaincast.protocol.dialects.validation import checked, shown
 
 CONNECTING: Final = "connect"
 PROBING: Final = "probe"

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from benchmarks.imports import environment
 from benchmarks.report import finish, parser, show
 from chaincast.status.collector import FUNCTIONS
-from infra.bundling import BUILD, code_directory, layer_directory, layers_of, made_whole
+from infra.bundling import BUILD, atomic_directory, code_directory, layer_directory, layers_of
 from infra.settings import Switches, read_configuration
 from local.stack.administrator import session
 from local.stack.stack import LocalStack, Options
@@ -133,7 +133,7 @@ def runtime_client() -> Path:
     """awslambdaric, installed where no function's assets are."""
     target = BUILD / "runtime-client"
     if not target.exists():
-        with made_whole(target) as folder:
+        with atomic_directory(target) as folder:
             command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--target", str(folder)]
             command += ["--require-hashes", "--no-deps", "-r", str(ROOT / "requirements" / "runtime.txt")]
             subprocess.run(command, check=True)

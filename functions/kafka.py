@@ -118,7 +118,7 @@ def _poison(cluster: str, record: KafkaRecord, error: ClientError) -> None:
     value = record.get("value") or ""
     cause = {"code": error.code.value, "message": error.message}
     body = orjson.dumps({**place, "cause": cause, "value": value[:700_000], "truncated": len(value) > 700_000})
-    boto_clients.sqs().send_message(QueueUrl=environment.name_of(environment.POISON_QUEUE), MessageBody=body.decode())
+    boto_clients.sqs().send_message(QueueUrl=environment.name_of(environment.REJECTED_QUEUE), MessageBody=body.decode())
 
 
 def _identifier(record: KafkaRecord) -> dict[str, str | int]:

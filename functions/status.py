@@ -168,6 +168,6 @@ def _check_reader() -> None:
     given = app.current_event.headers.get("authorization", "")
     if not given:
         raise ClientError(Code.AUTH_REQUIRED, "whose? Send the header Authorization: Bearer TOKEN (docs/operating.md)")
-    wanted = f"Bearer {secret(environment.FIGURES_TOKEN)}"
+    wanted = f"Bearer {secret(environment.METRICS_TOKEN)}"
     if not compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode()):
-        raise ClientError(Code.AUTH_FAILED, "Invalid token: the stack's secret FiguresToken holds the right one")
+        raise ClientError(Code.AUTH_FAILED, "Invalid token: the stack's secret MetricsToken holds the right one")

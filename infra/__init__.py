@@ -1,1 +1,1 @@
-"""The CDK app: one stack, a construct per concern. Imports nothing of the other packages."""
+"""The CDK app: one stack with one construct for each concern. It imports none of the other packages."""

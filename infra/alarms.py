@@ -1,4 +1,4 @@
-"""Alarms on what must not happen unnoticed, and whom they tell."""
+"""CloudWatch alarms, and the SNS topic that they notify."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.metrics import ONE_MINUTE, figure, of_listener
+from infra.metrics import ONE_MINUTE, function_metric, listener_metric
 
 FIVE_MINUTES = Duration.minutes(5)
-NEAR_THE_END = 0.8
-"""Of a function's time: what takes longer will soon not be done at all."""
+SLOW_SHARE = 0.8
+"""Share of a function's timeout. An invocation that takes longer is close to being aborted."""
 
 
 class Alarms(Construct):
-    """One for each thing that can go wrong; all tell one topic."""
+    """One alarm for each failure that needs attention. All of them notify the same SNS topic."""
 
     def __init__(self, scope: Construct, id_: str, *, emails: Iterable[str]) -> None:
         super().__init__(scope, id_)
@@ -30,91 +30,93 @@ class Alarms(Construct):
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         self.all: list[cloudwatch.Alarm] = []
 
-    def on_dead_letters(self, queues: Mapping[str, sqs.Queue]) -> None:
+    def add_dead_letter_alarms(self, queues: Mapping[str, sqs.Queue]) -> None:
+        """Add an alarm for each dead-letter queue that holds a message."""
         for name, queue in queues.items():
-            self._alarm(
+            self._add(
                 f"{name}DeadLetters",
                 queue.metric_approximate_number_of_messages_visible(period=ONE_MINUTE),
                 1,
-                f"messages that the {name.lower()} function could not handle wait in its dead-letter queue: "
-                "chaincast redrive",
+                f"the dead-letter queue of the {name.lower()} function holds messages; show or move them with "
+                "`chaincast redrive`",
             )
 
-    def on_delivery(self, queue: sqs.Queue) -> None:
-        """A late fan-out, and one that cannot post."""
-        self._alarm(
+    def add_delivery_alarms(self, queue: sqs.Queue) -> None:
+        """Add the alarms of fan-out: late batches, deferred posts, throttled posts."""
+        self._add(
             "FanoutLate",
             queue.metric_approximate_age_of_oldest_message(period=ONE_MINUTE, statistic="Maximum"),
             30,
-            "the oldest batch has waited more than 30 s for its delivery",
+            "the oldest batch has waited more than 30 s in the fan-out queue",
         )
-        self._alarm(
+        self._add(
             "PostsLeft",
-            figure("PostsLeft", "fanout", FIVE_MINUTES),
+            function_metric("PostsLeft", "fanout", FIVE_MINUTES),
             100,
-            "a hundred connections and more could not be posted to, in five minutes, and are tried again",
+            "in five minutes, posts to 100 or more connections failed and will be retried",
         )
-        self._alarm(
+        self._add(
             "PostsThrottled",
-            figure("PostsThrottled", "fanout", FIVE_MINUTES),
+            function_metric("PostsThrottled", "fanout", FIVE_MINUTES),
             1000,
-            "API Gateway refuses a thousand posts in five minutes: is its quota of calls too low? (docs/scaling.md)",
+            "API Gateway throttled 1000 or more posts in five minutes; its request quota may be too low "
+            "(docs/scaling.md)",
             periods=3,
         )
 
-    def on_functions(self, functions: Mapping[str, lambda_.Function]) -> None:
-        """Functions that fail, are throttled, or run out of time."""
+    def add_function_alarms(self, functions: Mapping[str, lambda_.Function]) -> None:
+        """Add alarms for functions that fail, are throttled, or nearly time out."""
         for name, function in functions.items():
-            called = name.capitalize()
-            self._alarm(
-                f"{called}Errors",
+            prefix = name.capitalize()
+            self._add(
+                f"{prefix}Errors",
                 function.metric_errors(period=FIVE_MINUTES),
                 1,
                 f"invocations of functions/{name}.py fail",
             )
-            self._alarm(
-                f"{called}Throttled",
+            self._add(
+                f"{prefix}Throttled",
                 function.metric_throttles(period=FIVE_MINUTES),
                 1,
-                f"functions/{name}.py is wanted more often at once than the account's Lambda concurrency allows",
+                f"functions/{name}.py is throttled: the account's Lambda concurrency is used up",
             )
             assert function.timeout is not None
-            limit = function.timeout.to_milliseconds() * NEAR_THE_END
-            self._alarm(
-                f"{called}Slow",
+            limit = function.timeout.to_milliseconds() * SLOW_SHARE
+            self._add(
+                f"{prefix}Slow",
                 function.metric_duration(period=FIVE_MINUTES, statistic="Maximum"),
                 limit,
-                f"functions/{name}.py took more than {limit / 1000:g} s, four fifths of its time",
+                f"functions/{name}.py took more than {limit / 1000:g} s, which is {SLOW_SHARE:.0%} of its timeout",
                 periods=2,
             )
 
-    def on_listeners(self, networks: Iterable[str]) -> None:
-        """Listeners that ended, are silent, or are late."""
+    def add_listener_alarms(self, networks: Iterable[str]) -> None:
+        """Add alarms for listeners that stopped, report nothing, or are late."""
         for network in networks:
-            name = "".join(part.capitalize() for part in network.split("-"))
-            self._alarm(
-                f"{name}Stopped",
-                of_listener("ListenerStopped", network, FIVE_MINUTES, "Sum"),
+            prefix = "".join(part.capitalize() for part in network.split("-"))
+            self._add(
+                f"{prefix}Stopped",
+                listener_metric("ListenerStopped", network, FIVE_MINUTES, "Sum"),
                 1,
-                f"the listener of {network} stopped and needs a person: its log says why (a reorganisation deeper than "
-                "finality_depth, a node of another chain, a configuration that cannot be used)",
+                f"the listener of {network} stopped and needs an operator; its log has the reason (a reorganisation "
+                "deeper than finality_depth, a node of another chain, or an invalid configuration)",
             )
-            self._alarm(
-                f"{name}Silent",
-                of_listener("HeadLagSeconds", network, FIVE_MINUTES, "SampleCount"),
+            self._add(
+                f"{prefix}Silent",
+                listener_metric("HeadLagSeconds", network, FIVE_MINUTES, "SampleCount"),
                 1,
-                f"the listener of {network} has said nothing for a quarter of an hour: does it run?",
+                f"the listener of {network} has sent no metrics for 15 minutes; check that its service is running",
                 periods=3,
-                silent=True,
+                alarm_on_silence=True,
             )
-            self._alarm(
-                f"{name}Late",
-                of_listener("HeadLagSeconds", network, FIVE_MINUTES, "Minimum"),
+            self._add(
+                f"{prefix}Late",
+                listener_metric("HeadLagSeconds", network, FIVE_MINUTES, "Minimum"),
                 120,
-                f"the newest block of {network} that was written is two minutes old, for five minutes",
+                f"for five minutes, the newest written block of {network} has been more than two minutes old",
             )
 
-    def _alarm(
+    def _add(
         self,
         id_: str,
         metric: cloudwatch.IMetric,
@@ -122,9 +124,12 @@ class Alarms(Construct):
         description: str,
         *,
         periods: int = 1,
-        silent: bool = False,
+        alarm_on_silence: bool = False,
     ) -> None:
-        """At the threshold or above it; with `silent`, below it, and when there is no figure at all."""
+        """Add an alarm that rings at or above the threshold.
+
+        With `alarm_on_silence` it rings below the threshold instead, and also if the metric has no data.
+        """
         comparison = cloudwatch.ComparisonOperator
         alarm = cloudwatch.Alarm(
             self,
@@ -133,10 +138,10 @@ class Alarms(Construct):
             threshold=threshold,
             evaluation_periods=periods,
             comparison_operator=comparison.LESS_THAN_THRESHOLD
-            if silent
+            if alarm_on_silence
             else comparison.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
             treat_missing_data=cloudwatch.TreatMissingData.BREACHING
-            if silent
+            if alarm_on_silence
             else cloudwatch.TreatMissingData.NOT_BREACHING,
             alarm_description=f"Chaincast: {description}",
         )

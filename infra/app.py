@@ -1,4 +1,4 @@
-"""The CDK app: `cdk synth`, `cdk deploy` run it (cdk.json)."""
+"""The CDK app that `cdk synth` and `cdk deploy` run (cdk.json)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from infra.stack import ChaincastStack
 
 
 def main() -> None:
+    """Synthesize the stack and check it against the AwsSolutions rules."""
     app = App()
-    switches = Switches.of(app.node)
+    switches = Switches.from_context(app.node)
     ChaincastStack(app, switches.stack, switches)
-    # Every deviation from these rules is acknowledged where it is made, with its reason.
+    # Each construct that deviates from a rule acknowledges it with a reason (infra/nag.py).
     Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     app.synth()
 

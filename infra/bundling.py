@@ -1,5 +1,8 @@
-"""The functions' assets, made without Docker: of each its own code, and layers of pinned packages for the target
-platform. What a function does not import is in none of its assets (infra/imports.py)."""
+"""The assets of the functions, built without Docker: each function's own code, and layers of pinned packages.
+
+A function's code asset contains only the modules that it imports (infra/imports.py). Packages are installed for the
+platform that the function runs on.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from infra.settings import ROOT, Switches
 BUILD = ROOT / ".build"
 REQUIREMENTS = ROOT / "requirements" / "functions.txt"
 PLATFORM = "aarch64-manylinux_2_28"
-"""Of Lambda's Amazon Linux 2023 on arm64: glibc 2.34."""
+"""Platform of Lambda's Amazon Linux 2023 on arm64, which has glibc 2.34."""
 
 LAYERS: dict[str, tuple[str, ...]] = {
     "base": (
@@ -36,63 +39,69 @@ LAYERS: dict[str, tuple[str, ...]] = {
         "typing-extensions",
         "urllib3",
     ),
-    "hot": ("aiofastnet", "httptools", "uvloop"),
+    "transport": ("aiofastnet", "httptools", "uvloop"),
     "models": ("annotated-types", "pydantic", "pydantic-core", "typing-inspection"),
     "tokens": ("cffi", "cryptography", "pycparser", "pyjwt"),
     "schemas": ("fastjsonschema",),
-    "figures": ("prometheus-client",),
+    "metrics": ("prometheus-client",),
 }
-"""The packages of requirements/functions.txt by the layer that they are in. A function may have five."""
+"""The packages of requirements/functions.txt by layer. Lambda allows a function five layers."""
 
-NEEDED_BY = {
-    "hot": ("aiofastnet", "httptools", "uvloop"),
+LAYER_MODULES = {
+    "transport": ("aiofastnet", "httptools", "uvloop"),
     "models": ("pydantic", "aws_lambda_powertools.event_handler"),
     "tokens": ("jwt",),
     "schemas": ("fastjsonschema",),
-    "figures": ("prometheus_client",),
+    "metrics": ("prometheus_client",),
 }
-"""Layer → the modules whose import asks for it. All have the base."""
+"""Layer → the modules that a function must import to get it. Every function has the layer `base`."""
 
 AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs")
-"""The services whose models stay in botocore: the other four hundred are 95 % of its size."""
+"""The services whose models stay in botocore. The other four hundred make up 95 % of its size."""
 
 _FORMAT = b"3"
+"""Version of what `_trim` removes. It is part of a layer's name, so that a change rebuilds all layers."""
 KINDS_READER = Path("chaincast/publishing/service.py")
+"""A function with this file gets kinds.json, the schemas of the team's own event kinds."""
 PAGES_READER = Path("functions/status.py")
+"""A function with this file gets the documentation that the deployment serves."""
 
 
 def layers_of(module: str) -> tuple[str, ...]:
-    """The layers that a function needs."""
+    """Return the names of the layers that a function needs."""
     others = imports_of(module).others
-    return ("base", *(name for name, modules in NEEDED_BY.items() if any(_has(others, m) for m in modules)))
+    return ("base", *(name for name, modules in LAYER_MODULES.items() if any(_imports(others, m) for m in modules)))
 
 
-def _has(names: frozenset[str], module: str) -> bool:
+def _imports(names: frozenset[str], module: str) -> bool:
     return any(name == module or name.startswith(f"{module}.") for name in names)
 
 
 def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> Path:
-    """A function's own code; where it reads them, the schemas of a team's own kinds, and the documentation that the
-    deployment serves (made with the functions' settings). Made once for what they are made of."""
+    """Return the directory of a function's own code, which is built once for each digest of its inputs.
+
+    It also holds kinds.json (`kinds`: the schemas of the team's own event kinds) and the documentation pages (built
+    with the functions' `settings`) if the function reads them.
+    """
     contents = {file: (ROOT / file).read_bytes() for file in sorted(imports_of(module).files)}
     own_kinds = json.dumps(kinds) if kinds and KINDS_READER in contents else ""
-    documented = f"{settings}{_documented()}" if PAGES_READER in contents else ""
-    made_of = (*(part for file, text in contents.items() for part in (str(file).encode(), text)), own_kinds.encode())
-    target = BUILD / "code" / f"{module}-{_digest(*made_of, documented.encode())}"
+    pages_inputs = f"{settings}{_pages_digest()}" if PAGES_READER in contents else ""
+    inputs = (*(part for file, text in contents.items() for part in (str(file).encode(), text)), own_kinds.encode())
+    target = BUILD / "code" / f"{module}-{_digest(*inputs, pages_inputs.encode())}"
     if not target.exists():
-        with made_whole(target) as folder:
+        with atomic_directory(target) as folder:
             for file, text in contents.items():
                 (folder / file).parent.mkdir(parents=True, exist_ok=True)
                 (folder / file).write_bytes(text)
             if own_kinds:
                 (folder / "kinds.json").write_text(own_kinds, encoding="utf-8")
-            if documented:
-                _make_pages(folder / "pages", settings)
+            if pages_inputs:
+                _build_pages(folder / "pages", settings)
     return target
 
 
-def _documented() -> str:
-    """A digest of what the documentation is made of, besides settings: the code that it is about, and its packages."""
+def _pages_digest() -> str:
+    """Return a digest of the documentation's inputs other than settings: the code it describes, and the packages."""
     folders = ("chaincast", "functions", "pages")
     sources = (path for folder in folders for path in sorted((ROOT / folder).rglob("*.py")))
     return _digest(*(path.read_bytes() for path in sources), REQUIREMENTS.read_bytes())
@@ -103,8 +112,11 @@ def _digest(*parts: bytes) -> str:
 
 
 @contextmanager
-def made_whole(target: Path) -> Iterator[Path]:
-    """A folder to make something in. When all is there it takes its place, unless another process was first."""
+def atomic_directory(target: Path) -> Iterator[Path]:
+    """Yield a temporary directory that is renamed to `target` at the end, so that `target` is never incomplete.
+
+    If another process has created `target` by then, its version stays and the temporary directory is removed.
+    """
     folder = target.with_name(f"{target.name}.{os.getpid()}")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -117,22 +129,22 @@ def made_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _make_pages(target: Path, settings: str) -> None:
+def _build_pages(target: Path, settings: str) -> None:
     command = [sys.executable, "-m", "pages", str(target)]
     done = subprocess.run(command, cwd=ROOT, input=settings, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise SystemExit(f"chaincast: the documentation could not be made\n{done.stderr.strip()}")
+        raise SystemExit(f"chaincast: building the documentation failed\n{done.stderr.strip()}")
 
 
 def layer_directory(layer: str, switches: Switches) -> Path:
-    """A layer's contents (`python/…`), installed once for what they are made of."""
+    """Return the directory of a layer's contents (`python/…`), installed once for each digest of its inputs."""
     pinned = "".join(_pins()[package] for package in LAYERS[layer])
     platform = sys.platform if switches.local else PLATFORM
-    made_of = (platform, switches.python, *AWS_SERVICES)
-    target = BUILD / f"{layer}-{_digest(pinned.encode(), _FORMAT, *(part.encode() for part in made_of))}"
+    inputs = (platform, switches.python, *AWS_SERVICES)
+    target = BUILD / f"{layer}-{_digest(pinned.encode(), _FORMAT, *(part.encode() for part in inputs))}"
     if target.exists():
         return target
-    with made_whole(target) as folder:
+    with atomic_directory(target) as folder:
         packages = folder / "python"
         packages.mkdir()
         requirements = folder / "requirements.txt"
@@ -143,7 +155,7 @@ def layer_directory(layer: str, switches: Switches) -> Path:
             command += ["--python-platform", PLATFORM]
         done = subprocess.run([*command, "-r", str(requirements)], capture_output=True, text=True, check=False)
         if done.returncode:
-            raise SystemExit(f"chaincast: the functions' packages could not be installed\n{done.stderr.strip()}")
+            raise SystemExit(f"chaincast: installing the functions' packages failed\n{done.stderr.strip()}")
         requirements.unlink()
         _trim(packages)
     return target
@@ -151,14 +163,14 @@ def layer_directory(layer: str, switches: Switches) -> Path:
 
 @cache
 def _pins() -> dict[str, str]:
-    """Each package of the requirements with its version and hashes, as it stands there."""
+    """Return the lines of the requirements file by package: its version and hashes."""
     text = REQUIREMENTS.read_text(encoding="utf-8")
-    found = re.findall(r"^(?:[a-z][^\n]*\n(?:    [^\n]*\n)*)", text, re.MULTILINE)
-    return {re.split(r"[=\[ ]", pin, maxsplit=1)[0]: pin for pin in found}
+    entries = re.findall(r"^(?:[a-z][^\n]*\n(?:    [^\n]*\n)*)", text, re.MULTILINE)
+    return {re.split(r"[=\[ ]", entry, maxsplit=1)[0]: entry for entry in entries}
 
 
 def _trim(packages: Path) -> None:
-    """Drop what no function uses: other services' models, caches, scripts."""
+    """Remove files that no function uses: models of other AWS services, bytecode caches, scripts."""
     if (packages / "botocore").exists():
         for service in (packages / "botocore" / "data").iterdir():
             if service.is_dir() and service.name not in AWS_SERVICES:

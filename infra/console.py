@@ -1,4 +1,4 @@
-"""The live console (optional): a page on CloudFront, which shows what the stack delivers."""
+"""The live console (optional): a web page on CloudFront that shows the events of the stack."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from infra.settings import ROOT
 BUILD = ROOT / ".build" / "console"
 
 
-class ConsoleNotBuilt(SystemExit):
-    """The page could not be built; why was printed."""
+class ConsoleBuildFailed(SystemExit):
+    """Building the page failed. The message contains the output of the build."""
 
 
 class LiveConsole(Construct):
-    """A private bucket, and the distribution that alone reads it. Where the stack is, config.json tells the page."""
+    """A private bucket with the page's files, and the CloudFront distribution that is its only reader.
+
+    The page reads the URL of the stack from config.json, which this construct writes to the bucket.
+    """
 
     def __init__(
         self,
@@ -45,9 +48,9 @@ class LiveConsole(Construct):
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
-            removal_policy=RemovalPolicy.DESTROY,  # emptied by the deployment: it can be made anew
+            removal_policy=RemovalPolicy.DESTROY,  # every deployment can write its files again
         )
-        acknowledge(bucket, "S1", "A public page's files: who reads them is of no interest.")
+        acknowledge(bucket, "S1", "The bucket holds files of a public page: reads need no access log.")
         distribution = cloudfront.Distribution(
             self,
             "Distribution",
@@ -60,10 +63,12 @@ class LiveConsole(Construct):
                 response_headers_policy=cloudfront.ResponseHeadersPolicy.SECURITY_HEADERS,
             ),
         )
-        acknowledge(distribution, "CFR1", "Who may connect to the stack, [access] says; the page itself is no secret.")
-        acknowledge(distribution, "CFR2", "Static files without a server behind them: nothing for a firewall to guard.")
-        acknowledge(distribution, "CFR3", "A public page's files: who reads them is of no interest.")
-        acknowledge(distribution, "CFR4", "CloudFront's own name comes with CloudFront's own certificate and its TLS.")
+        acknowledge(distribution, "CFR1", "Section [access] restricts who may connect; the page itself is public.")
+        acknowledge(distribution, "CFR2", "The files are static and no server is behind them: a firewall adds nothing.")
+        acknowledge(distribution, "CFR3", "The files are those of a public page: reads need no access log.")
+        acknowledge(
+            distribution, "CFR4", "The default domain name of CloudFront implies its certificate and TLS policy."
+        )
         self.origin = f"https://{distribution.distribution_domain_name}"
         log_group = logs.LogGroup(self, "Logs", retention=log_retention, removal_policy=RemovalPolicy.DESTROY)
         files = deployment.BucketDeployment(
@@ -71,11 +76,12 @@ class LiveConsole(Construct):
             "Deployment",
             destination_bucket=bucket,
             retain_on_delete=False,
-            # What changed is seen within a minute; to drop copies by hand would take a right over every distribution.
+            # Changes are visible within a minute. Invalidating cached copies would need a permission on every
+            # distribution of the account.
             cache_control=[deployment.CacheControl.max_age(Duration.minutes(1))],
             log_group=log_group,
             sources=[
-                deployment.Source.asset(str(built())),
+                deployment.Source.asset(str(build_console())),
                 deployment.Source.json_data(
                     "config.json", {"url": websocket_url, "networks": [*networks], "auth": auth}
                 ),
@@ -85,27 +91,27 @@ class LiveConsole(Construct):
 
 
 def _acknowledge_provider(files: deployment.BucketDeployment, bucket: s3.Bucket) -> None:
-    """AWS's own function that copies files, as aws-cdk-lib has it: it runs during deployments only."""
+    """Acknowledge the rules that the file-copying function of aws-cdk-lib breaks. It runs only during deployments."""
     provider = files.handler_role.node.scope
     assert provider is not None
     stack = Stack.of(bucket)
     name = stack.get_logical_id(cast(CfnElement, bucket.node.default_child))
     assets = f"cdk-{stack.synthesizer.bootstrap_qualifier}-assets-<AWS::AccountId>-<AWS::Region>"
     role = "arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
-    acknowledge(provider, "L1", "aws-cdk-lib says which runtime its own function has.")
-    acknowledge(
-        provider, f"IAM4[Policy::{role}]", "aws-cdk-lib gives its own function the right to log by this policy."
-    )
+    acknowledge(provider, "L1", "aws-cdk-lib chooses the runtime of its own function.")
+    acknowledge(provider, f"IAM4[Policy::{role}]", "aws-cdk-lib uses this policy to let its own function write logs.")
     for action in ("Abort", "DeleteObject", "GetBucket", "GetObject", "List"):
-        acknowledge(provider, f"IAM5[Action::s3:{action}*]", "aws-cdk-lib's own grants, on these two buckets alone.")
+        acknowledge(provider, f"IAM5[Action::s3:{action}*]", "aws-cdk-lib grants these actions on two buckets only.")
     for objects in (f"<{name}.Arn>/*", f"arn:<AWS::Partition>:s3:::{assets}/*"):
-        acknowledge(provider, f"IAM5[Resource::{objects}]", "The files of the page, by whatever name.")
+        acknowledge(provider, f"IAM5[Resource::{objects}]", "The names of the page's files may change.")
 
 
-def built() -> Path:
-    """The page's files, made now. Ends the synthesis where that fails."""
+def build_console() -> Path:
+    """Build the page now and return the directory of its files. Raises `ConsoleBuildFailed`."""
     command = ["node", str(ROOT / "console" / "build.mjs"), str(BUILD)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ConsoleNotBuilt(f"chaincast: the console could not be built (make setup?)\n{done.stderr.strip()}")
+        raise ConsoleBuildFailed(
+            f"chaincast: building the live console failed; run make setup first\n{done.stderr.strip()}"
+        )
     return BUILD

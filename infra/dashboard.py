@@ -1,4 +1,4 @@
-"""The dashboard: is it delivering, how late, who is throttled; then what came in, and what everything is made of."""
+"""The CloudWatch dashboard: delivery, latency and throttling first, then clients, chains, functions and queues."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.metrics import ONE_MINUTE, figure, of_listener
+from infra.metrics import ONE_MINUTE, function_metric, listener_metric
 
 WIDTH = 24
 
 
 class Dashboard(Construct):
-    """Rows of graphs, the most important first; the alarms above all."""
+    """Rows of graphs, the most important first, below the state of all alarms."""
 
     def __init__(
         self,
@@ -38,12 +38,12 @@ class Dashboard(Construct):
         self._dashboard.add_widgets(
             cloudwatch.AlarmStatusWidget(title="Alarms", alarms=[*alarms], width=WIDTH, height=4)
         )
-        self._row(_delivering(), _late(queues), _throttled(functions, tables))
-        self._row(_connections(), _messages(), _refused())
-        self._row(*_chains(networks))
-        self._row(_durations(functions), _errors(functions), _depths(queues))
+        self._add_row(_deliveries(), _latency(queues), _throttled(functions, tables))
+        self._add_row(_connections(), _messages(), _refused())
+        self._add_row(*_chains(networks))
+        self._add_row(_durations(functions), _errors(functions), _depths(queues))
 
-    def _row(self, *graphs: cloudwatch.GraphWidget) -> None:
+    def _add_row(self, *graphs: cloudwatch.GraphWidget) -> None:
         if graphs:
             self._dashboard.add_widgets(*graphs)
 
@@ -63,24 +63,24 @@ def _graph(
     )
 
 
-def _delivering() -> cloudwatch.GraphWidget:
+def _deliveries() -> cloudwatch.GraphWidget:
     return _graph(
-        "Is it delivering?",
+        "Deliveries",
         [
-            figure("PostsDelivered", "fanout", label="posts delivered"),
-            figure("EventsDelivered", "fanout", label="events"),
+            function_metric("PostsDelivered", "fanout", label="posts delivered"),
+            function_metric("EventsDelivered", "fanout", label="events"),
         ],
-        [figure("Batches", "fanout", label="batches")],
+        [function_metric("Batches", "fanout", label="batches")],
         unit="a minute",
     )
 
 
-def _late(queues: Mapping[str, sqs.Queue]) -> cloudwatch.GraphWidget:
-    percentiles = [figure("FanoutSeconds", "fanout", statistic=p, label=p) for p in ("p50", "p95", "p99")]
+def _latency(queues: Mapping[str, sqs.Queue]) -> cloudwatch.GraphWidget:
+    percentiles = [function_metric("FanoutSeconds", "fanout", statistic=p, label=p) for p in ("p50", "p95", "p99")]
     oldest = queues["Fanout"].metric_approximate_age_of_oldest_message(
-        period=ONE_MINUTE, statistic="Maximum", label="oldest in the queue"
+        period=ONE_MINUTE, statistic="Maximum", label="oldest message in the queue"
     )
-    return _graph("How late? (queue to last post)", [*percentiles, oldest], unit="seconds")
+    return _graph("Fan-out latency (queue to last post)", [*percentiles, oldest], unit="seconds")
 
 
 def _throttled(
@@ -90,17 +90,17 @@ def _throttled(
     requests = {
         f"t{number}": cloudwatch.Metric(
             namespace="AWS/DynamoDB",
-            metric_name=f"{way}ThrottleEvents",
+            metric_name=f"{access}ThrottleEvents",
             dimensions_map={"TableName": table.table_name},
             period=ONE_MINUTE,
             statistic="Sum",
         )
-        for number, (table, way) in enumerate(product(tables.values(), ("Read", "Write")))
+        for number, (table, access) in enumerate(product(tables.values(), ("Read", "Write")))
     }
     return _graph(
-        "Who is throttled?",
+        "Throttled requests",
         [
-            figure("PostsThrottled", "fanout", label="posts (API Gateway)"),
+            function_metric("PostsThrottled", "fanout", label="posts (API Gateway)"),
             _sum(lambdas, "functions (Lambda)"),
             _sum(requests, "tables (DynamoDB)"),
         ],
@@ -109,7 +109,7 @@ def _throttled(
 
 
 def _sum(metrics: Mapping[str, cloudwatch.IMetric], label: str) -> cloudwatch.MathExpression:
-    """All of these as one line."""
+    """Return the sum of the metrics as one line of a graph."""
     return cloudwatch.MathExpression(
         expression=" + ".join(f"FILL({name}, 0)" for name in metrics),
         using_metrics={**metrics},
@@ -119,11 +119,14 @@ def _sum(metrics: Mapping[str, cloudwatch.IMetric], label: str) -> cloudwatch.Ma
 
 
 def _connections() -> cloudwatch.GraphWidget:
-    ended = [figure("ConnectionsClosed", service, label=f"closed ({service})") for service in ("disconnect", "fanout")]
+    closed = [
+        function_metric("ConnectionsClosed", service, label=f"closed ({service})")
+        for service in ("disconnect", "fanout")
+    ]
     return _graph(
         "Connections",
-        [figure("ConnectionsOpened", "connect", label="opened"), *ended],
-        [figure("ConnectionsRefused", "connect", label="refused")],
+        [function_metric("ConnectionsOpened", "connect", label="opened"), *closed],
+        [function_metric("ConnectionsRefused", "connect", label="refused")],
         unit="a minute",
     )
 
@@ -131,18 +134,23 @@ def _connections() -> cloudwatch.GraphWidget:
 def _messages() -> cloudwatch.GraphWidget:
     return _graph(
         "Messages from clients",
-        [figure("MessagesIn", "message", label="messages"), figure("Errors", "message", label="answered by an error")],
+        [
+            function_metric("MessagesIn", "message", label="messages"),
+            function_metric("Errors", "message", label="answered by an error"),
+        ],
         unit="a minute",
     )
 
 
 def _refused() -> cloudwatch.GraphWidget:
-    limits = [figure("RateLimitHits", service, label=f"limits ({service})") for service in ("connect", "message")]
-    proofs = [
-        figure("AuthenticationsAuthFailed", "connect", label="tokens refused"),
-        figure("AuthenticationsAuthUnavailable", "connect", label="auth service down"),
+    limits = [
+        function_metric("RateLimitHits", service, label=f"limits ({service})") for service in ("connect", "message")
     ]
-    return _graph("Limits and proofs", [*limits, *proofs], unit="a minute")
+    failures = [
+        function_metric("AuthenticationsAuthFailed", "connect", label="tokens refused"),
+        function_metric("AuthenticationsAuthUnavailable", "connect", label="auth service down"),
+    ]
+    return _graph("Rate limits and authentication", [*limits, *failures], unit="a minute")
 
 
 def _chains(networks: Sequence[str]) -> list[cloudwatch.GraphWidget]:
@@ -150,17 +158,17 @@ def _chains(networks: Sequence[str]) -> list[cloudwatch.GraphWidget]:
         return []
     return [
         _graph(
-            "Age of the newest block", [of_listener("HeadLagSeconds", n, label=n) for n in networks], unit="seconds"
+            "Age of the newest block", [listener_metric("HeadLagSeconds", n, label=n) for n in networks], unit="seconds"
         ),
         _graph(
             "Events",
-            [of_listener("EventsPerSecond", n, statistic="Average", label=n) for n in networks],
+            [listener_metric("EventsPerSecond", n, statistic="Average", label=n) for n in networks],
             unit="a second",
         ),
         _graph(
             "Reorganisations and failovers",
-            [of_listener("Reorgs", n, statistic="Sum", label=f"{n}: reorgs") for n in networks],
-            [of_listener("Failovers", n, statistic="Sum", label=f"{n}: failovers") for n in networks],
+            [listener_metric("Reorgs", n, statistic="Sum", label=f"{n}: reorgs") for n in networks],
+            [listener_metric("Failovers", n, statistic="Sum", label=f"{n}: failovers") for n in networks],
             unit="a minute",
         ),
     ]
@@ -181,4 +189,4 @@ def _depths(queues: Mapping[str, sqs.Queue]) -> cloudwatch.GraphWidget:
         queue.metric_approximate_number_of_messages_visible(period=ONE_MINUTE, statistic="Maximum", label=name)
         for name, queue in queues.items()
     ]
-    return _graph("Messages that wait", depths, unit="messages")
+    return _graph("Messages in queues", depths, unit="messages")

@@ -1,4 +1,4 @@
-"""The fan-out: a FIFO queue in groups of source and shard, and the function that delivers."""
+"""Fan-out: a FIFO queue with a message group for each source and shard, and the function that delivers batches."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.functions import FunctionFactory, allow, consume
-from infra.gateway import FORGET_CONNECTIONS, FORGET_PLACES, FORGET_SUBSCRIPTIONS, Gateway
+from infra.functions import FunctionFactory, add_queue_trigger, allow
+from infra.gateway import DELETE_CONNECTIONS_ACTIONS, DELETE_SUBSCRIPTIONS_ACTIONS, RELEASE_QUOTA_ACTIONS, Gateway
 from infra.storage import Storage
 
 TIMEOUT = Duration.seconds(60)
 MAX_RECEIVES = 12
-"""With the function's own delays (1, 2, 4, … 60 s) some six minutes of trying, then the dead-letter queue."""
+"""Number of attempts before a message goes to the dead-letter queue.
+
+With the function's own delays (1, 2, 4, … 60 s) they take about six minutes.
+"""
 
 
 class Fanout(Construct):
-    """Queue, dead-letter queue (FIFO too: it keeps the order) and function."""
+    """Queue, dead-letter queue and function. The dead-letter queue is FIFO as well, so messages stay in order."""
 
     def __init__(
         self, scope: Construct, id_: str, *, storage: Storage, functions: FunctionFactory, gateway: Gateway
@@ -28,7 +31,7 @@ class Fanout(Construct):
             self,
             "Queue",
             fifo=True,
-            # High throughput: limits count per group, and so does deduplication.
+            # High-throughput mode: both the request quota and deduplication apply to each message group.
             fifo_throughput_limit=sqs.FifoThroughputLimit.PER_MESSAGE_GROUP_ID,
             deduplication_scope=sqs.DeduplicationScope.MESSAGE_GROUP,
             enforce_ssl=True,
@@ -47,34 +50,34 @@ class Fanout(Construct):
                 "CHAINCAST_MANAGEMENT_ENDPOINT": gateway.management_endpoint,
             },
             timeout=TIMEOUT,
-            memory_mb=1769,  # one vCPU: the work is one thread's
+            memory_mb=1769,  # one vCPU, because the work is done by one thread
         )
         allow(
             self.function,
             [storage.subscriptions.table_arn],
             "dynamodb:Query",
             "dynamodb:UpdateItem",
-            *FORGET_SUBSCRIPTIONS,
+            *DELETE_SUBSCRIPTIONS_ACTIONS,
         )
-        # Scan: announcements reach every connection.
-        allow(self.function, [storage.connections.table_arn], "dynamodb:Scan", *FORGET_CONNECTIONS)
+        # Scan: events of topic `system` go to every connection.
+        allow(self.function, [storage.connections.table_arn], "dynamodb:Scan", *DELETE_CONNECTIONS_ACTIONS)
         allow(
             self.function,
             [storage.state.table_arn],
             "dynamodb:GetItem",
             "dynamodb:PutItem",
             "dynamodb:Query",
-            *FORGET_PLACES,
+            *RELEASE_QUOTA_ACTIONS,
         )
         gateway.grant_manage(self.function, "POST")
         gateway.grant_manage(self.function, "DELETE")
-        consume(self.function, self.queue, 10)
-        self.queue.grant(self.function, "sqs:ChangeMessageVisibility")  # what is handed back is to come again soon
-        # When the number of shards changes, those who read subscriptions learn of it before those who write them.
+        add_queue_trigger(self.function, self.queue, 10)
+        self.queue.grant(self.function, "sqs:ChangeMessageVisibility")  # to retry a deferred batch soon
+        # When the number of shards changes, the reader of subscriptions must be updated before their writer.
         gateway.functions["message"].node.add_dependency(self.function)
 
     def append_environment(self, storage: Storage) -> dict[str, str]:
-        """What a function must know to append to the Logs of app sources."""
+        """Return the environment variables of a function that appends batches to the event log."""
         return {
             "CHAINCAST_LOG_TABLE": storage.log.table_name,
             "CHAINCAST_STATE_TABLE": storage.state.table_name,
@@ -82,13 +85,13 @@ class Fanout(Construct):
         }
 
     def grant_append(self, function: lambda_.Function, storage: Storage) -> None:
-        """Let a function append to the Logs of app sources and queue what is there."""
+        """Allow a function to append batches of app sources to the event log and to enqueue them."""
         allow(function, [storage.log.table_arn], "dynamodb:PutItem", "dynamodb:Query")
         allow(function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem")
         self.queue.grant(function, "sqs:SendMessage")
 
-    def heal_from(self, function: lambda_.Function, storage: Storage) -> None:
-        """Let a function queue what a publisher appended and did not live to queue."""
+    def grant_requeue(self, function: lambda_.Function, storage: Storage) -> None:
+        """Allow a function to enqueue batches that a publisher appended but did not enqueue before it crashed."""
         allow(function, [storage.log.table_arn], "dynamodb:Query")
         allow(function, [storage.state.table_arn], "dynamodb:GetItem", "dynamodb:UpdateItem")
         self.queue.grant(function, "sqs:SendMessage")

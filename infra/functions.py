@@ -1,4 +1,4 @@
-"""How every Lambda function of the stack is made."""
+"""The factory of the stack's Lambda functions, and the grants that they share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from infra.storage import Storage
 
 
 class FunctionFactory(Construct):
-    """The layers of packages, and what all functions have in common."""
+    """Makes Lambda functions with common settings. Owns the layers of packages that they share."""
 
     def __init__(
         self, scope: Construct, id_: str, *, configuration: Configuration, switches: Switches, storage: Storage
@@ -43,7 +43,7 @@ class FunctionFactory(Construct):
         timeout: Duration,
         memory_mb: int,
     ) -> lambda_.Function:
-        """The function of `functions/{module}.py`, with a log group and a role of its own."""
+        """Return a Lambda function of `functions/{module}.py` with its own log group and role."""
         log_group = logs.LogGroup(
             scope, f"{id_}Logs", retention=self.log_retention, removal_policy=RemovalPolicy.DESTROY
         )
@@ -72,11 +72,11 @@ class FunctionFactory(Construct):
             tracing=self._tracing,
         )
         if self._tracing is lambda_.Tracing.ACTIVE:
-            acknowledge(role, "IAM5[Resource::*]", "X-Ray takes traces of no particular resource.")
+            acknowledge(role, "IAM5[Resource::*]", "The actions of X-Ray do not support resource-level permissions.")
         acknowledge(
             function,
             "L1",
-            "The runtime is the version that the pinned packages are bundled for; it is raised with them.",
+            "The pinned packages are bundled for this version of the runtime; both are upgraded together.",
         )
         return function
 
@@ -92,8 +92,8 @@ class FunctionFactory(Construct):
             )
         return self._layers[name]
 
-    def let_count(self, function: lambda_.Function) -> None:
-        """Let a function that changes nothing else in State put its counts there, and only them."""
+    def grant_counters(self, function: lambda_.Function) -> None:
+        """Allow a function to update its stored counters in table State, and nothing else there."""
         function.add_to_role_policy(
             iam.PolicyStatement(
                 actions=["dynamodb:UpdateItem"],
@@ -104,13 +104,16 @@ class FunctionFactory(Construct):
 
 
 def allow(function: lambda_.Function, resources: Sequence[str], *actions: str) -> None:
-    """Let a function do exactly these actions on exactly these ARNs (a table's own `grant` adds all its indexes)."""
+    """Allow a function these actions on these ARNs only. The `grant` of a CDK table would add all its indexes."""
     function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
 
-def consume(function: lambda_.Function, queue: sqs.IQueue, batch_size: int) -> None:
-    """Let Lambda hand a queue's messages to a function; its role gets what Lambda asks for, and not what a consumer of
-    one's own would need besides (Lambda, "Configuring an Amazon SQS event source": execution role permissions)."""
+def add_queue_trigger(function: lambda_.Function, queue: sqs.IQueue, batch_size: int) -> None:
+    """Invoke a function with the messages of a queue.
+
+    Its role gets the three actions that Lambda requires ("Creating and configuring an Amazon SQS event source mapping",
+    execution role permissions). The CDK's own event source would grant two more.
+    """
     function.add_event_source_mapping(
         "Queue", event_source_arn=queue.queue_arn, batch_size=batch_size, report_batch_item_failures=True
     )

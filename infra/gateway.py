@@ -1,4 +1,4 @@
-"""The WebSocket API, and the functions that its clients reach."""
+"""The WebSocket API, the functions behind its routes, the lifecycle queue and the heartbeat."""
 
 from __future__ import annotations
 
@@ -13,24 +13,28 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk.aws_apigatewayv2_integrations import WebSocketLambdaIntegration
 from constructs import Construct
 
-from infra.auth import KnownSecret, let_read, named
-from infra.functions import FunctionFactory, allow, consume
+from infra.auth import SecretReference, grant_secret, secret_environment
+from infra.functions import FunctionFactory, add_queue_trigger, allow
 from infra.nag import acknowledge
 from infra.storage import Storage
 
 MESSAGE_ROUTES = ("subscribe", "unsubscribe", "ping", "get", "authenticate", "$default")
-"""All lead to one function; a route of its own gives a message type metrics and throttling of its own."""
+"""Routes for client messages. One function serves all; a separate route gives a message type its own metrics and
+throttling in API Gateway."""
 
-FORGET_CONNECTION = ("dynamodb:DeleteItem",)
-FORGET_CONNECTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", *FORGET_CONNECTION)
-"""Of one at a time; of many."""
-FORGET_SUBSCRIPTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem")
-FORGET_PLACES = ("dynamodb:UpdateItem",)
-"""What forgetting connections takes, on these tables and State."""
+# The cleanup of connections (chaincast/sessions/cleanup.py) takes these actions:
+DELETE_CONNECTION_ACTIONS = ("dynamodb:DeleteItem",)
+"""Actions on table Connections that remove one record at a time."""
+DELETE_CONNECTIONS_ACTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", *DELETE_CONNECTION_ACTIONS)
+"""Actions on table Connections that remove many records at once."""
+DELETE_SUBSCRIPTIONS_ACTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem")
+"""Actions on table Subscriptions that remove the rows of connections."""
+RELEASE_QUOTA_ACTIONS = ("dynamodb:UpdateItem",)
+"""Actions on table State that lower the count of open connections."""
 
 
 class Gateway(Construct):
-    """`$connect`, `$disconnect`, messages, the lifecycle queue and the heartbeat."""
+    """The WebSocket API with its functions for `$connect`, `$disconnect`, messages, lifecycle jobs and heartbeat."""
 
     def __init__(
         self,
@@ -41,7 +45,7 @@ class Gateway(Construct):
         functions: FunctionFactory,
         stage: str,
         management_endpoint: str | None,
-        jwt_secret: KnownSecret | None,
+        jwt_secret: SecretReference | None,
         tickets: bool,
     ) -> None:
         super().__init__(scope, id_)
@@ -60,7 +64,7 @@ class Gateway(Construct):
         acknowledge(
             deployed,
             "APIG1",
-            "Every function logs what it does; API Gateway's own access logs need a role set for the whole account.",
+            "Every function logs its requests; access logs of API Gateway need a role set for the whole account.",
         )
         self.url = deployed.url
         self.management_endpoint = (
@@ -74,7 +78,7 @@ class Gateway(Construct):
             "LifecycleQueue",
             enforce_ssl=True,
             visibility_timeout=Duration.seconds(60),
-            retention_period=Duration.hours(3),  # no connection lives longer than two
+            retention_period=Duration.hours(3),  # API Gateway ends every connection after two hours
             dead_letter_queue=sqs.DeadLetterQueue(queue=self.lifecycle_dlq, max_receive_count=3),
         )
         self.functions: dict[str, lambda_.Function] = {
@@ -86,7 +90,7 @@ class Gateway(Construct):
         }
 
     def grant_manage(self, function: lambda_.Function, method: str) -> None:
-        """Let a function call one method of the API's `@connections`."""
+        """Allow a function to call one HTTP method of the API's `@connections`."""
         stack = Stack.of(self)
         resource = stack.format_arn(
             service="execute-api", resource=self.api.api_id, resource_name=f"{self._stage}/{method}/@connections/*"
@@ -98,10 +102,10 @@ class Gateway(Construct):
             function.role,
             "IAM5[Resource::arn:<AWS::Partition>:execute-api:<AWS::Region>:<AWS::AccountId>:"
             f"{api}/{self._stage}/{method}/@connections/*]",
-            "Connection ids come and go: the ARN ends in the API's connections, one method of one stage.",
+            "Connection ids are not known at deployment; the ARN covers one method on the connections of one stage.",
         )
 
-    def _connect(self, jwt_secret: KnownSecret | None) -> lambda_.Function:
+    def _connect(self, jwt_secret: SecretReference | None) -> lambda_.Function:
         function = self._functions.make(
             self,
             "Connect",
@@ -110,17 +114,17 @@ class Gateway(Construct):
                 "CHAINCAST_CONNECTIONS_TABLE": self._storage.connections.table_name,
                 "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
-                **named(jwt_secret),
+                **secret_environment(jwt_secret),
             },
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
-        # BatchGetItem: which of the connections that are counted are there still.
+        # BatchGetItem: to find counted connections that no longer exist.
         allow(function, [self._storage.connections.table_arn], "dynamodb:BatchGetItem", "dynamodb:PutItem")
         allow(function, [self._storage.state.table_arn], "dynamodb:UpdateItem")
         if self._tickets:
             allow(function, [self._storage.state.table_arn], "dynamodb:DeleteItem")
-        let_read(function, jwt_secret)
+        grant_secret(function, jwt_secret)
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self._route("$connect", function)
         return function
@@ -138,13 +142,13 @@ class Gateway(Construct):
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
-        allow(function, [self._storage.connections.table_arn], *FORGET_CONNECTION)
-        allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
-        allow(function, [self._storage.state.table_arn], *FORGET_PLACES)
+        allow(function, [self._storage.connections.table_arn], *DELETE_CONNECTION_ACTIONS)
+        allow(function, [self._storage.subscriptions.table_arn], *DELETE_SUBSCRIPTIONS_ACTIONS)
+        allow(function, [self._storage.state.table_arn], *RELEASE_QUOTA_ACTIONS)
         self._route("$disconnect", function)
         return function
 
-    def _message(self, jwt_secret: KnownSecret | None) -> lambda_.Function:
+    def _message(self, jwt_secret: SecretReference | None) -> lambda_.Function:
         function = self._functions.make(
             self,
             "Message",
@@ -157,7 +161,7 @@ class Gateway(Construct):
                 "CHAINCAST_STATE_TABLE": self._storage.state.table_name,
                 "CHAINCAST_LIFECYCLE_QUEUE_URL": self.lifecycle_queue.queue_url,
                 "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
-                **named(jwt_secret),
+                **secret_environment(jwt_secret),
             },
             timeout=Duration.seconds(15),
             memory_mb=1024,
@@ -182,9 +186,9 @@ class Gateway(Construct):
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
-        let_read(function, jwt_secret)
+        grant_secret(function, jwt_secret)
         for route in MESSAGE_ROUTES:
-            self._route(route, function, answers=True)
+            self._route(route, function, returns_response=True)
         return function
 
     def _lifecycle(self) -> lambda_.Function:
@@ -215,8 +219,8 @@ class Gateway(Construct):
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
-        consume(function, self.lifecycle_queue, 10)
-        self._functions.let_count(function)
+        add_queue_trigger(function, self.lifecycle_queue, 10)
+        self._functions.grant_counters(function)
         return function
 
     def _heartbeat(self) -> lambda_.Function:
@@ -230,33 +234,33 @@ class Gateway(Construct):
                 "CHAINCAST_MANAGEMENT_ENDPOINT": self.management_endpoint,
             },
             timeout=Duration.seconds(240),
-            memory_mb=1769,  # a whole core: it posts to every connection of some protocols
+            memory_mb=1769,  # one vCPU, because it posts to every connection of some dialects
         )
         connections = self._storage.connections.table_arn
-        allow(function, [connections], "dynamodb:UpdateItem", *FORGET_CONNECTIONS)
+        allow(function, [connections], "dynamodb:UpdateItem", *DELETE_CONNECTIONS_ACTIONS)
         allow(function, [f"{connections}/index/by_beat"], "dynamodb:Query")
-        allow(function, [self._storage.subscriptions.table_arn], *FORGET_SUBSCRIPTIONS)
+        allow(function, [self._storage.subscriptions.table_arn], *DELETE_SUBSCRIPTIONS_ACTIONS)
         for method in ("GET", "POST", "DELETE"):
             self.grant_manage(function, method)
         events.Rule(
             self,
             "HeartbeatSchedule",
-            description="Chaincast: ping connections, purge those that are gone",
+            description="Chaincast: ping connections, remove records of closed ones",
             schedule=events.Schedule.rate(Duration.minutes(5)),
             targets=[targets.LambdaFunction(function, retry_attempts=1)],
         )
         return function
 
-    def _route(self, key: str, function: lambda_.Function, *, answers: bool = False) -> None:
+    def _route(self, key: str, function: lambda_.Function, *, returns_response: bool = False) -> None:
         name = key.removeprefix("$").capitalize()
         route = self.api.add_route(
             key,
             integration=WebSocketLambdaIntegration(f"{name}Integration", function),
-            return_response=answers,
+            return_response=returns_response,
         )
         acknowledge(
             route,
             "APIG4",
-            "Who may connect and subscribe is decided in the functions: a browser's WebSocket cannot send the "
-            "headers that API Gateway's own authorizers read, and public topics are for everybody.",
+            "The functions authorize connections and subscriptions: a browser's WebSocket cannot send the headers "
+            "that authorizers of API Gateway read, and topics may be public.",
         )

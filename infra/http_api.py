@@ -1,6 +1,9 @@
-"""The HTTP API: what backends call to publish, and administrators to see and end connections (who may, API Gateway
-decides before any function runs), pages for a ticket (by a token that the function checks), and everybody for how the
-deployment is (figures by a token, too)."""
+"""The HTTP API: publishing, administration, tickets and status.
+
+API Gateway authorizes backends that publish and administrators that list or close connections, before any function
+runs. The functions themselves check the token of a client that requests a ticket, and the token for metrics. Health and
+documentation are public.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from aws_cdk.aws_apigatewayv2_authorizers import HttpIamAuthorizer, HttpJwtAutho
 from aws_cdk.aws_apigatewayv2_integrations import HttpLambdaIntegration
 from constructs import Construct
 
-from infra.auth import KnownSecret, known, let_read, named
+from infra.auth import SecretReference, grant_secret, secret_environment, secret_reference
 from infra.fanout import Fanout
 from infra.functions import FunctionFactory, allow
 from infra.gateway import Gateway
@@ -26,8 +29,10 @@ STATUS_PATHS = (
 
 
 class HttpApi(Construct):
-    """`POST /publish`, `POST /ticket`, the administrators' routes and those that say how it is, as far as the
-    configuration has them, each with a function of its own: what anybody may call has no right to publish."""
+    """The routes that the configuration enables: `POST /publish`, `POST /ticket`, administration, and status.
+
+    Each group has its own function, so that the role behind a public route has no permission to publish.
+    """
 
     def __init__(
         self,
@@ -42,20 +47,20 @@ class HttpApi(Construct):
         admin: CallersSettings,
         monitoring: MonitoringSettings,
         tickets: bool,
-        jwt_secret: KnownSecret | None,
+        jwt_secret: SecretReference | None,
     ) -> None:
         super().__init__(scope, id_)
         self._storage = storage
         self._make = functions
         self.functions: dict[str, lambda_.Function] = {}
         self.api = apigateway.HttpApi(
-            self, "Api", api_name="chaincast-http", description="Chaincast: what backends call"
+            self, "Api", api_name="chaincast-http", description="Chaincast: publishing, administration, status"
         )
         assert self.api.default_stage is not None
         acknowledge(
             self.api.default_stage,
             "APIG1",
-            "The function logs every request; API Gateway's own access logs need a role set for the whole account.",
+            "The functions log every request; access logs of API Gateway need a role set for the whole account.",
         )
         self.url = self.api.api_endpoint
         if publish["auth"] != "off":
@@ -64,9 +69,10 @@ class HttpApi(Construct):
             self._admin(gateway, admin)
         if tickets:
             self._ticket(jwt_secret)
-        self.figures_token: secrets.Secret | None = None
+        self.metrics_token: secrets.Secret | None = None
+        """The secret with the bearer token for /metrics and /status; None if they need none."""
         if monitoring["auth"] != "off":
-            self._status(fanout, gateway, jwt_secret, asks=monitoring["auth"] == "token")
+            self._status(fanout, gateway, jwt_secret, requires_token=monitoring["auth"] == "token")
 
     def _publish(self, fanout: Fanout, publish: PublishSettings) -> None:
         function = self.functions["http"] = self._make.make(
@@ -102,17 +108,17 @@ class HttpApi(Construct):
         allow(function, [self._storage.connections.table_arn], "dynamodb:BatchGetItem", "dynamodb:Scan")
         allow(function, [self._storage.subscriptions.table_arn], "dynamodb:BatchGetItem")
         allow(function, [self._storage.state.table_arn], "dynamodb:GetItem")
-        self._make.let_count(function)
+        self._make.grant_counters(function)
         gateway.grant_manage(function, "DELETE")
         authorizer, integration = (
             _authorizer("administrators", admin),
             HttpLambdaIntegration("AdminIntegration", function),
         )
-        read, end = apigateway.HttpMethod.GET, apigateway.HttpMethod.DELETE
+        get, delete = apigateway.HttpMethod.GET, apigateway.HttpMethod.DELETE
         for path, methods in (
-            ("/connections", [read]),
-            ("/connections/{id}", [read, end]),
-            ("/users/{user}/connections", [end]),
+            ("/connections", [get]),
+            ("/connections/{id}", [get, delete]),
+            ("/users/{user}/connections", [delete]),
         ):
             self.api.add_routes(
                 path=path,
@@ -122,18 +128,18 @@ class HttpApi(Construct):
                 authorization_scopes=[admin["scope"]] if admin["auth"] == "jwt" else None,
             )
 
-    def _ticket(self, jwt_secret: KnownSecret | None) -> None:
+    def _ticket(self, jwt_secret: SecretReference | None) -> None:
         function = self.functions["ticket"] = self._make.make(
             self,
             "Ticket",
             "ticket",
-            environment=named(jwt_secret),
+            environment=secret_environment(jwt_secret),
             timeout=Duration.seconds(10),
             memory_mb=1024,
         )
         allow(function, [self._storage.state.table_arn], "dynamodb:PutItem")
-        self._make.let_count(function)
-        let_read(function, jwt_secret)
+        self._make.grant_counters(function)
+        grant_secret(function, jwt_secret)
         routes = self.api.add_routes(
             path="/ticket",
             methods=[apigateway.HttpMethod.POST, apigateway.HttpMethod.OPTIONS],
@@ -142,14 +148,16 @@ class HttpApi(Construct):
         for route in routes:
             acknowledge(route, "APIG4", "The function checks the token: by secret, keys or service, as configured.")
 
-    def _status(self, fanout: Fanout, gateway: Gateway, jwt_secret: KnownSecret | None, *, asks: bool) -> None:
+    def _status(
+        self, fanout: Fanout, gateway: Gateway, jwt_secret: SecretReference | None, *, requires_token: bool
+    ) -> None:
         queues = {
             "CHAINCAST_FANOUT_QUEUE_URL": fanout.queue,
             "CHAINCAST_FANOUT_DLQ_URL": fanout.dlq,
             "CHAINCAST_LIFECYCLE_QUEUE_URL": gateway.lifecycle_queue,
             "CHAINCAST_LIFECYCLE_DLQ_URL": gateway.lifecycle_dlq,
         }
-        token = self._figures_token() if asks else None
+        token = self._make_metrics_token() if requires_token else None
         storage = self._storage
         function = self.functions["status"] = self._make.make(
             self,
@@ -161,8 +169,8 @@ class HttpApi(Construct):
                 "CHAINCAST_LOG_TABLE": storage.log.table_name,
                 "CHAINCAST_HISTORY_TABLE": storage.history.table_name,
                 **{name: queue.queue_url for name, queue in queues.items()},
-                **({"CHAINCAST_FIGURES_TOKEN": token.id} if token else {}),
-                **named(jwt_secret),
+                **({"CHAINCAST_METRICS_TOKEN": token.id} if token else {}),
+                **secret_environment(jwt_secret),
             },
             timeout=Duration.seconds(20),
             memory_mb=1024,
@@ -172,23 +180,25 @@ class HttpApi(Construct):
         allow(function, [storage.state.table_arn], "dynamodb:BatchGetItem")
         for queue in queues.values():
             queue.grant(function, "sqs:GetQueueAttributes")
-        self._make.let_count(function)
-        let_read(function, jwt_secret)
-        let_read(function, token)
+        self._make.grant_counters(function)
+        grant_secret(function, jwt_secret)
+        grant_secret(function, token)
         integration = HttpLambdaIntegration("StatusIntegration", function)
         for path in STATUS_PATHS:
             for route in self.api.add_routes(path=path, methods=[apigateway.HttpMethod.GET], integration=integration):
-                acknowledge(route, "APIG4", "Health and documents are for everybody; for figures the function checks.")
+                acknowledge(route, "APIG4", "Health and documents are public; the function checks the metrics token.")
 
-    def _figures_token(self) -> KnownSecret:
-        self.figures_token = secrets.Secret(
+    def _make_metrics_token(self) -> SecretReference:
+        self.metrics_token = secrets.Secret(
             self,
-            "FiguresToken",
-            description="Chaincast: the bearer token that /metrics and /status ask for",
+            "MetricsToken",
+            description="Chaincast: the bearer token for /metrics and /status",
             generate_secret_string=secrets.SecretStringGenerator(password_length=48, exclude_punctuation=True),
         )
-        acknowledge(self.figures_token, "SMG4", "Whoever scrapes must learn of a new value at once: theirs to time.")
-        return known(self.figures_token)
+        acknowledge(
+            self.metrics_token, "SMG4", "Scrapers must switch to a new value at the same time: teams rotate it."
+        )
+        return secret_reference(self.metrics_token)
 
 
 def _authorizer(name: str, callers: CallersSettings) -> apigateway.IHttpRouteAuthorizer:

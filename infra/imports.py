@@ -1,4 +1,4 @@
-"""The modules that a function imports, directly and indirectly, found by reading the code.
+"""The modules that a function imports, directly and indirectly, found by parsing the code.
 
 A function's asset contains these files and no others. Imports for type checkers alone are left out. Imports inside of
 functions count, and so do modules that are named in a string (`"chaincast.protocol.dialects.moonx.codec"`) and imported
@@ -18,13 +18,13 @@ from pathlib import Path
 from infra.settings import ROOT
 
 OURS = ("chaincast", "functions")
-_READER = re.compile(r"chaincast\.protocol\.dialects\.\w+\.messages\b.*")
+_DECODER = re.compile(r"chaincast\.protocol\.dialects\.\w+\.messages\b.*")
 _NAME = re.compile(r"(?:chaincast|functions)(?:\.\w+)+")
 
 
 @dataclass(frozen=True, slots=True)
 class Imports:
-    """Our own files, relative to the project; and the names of all other modules, in full."""
+    """The imports of a function: files of this project (relative paths), and full names of all other modules."""
 
     files: frozenset[Path]
     others: frozenset[str]
@@ -32,18 +32,18 @@ class Imports:
 
 @cache
 def imports_of(module: str) -> Imports:
-    """Everything that importing `functions.{module}`, and running it, may import."""
+    """Return all modules that `functions.{module}` may import, when it is loaded or when it runs."""
     files: set[Path] = set()
     others: set[str] = set()
     left = ["functions", f"functions.{module}"]
-    reads = any(_READER.fullmatch(name) for name in _names(Path("functions", f"{module}.py")))
+    has_decoders = any(_DECODER.fullmatch(name) for name in _names(Path("functions", f"{module}.py")))
     while left:
         path = _file(left.pop())
         if path is None or path in files:
             continue
         files.add(path)
         for name in _names(path):
-            if _READER.match(name) and not reads:
+            if _DECODER.match(name) and not has_decoders:
                 continue
             if name.partition(".")[0] not in OURS:
                 others.add(name)
@@ -54,11 +54,11 @@ def imports_of(module: str) -> Imports:
 
 
 def _file(name: str) -> Path | None:
-    """The file of a module of ours, relative to the project; None if it is something in a module."""
+    """Return the file of a module of this project, relative to it; None if `name` is an attribute of a module."""
     path = Path(*name.split("."))
-    for found in (path.with_suffix(".py"), path / "__init__.py"):
-        if (ROOT / found).exists():
-            return found
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if (ROOT / candidate).exists():
+            return candidate
     return None
 
 

@@ -1,4 +1,4 @@
-"""Kafka (optional): event sources on its topics, and the function that publishes their messages."""
+"""Kafka (optional): event sources for its topics, and the function that publishes their messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AUTHENTICATION = {
 
 
 class Kafka(Construct):
-    """The function, its event sources, and the queue of poisoned messages."""
+    """The function, its event sources, and the queue of rejected messages."""
 
     def __init__(
         self,
@@ -36,23 +36,21 @@ class Kafka(Construct):
         settings: KafkaSettings,
     ) -> None:
         super().__init__(scope, id_)
-        self.poison = sqs.Queue(self, "Poison", enforce_ssl=True, retention_period=Duration.days(14))
-        acknowledge(
-            self.poison, "SQS3", "It is where messages end that cannot be published: the function puts them there."
-        )
+        self.rejected = sqs.Queue(self, "Rejected", enforce_ssl=True, retention_period=Duration.days(14))
+        acknowledge(self.rejected, "SQS3", "This queue is itself a dead-letter queue, which the function writes to.")
         self.function = functions.make(
             self,
             "Function",
             "kafka",
             environment={
                 **fanout.append_environment(storage),
-                "CHAINCAST_POISON_QUEUE_URL": self.poison.queue_url,
+                "CHAINCAST_REJECTED_QUEUE_URL": self.rejected.queue_url,
             },
             timeout=Duration.seconds(60),
             memory_mb=1024,
         )
         fanout.grant_append(self.function, storage)
-        self.poison.grant(self.function, "sqs:SendMessage")
+        self.rejected.grant(self.function, "sqs:SendMessage")
         for topic in settings["topics"]:
             self.function.add_event_source(self._source(topic, settings))
 
@@ -63,7 +61,7 @@ class Kafka(Construct):
             if settings["secret"]
             else None
         )
-        # Partial failures are reported to provisioned pollers only (Lambda, "error handling controls for Kafka").
+        # Lambda supports partial batch responses only with provisioned pollers ("error handling controls for Kafka").
         pollers = sources.ProvisionedPollerConfig(minimum_pollers=1, maximum_pollers=4)
         if settings["cluster_arn"]:
             return sources.ManagedKafkaEventSource(

@@ -1,4 +1,4 @@
-"""The chain listeners: one small Fargate service per network, in public subnets (no NAT), letting nobody in."""
+"""The chain listeners: a small Fargate service for each network, in public subnets without NAT or inbound traffic."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from infra.storage import Storage
 
 
 class Listener(Construct):
-    """The role that every listener runs under, its environment, and (not in a local stack) the services."""
+    """The role and the environment that all listeners share, and their services (none in a local stack)."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Listener(Construct):
             self,
             "Role",
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
-            description="Chaincast: what a chain listener may do",
+            description="Chaincast: permissions of a chain listener",
         )
         storage.log.grant(self.role, "dynamodb:PutItem", "dynamodb:Query")
         storage.history.grant(self.role, "dynamodb:BatchWriteItem")
@@ -80,8 +80,8 @@ class Listener(Construct):
         acknowledge(
             vpc,
             "VPC7",
-            "Nothing may come in, and what goes out is RPC to configured nodes: flow logs would cost more than "
-            "the listeners and tell nothing that their own logs do not.",
+            "Inbound traffic is blocked and outbound traffic is RPC to configured nodes: flow logs would cost more "
+            "than the listeners and add nothing to their own logs.",
         )
         cluster = ecs.Cluster(self, "Cluster", vpc=vpc, container_insights_v2=ecs.ContainerInsights.ENABLED)
         image = ecs.ContainerImage.from_asset(
@@ -93,12 +93,16 @@ class Listener(Construct):
             ignore_mode=IgnoreMode.DOCKER,
         )
         outward_only = ec2.SecurityGroup(
-            self, "SecurityGroup", vpc=vpc, description="Chaincast listeners: nothing comes in", allow_all_outbound=True
+            self,
+            "SecurityGroup",
+            vpc=vpc,
+            description="Chaincast listeners: no inbound traffic",
+            allow_all_outbound=True,
         )
         return [self._service(name, network, cluster, image, outward_only) for name, network in networks.items()]
 
     def _secrets(self, name: str, settings: NetworkSettings) -> dict[str, ecs.Secret]:
-        """RPC URLs with keys: the container gets them from Secrets Manager; the template knows the secret's name."""
+        """Return the container secrets of RPC URLs that contain keys. The template has only the secret's name."""
         if not settings["rpc_secret"]:
             return {}
         secret_name, _, key = settings["rpc_secret"].partition("#")
@@ -144,12 +148,12 @@ class Listener(Construct):
             stop_timeout=Duration.seconds(30),
             readonly_root_filesystem=False,
         )
-        acknowledge(task, "ECS2", "The variables are names of tables, a queue and a network: no secrets.")
+        acknowledge(task, "ECS2", "The variables are names of tables, a queue and a network, none of them secret.")
         assert task.execution_role is not None
         acknowledge(
             task.execution_role,
             "IAM5[Resource::*]",
-            "ecr:GetAuthorizationToken knows no resources; the rest of the role names its repository.",
+            "ecr:GetAuthorizationToken does not support resources; all other actions name the repository.",
         )
         service = ecs.FargateService(
             self,
@@ -157,7 +161,7 @@ class Listener(Construct):
             cluster=cluster,
             task_definition=task,
             desired_count=1,
-            # A deploy starts the new one first: it waits for the old one's lease, so that blocks wait for nobody.
+            # A deployment starts the new task first. It waits for the lease of the old one, so blocks are not delayed.
             min_healthy_percent=100,
             max_healthy_percent=200,
             assign_public_ip=True,
@@ -165,6 +169,6 @@ class Listener(Construct):
             security_groups=[group],
             circuit_breaker=ecs.DeploymentCircuitBreaker(rollback=True),
         )
-        # Who reads the queue knows what a new listener writes there before it does.
+        # The reader of the queue must be updated before a new listener writes to it.
         service.node.add_dependency(self._fanout)
         return service

@@ -13,10 +13,14 @@ NAMESPACE = "Chaincast"
 ONE_MINUTE = Duration.minutes(1)
 
 
-def figure(
+def function_metric(
     name: str, function: str, period: Duration = ONE_MINUTE, statistic: str = "Sum", label: str | None = None
 ) -> cloudwatch.Metric:
-    """A function's. (With a label, an alarm on it would be metric math, which the local stack's CloudWatch has not.)"""
+    """Return a metric that a function emits.
+
+    Give a label for graphs only: the CDK turns an alarm on a labelled metric into metric math, which the local
+    stack's emulator does not support.
+    """
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=name,
@@ -27,10 +31,10 @@ def figure(
     )
 
 
-def of_listener(
+def listener_metric(
     name: str, network: str, period: Duration = ONE_MINUTE, statistic: str = "Maximum", label: str | None = None
 ) -> cloudwatch.Metric:
-    """A network's listener's."""
+    """Return a metric that the listener of a network emits."""
     return cloudwatch.Metric(
         namespace=NAMESPACE,
         metric_name=name,

@@ -1,4 +1,4 @@
-"""Acknowledging a rule of cdk-nag's AwsSolutions pack, in the place that deviates from it."""
+"""Acknowledgement of cdk-nag's AwsSolutions rules, in the construct that deviates from a rule."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from constructs import IConstruct
 
 
 def acknowledge(construct: IConstruct, rule: str, reason: str) -> None:
-    """Let `construct` and what is below it deviate from a rule, e.g. `IAM5[Resource::*]`, for a stated reason."""
+    """Allow `construct` and its children to deviate from a rule, e.g. `IAM5[Resource::*]`, for a stated reason."""
     Validations.of(construct).acknowledge(Acknowledgment(id=f"AwsSolutions::AwsSolutions-{rule}", reason=reason))

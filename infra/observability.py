@@ -1,4 +1,4 @@
-"""Whoever runs this is told when it is not well, and sees at a glance why."""
+"""Alarms and the dashboard."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infra.dashboard import Dashboard
 
 
 class Observability(Construct):
-    """Alarms and dashboard. `networks`: those whose listeners run in this stack."""
+    """Alarms and dashboard of one stack. `networks`: the networks whose listeners run in this stack."""
 
     def __init__(
         self,
@@ -31,10 +31,10 @@ class Observability(Construct):
     ) -> None:
         super().__init__(scope, id_)
         self.alarms = Alarms(self, "Alarms", emails=emails)
-        self.alarms.on_dead_letters(dead_letters)
-        self.alarms.on_delivery(fanout_queue)
-        self.alarms.on_functions(functions)
-        self.alarms.on_listeners(networks)
+        self.alarms.add_dead_letter_alarms(dead_letters)
+        self.alarms.add_delivery_alarms(fanout_queue)
+        self.alarms.add_function_alarms(functions)
+        self.alarms.add_listener_alarms(networks)
         Dashboard(
             self,
             "Dashboard",

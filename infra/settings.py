@@ -1,6 +1,6 @@
-"""What the stack is made from: the validated configuration and the switches of `cdk -c`.
+"""Inputs of the stack: the validated configuration, and the context values of `cdk -c`.
 
-infra imports nothing of the core, so it asks `python -m chaincast.config` for the configuration, as JSON.
+infra does not import the core; it runs `python -m chaincast.config`, which prints the configuration as JSON.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class AuthSettings(TypedDict):
 
 
 class CallersSettings(TypedDict):
-    """Who may call a route of the HTTP API."""
+    """Authorization of a route of the HTTP API."""
 
     auth: str
     issuer: str
@@ -69,7 +69,7 @@ class MonitoringSettings(TypedDict):
     tracing: bool
 
 
-class AuditSettings(TypedDict):
+class ArchiveSettings(TypedDict):
     enabled: bool
     keep_days: int
 
@@ -79,7 +79,7 @@ class ConsoleSettings(TypedDict):
 
 
 class Configuration(TypedDict):
-    """The part of `python -m chaincast.config`'s output that the stack depends on."""
+    """The part of the output of `python -m chaincast.config` that the stack depends on."""
 
     networks: dict[str, NetworkSettings]
     retention: RetentionSettings
@@ -87,24 +87,24 @@ class Configuration(TypedDict):
     publish: PublishSettings
     admin: CallersSettings
     kafka: KafkaSettings
-    audit: AuditSettings
+    audit: ArchiveSettings
     monitoring: MonitoringSettings
     console: ConsoleSettings
     settings: str
 
 
-class ConfigurationRefused(SystemExit):
-    """`chaincast.toml` is not valid; what is wrong was printed."""
+class InvalidConfiguration(SystemExit):
+    """The configuration or a context value is not valid. The message says what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
 class Switches:
-    """How this synthesis differs from a plain production one.
+    """Options of one synthesis.
 
-    `local`: for the local stack: assets for this machine's platform, no container service, nothing retained.
-    `python`: Python version of the functions' assets. `management_endpoint`: the API's management endpoint where it is
-    not AWS's own, with {api} and {stage} to be filled in. `stage`: each is a stack of its own, with the configuration
-    `chaincast.{stage}.toml` where there is one; what `prod` stores outlives it.
+    `local`: True for the local stack, which has assets for this machine's platform, no container services, and retains
+    no data. `python`: Python version of the functions, e.g. "3.13". `management_endpoint`: template of the management
+    endpoint with the fields {api} and {stage}; None for the endpoint on AWS. `stage`: name of the stage. Each stage is
+    a separate stack, configured by `chaincast.{stage}.toml` if that file exists. The data of `prod` outlives its stack.
     """
 
     config: Path
@@ -115,27 +115,31 @@ class Switches:
 
     @property
     def stack(self) -> str:
-        """What CloudFormation calls the stack."""
+        """The name of the CloudFormation stack."""
         return STACK if self.stage == PRODUCTION else f"{STACK}-{self.stage}"
 
     @property
-    def kept(self) -> bool:
-        """Whether what is stored stays when the stack goes."""
+    def retains_data(self) -> bool:
+        """True if tables and archive outlive the stack."""
         return self.stage == PRODUCTION and not self.local
 
     @classmethod
-    def of(cls, node: Node) -> Switches:
+    def from_context(cls, node: Node) -> Switches:
+        """Read the context values of `cdk -c`. Raises `InvalidConfiguration`."""
+
         def text(name: str) -> str | None:
             value = node.try_get_context(name)
             return None if value is None else str(value)
 
         stage = text("stage") or PRODUCTION
         if not re.fullmatch(r"[a-z][a-z0-9]{0,19}", stage):
-            raise ConfigurationRefused(f"chaincast: stage {stage!r} is not a word of letters and digits, e.g. dev")
-        own = ROOT / f"chaincast.{stage}.toml"
+            raise InvalidConfiguration(
+                f"chaincast: stage {stage!r}: a stage is 1 to 20 lower-case letters and digits; choose e.g. dev"
+            )
+        stage_config = ROOT / f"chaincast.{stage}.toml"
         return cls(
             stage=stage,
-            config=ROOT / (text("config") or (own.name if own.exists() else "chaincast.toml")),
+            config=ROOT / (text("config") or (stage_config.name if stage_config.exists() else "chaincast.toml")),
             local=text("local") == "true",
             python=text("python") or "3.13",
             management_endpoint=text("management_endpoint"),
@@ -143,11 +147,11 @@ class Switches:
 
 
 def read_configuration(switches: Switches) -> Configuration:
-    """The validated configuration. Ends the synthesis with the validator's words where it is refused."""
+    """Return the validated configuration. Raises `InvalidConfiguration` with the validator's messages."""
     command = [sys.executable, "-m", "chaincast.config", str(switches.config)]
     if switches.local:
         command.append("--local")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise ConfigurationRefused(f"chaincast: the configuration is refused\n{done.stderr.strip()}")
+        raise InvalidConfiguration(f"chaincast: the configuration is not valid\n{done.stderr.strip()}")
     return cast(Configuration, json.loads(done.stdout))

@@ -1,11 +1,11 @@
-"""The one stack."""
+"""The CloudFormation stack, and its outputs."""
 
 from __future__ import annotations
 
 from aws_cdk import CfnOutput, RemovalPolicy, Stack
 from constructs import Construct
 
-from infra.audit import Audit
+from infra.archive import Archive
 from infra.auth import make_jwt_secret
 from infra.console import LiveConsole
 from infra.fanout import Fanout
@@ -20,17 +20,17 @@ from infra.storage import Storage
 
 
 class ChaincastStack(Stack):
-    """Everything that Chaincast runs on."""
+    """All AWS resources of one deployment of Chaincast."""
 
     def __init__(self, scope: Construct, id_: str, switches: Switches) -> None:
         super().__init__(scope, id_, description="Chaincast: blockchain events over managed WebSockets")
         configuration = read_configuration(switches)
-        removal_policy = RemovalPolicy.RETAIN if switches.kept else RemovalPolicy.DESTROY
+        removal_policy = RemovalPolicy.RETAIN if switches.retains_data else RemovalPolicy.DESTROY
         storage = Storage(self, "Storage", removal_policy=removal_policy)
         functions = FunctionFactory(self, "Functions", configuration=configuration, switches=switches, storage=storage)
         auth = configuration["auth"]
-        asks = auth["mode"] != "off" and not (auth["jwks_url"] or auth["service_url"])
-        jwt_secret = make_jwt_secret(self, auth["secret"]) if asks else None
+        uses_secret = auth["mode"] != "off" and not (auth["jwks_url"] or auth["service_url"])
+        jwt_secret = make_jwt_secret(self, auth["secret"]) if uses_secret else None
         gateway = Gateway(
             self,
             "Gateway",
@@ -44,7 +44,7 @@ class ChaincastStack(Stack):
         fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
         http = None
         publish, admin, monitoring = configuration["publish"], configuration["admin"], configuration["monitoring"]
-        if any(who != "off" for who in (auth["mode"], publish["auth"], admin["auth"], monitoring["auth"])):
+        if any(mode != "off" for mode in (auth["mode"], publish["auth"], admin["auth"], monitoring["auth"])):
             http = HttpApi(
                 self,
                 "Http",
@@ -58,16 +58,26 @@ class ChaincastStack(Stack):
                 tickets=auth["mode"] != "off",
                 jwt_secret=jwt_secret,
             )
-        settings, kafka = configuration["kafka"], None
-        if settings["bootstrap_servers"] or settings["cluster_arn"]:
-            kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=settings)
-        auditing, audit = configuration["audit"], None
-        if auditing["enabled"]:
-            audit = Audit(
-                self, "Audit", storage=storage, functions=functions, settings=auditing, removal_policy=removal_policy
+        kafka_settings, kafka = configuration["kafka"], None
+        if kafka_settings["bootstrap_servers"] or kafka_settings["cluster_arn"]:
+            kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=kafka_settings)
+        archive_settings, archive = configuration["audit"], None
+        if archive_settings["enabled"]:
+            archive = Archive(
+                self,
+                "Archive",
+                storage=storage,
+                functions=functions,
+                settings=archive_settings,
+                removal_policy=removal_policy,
             )
-            CfnOutput(self, "ArchiveBucket", value=audit.bucket.bucket_name, description="chaincast replay s3://…")
-        if configuration["console"]["enabled"] and not switches.local:  # the local stack serves it by itself
+            CfnOutput(
+                self,
+                "ArchiveBucket",
+                value=archive.bucket.bucket_name,
+                description="bucket of the archive: chaincast import-archive s3://NAME",
+            )
+        if configuration["console"]["enabled"] and not switches.local:  # `chaincast dev` serves the console itself
             console = LiveConsole(
                 self,
                 "Console",
@@ -78,7 +88,7 @@ class ChaincastStack(Stack):
             )
             gateway.functions["connect"].add_environment("CHAINCAST_CONSOLE_ORIGIN", console.origin)
             CfnOutput(self, "ConsoleUrl", value=console.origin, description="the live console")
-        fanout.heal_from(gateway.functions["heartbeat"], storage)
+        fanout.grant_requeue(gateway.functions["heartbeat"], storage)
         listener = Listener(
             self,
             "Listener",
@@ -92,8 +102,8 @@ class ChaincastStack(Stack):
         deployed = {**gateway.functions, "fanout": fanout.function}
         if http:
             deployed |= http.functions
-        if audit:
-            deployed["archive"] = audit.function
+        if archive:
+            deployed["archive"] = archive.function
         if kafka:
             deployed["kafka"] = kafka.function
         observability = Observability(
@@ -102,7 +112,7 @@ class ChaincastStack(Stack):
             dead_letters={
                 "Fanout": fanout.dlq,
                 "Lifecycle": gateway.lifecycle_dlq,
-                **({"Kafka": kafka.poison} if kafka else {}),
+                **({"Kafka": kafka.rejected} if kafka else {}),
             },
             fanout_queue=fanout.queue,
             lifecycle_queue=gateway.lifecycle_queue,
@@ -117,20 +127,21 @@ class ChaincastStack(Stack):
             networks=() if switches.local else tuple(configuration["networks"]),
             emails=monitoring["emails"],
         )
-        CfnOutput(self, "AlarmTopic", value=observability.alarms.topic.topic_arn, description="who is told of alarms")
-        CfnOutput(self, "WebSocketUrl", value=gateway.url, description="what clients connect to")
+        topic = observability.alarms.topic
+        CfnOutput(self, "AlarmTopic", value=topic.topic_arn, description="SNS topic that all alarms notify")
+        CfnOutput(self, "WebSocketUrl", value=gateway.url, description="URL that clients connect to")
         if http:
             CfnOutput(
                 self,
                 "HttpUrl",
                 value=http.url,
-                description="what backends publish to (POST /publish), and where pages get tickets (POST /ticket)",
+                description="URL of the HTTP API: POST /publish, POST /ticket, GET /health and others",
             )
-        if http and http.figures_token:
-            value = http.figures_token.secret_arn
-            CfnOutput(self, "FiguresToken", value=value, description="the secret with the token for /metrics")
+        if http and http.metrics_token:
+            value = http.metrics_token.secret_arn
+            CfnOutput(self, "MetricsToken", value=value, description="secret with the bearer token for /metrics")
         if jwt_secret:
-            CfnOutput(self, "JwtSecret", value=jwt_secret.id, description="what clients' tokens are signed with")
+            CfnOutput(self, "JwtSecret", value=jwt_secret.id, description="secret that client tokens are signed with")
         CfnOutput(self, "ApiId", value=gateway.api.api_id)
         CfnOutput(self, "ListenerRoleArn", value=listener.role.role_arn)
         for name, value in listener.environment.items():

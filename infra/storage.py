@@ -1,4 +1,4 @@
-"""The five tables (DESIGN 3): on-demand, point-in-time recovery, TTL on `expires_at`."""
+"""The five DynamoDB tables: on-demand capacity, point-in-time recovery, time to live by attribute `expires_at`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NUMBER = dynamodb.AttributeType.NUMBER
 
 
 class Storage(Construct):
-    """Tables by the job each has."""
+    """The tables Connections, Subscriptions, Log, History and State (docs/architecture.md)."""
 
     def __init__(self, scope: Construct, id_: str, *, removal_policy: RemovalPolicy) -> None:
         super().__init__(scope, id_)

@@ -32,7 +32,7 @@ SCHEMES: Node = {
         'execute-api:Invoke (auth = "iam"), or a bearer token with the scope (auth = "jwt")',
     },
     "users": {"type": "http", "scheme": "bearer", "description": "a client's token (docs/security.md)"},
-    "figures": {"type": "http", "scheme": "bearer", "description": "the stack's secret `FiguresToken`"},
+    "figures": {"type": "http", "scheme": "bearer", "description": "the stack's secret `MetricsToken`"},
 }
 
 

@@ -25,7 +25,7 @@ class Monitoring(Section):
 
     auth: Literal["token", "open", "off"] = Field(
         "token",
-        description="who may read `/metrics` and `/status`: `token` (who has the stack's secret `FiguresToken`), "
+        description="who may read `/metrics` and `/status`: `token` (who has the stack's secret `MetricsToken`), "
         "`open` (everybody), `off` (nobody: nor are there `/health`, `/lb/status`, `/docs`, which are for everybody)",
     )
     emails: tuple[Email, ...] = Field((), description="who is told of alarms; each must confirm a mail that AWS sends")

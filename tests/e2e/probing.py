@@ -139,7 +139,7 @@ class Probe(Prober):
     def status(self) -> None:
         """Health, and figures."""
         self.fresh("HttpStatus")
-        secret = self.function("HttpStatus")["Environment"]["Variables"]["CHAINCAST_FIGURES_TOKEN"]
+        secret = self.function("HttpStatus")["Environment"]["Variables"]["CHAINCAST_METRICS_TOKEN"]
         token = used(self.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
         for path in ("/health", "/metrics"):
             event = http_event("GET", path, headers={"authorization": f"Bearer {token}"})
@@ -161,7 +161,7 @@ class Probe(Prober):
     def archive(self) -> None:
         """What was published last."""
         self.publish()
-        self.invoke("AuditFunction", {})
+        self.invoke("ArchiveFunction", {})
 
     def fanout(self) -> None:
         """An announcement; one who listens and is gone; one who resumes; a repeated attempt; a change of shards."""

@@ -50,7 +50,7 @@ SCENARIOS: dict[str, Callable[[Probe], None]] = {
     "HttpAdmin": Probe.administer,
     "HttpStatus": Probe.status,
     "KafkaFunction": Probe.kafka,
-    "AuditFunction": Probe.archive,
+    "ArchiveFunction": Probe.archive,
     "FanoutFunction": Probe.fanout,
 }
 

@@ -41,7 +41,7 @@ def fetch(stack: LocalStack, path: str, token: str = "") -> tuple[int, str]:
 def figures_token(stack: LocalStack) -> str:
     """The secret that the stack made."""
     client = session().client("secretsmanager", endpoint_url=endpoint(stack))
-    names = [secret["Name"] for secret in client.list_secrets()["SecretList"] if "FiguresToken" in secret["Name"]]
+    names = [secret["Name"] for secret in client.list_secrets()["SecretList"] if "MetricsToken" in secret["Name"]]
     return str(client.get_secret_value(SecretId=names[0])["SecretString"])
 
 

@@ -1,4 +1,4 @@
-"""The template as `cdk synth` makes it: of a stack with a network, and of the local stack."""
+"""Templates as `cdk synth` produces them, of stacks with different configurations."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ audience = ["operators"]
 
 
 def synthesize(output: Path, **context: str) -> subprocess.CompletedProcess[str]:
-    """Run the CDK app as the CDK's command line does."""
+    """Run the CDK app as the CDK command line does."""
     settings = json.loads((ROOT / "cdk.json").read_text())["context"] | context
     environment = {
         **node_environment(),
@@ -74,11 +74,11 @@ def read_template(output: Path) -> Template:
 
 @pytest.fixture(scope="session")
 def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The production assembly, of the project's own configuration with networks and Kafka added."""
-    return _assembled(tmp_path_factory.mktemp("assembly"), NETWORK)
+    """The production assembly of the project's own configuration, with networks and Kafka added."""
+    return _synthesize(tmp_path_factory.mktemp("assembly"), NETWORK)
 
 
-def _assembled(output: Path, added: str, auth: str = 'mode = "optional"', **context: str) -> Path:
+def _synthesize(output: Path, added: str, auth: str = 'mode = "optional"', **context: str) -> Path:
     config = ROOT / ".build" / f"test-{output.name}.toml"
     config.parent.mkdir(exist_ok=True)
     ours = (ROOT / "chaincast.toml").read_text()
@@ -98,24 +98,24 @@ def template(assembly: Path) -> Template:
 @pytest.fixture(scope="session")
 def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     switches = {"local": "true", "python": "3.11", "management_endpoint": "http://127.0.0.1:1/{api}/{stage}"}
-    return read_template(_assembled(tmp_path_factory.mktemp("local"), NETWORK, **switches))
+    return read_template(_synthesize(tmp_path_factory.mktemp("local"), NETWORK, **switches))
 
 
 @pytest.fixture(scope="session")
 def keys_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Of a stack whose clients' tokens an issuer signs with keys of its own."""
+    """The template of a stack that checks client tokens with the public keys of an issuer."""
     auth = 'mode = "required"\njwks_url = "https://issuer.example/keys"'
-    return read_template(_assembled(tmp_path_factory.mktemp("keys"), "", auth))
+    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), "", auth))
 
 
 @pytest.fixture(scope="session")
 def jwt_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Of a stack whose publishers and clients have tokens, and a kind of their own."""
+    """The template of a stack whose publishers and clients have tokens, and with an event kind of the team's own."""
     auth = 'mode = "required"\nsecret = "team/jwt"'
-    return read_template(_assembled(tmp_path_factory.mktemp("jwt"), JWT, auth))
+    return read_template(_synthesize(tmp_path_factory.mktemp("jwt"), JWT, auth))
 
 
 @pytest.fixture(scope="session")
 def console_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """Of a stack with the live console."""
-    return read_template(_assembled(tmp_path_factory.mktemp("console"), "[console]\nenabled = true\n"))
+    """The template of a stack with the live console."""
+    return read_template(_synthesize(tmp_path_factory.mktemp("console"), "[console]\nenabled = true\n"))

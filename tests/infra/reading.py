@@ -1,4 +1,4 @@
-"""Finding things in a template."""
+"""Functions that find resources in a template."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from tests.infra.conftest import Resource, Template
 
 
 def of_type(template: Template, type_: str) -> dict[str, Resource]:
-    """A template's resources of one type: properties by logical id."""
+    """Return the properties of a template's resources of one type, by logical id."""
     return {k: r.get("Properties", {}) for k, r in template["Resources"].items() if r["Type"] == type_}
 
 
 def functions(template: Template) -> dict[str, Resource]:
-    """The stack's functions by their module's name."""
-    found = of_type(template, "AWS::Lambda::Function").values()
-    return {f["Handler"].split(".")[1]: f for f in found}
+    """Return the properties of the stack's Lambda functions, by the name of their module."""
+    resources = of_type(template, "AWS::Lambda::Function").values()
+    return {f["Handler"].split(".")[1]: f for f in resources}
 
 
 def statements(template: Template, role_part: str) -> list[Resource]:
-    """All policy statements of the roles whose id contains a text."""
-    found: list[Resource] = []
+    """Return all policy statements of the roles whose logical id contains `role_part`."""
+    collected: list[Resource] = []
     for policy in of_type(template, "AWS::IAM::Policy").values():
         if any(role_part in role["Ref"] for role in policy["Roles"]):
-            found += policy["PolicyDocument"]["Statement"]
-    return found
+            collected += policy["PolicyDocument"]["Statement"]
+    return collected
 
 
 def actions(template: Template, role_part: str) -> set[str]:
-    found: set[str] = set()
+    """Return all actions that the roles whose logical id contains `role_part` may take."""
+    allowed: set[str] = set()
     for statement in statements(template, role_part):
         listed = statement["Action"]
-        found |= set(listed if isinstance(listed, list) else [listed])
-    return found
+        allowed |= set(listed if isinstance(listed, list) else [listed])
+    return allowed

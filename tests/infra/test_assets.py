@@ -1,4 +1,4 @@
-"""What a function's assets carry: what it imports, and nothing else."""
+"""Tests that a function's assets contain the modules and packages that it imports, and no others."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from tests.infra.reading import of_type
 from tests.infra.test_template import FUNCTIONS
 
 ELF_AARCH64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x03\x00\xb7\x00"
-"""How a shared library for 64-bit Arm begins (ELF specification, e_ident, e_type, e_machine)."""
+"""The first bytes of a shared library for 64-bit Arm (ELF specification: e_ident, e_type, e_machine)."""
 
 
 def asset(assembly: Path, code: dict[str, Any]) -> Path:
-    """The folder of an asset, by where the template says that it is stored."""
+    """Return the folder of an asset, given the S3 location that the template has for it."""
     key = code["S3Key"]
     return assembly / f"asset.{key.removesuffix('.zip')}"
 
@@ -32,19 +32,19 @@ def layers(template: Template, assembly: Path) -> list[Path]:
 
 
 def code_of(template: Template, assembly: Path, module: str) -> Path:
-    found = of_type(template, "AWS::Lambda::Function").values()
-    return next(asset(assembly, f["Code"]) for f in found if f["Handler"] == f"functions.{module}.handler")
+    resources = of_type(template, "AWS::Lambda::Function").values()
+    return next(asset(assembly, f["Code"]) for f in resources if f["Handler"] == f"functions.{module}.handler")
 
 
 def test_layers_hold_packages_for_arm64_and_only_the_services_that_are_called(
     template: Template, assembly: Path
 ) -> None:
-    found = layers(template, assembly)
-    assert len(found) == len(LAYERS)
-    binaries = [binary for layer in found for binary in layer.rglob("*.so")]
+    folders = layers(template, assembly)
+    assert len(folders) == len(LAYERS)
+    binaries = [binary for layer in folders for binary in layer.rglob("*.so")]
     assert len(binaries) > 3
     assert {binary.read_bytes()[:20] for binary in binaries} == {ELF_AARCH64}
-    (data,) = [layer / "python" / "botocore" / "data" for layer in found if (layer / "python" / "botocore").exists()]
+    (data,) = [layer / "python" / "botocore" / "data" for layer in folders if (layer / "python" / "botocore").exists()]
     services = {d.name for d in data.iterdir() if d.is_dir()}
     assert services == {"apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs"}
 
@@ -67,7 +67,7 @@ def test_a_function_has_its_own_code_and_no_other(template: Template, assembly: 
     assert len(layers_of(module)) <= 5
 
 
-def test_whoever_publishes_has_a_teams_own_kinds(jwt_template: Template, assembly: Path) -> None:
+def test_functions_that_publish_have_the_teams_own_kinds(jwt_template: Template, assembly: Path) -> None:
     for module in ("http", "fanout"):
         code = bundling.code_directory(module, {"game.scored": {"type": "object"}}, "{}")
         kinds = code / "kinds.json"
@@ -76,27 +76,27 @@ def test_whoever_publishes_has_a_teams_own_kinds(jwt_template: Template, assembl
             assert json.loads(kinds.read_text()) == {"game.scored": {"type": "object"}}
 
 
-def test_code_is_made_once_for_what_it_is_made_of_whoever_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_code_is_built_once_for_the_same_inputs_even_by_concurrent_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     first = bundling.code_directory("http", {}, "{}")
     made = first.stat().st_ino
     assert bundling.code_directory("http", {}, "other settings, which it has not").stat().st_ino == made
     assert bundling.code_directory("http", {"game.scored": {"type": "object"}}, "{}") != first
     monkeypatch.setattr(Path, "exists", lambda self: self != first and os.path.exists(self))
-    with pytest.raises(OSError, match=first.name):  # what cannot be put there, and nobody else did, is said
+    with pytest.raises(OSError, match=first.name):  # the rename failed although no other process created the target
         bundling.code_directory("http", {}, "{}")
     monkeypatch.undo()
-    with bundling.made_whole(first) as late:
+    with bundling.atomic_directory(first) as late:
         pass
     assert (first.stat().st_ino, late.exists()) == (made, False)
 
 
-def test_what_a_function_needs_is_found_however_it_is_imported() -> None:
-    assert Path("chaincast/protocol/dialects/moonx/codec.py") in imports_of("fanout").files, "by a name in a text"
-    assert Path("chaincast/sessions/cleanup.py") in imports_of("fanout").files, "inside of a function"
+def test_modules_are_found_however_they_are_imported() -> None:
+    assert Path("chaincast/protocol/dialects/moonx/codec.py") in imports_of("fanout").files, "named in a string"
+    assert Path("chaincast/sessions/cleanup.py") in imports_of("fanout").files, "imported inside of a function"
     assert Path("chaincast/publishing/service.py") not in imports_of("fanout").files
-    assert "aws_lambda_powertools.utilities.typing" not in imports_of("disconnect").others, "for type checkers alone"
+    assert "aws_lambda_powertools.utilities.typing" not in imports_of("disconnect").others, "for type checkers only"
     assert layers_of("disconnect") == layers_of("archive") == ("base",)
-    assert layers_of("fanout") == layers_of("lifecycle") == ("base", "hot")
-    assert layers_of("message") == ("base", "models", "tokens"), "who reads clients' messages"
+    assert layers_of("fanout") == layers_of("lifecycle") == ("base", "transport")
+    assert layers_of("message") == ("base", "models", "tokens"), "the only function that decodes client messages"
     assert "tokens" in layers_of("connect")
-    assert "figures" in layers_of("status")
+    assert "metrics" in layers_of("status")

@@ -1,4 +1,4 @@
-"""What clients' tokens are signed with, in the template."""
+"""Tests of the secrets in the template: the key of client tokens, and the token for metrics."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ READERS = ("GatewayConnect", MESSAGE, "HttpTicket", "HttpStatus")
 
 
 def secrets(template: Template) -> dict[str, Any]:
-    """Those that the stack makes, but for the one that figures ask for."""
-    found = of_type(template, "AWS::SecretsManager::Secret")
-    return {name: secret for name, secret in found.items() if "FiguresToken" not in name}
+    """Return the secrets that the stack creates, without the token for metrics."""
+    created = of_type(template, "AWS::SecretsManager::Secret")
+    return {name: secret for name, secret in created.items() if "MetricsToken" not in name}
 
 
-def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template: Template) -> None:
+def test_only_functions_that_check_tokens_may_read_the_secret(template: Template) -> None:
     ((name, secret),) = secrets(template).items()
     assert secret["GenerateSecretString"]["PasswordLength"] == 64
     arn = {"Fn::GetAtt": [name, "Id"]}
@@ -32,8 +32,8 @@ def test_the_stack_makes_a_secret_that_only_those_read_who_check_tokens(template
         assert any(reader.startswith(role) for reader in readers)
         (statement,) = [s for s in statements(template, role) if s["Action"] == "secretsmanager:GetSecretValue"]
         assert arn in (statement["Resource"], *statement["Resource"])
-    knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
-    assert sorted(knowing) == ["connect", "message", "status", "ticket"]
+    named_by = [f for f, p in functions(template).items() if name in json.dumps(p)]
+    assert sorted(named_by) == ["connect", "message", "status", "ticket"]
 
 
 def test_a_teams_own_secret_is_read_by_its_name(jwt_template: Template) -> None:
@@ -48,9 +48,9 @@ def test_where_an_issuer_has_keys_there_is_no_secret(keys_template: Template) ->
     assert "secretsmanager:GetSecretValue" not in [s["Action"] for s in statements(keys_template, MESSAGE)]
 
 
-def test_figures_are_for_who_has_their_token(template: Template) -> None:
-    (name,) = [n for n in of_type(template, "AWS::SecretsManager::Secret") if "FiguresToken" in n]
-    knowing = [f for f, p in functions(template).items() if name in json.dumps(p)]
-    assert knowing == ["status"]
-    assert "FiguresToken" in template["Outputs"]
+def test_metrics_need_their_token(template: Template) -> None:
+    (name,) = [n for n in of_type(template, "AWS::SecretsManager::Secret") if "MetricsToken" in n]
+    named_by = [f for f, p in functions(template).items() if name in json.dumps(p)]
+    assert named_by == ["status"]
+    assert "MetricsToken" in template["Outputs"]
     assert json.loads(functions(template)["status"]["Environment"]["Variables"]["CHAINCAST_SETTINGS"])["figures_token"]

@@ -1,4 +1,4 @@
-"""The live console as part of the stack."""
+"""Tests of the live console's resources."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from tests.infra.reading import functions, of_type
 
 
 def the_only(template: Template, type_: str) -> Resource:
-    (found,) = of_type(template, type_).values()
-    return found
+    """Return the properties of the only resource of a type."""
+    (properties,) = of_type(template, type_).values()
+    return properties
 
 
-def test_it_is_there_by_option_alone(template: Template, local_template: Template) -> None:
+def test_it_is_deployed_only_if_the_configuration_enables_it(template: Template, local_template: Template) -> None:
     for without in (template, local_template):
         assert not of_type(without, "AWS::CloudFront::Distribution")
         assert "ConsoleUrl" not in without["Outputs"]
@@ -38,7 +39,7 @@ def test_it_comes_over_tls_with_headers_that_protect(console_template: Template)
     config = the_only(console_template, "AWS::CloudFront::Distribution")["DistributionConfig"]
     behaviour = config["DefaultCacheBehavior"]
     assert behaviour["ViewerProtocolPolicy"] == "redirect-to-https"
-    # AWS's own policy "SecurityHeadersPolicy": HSTS, no sniffing, no framing by others.
+    # The managed policy "SecurityHeadersPolicy": HSTS, no content sniffing, no framing by other sites.
     assert behaviour["ResponseHeadersPolicyId"] == "67f7725c-6f97-4210-82d7-5512b31e9d03"
     assert config["DefaultRootObject"] == "index.html"
 
@@ -49,14 +50,14 @@ def test_it_may_connect_whatever_origins_are_named(console_template: Template) -
     assert "DomainName" in json.dumps(origin)
 
 
-def test_it_is_told_where_the_stack_is(console_template: Template) -> None:
+def test_its_config_contains_the_url_of_the_stack(console_template: Template) -> None:
     deployment = the_only(console_template, "Custom::CDKBucketDeployment")
     assert "execute-api" in json.dumps(deployment["SourceMarkers"])
-    assert deployment["SystemMetadata"]["cache-control"] == "max-age=60"  # then what changed is seen
+    assert deployment["SystemMetadata"]["cache-control"] == "max-age=60"  # so that a deployment becomes visible
 
 
 @pytest.mark.parametrize("type_", ["AWS::S3::Bucket", "AWS::Logs::LogGroup"])
-def test_it_goes_with_the_stack(console_template: Template, type_: str) -> None:
-    ours = [name for name in of_type(console_template, type_) if name.startswith("Console")]
-    assert ours
-    assert {console_template["Resources"][name]["DeletionPolicy"] for name in ours} == {"Delete"}
+def test_it_is_deleted_with_the_stack(console_template: Template, type_: str) -> None:
+    names = [name for name in of_type(console_template, type_) if name.startswith("Console")]
+    assert names
+    assert {console_template["Resources"][name]["DeletionPolicy"] for name in names} == {"Delete"}

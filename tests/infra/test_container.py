@@ -1,4 +1,4 @@
-"""The listener's container, as far as it can be tried without a Docker engine."""
+"""Tests of the listener's container image, as far as they are possible without a Docker engine."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCKERFILE = (ROOT / "listener" / "Dockerfile").read_text()
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The Dockerfile's instructions and their arguments, continued lines joined."""
+    """Return the instructions of the Dockerfile with their arguments, continued lines joined."""
     joined = re.sub(r"\\\n", " ", DOCKERFILE)
     lines = [line for line in joined.splitlines() if line.strip() and not line.startswith("#")]
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines)]
@@ -63,7 +63,7 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clean environment in which the Dockerfile's own COPY and RUN pip lines were carried out."""
+    """A clean environment in which the COPY and RUN pip instructions of the Dockerfile were carried out."""
     app = tmp_path_factory.mktemp("app")
     venv.create(app / "venv", with_pip=True)
     environment = {**os.environ, "PATH": f"{app / 'venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
@@ -101,7 +101,7 @@ def test_the_start_command_needs_nothing_that_is_not_installed(image: Path) -> N
     assert "CHAINCAST_STATE_TABLE is not set" in done.stdout
 
 
-def test_the_health_command_tells_a_stuck_loop(image: Path, tmp_path: Path) -> None:
+def test_the_health_command_detects_a_stuck_loop(image: Path, tmp_path: Path) -> None:
     folder = tmp_path / "health"
     environment = {"CHAINCAST_HEALTH_FOLDER": str(folder)}
     assert run(image, "python", "-m", "listener.health", **environment).returncode == 1

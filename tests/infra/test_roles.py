@@ -1,4 +1,7 @@
-"""What each role may do: no more than its code does (tests/e2e/test_least_privilege.py: and no less)."""
+"""Tests that each role allows only the actions that its code takes.
+
+tests/e2e/test_least_privilege.py shows that the roles allow all of them.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +77,7 @@ EXPECTED_ACTIONS = {
         "dynamodb:UpdateItem",
         "sqs:SendMessage",
     },
-    "AuditFunction": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "s3:PutObject"},
+    "ArchiveFunction": {"dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem", "s3:PutObject"},
     "KafkaFunction": {
         "dynamodb:GetItem",
         "dynamodb:PutItem",
@@ -129,15 +132,15 @@ def test_no_policy_names_everything(template: Template) -> None:
 
 
 def test_connections_are_managed_by_method_and_stage(template: Template) -> None:
-    found: dict[str, set[str]] = {}
+    managed: dict[str, set[str]] = {}
     for role in ("GatewayMessage", "GatewayLifecycle", "FanoutFunction", "GatewayHeartbeat", "HttpAdmin"):
         for statement in statements(template, role):
             if statement["Action"] == "execute-api:ManageConnections":
                 listed = statement["Resource"]
                 named = listed if isinstance(listed, list) else [listed]
-                found[role] = {resource["Fn::Join"][1][-1] for resource in named}
+                managed[role] = {resource["Fn::Join"][1][-1] for resource in named}
     get, post, delete = (f"/prod/{method}/@connections/*" for method in ("GET", "POST", "DELETE"))
-    assert found == {
+    assert managed == {
         "GatewayMessage": {post, delete},
         "GatewayLifecycle": {post, delete},
         "FanoutFunction": {post, delete},

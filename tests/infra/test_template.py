@@ -1,3 +1,5 @@
+"""Tests of the template: tables, functions, routes, queues, listeners."""
+
 from __future__ import annotations
 
 import json
@@ -39,7 +41,7 @@ def test_cfn_lint_finds_nothing(assembly: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_a_bad_configuration_stops_the_synthesis_with_its_words(tmp_path: Path) -> None:
+def test_an_invalid_configuration_ends_the_synthesis_with_the_validators_message(tmp_path: Path) -> None:
     bad = tmp_path / "bad.toml"
     bad.write_text("[networks.x]\nchain_id = 0\n")
     done = synthesize(tmp_path / "out", config=str(bad))
@@ -66,9 +68,9 @@ def test_tables_have_the_keys_that_the_integration_tests_use(template: Template)
 
 
 def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) -> None:
-    found = functions(template)
-    assert set(found) == FUNCTIONS
-    for function in found.values():
+    properties = functions(template)
+    assert set(properties) == FUNCTIONS
+    for function in properties.values():
         assert function["Architectures"] == ["arm64"]
         assert function["Runtime"] == "python3.13"
         assert "LogGroup" in function["LoggingConfig"]
@@ -76,10 +78,10 @@ def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) ->
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
-def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: Template, name: str) -> None:
+def test_a_function_has_the_environment_variables_that_its_module_reads(template: Template, name: str) -> None:
     root = Path(__file__).parents[2]
     sources = [root / "functions" / f"{name}.py"]
-    made_by = {
+    indirect_readers = {
         "Forgetter": "sessions/cleanup",
         "make_appender": "publishing/appender",
         "make_intake": "publishing/service",
@@ -89,7 +91,7 @@ def test_a_function_finds_in_its_environment_what_its_module_asks_for(template: 
         "Telemetry": "metrics/recorder",
     }
     text = sources[0].read_text()
-    sources += [root / "chaincast" / f"{module}.py" for word, module in made_by.items() if word in text]
+    sources += [root / "chaincast" / f"{module}.py" for word, module in indirect_readers.items() if word in text]
     asked = {
         getattr(resources, constant)
         for source in sources
@@ -140,7 +142,7 @@ def test_event_sources_report_partial_failures(template: Template) -> None:
         *((f"{method} /{path}", "chaincast/admin", "operators") for method, path in ADMIN),
     ],
 )
-def test_only_who_is_allowed_to_may_publish_and_administer(
+def test_publishing_and_administration_need_authorization(
     template: Template, jwt_template: Template, key: str, scope: str, audience: str
 ) -> None:
     def route(of: Template) -> Resource:
@@ -156,9 +158,9 @@ def test_only_who_is_allowed_to_may_publish_and_administer(
 def test_kafka_is_read_with_partial_failures_and_only_when_it_is_configured(
     template: Template, jwt_template: Template
 ) -> None:
-    found = [m for m in of_type(template, "AWS::Lambda::EventSourceMapping").values() if "Topics" in m]
-    assert sorted(m["Topics"][0] for m in found) == ["price.updates", "trade.notifications"]
-    for mapping in found:
+    mappings = [m for m in of_type(template, "AWS::Lambda::EventSourceMapping").values() if "Topics" in m]
+    assert sorted(m["Topics"][0] for m in mappings) == ["price.updates", "trade.notifications"]
+    for mapping in mappings:
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert mapping["ProvisionedPollerConfig"] == {"MinimumPollers": 1, "MaximumPollers": 4}
         assert mapping["SelfManagedEventSource"]["Endpoints"]["KafkaBootstrapServers"] == ["broker.example:9092"]
@@ -166,9 +168,7 @@ def test_kafka_is_read_with_partial_failures_and_only_when_it_is_configured(
     assert "kafka" not in functions(jwt_template)
 
 
-def test_the_archive_is_private_encrypted_kept_and_only_there_when_asked_for(
-    template: Template, jwt_template: Template
-) -> None:
+def test_the_archive_is_private_encrypted_retained_and_optional(template: Template, jwt_template: Template) -> None:
     (bucket,) = of_type(template, "AWS::S3::Bucket").values()
     assert all(bucket["PublicAccessBlockConfiguration"].values())
     assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
@@ -179,7 +179,7 @@ def test_the_archive_is_private_encrypted_kept_and_only_there_when_asked_for(
 
 
 def test_readers_of_subscriptions_and_queue_are_updated_before_their_writers(template: Template) -> None:
-    """So that whatever a new number of shards makes them write is looked for already."""
+    """When the number of shards grows, rows and messages of new shards have a reader before they are written."""
     names = template["Resources"]
     (fanout,) = (n for n in names if n.startswith("FanoutFunction") and names[n]["Type"] == "AWS::Lambda::Function")
     writers = [
@@ -191,7 +191,7 @@ def test_readers_of_subscriptions_and_queue_are_updated_before_their_writers(tem
     assert all(fanout in writer["DependsOn"] for writer in writers)
 
 
-def test_a_listener_runs_per_network_without_nat_and_lets_nobody_in(template: Template) -> None:
+def test_a_listener_runs_for_each_network_without_nat_or_inbound_traffic(template: Template) -> None:
     services = of_type(template, "AWS::ECS::Service")
     assert len(services) == 2
     assert of_type(template, "AWS::EC2::NatGateway") == {}

@@ -51,7 +51,7 @@ ALERT = {
 
 @pytest.fixture
 def kafka(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    monkeypatch.setenv(environment.POISON_QUEUE, boto_clients.sqs().create_queue(QueueName="poison")["QueueUrl"])
+    monkeypatch.setenv(environment.REJECTED_QUEUE, boto_clients.sqs().create_queue(QueueName="poison")["QueueUrl"])
     sys.modules.pop("functions.kafka", None)
     yield importlib.import_module("functions.kafka")
     sys.modules.pop("functions.kafka", None)

@@ -1,4 +1,4 @@
-"""The audit archive (optional): a bucket, and the function that copies the Log to it."""
+"""The archive (optional): an S3 bucket, and the scheduled function that copies the event log to it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from constructs import Construct
 
 from infra.functions import FunctionFactory, allow
 from infra.nag import acknowledge
-from infra.settings import AuditSettings
+from infra.settings import ArchiveSettings
 from infra.storage import Storage
 
 
-class Audit(Construct):
-    """The bucket is kept when the stack goes, but for a local one."""
+class Archive(Construct):
+    """Bucket, function and schedule. The bucket outlives the stack, except where `removal_policy` says otherwise."""
 
     def __init__(
         self,
@@ -26,21 +26,21 @@ class Audit(Construct):
         *,
         storage: Storage,
         functions: FunctionFactory,
-        settings: AuditSettings,
+        settings: ArchiveSettings,
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id_)
         days = settings["keep_days"]
         self.bucket = s3.Bucket(
             self,
-            "Archive",
+            "Bucket",
             encryption=s3.BucketEncryption.S3_MANAGED,
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             enforce_ssl=True,
             removal_policy=removal_policy,
             lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(days))] if days else None,
         )
-        acknowledge(self.bucket, "S1", "Only the archive function writes here, and logs what; readers are the team's.")
+        acknowledge(self.bucket, "S1", "Only the archive function writes to this bucket, and it logs every object.")
         self.function = functions.make(
             self,
             "Function",
@@ -62,12 +62,12 @@ class Audit(Construct):
         acknowledge(
             self.function.role,
             f"IAM5[Resource::<{bucket}.Arn>/source=*]",
-            "Files are named by source and cursor: the ARN ends in the sources'.",
+            "Object names begin with `source=` and contain source and cursor, which are not known at deployment.",
         )
         events.Rule(
             self,
             "Schedule",
-            description="Chaincast: archive the Log",
+            description="Chaincast: copy the event log to the archive",
             schedule=events.Schedule.rate(Duration.minutes(5)),
             targets=[targets.LambdaFunction(self.function, retry_attempts=1)],
         )

@@ -1,6 +1,6 @@
 /**
- * What a page pays for the client: one module, minified and zipped, and the limit that it has to stay under. The client's is
- * kept beside the others, for pages without a build.
+ * Print the size of each module, bundled, minified and zipped, and enforce the limit. The client's bundle is written to `dist/`,
+ * for pages without a bundler.
  */
 import { build } from "esbuild";
 import { writeFile } from "node:fs/promises";

@@ -1,42 +1,42 @@
 import { Inbox } from "./inbox.js";
-import { Memory } from "./memory.js";
-import { ChaincastError, type ChaincastEvent, type Json, type Now } from "./protocol.js";
+import { LruMap } from "./lru-map.js";
+import { ChaincastError, type ChaincastEvent, type Json, type TokenSnapshot } from "./protocol.js";
 import { Session, type Hooks, type Options, type State } from "./session.js";
 import { canonical, forms } from "./topics.js";
 
-/** Told of every event once; and again, `retracted`, of one that a reorganisation of the chain took back. */
+/** Receives every event once, and once more with `retracted` if a reorganisation of the chain undid it. */
 export type Handler = (event: ChaincastEvent, retracted: boolean) => void;
-/** Told how a token stands, whenever the server says so. */
-export type NowHandler = (now: Now) => void;
+/** Receives the current state of a token, whenever the server sends it. */
+export type SnapshotHandler = (snapshot: TokenSnapshot) => void;
 
 interface Subscription {
   handler: Handler;
-  onNow: NowHandler | undefined;
+  onSnapshot: SnapshotHandler | undefined;
 }
 
 export interface Page {
   events: ChaincastEvent[];
-  /** Ask again with it for what is older; `null`: there is no more. */
+  /** Value of `before` for the next, older page; `null` on the last page. */
   before: string | null;
 }
 
 export interface PageOptions {
-  /** 1 to 100; 20 if left out. */
+  /** 1 to 100; default 20. */
   limit?: number;
   before?: string;
 }
 
-/** By so many ids events are known that come twice. */
-const REMEMBERED = 5_000;
-/** With so many unhandled, no more are taken until they are done. */
-const MOST_WAITING = 2_000;
+/** Number of recent event ids by which repeats are recognised. */
+const DEDUP_WINDOW = 5_000;
+/** Maximum number of unhandled events; beyond it, the connection is dropped until they are handled. */
+const MAX_PENDING_EVENTS = 2_000;
 
-/** A lasting connection to a Chaincast stack. Handlers miss nothing and are told nothing twice, whatever happens to sockets. */
+/** A client of a Chaincast stack. Its handlers receive every event exactly once, whatever happens to connections. */
 export class Chaincast {
   readonly #session: Session;
   readonly #options: Options;
   readonly #subscriptions = new Map<string, Set<Subscription>>();
-  readonly #seen = new Memory<ChaincastEvent>(REMEMBERED);
+  readonly #seen = new LruMap<ChaincastEvent>(DEDUP_WINDOW);
   readonly #inbox: Inbox;
   readonly #watchers = new Set<() => void>();
 
@@ -50,7 +50,10 @@ export class Chaincast {
       options.onState?.(state);
       for (const watcher of this.#watchers) watcher();
     };
-    const hooks: Hooks = { take: (message) => this.#take(message), now: (now) => this.#now(now) };
+    const hooks: Hooks = {
+      accept: (message) => this.#accept(message),
+      onSnapshots: (snapshots) => this.#onSnapshots(snapshots),
+    };
     this.#session = new Session(url, { ...options, onState }, hooks);
   }
 
@@ -58,15 +61,15 @@ export class Chaincast {
     return this.#session.state;
   }
 
-  /** Be called whenever `state` is another; the answer stops it. */
+  /** Call `watcher` whenever `state` changes. Returns a function that stops it. */
   watch(watcher: () => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
   }
 
-  /** Listen to topics (docs/protocol.md); the answer stops it. `onNow`: of topics `token:…`. */
-  subscribe(topics: string | readonly string[], handler: Handler, onNow?: NowHandler): () => void {
-    const subscription: Subscription = { handler, onNow };
+  /** Subscribe to topics (docs/protocol.md). `onSnapshot` is called for topics `token:…`. Returns a function that unsubscribes. */
+  subscribe(topics: string | readonly string[], handler: Handler, onSnapshot?: SnapshotHandler): () => void {
+    const subscription: Subscription = { handler, onSnapshot };
     const names = new Set([topics].flat().map(canonical));
     for (const topic of names) {
       const others = this.#subscriptions.get(topic);
@@ -87,55 +90,55 @@ export class Chaincast {
     };
   }
 
-  /** A token's newest `price` event; `null` if there is none. Raises `ChaincastError`, as all that ask. */
+  /** Return a token's newest `price` event, or `null`. Like all queries, it rejects with a `ChaincastError`. */
   async getPrice(network: string, token: string): Promise<ChaincastEvent | null> {
-    const told = await this.#session.ask({ type: "get", what: "price", network, token });
-    return told.type === "price" ? told.event : null;
+    const reply = await this.#session.ask({ type: "get", what: "price", network, token });
+    return reply.type === "price" ? reply.event : null;
   }
 
-  /** A token's trades, newest first. */
+  /** Return a token's trades, newest first. */
   getTrades(network: string, token: string, options: PageOptions = {}): Promise<Page> {
     return this.#page({ what: "trades", network, token, ...options });
   }
 
-  /** What a token's price was, newest first. */
+  /** Return a token's past prices, newest first. */
   getPrices(network: string, token: string, options: PageOptions = {}): Promise<Page> {
     return this.#page({ what: "prices", network, token, ...options });
   }
 
-  /** A network's newest tokens. */
+  /** Return a network's newest tokens. */
   getTokens(network: string, options: PageOptions = {}): Promise<Page> {
     return this.#page({ what: "tokens", network, ...options });
   }
 
-  /** A network's alerts of a type, newest first. */
+  /** Return a network's alerts of one type, newest first. */
   getAlerts(network: string, alert: string, options: PageOptions = {}): Promise<Page> {
     return this.#page({ what: "alerts", network, alert, ...options });
   }
 
-  /** What a contract did, newest first; with `events`, only those called so. */
+  /** Return a contract's events, newest first; with `events`, only events of these names. */
   history(network: string, contract: string, options: PageOptions & { events?: string[] } = {}): Promise<Page> {
     return this.#page({ what: "history", network, contract, ...options });
   }
 
-  /** Counts of a token or a contract. */
+  /** Return the statistics of a token or a contract. */
   async getStats(network: string, of: { token: string } | { contract: string }): Promise<Record<string, Json>> {
-    const told = await this.#session.ask({ type: "get", what: "stats", network, ...of });
-    return told.type === "stats" ? told.stats : {};
+    const reply = await this.#session.ask({ type: "get", what: "stats", network, ...of });
+    return reply.type === "stats" ? reply.stats : {};
   }
 
-  /** End it, for good. */
+  /** Close the connection for good. */
   close(): void {
     this.#session.close();
   }
 
   async #page(ask: Record<string, unknown>): Promise<Page> {
-    const told = await this.#session.ask({ type: "get", ...ask });
-    if (told.type !== "history") throw new ChaincastError("BAD_MESSAGE", `asked for history, told ${told.type}`);
-    return { events: told.events, before: told.before };
+    const reply = await this.#session.ask({ type: "get", ...ask });
+    if (reply.type !== "history") throw new ChaincastError("BAD_MESSAGE", `requested history, received ${reply.type}`);
+    return { events: reply.events, before: reply.before };
   }
 
-  #take(message: Parameters<Hooks["take"]>[0]): boolean {
+  #accept(message: Parameters<Hooks["accept"]>[0]): boolean {
     if (message.type === "retracted") {
       for (const id of message.ids) {
         const event = this.#seen.get(id);
@@ -146,7 +149,7 @@ export class Chaincast {
       return true;
     }
     for (const event of message.events) {
-      if (this.#inbox.size >= MOST_WAITING) return false;
+      if (this.#inbox.size >= MAX_PENDING_EVENTS) return false;
       if (this.#seen.get(event.id) !== undefined) continue;
       this.#seen.set(event.id, event);
       this.#inbox.add(event);
@@ -155,22 +158,22 @@ export class Chaincast {
   }
 
   #deliver(event: ChaincastEvent, retracted: boolean): void {
-    const told = new Set<Subscription>();
+    const matching = new Set<Subscription>();
     for (const topic of event.topics) {
       for (const form of forms(topic)) {
-        for (const subscription of this.#subscriptions.get(form) ?? []) told.add(subscription);
+        for (const subscription of this.#subscriptions.get(form) ?? []) matching.add(subscription);
       }
     }
-    for (const { handler } of told) this.#guard(() => handler(event, retracted));
+    for (const { handler } of matching) this.#guard(() => handler(event, retracted));
   }
 
-  #now(now: Record<string, Now>): void {
-    for (const [topic, standing] of Object.entries(now)) {
-      for (const { onNow } of this.#subscriptions.get(topic) ?? []) if (onNow) this.#guard(() => onNow(standing));
+  #onSnapshots(snapshots: Record<string, TokenSnapshot>): void {
+    for (const [topic, snapshot] of Object.entries(snapshots)) {
+      for (const { onSnapshot } of this.#subscriptions.get(topic) ?? []) if (onSnapshot) this.#guard(() => onSnapshot(snapshot));
     }
   }
 
-  /** One handler's fault is not another's. */
+  /** Call a handler such that its exception does not affect other handlers. */
   #guard(call: () => void): void {
     try {
       call();

@@ -1,27 +1,27 @@
 import type { ChaincastEvent } from "./protocol.js";
 
-/** What waits to be handled: an event that happened, or one that a reorganisation of the chain took back. */
-export interface Parcel {
+/** An event that waits for its handlers: a new one, or one that a reorganisation of the chain undid. */
+export interface PendingEvent {
   event: ChaincastEvent;
   retracted: boolean;
 }
 
 const SLICE_MS = 8;
-/** Of these, only the newest of a token or symbol is worth waiting for. */
+/** Kinds whose waiting events are replaced by a newer one of the same token or symbol. */
 const CONFLATED = new Set(["price", "order_book"]);
 
 /**
- * Between the socket and the page's handlers. Handlers run in slices, so that a page goes on painting in a flood; what a
- * newer price makes stale while it waits is not told at all.
+ * Queue between the socket and the page's handlers. Handlers run in slices, so that the page keeps painting during a burst;
+ * a waiting price that a newer one replaces is never delivered.
  */
 export class Inbox {
-  readonly #deliver: (parcel: Parcel) => void;
+  readonly #deliver: (pending: PendingEvent) => void;
   readonly #drained: () => void;
-  readonly #waiting = new Map<string, Parcel>();
+  readonly #waiting = new Map<string, PendingEvent>();
   readonly #newest = new Map<string, string>();
   #scheduled = false;
 
-  constructor(deliver: (parcel: Parcel) => void, drained: () => void) {
+  constructor(deliver: (pending: PendingEvent) => void, drained: () => void) {
     this.#deliver = deliver;
     this.#drained = drained;
   }
@@ -32,7 +32,7 @@ export class Inbox {
 
   add(event: ChaincastEvent): void {
     if (this.#waiting.get(event.id)?.retracted) {
-      this.#waiting.delete(event.id); // taken back and told again: whoever has it keeps it
+      this.#waiting.delete(event.id); // retracted and sent again before the handlers saw either
       return;
     }
     if (CONFLATED.has(event.kind)) {
@@ -45,7 +45,7 @@ export class Inbox {
     this.#schedule();
   }
 
-  /** An event is taken back: nobody is told of it if nobody was yet. */
+  /** Retract an event. If it still waits, its handlers receive neither the event nor the retraction. */
   retract(event: ChaincastEvent): void {
     if (this.#waiting.delete(event.id)) return;
     this.#waiting.set(event.id, { event, retracted: true });
@@ -59,12 +59,12 @@ export class Inbox {
   }
 
   #run = (): void => {
-    // Nobody sees a hidden page stutter, and its timers hardly run.
+    // A hidden page needs no slices, and browsers throttle its timers.
     const hidden = typeof document !== "undefined" && document.hidden;
     const ends = hidden ? Infinity : performance.now() + SLICE_MS;
-    for (const [id, parcel] of this.#waiting) {
+    for (const [id, pending] of this.#waiting) {
       this.#waiting.delete(id);
-      this.#deliver(parcel);
+      this.#deliver(pending);
       if (performance.now() > ends) break;
     }
     this.#scheduled = false;

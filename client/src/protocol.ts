@@ -1,8 +1,8 @@
-/** What travels: the messages of `chaincast.v1` as docs/protocol.md describes them. */
+/** Messages of `chaincast.v1` (docs/protocol.md). */
 
-/** Something that happened. Amounts in wei or token units are decimal strings; times are milliseconds. */
+/** One event. Amounts in wei or token units are decimal strings; times are milliseconds since 1970. */
 export interface ChaincastEvent {
-  /** The same whenever the same event is told again. */
+  /** Identifies the event; a repeated event has the same id. */
   id: string;
   kind: string;
   timestamp: number;
@@ -17,29 +17,29 @@ export interface ChaincastEvent {
 
 export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
 
-interface Answer {
+interface Reply {
   id?: string | number;
 }
 
-export type Told =
+export type ServerMessage =
   | { type: "connected"; connection_id: string; dialect: string; networks: string[] }
-  | ({ type: "subscribed"; topics: string[]; now?: Record<string, Now>; cursors?: Cursors } & Answer)
-  | ({ type: "unsubscribed"; topics: string[] } & Answer)
-  | ({ type: "pong"; timestamp: number } & Answer)
-  | ({ type: "authenticated"; user: { id: string; email: string } | null } & Answer)
+  | ({ type: "subscribed"; topics: string[]; now?: Record<string, TokenSnapshot>; cursors?: Cursors } & Reply)
+  | ({ type: "unsubscribed"; topics: string[] } & Reply)
+  | ({ type: "pong"; timestamp: number } & Reply)
+  | ({ type: "authenticated"; user: { id: string; email: string } | null } & Reply)
   | { type: "auth_expired"; closes_in: number }
-  | ({ type: "price"; network: string; token: string; event: ChaincastEvent | null } & Answer)
-  | ({ type: "history"; what: string; before: string | null; events: ChaincastEvent[] } & Answer)
-  | ({ type: "stats"; stats: Record<string, Json> } & Answer)
+  | ({ type: "price"; network: string; token: string; event: ChaincastEvent | null } & Reply)
+  | ({ type: "history"; what: string; before: string | null; events: ChaincastEvent[] } & Reply)
+  | ({ type: "stats"; stats: Record<string, Json> } & Reply)
   | { type: "events"; source: string; cursor: string; events: ChaincastEvent[] }
   | { type: "retracted"; source: string; cursor: string; ids: string[] }
   | Refusal;
 
-/** Source (a network, or `app-0` …) → the cursor of its last message. */
+/** Source (a network, or `app-0` …) → cursor of its last message. */
 export type Cursors = Record<string, string>;
 
-/** How a token stands: its newest price and trade. */
-export interface Now {
+/** Current state of a token: its newest price and trade. */
+export interface TokenSnapshot {
   price: ChaincastEvent | null;
   latest_trade: ChaincastEvent | null;
 }
@@ -48,18 +48,18 @@ export type Refusal = {
   type: "error";
   code: string;
   message: string;
-  /** Of CURSOR_EXPIRED. */
+  /** Source whose cursor has expired (CURSOR_EXPIRED), and its oldest available cursor. */
   source?: string;
   oldest?: string;
-  /** Of RATE_LIMITED: seconds. */
+  /** Seconds to wait (RATE_LIMITED). */
   retry_after?: number;
-} & Answer;
+} & Reply;
 
-/** Something was refused; `code` is one of docs/protocol.md's, or `TIMEOUT`, `CLOSED`, `GATEWAY` of the client itself. */
+/** A refused or failed request. `code` is listed in docs/protocol.md, or is the client's own `TIMEOUT`, `CLOSED` or `GATEWAY`. */
 export class ChaincastError extends Error {
   override readonly name = "ChaincastError";
   readonly code: string;
-  /** Seconds after which it works again. */
+  /** Seconds after which a retry may succeed. */
   readonly retryAfter: number | undefined;
   readonly source: string | undefined;
   readonly oldest: string | undefined;
@@ -74,17 +74,17 @@ export class ChaincastError extends Error {
 }
 
 /**
- * The message that a text is; `undefined` if it is none. When a function fails, API Gateway answers with JSON that has no
- * `type`: that is an error, too.
+ * Parse a message; `undefined` if the text is not one. When a function fails, API Gateway sends JSON without a `type`, which
+ * becomes an error message.
  */
-export function parse(text: unknown): Told | undefined {
-  let found: unknown;
+export function parse(text: unknown): ServerMessage | undefined {
+  let value: unknown;
   try {
-    found = JSON.parse(String(text));
+    value = JSON.parse(String(text));
   } catch {
     return undefined;
   }
-  if (typeof found !== "object" || found === null) return undefined;
-  if ("type" in found) return found as Told;
-  return { type: "error", code: "GATEWAY", message: String((found as { message?: unknown }).message ?? text) };
+  if (typeof value !== "object" || value === null) return undefined;
+  if ("type" in value) return value as ServerMessage;
+  return { type: "error", code: "GATEWAY", message: String((value as { message?: unknown }).message ?? text) };
 }

@@ -1,27 +1,27 @@
-/** Hooks for React 18 and later. Each re-renders at most once a frame, however many events there are. */
+/** Hooks for React 18 and later. Each re-renders at most once per frame, regardless of the number of events. */
 import { createContext, createElement, useContext, useEffect, useMemo, useSyncExternalStore, type ReactNode } from "react";
 import type { Chaincast } from "./client.js";
 import type { ChaincastEvent } from "./protocol.js";
 import type { State } from "./session.js";
 
-/** Prices behind the newest: should it be taken back, one of them is the newest again. */
+/** Number of prices to keep, so that an older one can take the place of a retracted one. */
 const FALLBACKS = 5;
 
 const Context = createContext<Chaincast | null>(null);
 
-/** Gives the components within a connection. */
+/** Provides a client to the components inside. */
 export function ChaincastProvider(props: { client: Chaincast; children?: ReactNode }): ReactNode {
   return createElement(Context.Provider, { value: props.client }, props.children);
 }
 
-/** The connection. Throws outside a `ChaincastProvider`. */
+/** Return the client. Throws outside a `ChaincastProvider`. */
 export function useChaincast(): Chaincast {
   const client = useContext(Context);
   if (client === null) throw new Error("useChaincast: no <ChaincastProvider client={connect(url)}> around this component");
   return client;
 }
 
-/** Whether events come: `open`, or why not. */
+/** Return the connection's state: `open`, or the reason why no events arrive. */
 export function useConnectionState(): State {
   const client = useChaincast();
   return useSyncExternalStore(
@@ -31,24 +31,24 @@ export function useConnectionState(): State {
   );
 }
 
-/** The newest events under some topics, newest first, at most `limit`. */
+/** Return the newest events of some topics, newest first, at most `limit`. */
 export function useEvents(topics: string | readonly string[], limit = 50): readonly ChaincastEvent[] {
   const client = useChaincast();
   const names = [topics].flat().join(" ");
-  const store = useMemo(() => new Newest(limit), [client, names, limit]);
+  const store = useMemo(() => new NewestEvents(limit), [client, names, limit]);
   useEffect(() => {
     if (names === "") return undefined;
-    return client.subscribe(names.split(" "), store.take, (now) => store.begin([now.price, now.latest_trade]));
+    return client.subscribe(names.split(" "), store.add, (snapshot) => store.seed([snapshot.price, snapshot.latest_trade]));
   }, [client, names, store]);
   return useSyncExternalStore(store.watch, store.read, store.read);
 }
 
-/** All about one token: launches, trades, prices, alerts, newest first. */
+/** Return all events of one token (creation, trades, prices, alerts), newest first. */
 export function useTokenUpdates(token: string, network: string, limit = 50): readonly ChaincastEvent[] {
   return useEvents(`token:${network}:${token}`, limit);
 }
 
-/** A token's newest price, `null` until there is one: as it is kept when the component appears, then live. */
+/** Return a token's newest price, or `null`: the stored one when the component mounts, then live. */
 export function usePrice(token: string, network: string): ChaincastEvent | null {
   const client = useChaincast();
   const [newest] = useSeeded(`prices:${network}:${token}`, FALLBACKS, async () => {
@@ -58,30 +58,30 @@ export function usePrice(token: string, network: string): ChaincastEvent | null 
   return newest ?? null;
 }
 
-/** A token's newest trades, newest first: those that are kept, then live. */
+/** Return a token's trades, newest first: the stored ones when the component mounts, then live. */
 export function useTrades(token: string, network: string, limit = 20): readonly ChaincastEvent[] {
   const client = useChaincast();
   return useSeeded(`trades:${network}:${token}`, limit, async () => (await client.getTrades(network, token, { limit })).events);
 }
 
-/** Alerts of a type (`price`, `volume`, `whale`, `rug`; all if left out), newest first, from now on. */
+/** Return alerts of one type (`price`, `volume`, `whale`, `rug`; default all) since the component mounted, newest first. */
 export function useAlerts(type = "*", limit = 20): readonly ChaincastEvent[] {
   return useEvents(`alerts:${type}`, limit);
 }
 
-function useSeeded(topic: string, limit: number, past: () => Promise<ChaincastEvent[]>): readonly ChaincastEvent[] {
+function useSeeded(topic: string, limit: number, load: () => Promise<ChaincastEvent[]>): readonly ChaincastEvent[] {
   const client = useChaincast();
-  const store = useMemo(() => new Newest(limit), [client, topic, limit]);
+  const store = useMemo(() => new NewestEvents(limit), [client, topic, limit]);
   useEffect(() => {
-    const stop = client.subscribe(topic, store.take);
-    past().then(store.begin, () => undefined); // what is live comes anyway
+    const stop = client.subscribe(topic, store.add);
+    load().then(store.seed, () => undefined); // live events arrive without the stored ones
     return stop;
   }, [client, topic, store]);
   return useSyncExternalStore(store.watch, store.read, store.read);
 }
 
-/** The newest events, by time; told about at most once a frame. */
-class Newest {
+/** Store of the newest events by time, which notifies its watchers at most once per frame. */
+class NewestEvents {
   readonly #limit: number;
   readonly #watchers = new Set<() => void>();
   #events: readonly ChaincastEvent[] = [];
@@ -93,7 +93,7 @@ class Newest {
     this.#limit = limit;
   }
 
-  readonly take = (event: ChaincastEvent, retracted: boolean): void => {
+  readonly add = (event: ChaincastEvent, retracted: boolean): void => {
     if (retracted) this.#retracted.add(event.id);
     else {
       this.#retracted.delete(event.id);
@@ -102,8 +102,8 @@ class Newest {
     this.#schedule();
   };
 
-  /** What was there before. */
-  readonly begin = (events: readonly (ChaincastEvent | null)[]): void => {
+  /** Add stored events. */
+  readonly seed = (events: readonly (ChaincastEvent | null)[]): void => {
     for (const event of events) if (event) this.#fresh.push(event);
     this.#schedule();
   };
@@ -118,7 +118,7 @@ class Newest {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // A hidden page has no frames.
+    // A hidden page has no animation frames.
     if (typeof requestAnimationFrame === "undefined" || document.hidden) setTimeout(this.#apply);
     else requestAnimationFrame(this.#apply);
   }

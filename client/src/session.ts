@@ -1,32 +1,32 @@
-import { Attention } from "./attention.js";
+import { OnlineMonitor } from "./online-monitor.js";
 import { pause } from "./backoff.js";
-import { Link } from "./link.js";
-import { ChaincastError, type Cursors, type Now, type Told } from "./protocol.js";
+import { Socket } from "./socket.js";
+import { ChaincastError, type Cursors, type TokenSnapshot, type ServerMessage } from "./protocol.js";
 
-/** `waiting`: for the next try; `behind`: handlers are slower than events, the rest is fetched when they are done. */
+/** `waiting`: until the next attempt; `behind`: handlers are too slow, and missed events are fetched when they have finished. */
 export type State = "connecting" | "open" | "waiting" | "offline" | "behind" | "closed";
 
 export interface Options {
-  /** What gets a ticket, for every connection a fresh one (docs/security.md). */
+  /** Returns a new ticket; called for every connection (docs/security.md). */
   ticket?: () => string | Promise<string>;
-  /** A token, or what gets a fresh one. */
+  /** A token, or a function that returns a new one. */
   token?: string | (() => string | Promise<string>);
   onState?: (state: State) => void;
-  /** Something of a source may have been missed: the connection was away for longer than events are kept. */
+  /** Called when events of a source may be missing, because the client was offline for longer than events are kept. */
   onGap?: (source: string) => void;
-  /** What nobody waits for went wrong: a topic is refused, a handler throws. */
+  /** Called for errors outside of any request: a refused topic, an exception of a handler. */
   onError?: (error: unknown) => void;
-  /** Another WebSocket than the environment's. */
+  /** WebSocket class to use instead of the environment's. */
   WebSocket?: typeof WebSocket;
 }
 
-type Events = Extract<Told, { type: "events" }>;
-type Retracted = Extract<Told, { type: "retracted" }>;
+type Events = Extract<ServerMessage, { type: "events" }>;
+type Retracted = Extract<ServerMessage, { type: "retracted" }>;
 
-/** Whom a session tells; `take` says whether there was room: if not, the message is asked for again later. */
+/** Receiver of a session's messages. `accept` returns false if there is no room; the session then fetches the message again later. */
 export interface Hooks {
-  take: (message: Events | Retracted) => boolean;
-  now: (now: Record<string, Now>) => void;
+  accept: (message: Events | Retracted) => boolean;
+  onSnapshots: (snapshots: Record<string, TokenSnapshot>) => void;
 }
 
 const BATCH_MS = 20;
@@ -34,26 +34,26 @@ const PING_MS = 240_000;
 const PONG_MS = 10_000;
 const STEADY_MS = 10_000;
 const FRESH_MS = 5_000;
-/** API Gateway ends every connection after two hours: another is there before. */
+/** API Gateway ends every connection after two hours; the session replaces it before. */
 const AGE_MS = 100 * 60_000;
 const AGE_SPREAD_MS = 15 * 60_000;
 const SHORTEST_LOG_MS = 60 * 60_000;
 const REFUSED = /_TOPIC$|^UNKNOWN_NETWORK$|^TOO_MANY_TOPICS$|^MAX_SUBSCRIPTIONS$/;
 
-/** Keeps a connection: whatever happens to its sockets, all that comes under the wanted topics is told, in order. */
+/** A connection that outlives its sockets: all events of the wanted topics are delivered, in order. */
 export class Session {
   state: State = "connecting";
-  /** There is room again. */
+  /** Continue after `behind`: the receiver has room again. */
   readonly wake = (): void => this.#wake();
   readonly #url: string;
   readonly #options: Options;
   readonly #hooks: Hooks;
-  readonly #attention: Attention;
+  readonly #monitor: OnlineMonitor;
   readonly #wanted = new Set<string>();
   readonly #refused = new Set<string>();
-  readonly #waiters = new Set<{ resolve: (link: Link) => void; reject: (error: ChaincastError) => void }>();
+  readonly #waiters = new Set<{ resolve: (socket: Socket) => void; reject: (error: ChaincastError) => void }>();
   #cursors: Cursors = {};
-  #link: Link | undefined;
+  #socket: Socket | undefined;
   #lostAt = 0;
   #behind = false;
   #syncing = false;
@@ -63,31 +63,31 @@ export class Session {
     this.#url = url;
     this.#options = options;
     this.#hooks = hooks;
-    this.#attention = new Attention(
-      () => this.#look(),
-      () => this.#link?.close(),
+    this.#monitor = new OnlineMonitor(
+      () => this.#checkLiveness(),
+      () => this.#socket?.close(),
     );
-    void this.#stay();
+    void this.#reconnectLoop();
   }
 
-  /** Listen to a topic, or stop. What comes within some milliseconds is one message: subscribes are counted. */
+  /** Add or remove a wanted topic. Changes within some milliseconds share one message, because the server limits subscribes. */
   want(topic: string, wanted: boolean): void {
     this.#refused.delete(topic);
     if (wanted) this.#wanted.add(topic);
     else this.#wanted.delete(topic);
-    if (!this.#syncing) setTimeout(() => void this.#sync(), BATCH_MS);
+    if (!this.#syncing) setTimeout(() => void this.#syncSubscriptions(), BATCH_MS);
   }
 
-  /** The answer to a message, as soon as there is a connection. Raises `ChaincastError`. */
-  async ask(message: Record<string, unknown>): Promise<Told> {
+  /** Send a message as soon as there is a connection, and return the reply. Rejects with a `ChaincastError`. */
+  async ask(message: Record<string, unknown>): Promise<ServerMessage> {
     if (this.state === "closed") throw new ChaincastError("CLOSED", "close() was called");
-    return (this.#link ?? (await new Promise<Link>((resolve, reject) => this.#waiters.add({ resolve, reject })))).ask(message);
+    return (this.#socket ?? (await new Promise<Socket>((resolve, reject) => this.#waiters.add({ resolve, reject })))).ask(message);
   }
 
   close(): void {
     this.#to("closed");
-    this.#attention.end();
-    this.#link?.close();
+    this.#monitor.end();
+    this.#socket?.close();
     for (const waiter of this.#waiters) waiter.reject(new ChaincastError("CLOSED", "close() was called"));
     this.#waiters.clear();
     this.#wake();
@@ -103,10 +103,10 @@ export class Session {
     return this.state === "closed";
   }
 
-  /** Connect, again and again. */
-  async #stay(): Promise<void> {
+  /** Reconnect until the session is closed. */
+  async #reconnectLoop(): Promise<void> {
     for (let tries = 0; !this.#closed; ) {
-      if (!this.#attention.online || this.#behind) {
+      if (!this.#monitor.online || this.#behind) {
         this.#to(this.#behind ? "behind" : "offline");
         await this.#sleep();
         this.#behind = false;
@@ -116,16 +116,16 @@ export class Session {
       const began = Date.now();
       let wait = 0;
       try {
-        this.#adopt(await this.#open());
-        // Until none is left: another may have taken a link's place.
-        for (let link = this.#link; link && !link.over; link = this.#link) await link.gone;
+        this.#useSocket(await this.#openSubscribed());
+        // Wait until no socket is left: a new one may have replaced this one.
+        for (let socket = this.#socket; socket && !socket.isClosed; socket = this.#socket) await socket.ended;
         if (Date.now() - began > STEADY_MS) tries = 0;
       } catch (error) {
         wait = error instanceof ChaincastError ? (error.retryAfter ?? 0) * 1000 : 0;
       }
-      if (this.#link) this.#lostAt = Date.now();
-      this.#link = undefined;
-      if (this.#closed || this.#behind || !this.#attention.online) continue;
+      if (this.#socket) this.#lostAt = Date.now();
+      this.#socket = undefined;
+      if (this.#closed || this.#behind || !this.#monitor.online) continue;
       this.#to("waiting");
       await this.#sleep(wait + pause(tries++));
     }
@@ -141,149 +141,149 @@ export class Session {
     });
   }
 
-  /** Somebody is back, at the page or on the network: is the connection still there? */
-  #look(): void {
-    if (this.#link === undefined) this.#wake();
-    else if (Date.now() - this.#link.heardAt > FRESH_MS) this.#ping(this.#link);
+  /** Check that the connection is alive, after the page or the network has returned. */
+  #checkLiveness(): void {
+    if (this.#socket === undefined) this.#wake();
+    else if (Date.now() - this.#socket.receivedAt > FRESH_MS) this.#ping(this.#socket);
   }
 
-  #ping(link: Link): void {
-    link.ask({ type: "ping" }, PONG_MS).catch(() => link.close());
+  #ping(socket: Socket): void {
+    socket.ask({ type: "ping" }, PONG_MS).catch(() => socket.close());
   }
 
-  /** A link that listens to all that is wanted, and brings what came since the last one. */
-  async #open(): Promise<Link> {
-    const link = await this.#dial();
+  /** Open a socket that is subscribed to all wanted topics and resumes from the current cursors. */
+  async #openSubscribed(): Promise<Socket> {
+    const socket = await this.#openSocket();
     try {
       const topics = [...this.#wanted].filter((topic) => !this.#refused.has(topic));
-      if (topics.length > 0) await this.#subscribe(link, topics, { ...this.#cursors });
+      if (topics.length > 0) await this.#subscribe(socket, topics, { ...this.#cursors });
     } catch (error) {
-      link.close();
+      socket.close();
       throw error;
     }
-    return link;
+    return socket;
   }
 
-  async #dial(): Promise<Link> {
+  async #openSocket(): Promise<Socket> {
     const { ticket, token, WebSocket: Given = WebSocket } = this.#options;
     const url = new URL(this.#url);
     const protocols = ["chaincast.v1"];
     if (ticket) url.searchParams.set("ticket", await ticket());
     else if (token) protocols.push(`chaincast.token.${typeof token === "string" ? token : await token()}`);
-    const link: Link = new Link(new Given(url, protocols), (told) => this.#hear(link, told));
-    await link.opened;
-    return link;
+    const socket: Socket = new Socket(new Given(url, protocols), (message) => this.#onMessage(socket, message));
+    await socket.opened;
+    return socket;
   }
 
-  #adopt(link: Link): void {
-    const before = this.#link;
-    this.#link = link;
+  #useSocket(socket: Socket): void {
+    const before = this.#socket;
+    this.#socket = socket;
     before?.close();
-    const pinging = setInterval(() => Date.now() - link.saidAt >= PING_MS / 2 && this.#ping(link), PING_MS / 2);
-    const aging = setTimeout(() => void this.#replace(link), AGE_MS + Math.random() * AGE_SPREAD_MS);
+    const pinging = setInterval(() => Date.now() - socket.sentAt >= PING_MS / 2 && this.#ping(socket), PING_MS / 2);
+    const aging = setTimeout(() => void this.#replace(socket), AGE_MS + Math.random() * AGE_SPREAD_MS);
     for (const timer of [pinging, aging] as { unref?: () => void }[]) timer.unref?.();
-    void link.gone.then(() => {
+    void socket.ended.then(() => {
       clearInterval(pinging);
       clearTimeout(aging);
     });
     this.#to("open");
-    for (const waiter of this.#waiters) waiter.resolve(link);
+    for (const waiter of this.#waiters) waiter.resolve(socket);
     this.#waiters.clear();
-    void this.#sync();
+    void this.#syncSubscriptions();
   }
 
-  /** Another link in the place of this one, without a gap: until it listens, the old one tells. */
-  async #replace(link: Link): Promise<void> {
+  /** Replace a socket without a gap: the old one delivers until the new one is subscribed. */
+  async #replace(socket: Socket): Promise<void> {
     try {
-      const next = await this.#open();
-      if (this.#link === link && !link.over) this.#adopt(next);
+      const next = await this.#openSubscribed();
+      if (this.#socket === socket && !socket.isClosed) this.#useSocket(next);
       else next.close();
     } catch {
-      link.close(); // then as after any other loss
+      socket.close(); // reconnect as after any other loss
     }
   }
 
-  async #sync(): Promise<void> {
-    const link = this.#link;
-    if (this.#syncing || link === undefined) return;
+  async #syncSubscriptions(): Promise<void> {
+    const socket = this.#socket;
+    if (this.#syncing || socket === undefined) return;
     this.#syncing = true;
     try {
       for (;;) {
-        const missing = [...this.#wanted].filter((topic) => !link.live.has(topic) && !this.#refused.has(topic));
-        const spare = [...link.live].filter((topic) => !this.#wanted.has(topic));
-        if (link.over || (missing.length === 0 && spare.length === 0)) break;
-        if (spare.length > 0) await link.ask({ type: "unsubscribe", topics: spare });
-        for (const topic of spare) link.live.delete(topic);
-        if (missing.length > 0) await this.#subscribe(link, missing, {});
+        const missing = [...this.#wanted].filter((topic) => !socket.subscribed.has(topic) && !this.#refused.has(topic));
+        const spare = [...socket.subscribed].filter((topic) => !this.#wanted.has(topic));
+        if (socket.isClosed || (missing.length === 0 && spare.length === 0)) break;
+        if (spare.length > 0) await socket.ask({ type: "unsubscribe", topics: spare });
+        for (const topic of spare) socket.subscribed.delete(topic);
+        if (missing.length > 0) await this.#subscribe(socket, missing, {});
       }
     } catch (error) {
       const wait = error instanceof ChaincastError ? error.retryAfter : undefined;
-      if (wait === undefined) link.close();
-      else setTimeout(() => void this.#sync(), wait * 1000);
+      if (wait === undefined) socket.close();
+      else setTimeout(() => void this.#syncSubscriptions(), wait * 1000);
     } finally {
       this.#syncing = false;
     }
   }
 
-  /** Listen to topics. It may take several messages: each resumes from where all began, whatever came in between. */
-  async #subscribe(link: Link, topics: string[], since: Cursors): Promise<void> {
+  /** Subscribe to topics. If that takes several messages, each resumes from the same cursors. */
+  async #subscribe(socket: Socket, topics: string[], since: Cursors): Promise<void> {
     try {
       const resuming = Object.keys(since).length > 0 ? { since } : {};
-      const told = await link.ask({ type: "subscribe", topics, cursors: true, ...resuming });
-      if (told.type !== "subscribed") return;
-      for (const topic of topics) link.live.add(topic);
-      this.#cursors = { ...told.cursors, ...this.#cursors };
-      if (told.now) this.#hooks.now(told.now);
+      const reply = await socket.ask({ type: "subscribe", topics, cursors: true, ...resuming });
+      if (reply.type !== "subscribed") return;
+      for (const topic of topics) socket.subscribed.add(topic);
+      this.#cursors = { ...reply.cursors, ...this.#cursors };
+      if (reply.now) this.#hooks.onSnapshots(reply.now);
     } catch (error) {
       if (!(error instanceof ChaincastError)) throw error;
       if (error.code === "CURSOR_EXPIRED" && error.source && error.oldest) {
-        // Who was connected until a moment ago has missed nothing: the source was quiet for longer than its Log is kept.
-        if (this.#link === undefined && Date.now() - this.#lostAt > SHORTEST_LOG_MS) this.#options.onGap?.(error.source);
+        // A client that was connected recently has missed nothing: the source was silent for longer than its log is kept.
+        if (this.#socket === undefined && Date.now() - this.#lostAt > SHORTEST_LOG_MS) this.#options.onGap?.(error.source);
         this.#cursors[error.source] = error.oldest;
-        return this.#subscribe(link, topics, { ...since, [error.source]: error.oldest });
+        return this.#subscribe(socket, topics, { ...since, [error.source]: error.oldest });
       }
       if (error.code === "BAD_CURSOR") {
         for (const source of Object.keys(since)) this.#options.onGap?.(source);
         this.#cursors = {};
-        return this.#subscribe(link, topics, {});
+        return this.#subscribe(socket, topics, {});
       }
       if (!REFUSED.test(error.code)) throw error;
-      await this.#divide(link, topics, since, error);
+      await this.#isolateRefused(socket, topics, since, error);
     }
   }
 
-  /** One of these topics is refused, and all with it: find it, for the others' sake. */
-  async #divide(link: Link, topics: string[], since: Cursors, error: ChaincastError): Promise<void> {
+  /** Subscribe to halves of the topics, to isolate the one that the server refuses. */
+  async #isolateRefused(socket: Socket, topics: string[], since: Cursors, error: ChaincastError): Promise<void> {
     const [only] = topics;
     if (topics.length === 1 && only !== undefined) {
-      if (!this.#wanted.has(only)) return; // nobody wants it any more
+      if (!this.#wanted.has(only)) return; // no longer wanted
       this.#refused.add(only);
       this.#options.onError?.(error);
       return;
     }
     const half = topics.length >> 1;
-    await this.#subscribe(link, topics.slice(0, half), since);
-    await this.#subscribe(link, topics.slice(half), since);
+    await this.#subscribe(socket, topics.slice(0, half), since);
+    await this.#subscribe(socket, topics.slice(half), since);
   }
 
-  #hear(link: Link, told: Told): void {
-    if (told.type === "events" || told.type === "retracted") {
+  #onMessage(socket: Socket, message: ServerMessage): void {
+    if (message.type === "events" || message.type === "retracted") {
       if (this.#behind) return;
-      if (this.#hooks.take(told)) this.#cursors[told.source] = told.cursor;
+      if (this.#hooks.accept(message)) this.#cursors[message.source] = message.cursor;
       else {
         this.#behind = true;
-        this.#link?.close();
-        link.close();
+        this.#socket?.close();
+        socket.close();
       }
-    } else if (told.type === "auth_expired") void this.#renew(link);
-    else if (told.type === "error") this.#options.onError?.(new ChaincastError(told.code, told.message));
+    } else if (message.type === "auth_expired") void this.#reauthenticate(socket);
+    else if (message.type === "error") this.#options.onError?.(new ChaincastError(message.code, message.message));
   }
 
-  async #renew(link: Link): Promise<void> {
+  async #reauthenticate(socket: Socket): Promise<void> {
     const { token } = this.#options;
     try {
-      if (typeof token === "function") await link.ask({ type: "authenticate", token: await token() });
-      else await this.#replace(link);
+      if (typeof token === "function") await socket.ask({ type: "authenticate", token: await token() });
+      else await this.#replace(socket);
     } catch (error) {
       this.#options.onError?.(error);
     }

@@ -25,15 +25,15 @@ function start(options: Options = {}): Chaincast {
   return client;
 }
 
-/** What a handler believes in: told, and not taken back. */
-function holder(): { held: Map<string, ChaincastEvent>; told: string[]; handler: (event: ChaincastEvent, retracted: boolean) => void } {
+/** A handler that records what it receives; `held` are the events that were not retracted. */
+function holder(): { held: Map<string, ChaincastEvent>; received: string[]; handler: (event: ChaincastEvent, retracted: boolean) => void } {
   const held = new Map<string, ChaincastEvent>();
-  const told: string[] = [];
+  const received: string[] = [];
   return {
     held,
-    told,
+    received,
     handler: (event, retracted) => {
-      told.push(`${retracted ? "-" : "+"}${event.id}`);
+      received.push(`${retracted ? "-" : "+"}${event.id}`);
       if (retracted) held.delete(event.id);
       else held.set(event.id, event);
     },
@@ -44,32 +44,32 @@ const until = (condition: () => boolean): Promise<void> => vi.waitFor(() => expe
 const subscribes = () => server.said.filter((said) => said.type === "subscribe");
 const live = (times = 1): Promise<void> => until(() => subscribes().length >= times);
 
-/** A client that listens to all, and has heard the first event; what it is told. */
+/** A client that listens to all, and has heard the first event; what it is received. */
 async function hearing(options: Options = {}): Promise<string[]> {
-  const { told, handler } = holder();
+  const { received, handler } = holder();
   start(options).subscribe("network:bsc", handler);
   await live();
   server.happen("tokens:bsc");
-  await until(() => told.length === 1);
-  return told;
+  await until(() => received.length === 1);
+  return received;
 }
 
 describe("subscribing", () => {
-  it("tells each handler what is under its topics, until it stops", async () => {
+  it("calls each handler for events of its topics, until it unsubscribes", async () => {
     const client = start();
     const [trades, all] = [holder(), holder()];
     const stop = client.subscribe("trades:BSC:0xAB", trades.handler);
     client.subscribe(["network:bsc", "trades:bsc:*"], all.handler);
     await live();
     const [first, second] = server.happen("trades:bsc:0xab", "tokens:bsc");
-    await until(() => all.told.length === 2);
-    expect(trades.told).toEqual([`+${first?.id}`]);
-    expect(all.told).toEqual([`+${first?.id}`, `+${second?.id}`]);
+    await until(() => all.received.length === 2);
+    expect(trades.received).toEqual([`+${first?.id}`]);
+    expect(all.received).toEqual([`+${first?.id}`, `+${second?.id}`]);
     stop();
     await until(() => server.said.some((said) => said.type === "unsubscribe"));
     server.happen("trades:bsc:0xab");
-    await until(() => all.told.length === 3);
-    expect(trades.told.length).toBe(1);
+    await until(() => all.received.length === 3);
+    expect(trades.received.length).toBe(1);
   });
 
   it("says in one message what is wanted within a moment", async () => {
@@ -87,12 +87,12 @@ describe("subscribing", () => {
       said.topics?.includes("nonsense:x") ? { type: "error", code: "UNKNOWN_TOPIC", message: "unknown topic family" } : undefined;
     const errors: unknown[] = [];
     const client = start({ onError: (error) => errors.push(error) });
-    const { told, handler } = holder();
+    const { received, handler } = holder();
     client.subscribe(["tokens:bsc", "nonsense:x", "network:bsc", "system"], handler);
     await until(() => errors.length === 1);
     await until(() => subscribes().flatMap((said) => said.topics).includes("system"));
     server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    await until(() => received.length === 1);
     expect(String(errors[0])).toContain("UNKNOWN_TOPIC: unknown topic family");
   });
 
@@ -103,44 +103,44 @@ describe("subscribing", () => {
         ? { type: "error", code: "RATE_LIMITED", message: "wait", retry_after: 0.3 }
         : undefined;
     const client = start();
-    const { told, handler } = holder();
+    const { received, handler } = holder();
     const began = Date.now();
     client.subscribe("tokens:bsc", handler);
     await live(2);
     expect(Date.now() - began).toBeGreaterThanOrEqual(290);
     server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    await until(() => received.length === 1);
   });
 
   it("keeps one handler's fault from the others", async () => {
     const errors: unknown[] = [];
     const client = start({ onError: (error) => errors.push(error) });
-    const { told, handler } = holder();
+    const { received, handler } = holder();
     client.subscribe("tokens:bsc", () => {
       throw new Error("mine");
     });
     client.subscribe("tokens:bsc", handler);
     await live();
     server.happen("tokens:bsc", "tokens:bsc");
-    await until(() => told.length === 2);
+    await until(() => received.length === 2);
     expect(errors.map(String)).toEqual(["Error: mine", "Error: mine"]);
   });
 });
 
 describe("coming back", () => {
   it("has what came meanwhile, in order and once", async () => {
-    const told = await hearing();
+    const received = await hearing();
     server.cut();
     server.happen("tokens:bsc", "trades:bsc:0xab");
     await live(2);
     server.happen("tokens:bsc");
-    await until(() => told.length === 4);
-    expect(told).toEqual(["+bsc:1:0", "+bsc:2:0", "+bsc:2:1", "+bsc:3:0"]);
+    await until(() => received.length === 4);
+    expect(received).toEqual(["+bsc:1:0", "+bsc:2:0", "+bsc:2:1", "+bsc:3:0"]);
     expect(subscribes().map((said) => said.since)).toEqual([undefined, { bsc: cursor(1) }]);
   });
 
   it("resumes all topics from one place, where that takes several messages", async () => {
-    const told = await hearing();
+    const received = await hearing();
     const limit = { type: "error", code: "TOO_MANY_TOPICS", message: "at most 1" };
     clients[0]?.subscribe("system", () => undefined);
     await live(2);
@@ -158,14 +158,14 @@ describe("coming back", () => {
     server.cut();
     server.happen("tokens:bsc");
     await live(before + 3);
-    await until(() => told.length === 3);
+    await until(() => received.length === 3);
     expect(subscribes().slice(before).map((said) => said.since)).toEqual(Array(3).fill({ bsc: cursor(1) }));
   });
 
   it("has it even if nothing had come before", async () => {
     server.happen("tokens:bsc");
     const client = start();
-    const { told, handler } = holder();
+    const { received, handler } = holder();
     client.subscribe("network:bsc", handler);
     await until(() => client.state === "open");
     await live();
@@ -173,13 +173,13 @@ describe("coming back", () => {
     await client.getPrice("bsc", "0xab"); // and here
     server.cut();
     server.happen("tokens:bsc");
-    await until(() => told.length === 1);
-    expect(told).toEqual(["+bsc:2:0"]);
+    await until(() => received.length === 1);
+    expect(received).toEqual(["+bsc:2:0"]);
   });
 
   it("says if it was away for too long, and goes on from the oldest", async () => {
     const gaps: string[] = [];
-    const told = await hearing({ onGap: (source) => gaps.push(source) });
+    const received = await hearing({ onGap: (source) => gaps.push(source) });
     server.instead = (said) =>
       said.since?.bsc === cursor(1)
         ? { type: "error", code: "CURSOR_EXPIRED", message: "too old", source: "bsc", oldest: cursor(2) }
@@ -189,18 +189,18 @@ describe("coming back", () => {
     server.cut();
     server.happen("tokens:bsc");
     server.happen("tokens:bsc");
-    await until(() => told.length === 2);
-    expect([told, gaps]).toEqual([["+bsc:1:0", "+bsc:3:0"], ["bsc"]]);
+    await until(() => received.length === 2);
+    expect([received, gaps]).toEqual([["+bsc:1:0", "+bsc:3:0"], ["bsc"]]);
   });
 
   it("starts anew where its cursors are of another deployment", async () => {
     const gaps: string[] = [];
-    const told = await hearing({ onGap: (source) => gaps.push(source) });
+    const received = await hearing({ onGap: (source) => gaps.push(source) });
     server.instead = (said) => (said.since ? { type: "error", code: "BAD_CURSOR", message: "ahead" } : undefined);
     server.cut();
     await live(3);
     server.happen("tokens:bsc");
-    await until(() => told.length === 2);
+    await until(() => received.length === 2);
     expect(gaps).toEqual(["bsc"]);
   });
 
@@ -209,11 +209,11 @@ describe("coming back", () => {
     server.instead = (said) =>
       said.type === "subscribe" && failures++ < 2 ? { message: "Internal server error", connectionId: "c" } : undefined;
     const client = start();
-    const { told, handler } = holder();
+    const { received, handler } = holder();
     client.subscribe("network:bsc", handler);
     await live(3);
     server.happen("tokens:bsc");
-    await until(() => told.length === 1);
+    await until(() => received.length === 1);
     expect(server.urls.length).toBe(3);
   });
 
@@ -226,7 +226,7 @@ describe("coming back", () => {
       return real(() => undefined);
     }) as typeof setTimeout);
     const states: string[] = [];
-    const told = await hearing({ onState: (state) => states.push(state) });
+    const received = await hearing({ onState: (state) => states.push(state) });
     aging[0]?.();
     for (let n = 0; n < 50; n++) {
       server.happen("tokens:bsc");
@@ -234,15 +234,15 @@ describe("coming back", () => {
     }
     await until(() => server.urls.length === 2 && server.connections === 1);
     server.happen("tokens:bsc");
-    await until(() => told.length === 52);
-    expect(told).toEqual(Array.from({ length: 52 }, (_, n) => `+bsc:${n + 1}:0`));
+    await until(() => received.length === 52);
+    expect(received).toEqual(Array.from({ length: 52 }, (_, n) => `+bsc:${n + 1}:0`));
     expect(states).toEqual(["open"]);
   });
 
   it("fetches later what handlers are too slow for", async () => {
     const states: string[] = [];
     const client = start({ onState: (state) => states.push(state) });
-    const { told, handler } = holder();
+    const { received, handler } = holder();
     client.subscribe("network:bsc", (event, retracted) => {
       const ends = performance.now() + 0.5;
       while (performance.now() < ends); // busy
@@ -250,9 +250,9 @@ describe("coming back", () => {
     });
     await live();
     for (let n = 0; n < 60; n++) server.happen(...Array.from({ length: 100 }, (_, k) => `trades:bsc:0x${k}`));
-    await until(() => told.length >= 6000);
-    expect(new Set(told).size).toBe(6000);
-    expect(told.length).toBe(6000);
+    await until(() => received.length >= 6000);
+    expect(new Set(received).size).toBe(6000);
+    expect(received.length).toBe(6000);
     expect(states).toContain("behind");
   });
 
@@ -309,7 +309,7 @@ describe("asking", () => {
     expect(server.said.at(-1)).toMatchObject({ type: "get", what: "trades", network: "bsc", token: "0xab", limit: 5 });
   });
 
-  it("is told what is refused", async () => {
+  it("is received what is refused", async () => {
     server.instead = (said) => (said.type === "get" ? { type: "error", code: "UNKNOWN_NETWORK", message: "no" } : undefined);
     await expect(start().getTrades("x", "0xab")).rejects.toMatchObject({ code: "UNKNOWN_NETWORK" });
   });

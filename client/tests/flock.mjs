@@ -34,7 +34,7 @@ export class Flock {
     });
   }
 
-  /** What it is asked for: `report`, with what each client believes in, in the order of its coming. */
+  /** Replies to `report` with the events that each client holds, in the order of arrival. */
   answer(line) {
     if (line === "calm") this.#calm = true;
     if (line === "storm") {

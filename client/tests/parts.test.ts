@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { pause } from "../src/backoff.js";
 import { Inbox } from "../src/inbox.js";
-import { Memory } from "../src/memory.js";
+import { LruMap } from "../src/lru-map.js";
 import { ChaincastError, parse, type ChaincastEvent } from "../src/protocol.js";
 import { canonical, forms } from "../src/topics.js";
 
@@ -38,16 +38,16 @@ describe("topics", () => {
   ])("%s in its canonical form is %s", (given, form) => expect(canonical(given)).toBe(form));
 });
 
-describe("Memory", () => {
-  it("forgets what it was told of longest ago", () => {
-    const memory = new Memory<number>(2);
-    memory.set("a", 1);
-    memory.set("b", 2);
-    memory.set("a", 3);
-    memory.set("c", 4);
-    expect(["a", "b", "c"].map((id) => memory.get(id))).toEqual([3, undefined, 4]);
-    memory.delete("c");
-    expect(memory.get("c")).toBeUndefined();
+describe("LruMap", () => {
+  it("drops the entry that was set longest ago", () => {
+    const map = new LruMap<number>(2);
+    map.set("a", 1);
+    map.set("b", 2);
+    map.set("a", 3);
+    map.set("c", 4);
+    expect(["a", "b", "c"].map((id) => map.get(id))).toEqual([3, undefined, 4]);
+    map.delete("c");
+    expect(map.get("c")).toBeUndefined();
   });
 });
 
@@ -67,54 +67,54 @@ describe("parse", () => {
 
 describe("Inbox", () => {
   const make = () => {
-    const told: string[] = [];
+    const received: string[] = [];
     const drained: number[] = [];
     const inbox = new Inbox(
-      ({ event, retracted }) => told.push(`${retracted ? "-" : "+"}${event.id}`),
-      () => drained.push(told.length),
+      ({ event, retracted }) => received.push(`${retracted ? "-" : "+"}${event.id}`),
+      () => drained.push(received.length),
     );
-    return { inbox, told, drained };
+    return { inbox, received, drained };
   };
   const settle = () => new Promise((resolve) => setTimeout(resolve));
 
-  it("tells in order, and when it has told all", async () => {
-    const { inbox, told, drained } = make();
+  it("delivers in order, and reports when it has delivered all", async () => {
+    const { inbox, received, drained } = make();
     for (const id of ["a", "b", "c"]) inbox.add(happened(id));
-    expect([told.length, inbox.size]).toEqual([0, 3]);
+    expect([received.length, inbox.size]).toEqual([0, 3]);
     await settle();
-    expect([told, drained, inbox.size]).toEqual([["+a", "+b", "+c"], [3], 0]);
+    expect([received, drained, inbox.size]).toEqual([["+a", "+b", "+c"], [3], 0]);
   });
-  it("tells only the newest price of what waits, of each token", async () => {
-    const { inbox, told } = make();
+  it("delivers only the newest waiting price of each token", async () => {
+    const { inbox, received } = make();
     for (const id of ["p1", "p2", "p3"]) inbox.add(happened(id, "price", "prices:bsc:0xab"));
     inbox.add(happened("q1", "price", "prices:bsc:0xcd"));
     await settle();
-    expect(told).toEqual(["+p3", "+q1"]);
+    expect(received).toEqual(["+p3", "+q1"]);
   });
-  it("does not tell what is taken back before it was told", async () => {
-    const { inbox, told } = make();
+  it("delivers neither an event nor its retraction if it was still waiting", async () => {
+    const { inbox, received } = make();
     inbox.add(happened("a"));
     inbox.retract(happened("a"));
     await settle();
-    expect(told).toEqual([]);
+    expect(received).toEqual([]);
   });
-  it("tells what is taken back after it was told, but not if it is there again", async () => {
-    const { inbox, told } = make();
+  it("delivers the retraction of a delivered event, unless the event is there again", async () => {
+    const { inbox, received } = make();
     for (const id of ["a", "b"]) inbox.add(happened(id));
     await settle();
     for (const id of ["b", "a"]) inbox.retract(happened(id));
     inbox.add(happened("a"));
     await settle();
-    expect(told).toEqual(["+a", "+b", "-b"]);
+    expect(received).toEqual(["+a", "+b", "-b"]);
   });
   it("does not lose a price's retraction to a newer price", async () => {
-    const { inbox, told } = make();
+    const { inbox, received } = make();
     const price = (id: string) => happened(id, "price", "prices:bsc:0xab");
     inbox.add(price("p1"));
     await settle();
     inbox.retract(price("p1"));
     inbox.add(price("p2"));
     await settle();
-    expect(told).toEqual(["+p1", "-p1", "+p2"]);
+    expect(received).toEqual(["+p1", "-p1", "+p2"]);
   });
 });

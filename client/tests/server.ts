@@ -1,12 +1,12 @@
-/** A stack in small: it remembers what happened, tells it, replays it, and fails when it is told to. */
+/** A small model of a stack: it stores events, delivers them, replays them, and fails on request. */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { WebSocket as Socket, WebSocketServer } from "ws";
-import type { ChaincastEvent, Told } from "../src/protocol.js";
+import type { ChaincastEvent, ServerMessage } from "../src/protocol.js";
 import { canonical, forms } from "../src/topics.js";
 
 export type Said = { type: string; id: number; topics?: string[]; since?: Record<string, string> } & Record<string, unknown>;
-type Block = Extract<Told, { type: "events" | "retracted" }>;
+type Block = Extract<ServerMessage, { type: "events" | "retracted" }>;
 
 const SOURCE = "bsc";
 export const cursor = (number: number): string => String(number).padStart(12, "0");
@@ -15,11 +15,11 @@ export class Server {
   readonly said: Said[] = [];
   readonly protocols: string[] = [];
   readonly urls: string[] = [];
-  /** Answers instead of the server; `null`: nobody answers. */
+  /** Reply in place of the server's; `null`: no reply. */
   instead: (said: Said) => object | null | undefined = () => undefined;
   readonly #server: WebSocketServer;
   readonly #log: Block[] = [];
-  readonly #told = new Map<string, ChaincastEvent>();
+  readonly #events = new Map<string, ChaincastEvent>();
   readonly #listening = new Map<Socket, Set<string>>();
 
   private constructor(server: WebSocketServer) {
@@ -62,7 +62,7 @@ export class Server {
 
   /** The same events (again, maybe), as one block. */
   tell(events: ChaincastEvent[]): void {
-    for (const event of events) this.#told.set(event.id, event);
+    for (const event of events) this.#events.set(event.id, event);
     this.#append({ type: "events", source: SOURCE, cursor: cursor(this.#log.length + 1), events });
   }
 
@@ -75,7 +75,7 @@ export class Server {
     for (const socket of this.#listening.keys()) socket.terminate();
   }
 
-  /** Something to everybody. */
+  /** Send a message to all clients. */
   shout(message: object): void {
     for (const socket of this.#listening.keys()) this.#say(socket, message);
   }
@@ -96,7 +96,7 @@ export class Server {
     const heard = (event: ChaincastEvent | undefined): boolean =>
       event !== undefined && event.topics.some((topic) => forms(topic).some((form) => topics.has(form)));
     if (block.type === "retracted") {
-      const ids = block.ids.filter((id) => heard(this.#told.get(id)));
+      const ids = block.ids.filter((id) => heard(this.#events.get(id)));
       if (ids.length > 0) this.#say(socket, { ...block, ids });
     } else {
       const events = block.events.filter(heard);
@@ -124,7 +124,7 @@ export class Server {
       for (const topic of topics) live?.delete(topic);
       this.#say(socket, { type: "unsubscribed", id: said.id, topics });
     } else if (said.type === "get") {
-      const past = [...this.#told.values()].reverse();
+      const past = [...this.#events.values()].reverse();
       if (said.what === "price") this.#say(socket, { type: "price", id: said.id, event: past.find((e) => e.kind === "price") ?? null });
       else this.#say(socket, { type: "history", id: said.id, what: said.what, before: null, events: past.filter((e) => e.kind === "trade") });
     } else if (said.type === "ping") this.#say(socket, { type: "pong", id: said.id, timestamp: Date.now() });

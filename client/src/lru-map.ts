@@ -1,10 +1,10 @@
-/** The last so many entries, oldest forgotten first. */
-export class Memory<T> {
-  readonly #most: number;
+/** Map that keeps the `maxEntries` entries that were set last. */
+export class LruMap<T> {
+  readonly #maxEntries: number;
   readonly #entries = new Map<string, T>();
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(maxEntries: number) {
+    this.#maxEntries = maxEntries;
   }
 
   get(id: string): T | undefined {
@@ -14,7 +14,7 @@ export class Memory<T> {
   set(id: string, entry: T): void {
     this.#entries.delete(id);
     this.#entries.set(id, entry);
-    if (this.#entries.size > this.#most) {
+    if (this.#entries.size > this.#maxEntries) {
       const [oldest] = this.#entries.keys();
       if (oldest !== undefined) this.#entries.delete(oldest);
     }

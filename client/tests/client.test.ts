@@ -72,7 +72,7 @@ describe("subscribing", () => {
     expect(trades.received.length).toBe(1);
   });
 
-  it("says in one message what is wanted within a moment", async () => {
+  it("subscribes in one message to topics that are wanted within some milliseconds", async () => {
     const client = start();
     for (let n = 0; n < 30; n++) client.subscribe(`trades:bsc:0x${n}`, () => undefined);
     await live();
@@ -82,7 +82,7 @@ describe("subscribing", () => {
     expect(subscribes().map((said) => said.topics?.length)).toEqual([30, 9]);
   });
 
-  it("leaves out the topic that is refused, and says so", async () => {
+  it("leaves out a refused topic, and reports it", async () => {
     server.instead = (said) =>
       said.topics?.includes("nonsense:x") ? { type: "error", code: "UNKNOWN_TOPIC", message: "unknown topic family" } : undefined;
     const errors: unknown[] = [];
@@ -112,7 +112,7 @@ describe("subscribing", () => {
     await until(() => received.length === 1);
   });
 
-  it("keeps one handler's fault from the others", async () => {
+  it("keeps an exception of one handler from the others", async () => {
     const errors: unknown[] = [];
     const client = start({ onError: (error) => errors.push(error) });
     const { received, handler } = holder();
@@ -128,7 +128,7 @@ describe("subscribing", () => {
 });
 
 describe("coming back", () => {
-  it("has what came meanwhile, in order and once", async () => {
+  it("receives missed events, in order and once", async () => {
     const received = await hearing();
     server.cut();
     server.happen("tokens:bsc", "trades:bsc:0xab");
@@ -139,7 +139,7 @@ describe("coming back", () => {
     expect(subscribes().map((said) => said.since)).toEqual([undefined, { bsc: cursor(1) }]);
   });
 
-  it("resumes all topics from one place, where that takes several messages", async () => {
+  it("resumes all topics from the same cursors, in several messages", async () => {
     const received = await hearing();
     const limit = { type: "error", code: "TOO_MANY_TOPICS", message: "at most 1" };
     clients[0]?.subscribe("system", () => undefined);
@@ -162,7 +162,7 @@ describe("coming back", () => {
     expect(subscribes().slice(before).map((said) => said.since)).toEqual(Array(3).fill({ bsc: cursor(1) }));
   });
 
-  it("has it even if nothing had come before", async () => {
+  it("resumes even if no event had arrived before", async () => {
     server.happen("tokens:bsc");
     const client = start();
     const { received, handler } = holder();
@@ -177,7 +177,7 @@ describe("coming back", () => {
     expect(received).toEqual(["+bsc:2:0"]);
   });
 
-  it("says if it was away for too long, and goes on from the oldest", async () => {
+  it("reports a gap after a long absence, and continues from the oldest event", async () => {
     const gaps: string[] = [];
     const received = await hearing({ onGap: (source) => gaps.push(source) });
     server.instead = (said) =>
@@ -193,7 +193,7 @@ describe("coming back", () => {
     expect([received, gaps]).toEqual([["+bsc:1:0", "+bsc:3:0"], ["bsc"]]);
   });
 
-  it("starts anew where its cursors are of another deployment", async () => {
+  it("starts again without cursors that belong to another deployment", async () => {
     const gaps: string[] = [];
     const received = await hearing({ onGap: (source) => gaps.push(source) });
     server.instead = (said) => (said.since ? { type: "error", code: "BAD_CURSOR", message: "ahead" } : undefined);
@@ -204,7 +204,7 @@ describe("coming back", () => {
     expect(gaps).toEqual(["bsc"]);
   });
 
-  it("connects again when API Gateway could not do what it was asked", async () => {
+  it("reconnects after an error of API Gateway", async () => {
     let failures = 0;
     server.instead = (said) =>
       said.type === "subscribe" && failures++ < 2 ? { message: "Internal server error", connectionId: "c" } : undefined;
@@ -217,7 +217,7 @@ describe("coming back", () => {
     expect(server.urls.length).toBe(3);
   });
 
-  it("has another connection before API Gateway ends the first, and no gap", async () => {
+  it("replaces the connection before API Gateway ends it, without a gap", async () => {
     const { setTimeout: real } = globalThis;
     const aging: (() => void)[] = [];
     vi.spyOn(globalThis, "setTimeout").mockImplementation(((call: () => void, ms?: number, ...rest: unknown[]) => {
@@ -239,7 +239,7 @@ describe("coming back", () => {
     expect(states).toEqual(["open"]);
   });
 
-  it("fetches later what handlers are too slow for", async () => {
+  it("fetches later the events that its handlers were too slow for", async () => {
     const states: string[] = [];
     const client = start({ onState: (state) => states.push(state) });
     const { received, handler } = holder();
@@ -256,7 +256,7 @@ describe("coming back", () => {
     expect(states).toContain("behind");
   });
 
-  it("holds exactly what is true, however often it is cut off", async () => {
+  it("holds exactly the true events, however often its connections break", async () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ do: fc.constant("happen" as const), count: fc.integer({ min: 1, max: 4 }) }) },
       { weight: 2, arbitrary: fc.record({ do: fc.constant("retract" as const), count: fc.integer({ min: 1, max: 5 }) }) },
@@ -301,7 +301,7 @@ describe("coming back", () => {
 });
 
 describe("asking", () => {
-  it("gets answers as soon as it is connected", async () => {
+  it("sends requests as soon as it is connected", async () => {
     server.happen("prices:bsc:0xab", "trades:bsc:0xab");
     const client = start();
     expect((await client.getPrice("bsc", "0xab"))?.id).toBe("bsc:1:0");
@@ -309,12 +309,12 @@ describe("asking", () => {
     expect(server.said.at(-1)).toMatchObject({ type: "get", what: "trades", network: "bsc", token: "0xab", limit: 5 });
   });
 
-  it("is received what is refused", async () => {
+  it("rejects with what the server refuses", async () => {
     server.instead = (said) => (said.type === "get" ? { type: "error", code: "UNKNOWN_NETWORK", message: "no" } : undefined);
     await expect(start().getTrades("x", "0xab")).rejects.toMatchObject({ code: "UNKNOWN_NETWORK" });
   });
 
-  it("does not wait for ever for one that is closed", async () => {
+  it("does not wait for a closed connection", async () => {
     const client = start({ ticket: () => new Promise(() => undefined) });
     const asked = client.getPrice("bsc", "0xab");
     client.close();
@@ -325,7 +325,7 @@ describe("asking", () => {
 });
 
 describe("who it is", () => {
-  it("shows a fresh ticket at every connection", async () => {
+  it("uses a new ticket for every connection", async () => {
     let tickets = 0;
     const client = start({ ticket: () => `t${++tickets}` });
     client.subscribe("system", () => undefined);
@@ -335,7 +335,7 @@ describe("who it is", () => {
     expect(server.urls).toEqual(["/prod?ticket=t1", "/prod?ticket=t2"]);
   });
 
-  it("shows a token in the subprotocol, and a fresh one when it ends", async () => {
+  it("sends a token as subprotocol, and a new one when it expires", async () => {
     let tokens = 0;
     const client = start({ token: async () => `jwt${++tokens}` });
     await until(() => client.state === "open");

@@ -12,9 +12,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.aws.management_api import close
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
+from chaincast.http_api.documents import ClosedDocument, ConnectionDetail, ConnectionPage
+from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import owner_of_user
@@ -22,9 +25,6 @@ from chaincast.sessions.connection_store import SLOT_SECONDS, Connection, Connec
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.quota_store import Admission
 from chaincast.sessions.subscription_store import Subscriptions
-from functions.shared.api_models import ClosedDocument, ConnectionDetail, ConnectionPage
-from functions.shared.aws_events import HttpAnswer, HttpEvent
-from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -47,7 +47,7 @@ admission = Admission(boto_clients.dynamodb(), _state, connections)
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 @telemetry.watched
-def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
+def handler(event: HttpEvent, context: LambdaContext) -> HttpResponse:
     return routes.resolve(event, context)
 
 
@@ -57,7 +57,7 @@ def list_connections(
     after: Annotated[str, Query(max_length=128, description="the `next` of the page before")] = "",
 ) -> Response[ConnectionPage]:
     page, following = connections.page(limit, after)
-    return json_answer(200, {"connections": [_document(c) for c in page], "next": following or None})
+    return json_response(200, {"connections": [_document(c) for c in page], "next": following or None})
 
 
 @app.get("/connections/<id>", summary="One connection and what it listens to")
@@ -65,7 +65,7 @@ def get_connection(id: Annotated[str, Path()]) -> Response[ConnectionDetail]:  #
     connection = _known(unquote(id))
     rows, _ = subscriptions.rows_of(connection.connection_id)
     topics = [{"topic": topic, "kinds": sorted(kinds) if kinds else None} for topic, kinds in sorted(rows.items())]
-    return json_answer(200, {**_document(connection), "subscriptions": topics})
+    return json_response(200, {**_document(connection), "subscriptions": topics})
 
 
 @app.delete("/connections/<id>", summary="Close a connection")
@@ -94,7 +94,7 @@ def _end(closing: list[str], **named: str) -> Response[ClosedDocument]:
         close(boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT)), connection_id)
     logger.info("connections closed", extra={**named, "closed": len(closing)})
     telemetry.count("ConnectionsEnded", len(closing))
-    return json_answer(200, {"closed": len(closing)})
+    return json_response(200, {"closed": len(closing)})
 
 
 def _document(connection: Connection) -> dict[str, object]:

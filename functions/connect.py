@@ -13,6 +13,7 @@ from chaincast.auth.jwt import user_if_known
 from chaincast.auth.tickets import Tickets
 from chaincast.auth.token_extraction import token_of
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import WebSocketContext, WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.jobs.messages import Deadline, Greet
@@ -27,7 +28,6 @@ from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.identities import Identities
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.quota_store import Admission
-from functions.shared.aws_events import WebSocketAnswer, WebSocketContext, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -62,7 +62,7 @@ tickets = Tickets(boto_clients.dynamodb(), environment.name_of(environment.STATE
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 @telemetry.watched
-def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
+def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     request = event["requestContext"]
     if request["eventType"] != "CONNECT":
         # A message whose `type` is "$connect"; the connection exists already.
@@ -97,7 +97,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
     elif settings.auth == "required":
         order(Deadline(connection.connection_id, "authenticated"), AUTHENTICATE_SECONDS)
     telemetry.count("ConnectionsOpened", dialect=connection.dialect)
-    answer: WebSocketAnswer = {"statusCode": 200}
+    answer: WebSocketResponse = {"statusCode": 200}
     if choice.subprotocol is not None:
         answer["headers"] = {"Sec-WebSocket-Protocol": choice.subprotocol}
     return answer
@@ -134,10 +134,10 @@ def _user_of(headers: Mapping[str, str], query: Mapping[str, str], now: int) -> 
     return user
 
 
-def _refused(error: ClientError) -> WebSocketAnswer:
+def _refused(error: ClientError) -> WebSocketResponse:
     telemetry.count("ConnectionsRefused", code=error.code.value)
     telemetry.refused(error)
-    answer: WebSocketAnswer = {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
+    answer: WebSocketResponse = {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
     if "retry_after" in error.details:
         answer["headers"] = {"Retry-After": str(error.details["retry_after"])}
     return answer

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.sessions.cleanup import Forgetter
-from functions.shared.aws_events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -21,7 +21,7 @@ forgetter = Forgetter.from_environment(Settings.from_environment().limits)
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 @telemetry.watched
-def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
+def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     request = event["requestContext"]
     if request["eventType"] != "DISCONNECT":
         # A message whose `type` is "$disconnect"; the connection is open.

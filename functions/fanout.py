@@ -18,6 +18,7 @@ from chaincast.aws import environment
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
+from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent, SqsRecord
 from chaincast.config.function_settings import Settings
 from chaincast.errors import CodecError
 from chaincast.fanout.delivery import Deliverer, Report
@@ -29,7 +30,6 @@ from chaincast.metrics.async_counter_writer import async_counter_writer
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.model.sharding import Worker
-from functions.shared.aws_events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -70,7 +70,7 @@ deliverer = Deliverer(
 
 @logger.inject_lambda_context
 @telemetry.watched
-def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
+def handler(event: SqsEvent, context: LambdaContext) -> SqsBatchResponse:
     management.refresh_credentials()
     database.refresh_credentials()
     started = time.time()

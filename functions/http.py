@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 from aws_lambda_powertools.event_handler import Response
 
+from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
+from chaincast.http_api.documents import PublishedDocument
+from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.publishing.appender import Busy
 from chaincast.publishing.service import Answer, make_intake
-from functions.shared.api_models import PublishedDocument
-from functions.shared.aws_events import HttpAnswer, HttpEvent
-from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -34,7 +34,7 @@ intake = make_intake(Settings.from_environment())
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 @telemetry.watched
-def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
+def handler(event: HttpEvent, context: LambdaContext) -> HttpResponse:
     return routes.resolve(event, context)
 
 
@@ -56,16 +56,16 @@ def post_publish() -> Response[PublishedDocument]:
     )
     telemetry.count("EventsPublished", 0 if answer.repeated else answer.accepted)
     telemetry.count("EventsRefused", refused)
-    return json_answer(200 if not refused else 207 if answer.accepted else 400, _document(answer))
+    return json_response(200 if not refused else 207 if answer.accepted else 400, _document(answer))
 
 
 def busy(error: Busy) -> Response[Any]:
     """Others were faster, too often in a row."""
     logger.warning("busy", error=str(error))
-    return json_answer(503, {"code": "BUSY", "message": "others publish the same; try again"}, {"retry-after": "1"})
+    return json_response(503, {"code": "BUSY", "message": "others publish the same; try again"}, {"retry-after": "1"})
 
 
-routes.on(Busy, busy)
+routes.on_error(Busy, busy)
 
 
 def _document(answer: Answer) -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import orjson
 
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import KafkaBatchResponse, KafkaEvent, KafkaRecord
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
@@ -22,7 +23,6 @@ from chaincast.metrics.recorder import Telemetry
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
 from chaincast.publishing.service import make_intake
-from functions.shared.aws_events import KafkaAnswer, KafkaEvent, KafkaRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -41,7 +41,7 @@ holds 4 MB, and a trade of a user is told twice."""
 
 @logger.inject_lambda_context
 @telemetry.watched
-def handler(event: KafkaEvent, context: LambdaContext) -> KafkaAnswer:
+def handler(event: KafkaEvent, context: LambdaContext) -> KafkaBatchResponse:
     cluster = event.get("eventSourceArn") or event.get("bootstrapServers", "")
     failures: list[KafkaRecord] = []
     published = poisoned = 0

@@ -13,6 +13,7 @@ from chaincast.aws import environment
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.fast.service_client import ServiceClient
+from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent, SqsRecord
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, CodecError, Request
 from chaincast.jobs.messages import MAX_DELAY, Deadline, Expiry, Greet, Job, Replay, Settle, parse_job
@@ -21,7 +22,6 @@ from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.protocol.commands import Connected, Expired, Outcome
 from chaincast.protocol.dialects import registry
-from functions.shared.aws_events import SqsAnswer, SqsEvent, SqsRecord
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -51,7 +51,7 @@ something twice."""
 
 @logger.inject_lambda_context
 @telemetry.watched
-def handler(event: SqsEvent, context: LambdaContext) -> SqsAnswer:
+def handler(event: SqsEvent, context: LambdaContext) -> SqsBatchResponse:
     management.refresh_credentials()
     database.refresh_credentials()
     seconds = context.get_remaining_time_in_millis() / 1000 - RESERVE_SECONDS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.aws.management_api import close, post
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
@@ -35,7 +36,6 @@ from chaincast.sessions.message_counter import Visits
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.quota_store import Admission
 from chaincast.sessions.subscription_store import Subscriptions
-from functions.shared.aws_events import WebSocketAnswer, WebSocketEvent
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -70,7 +70,7 @@ actor = Actor(subscriptions, resumption, past, identities, authenticator, settin
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
 @telemetry.watched
-def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketAnswer:
+def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     dialect = registry.get(registry.DEFAULT, settings.chains)
     now = int(time.time() * 1000)
     connection_id = event["requestContext"]["connectionId"]
@@ -151,7 +151,7 @@ def _spoken(connection: Connection, body: bytes) -> str:
     return found
 
 
-def _answer(connection_id: str, messages: tuple[bytes, ...]) -> WebSocketAnswer:
+def _answer(connection_id: str, messages: tuple[bytes, ...]) -> WebSocketResponse:
     telemetry.count("MessagesOut", len(messages), by="answer")
     if not messages:
         return {"statusCode": 200}

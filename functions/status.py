@@ -17,18 +17,18 @@ from aws_lambda_powertools.event_handler import Response
 
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.aws.secrets import secret
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
+from chaincast.http_api.documents import BalancerStatus, Error, Health, Status
+from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.status.collector import Surveyor
 from chaincast.status.prometheus import CONTENT_TYPE, exposition
 from chaincast.status.report import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
 from chaincast.version import VERSION
-from functions.shared.api_models import BalancerStatus, Error, Health, Status
-from functions.shared.aws_events import HttpAnswer, HttpEvent
-from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -90,7 +90,7 @@ _last: Survey | None = None
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 @telemetry.watched
-def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
+def handler(event: HttpEvent, context: LambdaContext) -> HttpResponse:
     return routes.resolve(event, context)
 
 
@@ -105,7 +105,7 @@ def survey() -> Survey:
 @app.get("/health", summary="How every part is", responses={503: {"description": "down"}})
 def get_health() -> Response[Health]:
     found = survey()
-    return json_answer(200 if found.working else 503, health(found, VERSION), _NEVER_KEPT)
+    return json_response(200 if found.working else 503, health(found, VERSION), _NEVER_KEPT)
 
 
 @app.get("/lb/status", summary="For load balancers", responses={503: {"description": "down"}})
@@ -113,7 +113,7 @@ def get_balancer_status() -> Response[BalancerStatus]:
     found = survey()
     words = "healthy" if found.working else "unhealthy"
     document = {"status": words, "healthy": found.working, "connections": found.connections}
-    return json_answer(200 if found.working else 503, document, _NEVER_KEPT)
+    return json_response(200 if found.working else 503, document, _NEVER_KEPT)
 
 
 @app.get("/status", summary="Health, settings, figures", responses={401: {"description": Error.__doc__ or ""}})
@@ -122,7 +122,7 @@ def get_status() -> Response[Status]:
     found = survey()
     figures = {**found.counts, **found.open}
     document = {**health(found, VERSION), "settings": orjson.loads(settings.to_json()), "figures": figures}
-    return json_answer(200, document, _NEVER_KEPT)
+    return json_response(200, document, _NEVER_KEPT)
 
 
 @app.get("/metrics", summary="For Prometheus", responses={401: {"description": Error.__doc__ or ""}})

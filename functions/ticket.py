@@ -14,14 +14,14 @@ from chaincast.auth.factory import make_authenticator
 from chaincast.auth.tickets import TICKET_SECONDS, Tickets
 from chaincast.auth.token_extraction import token_of
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
+from chaincast.http_api.documents import TicketDocument
+from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.origin_policy import Access
-from functions.shared.api_models import TicketDocument
-from functions.shared.aws_events import HttpAnswer, HttpEvent
-from functions.shared.routing import Routes, json_answer
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -39,7 +39,7 @@ tickets = Tickets(boto_clients.dynamodb(), environment.name_of(environment.STATE
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
 @telemetry.watched
-def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
+def handler(event: HttpEvent, context: LambdaContext) -> HttpResponse:
     return routes.resolve(event, context)
 
 
@@ -47,7 +47,7 @@ def handler(event: HttpEvent, context: LambdaContext) -> HttpAnswer:
 def may_ask() -> Response[Any]:
     """A browser's preflight."""
     _check_access()
-    return json_answer(204, None, _headers())
+    return json_response(204, None, _headers())
 
 
 @app.post("/ticket", summary="For the token in Authorization, a ticket to connect with")
@@ -63,16 +63,16 @@ def post_ticket() -> Response[TicketDocument]:
     telemetry.authenticated()
     ticket = tickets.issue(user, int(time.time() * 1000))
     telemetry.count("TicketsIssued")
-    return json_answer(200, {"ticket": ticket, "expires_in": TICKET_SECONDS}, _headers())
+    return json_response(200, {"ticket": ticket, "expires_in": TICKET_SECONDS}, _headers())
 
 
 def refused(error: ClientError) -> Response[Any]:
     """A refusal that the page may read, unless the page is what is refused."""
-    return routes.refusal(error, {"vary": "origin"} if error.code is Code.FORBIDDEN_ORIGIN else _headers())
+    return routes.error_response(error, {"vary": "origin"} if error.code is Code.FORBIDDEN_ORIGIN else _headers())
 
 
-routes.on(ClientError, refused)
-routes.on(Exception, lambda error: routes.fault(error, _headers()))
+routes.on_error(ClientError, refused)
+routes.on_error(Exception, lambda error: routes.internal_error(error, _headers()))
 
 
 def _check_access() -> None:

@@ -11,7 +11,7 @@ from chaincast.model.events import Event, Json, event_id
 from chaincast.model.topics import chain_topics
 
 if TYPE_CHECKING:
-    from functions.shared.aws_events import HttpEvent
+    from chaincast.aws.lambda_events import HttpEvent
 
 NETWORK = "anvil"
 TOKEN = "0x" + "aa" * 20

@@ -15,7 +15,7 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from functions.shared.api_models import Health
+from chaincast.http_api.documents import Health
 from local.commands.fleet import Fleet
 from local.stack.stack import LocalStack
 from tests.e2e.administrator import endpoint, session

@@ -16,8 +16,8 @@ import jwt
 import pytest
 
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import WebSocketEvent
 from chaincast.sessions.connection_store import Connection, Connections
-from functions.shared.aws_events import WebSocketEvent
 from tests.integration.helpers import Context, items
 
 SECRET = "s" * 64

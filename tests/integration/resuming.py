@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import SqsRecord
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.messages import Deliver, encode_work
@@ -17,7 +18,6 @@ from chaincast.jobs.messages import parse_job
 from chaincast.model.batches import Batch, split_batch
 from chaincast.model.sharding import Worker
 from chaincast.sessions.connection_store import Connection, Connections
-from functions.shared.aws_events import SqsRecord
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.helpers import Context, end_loop
 from tests.integration.scripted import ScriptedServer

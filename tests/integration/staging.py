@@ -8,11 +8,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from chaincast.aws import environment
+from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.messages import Deliver, Work, encode_work
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
 from chaincast.sessions.connection_store import Connection, Connections
-from functions.shared.aws_events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, subscriptions
 from tests.integration.scripted import ScriptedServer

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.shared.api_models import ConnectionDetail, ConnectionPage
+from chaincast.http_api.documents import ConnectionDetail, ConnectionPage
 from tests.factories import http_event
 from tests.integration.handlers import Management, connect, load, opened, say
 from tests.integration.helpers import Context

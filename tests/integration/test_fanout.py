@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import environment
+from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.messages import Close, Deliver, Open
 from chaincast.model.sharding import Worker, shard_of
 from chaincast.replay.holds import Holds, Place
-from functions.shared.aws_events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions
 from tests.integration.scripted import ScriptedServer

@@ -11,13 +11,13 @@ from typing import Any, TypeAlias
 import pytest
 
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import WebSocketEvent
 from chaincast.errors import CodecError
 from chaincast.eventlog.history_store import History
 from chaincast.jobs.messages import Greet, parse_job
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.topics import alert_topics, chain_topics
-from functions.shared.aws_events import WebSocketEvent
 from tests.integration.handlers import event, load
 from tests.integration.helpers import Context, items
 

@@ -33,7 +33,7 @@ from tests.integration.handlers import (
 from tests.integration.helpers import Context, end_loop, items
 
 if TYPE_CHECKING:
-    from functions.shared.aws_events import HttpEvent
+    from chaincast.aws.lambda_events import HttpEvent
 
 PREMIUM = {"premium_topics": ["price:BTC"], "premium_claim": "plan", "premium_values": ["pro"]}
 

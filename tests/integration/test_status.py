@@ -11,8 +11,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from chaincast.aws import boto_clients, environment
+from chaincast.http_api.documents import BalancerStatus, Health, Status
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
-from functions.shared.api_models import BalancerStatus, Health, Status
 from listener.sink import Sink
 from tests.factories import http_event, make_batch, make_event
 from tests.integration.handlers import TOKEN_OF_ANN, Management, connect, event, load, opened, say, with_settings

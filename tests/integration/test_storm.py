@@ -17,10 +17,10 @@ from types import ModuleType
 import pytest
 
 from chaincast.aws import boto_clients, environment
+from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.delivery import Report
 from chaincast.fanout.messages import Deliver, encode_work, group_of
 from chaincast.model.sharding import Worker, home, workers
-from functions.shared.aws_events import SqsRecord
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, end_loop
 from tests.integration.storm import Storm, Weather

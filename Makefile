@@ -110,7 +110,7 @@ contracts: setup ## compile contracts/*.sol
 	node contracts/compile.mjs
 
 picture: setup ## record docs/running.svg (needs tmux)
-	$(BIN)/python -m local.maintenance.record
+	$(BIN)/python -m local.maintenance.picture
 
 requirements: setup ## compile requirements/*.txt from *.in
 	$(BIN)/python -m local.maintenance.requirements

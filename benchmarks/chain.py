@@ -20,8 +20,8 @@ import uvloop
 from eth_abi.abi import encode
 
 from listener.adapters.launchpad import TOKEN_CREATED, TRADE
+from local.stack.checkout import PYTHON, ROOT, free_port, port_taken
 from local.stack.processes import spawn, wait_until_up
-from local.stack.tools import PYTHON, ROOT, free_port, port_taken
 from tests.simulation.chain import Chain, Entry, Node
 from tests.simulation.rpc import RpcServer
 

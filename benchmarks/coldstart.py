@@ -26,9 +26,9 @@ from chaincast.status.collector import FUNCTIONS
 from infra.bundling import BUILD, atomic_directory, code_directory, layer_directory, layers_of
 from infra.settings import Switches, read_configuration
 from local.stack.administrator import session
-from local.stack.stack import LocalStack, Options
-from local.stack.swap import archive, swap_code
-from local.stack.tools import ROOT, free_port
+from local.stack.checkout import ROOT, free_port
+from local.stack.code_update import update_functions, zip_directory
+from local.stack.local_stack import LocalStack, Options
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -111,7 +111,7 @@ def fresh_workers(runs: int) -> dict[str, float]:
         client: LambdaClient = session().client("lambda", endpoint_url=stack.emulator.endpoint)
         functions = [f for f in client.list_functions()["Functions"] if f["Handler"].startswith("functions.")]
         for _ in range(runs):
-            swap_code(stack.emulator.endpoint)  # ends all workers
+            update_functions(stack.emulator.endpoint)  # ends all workers
             for function in functions:
                 module = function["Handler"].split(".")[1]
                 began = perf_counter()
@@ -155,7 +155,10 @@ def main() -> int:
         layers = {name: layer_directory(name, switches) for name in layers_of(module)}
         paths = [code, *(folder / "python" for folder in layers.values())]
         milliseconds, megabytes = measure(module, paths, runtime, arguments.runs)
-        sizes = {"code_kb": len(archive(code)) / 1024, "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20}
+        sizes = {
+            "code_kb": len(zip_directory(code)) / 1024,
+            "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20,
+        }
         figures[module] = {"ms": milliseconds, "mb": megabytes, **sizes, "layers": [*layers]}
         figures[module] |= {"stack_ms": fresh[module]} if module in fresh else {}
         rows.append(

@@ -24,7 +24,7 @@ from benchmarks.report import finish, parser, show
 from listener.adapters.abi import EventDecoder
 from listener.adapters.codec import parameters_of
 from listener.sources.base import RawLog
-from local.stack.tools import PYTHON, ROOT
+from local.stack.checkout import PYTHON, ROOT
 from tests.simulation.recorded import FOLDER, lines
 
 EVENTS: dict[str, list[tuple[str, str, bool]]] = {

@@ -26,7 +26,7 @@ from benchmarks.report import finish, parser, show
 from benchmarks.responder import responder
 from benchmarks.sink import Sink, running
 from benchmarks.subscribers import NETWORK, batch_of
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 
 if TYPE_CHECKING:
     from chaincast.sessions.cleanup import Forgotten

@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.report import finish, parser, show
 from chaincast.aws import environment as resources
 from chaincast.config.load import load
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 
 YARDSTICK = "import boto3; boto3.client('dynamodb')"
 ALLOWED = 2.0

@@ -19,9 +19,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.report import finish, parser, percentile, show
 from local.stack.chain import Node
-from local.stack.market import Market
-from local.stack.stack import LocalStack, Options
-from local.stack.tools import free_port
+from local.stack.checkout import free_port
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack, Options
 
 Line: TypeAlias = dict[str, Any]  # a JSON log line
 

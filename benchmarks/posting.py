@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.report import finish, parser, show
 from benchmarks.sink import Sink, needed, running
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 
 BODY = b"x" * 400
 THREADS = 16

@@ -16,8 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.report import finish, parser, percentile, show
 from chaincast.publish import Item, Publisher
-from local.stack.stack import LocalStack, Options
-from local.stack.tools import REGION, free_port
+from local.stack.checkout import REGION, free_port
+from local.stack.local_stack import LocalStack, Options
 
 WARM = 5
 

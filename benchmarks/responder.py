@@ -20,8 +20,8 @@ import uvloop
 from benchmarks.posting import connection_id
 from benchmarks.subscribers import prepared, topics_of
 from chaincast.model.sharding import partition
+from local.stack.checkout import PYTHON, ROOT, free_port, port_taken
 from local.stack.processes import spawn, wait_until_up
-from local.stack.tools import PYTHON, ROOT, free_port, port_taken
 
 _EMPTY = b'{"Items":[],"Count":0}'
 

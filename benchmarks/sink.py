@@ -15,8 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.certificate import make_certificate
+from local.stack.checkout import free_port, port_taken
 from local.stack.processes import spawn, wait_until_up
-from local.stack.tools import free_port, port_taken
 
 _CONFIGURATION = """
 daemon off; worker_processes 1; pid {folder}/pid; error_log {folder}/error.log warn;

@@ -1,4 +1,4 @@
-"""`python -m local`: the same as `chaincast`."""
+"""The entry point of `python -m local`, which is the same as `chaincast`."""
 
 from __future__ import annotations
 

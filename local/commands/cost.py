@@ -1,7 +1,7 @@
-"""`chaincast cost`: what a load costs a month, line by line; beside the usual way of doing it, and other services.
+"""`chaincast cost`: estimate the monthly AWS bill of a load, and compare it with other ways to deliver the same events.
 
-Counts of requests follow from the load and from what one thing takes (`Costs`), which benchmarks measured; prices are
-in prices.toml. It is a model: free tiers, retries and mistakes are not in it.
+The numbers of requests follow from the load and from the resources that one operation takes (`Costs`), which the
+benchmarks measured. Prices are in prices.toml. The model leaves out free tiers and retries.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from rich.console import Console
 from rich.table import Table
+
+from local.terminal import Terminal
 
 Prices: TypeAlias = Mapping[str, Any]  # prices.toml
 
@@ -28,104 +29,126 @@ GB = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What happens. `subscribers`: of an event; `batches`: blocks (and publications) a second that bring events;
-    `bytes`: of an event as clients are told it; `lifetime`: of a connection, minutes."""
+    """The load of a stack, on average."""
 
     connections: int = 1000
+    """Number of concurrent connections."""
     events: float = 10.0
+    """Events per second, of all topics."""
     subscribers: float = 100.0
+    """Connections that receive each event."""
     batches: float = 1.0
+    """Blocks with events (or publish requests) per second."""
     bytes: int = 400
+    """Encoded size of an event, in bytes."""
     lifetime: float = 30.0
+    """Lifetime of a connection, in minutes."""
     topics: float = 3.0
+    """Subscriptions of a connection."""
     networks: int = 1
+    """Number of networks with a listener."""
 
     @property
     def deliveries(self) -> float:
-        """Events that reach somebody, a second, each counted for each who gets it."""
+        """Deliveries per second: events, each counted once for every subscriber."""
         return self.events * self.subscribers
 
     @property
     def posts(self) -> float:
-        """Messages a second: one for each connection that a batch brings something for, listeners spread evenly."""
+        """Messages per second to clients: one for each connection that a batch has an event for.
+
+        The estimate assumes that subscribers are distributed evenly over connections.
+        """
         if not self.batches or not self.connections:
             return 0.0
-        of_each = min(self.subscribers / self.connections, 1.0)
-        nobody: float = (1 - of_each) ** (self.events / self.batches)
-        return min(self.batches * self.connections * (1 - nobody), self.deliveries)
+        chance = min(self.subscribers / self.connections, 1.0)  # that a connection receives a given event
+        no_event: float = (1 - chance) ** (self.events / self.batches)  # chance that it receives none of a batch
+        return min(self.batches * self.connections * (1 - no_event), self.deliveries)
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What one thing takes. Of fan-out: `benchmarks.fanout` and `benchmarks.posting`, over TLS on one core."""
+    """Resources that one operation takes. `benchmarks.fanout` and `benchmarks.posting` measure those of fan-out."""
 
     posts_per_second: float = 32_900.0
+    """Posts per second of one fan-out function, over TLS on one core."""
     boto3_posts_per_second: float = 760.0
+    """Posts per second of one function that uses boto3."""
     batch_ms: float = 12.0
-    """Of a fan-out invocation, before and after its posts."""
+    """Milliseconds of a fan-out invocation before and after its posts."""
     fanout_gb: float = 1.73
+    """Memory of the fan-out function, in GB."""
     function_gb: float = 1.0
+    """Memory of each other function, in GB."""
     row_bytes: int = 110
-    """Of a subscription, as Query reads it."""
+    """Bytes of a subscription that a Query is charged for."""
     connect_ms: float = 35.0
     message_ms: float = 25.0
     disconnect_ms: float = 25.0
     greeting_ms: float = 30.0
     connect_writes: float = 4.0
-    """The record and its index, the address, the count of who is open."""
+    """Write units of a new connection: the record and its index, the address, the count of open connections."""
     disconnect_writes: float = 4.0
+    """Write units of a closed connection."""
     log_writes_per_kb: float = 2.0
+    """Write units for each KB of a batch in the event log: transactions cost twice."""
     batch_writes: float = 3.0
-    """The checkpoint in the Log's transaction, and the mark."""
+    """Further write units of a batch: the checkpoint in the same transaction, and the mark that it was queued."""
     history_writes: float = 1.5
-    """Of an event; not all are kept."""
+    """Write units of an event in table History, which does not store all kinds."""
     compression: float = 4.0
+    """Factor by which compression makes a batch smaller."""
     log_bytes: int = 700
-    """That an invocation logs."""
+    """Bytes that an invocation writes to CloudWatch Logs."""
     pings_per_minute: float = 0.25
+    """Pings that a client sends."""
 
 
 def tiered(amount: float, tiers: Sequence[Sequence[float]]) -> float:
-    """The price of an amount: each tier [up to, price of one] in turn; up to 0: of all the rest."""
-    total = done = 0.0
-    for up_to, price in tiers:
-        part = (min(amount, up_to) if up_to else amount) - done
+    """Return the price of an amount. A tier is [upper limit, price of one unit]; limit 0 means no limit."""
+    total = priced = 0.0
+    for limit, price in tiers:
+        part = (min(amount, limit) if limit else amount) - priced
         if part <= 0:
             break
         total += part * price
-        done += part
+        priced += part
     return total
 
 
-def monthly(load: Load, prices: Prices, costs: Costs | None = None, *, usual: bool = False) -> dict[str, float]:
-    """Dollars a month by line. `usual`: a post for each event and connection, by boto3, everything else alike."""
+def monthly(load: Load, prices: Prices, costs: Costs | None = None, *, unbatched: bool = False) -> dict[str, float]:
+    """Return US dollars per month, by line of the bill.
+
+    With `unbatched`, the bill of the usual design: one post by boto3 for each event and connection, all else equal.
+    """
     costs = costs or Costs()
     gateway, functions, tables = prices["api_gateway"], prices["lambda"], prices["dynamodb"]
-    posts = load.deliveries if usual else load.posts
-    message_bytes = load.bytes if usual or not posts else load.bytes * load.deliveries / posts
+    posts = load.deliveries if unbatched else load.posts
+    message_bytes = load.bytes if unbatched or not posts else load.bytes * load.deliveries / posts
     connects = load.connections / (load.lifetime * 60)
-    said = load.connections * costs.pings_per_minute / 60 + connects
+    received = load.connections * costs.pings_per_minute / 60 + connects  # pings, and a subscribe message each
+    replies = received
     units = math.ceil(message_bytes / gateway["message_bytes"])
-    sent = posts * units + connects  # and a greeting each
-    answered = said
-    messages = (sent + answered + said) * MONTH_SECONDS / MILLION
-    tiers = [[up_to / MILLION, price] for up_to, price in gateway["message_tiers"]]
-    invocations = load.batches + said + 3 * connects
-    per_post = 1 / (costs.boto3_posts_per_second if usual else costs.posts_per_second)
-    gb_seconds = (posts * per_post + load.batches * costs.batch_ms / 1000) * costs.fanout_gb
-    small = said * costs.message_ms + connects * (costs.connect_ms + costs.disconnect_ms + costs.greeting_ms)
-    gb_seconds += small / 1000 * costs.function_gb
+    sent = posts * units + connects  # events, and a greeting for each connection
+    messages = (sent + replies + received) * MONTH_SECONDS / MILLION
+    tiers = [[limit / MILLION, price] for limit, price in gateway["message_tiers"]]
+    invocations = load.batches + received + 3 * connects
+    seconds_per_post = 1 / (costs.boto3_posts_per_second if unbatched else costs.posts_per_second)
+    gb_seconds = (posts * seconds_per_post + load.batches * costs.batch_ms / 1000) * costs.fanout_gb
+    other_ms = received * costs.message_ms + connects * (costs.connect_ms + costs.disconnect_ms + costs.greeting_ms)
+    gb_seconds += other_ms / 1000 * costs.function_gb
     batch_kb = load.events / load.batches * load.bytes / costs.compression / 1024 if load.batches else 0.0
-    writes = connects * (costs.connect_writes + costs.disconnect_writes + 2 * (load.topics + 2)) + said
+    writes = connects * (costs.connect_writes + costs.disconnect_writes + 2 * (load.topics + 2)) + received
     writes += load.batches * (math.ceil(batch_kb) * costs.log_writes_per_kb + costs.batch_writes)
     writes += load.events * costs.history_writes
-    read = load.deliveries if usual else min(load.deliveries, load.batches * load.connections)
-    reads = read * costs.row_bytes / 4096 + load.batches
+    rows_read = load.deliveries if unbatched else min(load.deliveries, load.batches * load.connections)
+    reads = rows_read * costs.row_bytes / 4096 + load.batches
     stored = load.connections * (load.topics + 2) * costs.row_bytes / GB
     stored += load.events * load.bytes / costs.compression * 86_400 / GB + load.events * load.bytes * 7 * 86_400 / GB
-    fargate, watch = prices["fargate"], prices["cloudwatch"]
+    fargate, cloudwatch = prices["fargate"], prices["cloudwatch"]
     task_hour = 0.25 * fargate["vcpu_hour"] + 0.5 * fargate["gb_hour"] + fargate["address_hour"]
     month = MONTH_SECONDS / MILLION
+    logged = invocations * costs.log_bytes * MONTH_SECONDS / GB
     return {
         "API Gateway: messages": tiered(messages, tiers),
         "API Gateway: connection minutes": load.connections * 730 * 60 / MILLION * gateway["connection_minutes_m"],
@@ -136,38 +159,39 @@ def monthly(load: Load, prices: Prices, costs: Costs | None = None, *, usual: bo
         "DynamoDB: storage": stored * (tables["storage_gb"] + tables["recovery_gb"]),
         "SQS": month * (3 * load.batches * prices["sqs"]["fifo_m"] + 3 * connects * prices["sqs"]["standard_m"]),
         "Fargate": load.networks * 730 * task_hour,
-        "CloudWatch": invocations * costs.log_bytes * MONTH_SECONDS / GB * watch["logs_gb"] + _watching(watch),
+        "CloudWatch": logged * cloudwatch["logs_gb"] + _observability(cloudwatch),
         "Secrets": 2 * prices["secrets"]["secret"],
         "Data transfer": tiered(posts * message_bytes * MONTH_SECONDS / GB, prices["transfer"]["gb_tiers"]),
     }
 
 
-def _watching(watch: Mapping[str, float]) -> float:
-    """Metrics, alarms, the dashboard."""
-    return 40 * watch["metric"] + 45 * watch["alarm"] + watch["dashboard"]
+def _observability(prices: Mapping[str, float]) -> float:
+    """Return the price of the stack's metrics, alarms and dashboard."""
+    return 40 * prices["metric"] + 45 * prices["alarm"] + prices["dashboard"]
 
 
-def elsewhere(load: Load, prices: Prices, service: str) -> dict[str, float]:
-    """The bare transport by another service of AWS's, by its published prices: `appsync_events` or `iot_core`."""
-    of = prices[service]
-    tiers, unit = of.get("operation_tiers") or of["message_tiers"], of.get("operation_bytes") or of["message_bytes"]
+def other_service(load: Load, prices: Prices, service: str) -> dict[str, float]:
+    """Return US dollars per month for the transport of the same events by `appsync_events` or `iot_core`."""
+    rates = prices[service]
+    tiers = rates.get("operation_tiers") or rates["message_tiers"]
+    unit = rates.get("operation_bytes") or rates["message_bytes"]
     units = math.ceil(load.bytes / unit)
     connects = load.connections / (load.lifetime * 60)
     messages = ((load.events + load.deliveries) * units + connects * (1 + load.topics)) * MONTH_SECONDS / MILLION
     return {
-        "messages": tiered(messages, [[up_to / MILLION, price] for up_to, price in tiers]),
-        "connection minutes": load.connections * 730 * 60 / MILLION * of["connection_minutes_m"],
+        "messages": tiered(messages, [[limit / MILLION, price] for limit, price in tiers]),
+        "connection minutes": load.connections * 730 * 60 / MILLION * rates["connection_minutes_m"],
         "data transfer": tiered(load.deliveries * load.bytes * MONTH_SECONDS / GB, prices["transfer"]["gb_tiers"]),
     }
 
 
 def read_prices(path: Path = PRICES) -> Prices:
-    """The price table."""
+    """Return the price table."""
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print the bill."""
+    """Print the bill and the comparison. Return 0."""
     load = Load(
         connections=options.connections,
         events=options.events_per_second,
@@ -175,41 +199,42 @@ def run(options: argparse.Namespace) -> int:
         batches=min(options.batches_per_second, options.events_per_second),
         bytes=options.event_bytes,
         lifetime=options.connection_minutes,
-        topics=options.topics,
+        topics=options.topics_per_connection,
         networks=options.networks,
     )
     prices = read_prices()
-    ours, usual = monthly(load, prices), monthly(load, prices, usual=True)
-    others = {name: elsewhere(load, prices, name) for name in ("appsync_events", "iot_core")}
+    chaincast, unbatched = monthly(load, prices), monthly(load, prices, unbatched=True)
+    others = {name: other_service(load, prices, name) for name in ("appsync_events", "iot_core")}
     if options.json:
-        sums = {"chaincast": sum(ours.values()), "usual": sum(usual.values())}
-        sums |= {name: sum(lines.values()) for name, lines in others.items()}
-        print(json.dumps({"date": prices["date"], "lines": ours, "usual": usual, **others, "sums": sums}))
+        bills = {"chaincast": chaincast, "unbatched": unbatched, **others}
+        sums = {name: sum(lines.values()) for name, lines in bills.items()}
+        print(json.dumps({"date": prices["date"], **bills, "sums": sums}))
         return 0
-    _show(load, prices, ours, usual, others)
+    _show(load, prices, chaincast, unbatched, others)
     return 0
 
 
 def _show(
     load: Load,
     prices: Prices,
-    ours: Mapping[str, float],
-    usual: Mapping[str, float],
+    chaincast: Mapping[str, float],
+    unbatched: Mapping[str, float],
     others: Mapping[str, Mapping[str, float]],
 ) -> None:
-    console = Console(highlight=False)
-    table = Table("$ a month", "Chaincast", "usual way", caption=f"{prices['region']}, prices of {prices['date']}")
+    console = Terminal(highlight=False)
+    table = Table("$ per month", "Chaincast", "unbatched", caption=f"{prices['region']}, prices of {prices['date']}")
     for column in table.columns[1:]:
         column.justify = "right"
-    for line, dollars in ours.items():
-        table.add_row(line, f"{dollars:,.2f}", f"{usual[line]:,.2f}")
+    for line, dollars in chaincast.items():
+        table.add_row(line, f"{dollars:,.2f}", f"{unbatched[line]:,.2f}")
     table.add_section()
-    table.add_row("sum", f"{sum(ours.values()):,.2f}", f"{sum(usual.values()):,.2f}", style="bold")
+    table.add_row("sum", f"{sum(chaincast.values()):,.2f}", f"{sum(unbatched.values()):,.2f}", style="bold")
     console.print(table)
     console.print(
-        f"{load.deliveries:,.0f} deliveries a second: Chaincast posts {load.posts:,.0f} messages, a block at a time."
+        f"{load.deliveries:,.0f} deliveries per second. Chaincast sends all events of a batch to a connection in one "
+        f"message: {load.posts:,.0f} messages per second."
     )
-    console.print("Usual way: a post for each event and connection, by boto3; everything else alike.")
+    console.print("Unbatched: one message for each event and connection, sent by boto3; all else equal.")
     for name, title in (("appsync_events", "AppSync Events"), ("iot_core", "IoT Core")):
         lines = ", ".join(f"{line} {dollars:,.2f}" for line, dollars in others[name].items())
-        console.print(f"{title}, transport alone: {sum(others[name].values()):,.2f} ({lines})")
+        console.print(f"{title}, transport only: {sum(others[name].values()):,.2f} ({lines})")

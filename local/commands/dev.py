@@ -1,4 +1,4 @@
-"""`chaincast dev`: start everything, show each step, say where things are, wait, stop everything."""
+"""`chaincast dev` and `redeploy`: run the local stack until Ctrl-C, and update it while it runs."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from rich.table import Table
 
 from chaincast.config.load import load
 from chaincast.config.network import url_variable
-from local.stack.deployment import Emulator, run_directory
-from local.stack.stack import LocalStack, Options
-from local.stack.swap import only_code_changed, swap_code
-from local.stack.tools import PYTHON, ROOT, StepFailed, port_taken
+from local.errors import StepFailed
+from local.stack.checkout import PYTHON, ROOT, port_taken
+from local.stack.code_update import only_code_changed, update_functions
+from local.stack.deployment import URL_FILE, Emulator, run_directory
+from local.stack.local_stack import LocalStack, Options
+from local.terminal import Terminal
 
 WATCH_SECONDS = 0.2
-URL_FILE = "websocket-url"
 RESTART_FILE = "restart-listener"
+"""File in the run directory by which `redeploy` asks `dev` to restart the listener. `dev` deletes it when done."""
 RESTART_SECONDS = 40.0
 
 
 def run(options: argparse.Namespace) -> int:
-    """The whole stack until Ctrl-C or SIGTERM; 1 if one of its processes ends by itself."""
-    console = Console(quiet=options.quiet, highlight=False)
-    # A hang-up and a supervisor's SIGTERM stop the children as Ctrl-C does; and a shell's background job would
-    # ignore SIGINT.
+    """Run the stack until Ctrl-C or SIGTERM. Return 1 if one of its processes ends unexpectedly, else 0."""
+    console = Terminal(quiet=options.quiet, highlight=False)
+    # A hang-up and SIGTERM stop the children as Ctrl-C does. SIGINT needs a handler as well, because shells make
+    # background jobs ignore it.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     started = time.monotonic()
@@ -50,26 +52,27 @@ def run(options: argparse.Namespace) -> int:
 
 
 def redeploy(options: argparse.Namespace) -> int:
-    """Bring the code as it is now to the stack that runs on the port: functions, then the listener."""
+    """Update the stack on the port to the current code: first the functions, then the listener."""
     if not port_taken(options.port):
-        raise StepFailed("redeploy", f"nothing runs on port {options.port}", "start the stack first: make dev")
-    console = Console(highlight=False)
+        raise StepFailed("redeploy", f"no stack runs on port {options.port}", "start it first with make dev")
+    console = Terminal(highlight=False)
     run = run_directory(options.port)
-    emulator = Emulator(options.port, run, auth=False)
+    emulator = Emulator(options.port, run, enforce_iam=False)
     if only_code_changed(run):
         with _step(console, "functions: new code"):
-            swap_code(emulator.endpoint)
+            update_functions(emulator.endpoint)
     else:
         with _step(console, "cdk deploy"):
             emulator.deploy()
     with _step(console, "listener"):
-        # It is a child of `chaincast dev`, which restarts it and takes the request away when it is up.
+        # The listener is a child of `chaincast dev`, which restarts it and then deletes this file.
         request = run / RESTART_FILE
         request.touch()
         deadline = time.monotonic() + RESTART_SECONDS
         while request.exists():
             if time.monotonic() > deadline:
-                raise StepFailed("redeploy", "the listener was not restarted", "look at the terminal of `make dev`")
+                why = f"the listener was not restarted within {RESTART_SECONDS:.0f} s"
+                raise StepFailed("redeploy", why, "look at the terminal of `make dev`")
             time.sleep(0.05)
     return 0
 
@@ -79,30 +82,31 @@ def _stack_options(options: argparse.Namespace) -> Options:
     networks = config.networks
     network = options.network or ("anvil" if options.rpc is None else _only_real_network(networks))
     if network not in networks:
-        raise StepFailed("dev", f"chaincast.toml has no network {network!r}", f"it has: {', '.join(networks)}")
+        raise StepFailed("dev", f"chaincast.toml has no network {network!r}", f"choose one of {', '.join(networks)}")
     return Options(
         port=options.port,
         node_port=options.node_port,
         console_port=options.console_port,
         network=network,
-        # With a node of one's own, its network only; else all that are switched on and say how they are reached.
-        others=tuple(
+        # With --rpc only the network of that node; without it also all other enabled networks that have an RPC URL.
+        other_networks=tuple(
             name
             for name, other in config.deployed_networks(local=True).items()
             if name != network and options.rpc is None and (other.rpc_url or os.environ.get(url_variable(name)))
         ),
         rpc=options.rpc,
-        auth=options.auth,
+        enforce_iam=options.enforce_iam,
         seed=options.seed,
     )
 
 
 def _only_real_network(networks: object) -> str:
+    """Return the name of the only network that is not local. Raises `StepFailed` if there is not exactly one."""
     assert isinstance(networks, dict)
     real = [name for name, network in networks.items() if not network.local]
     if len(real) != 1:
-        known = ", ".join(real) or "none but the local one"
-        raise StepFailed("dev", f"which network is that node of? chaincast.toml has: {known}", "say --network NAME")
+        why = f"chaincast.toml has {len(real)} networks that --rpc could belong to: {', '.join(real) or 'none'}"
+        raise StepFailed("dev", why, "name the network of the node with --network NAME")
     return str(real[0])
 
 
@@ -120,16 +124,16 @@ def _step(console: Console, name: str) -> Iterator[None]:
 
 def _announce(console: Console, stack: LocalStack, seconds: float) -> None:
     options = stack.options
-    where = Table.grid(padding=(0, 2))
-    where.add_row("[bold]Live console[/]", f"[bold cyan]http://127.0.0.1:{options.console_port}/[/]")
-    where.add_row("[bold]WebSocket[/]", f"[bold cyan]{stack.outputs.websocket_url}[/]")
-    where.add_row("AWS", f"{stack.emulator.endpoint} (any key; region us-east-1)")
-    where.add_row("EVM node", options.rpc or f"{stack.node.ws_url} (chain 31337, a block a second)")
-    where.add_row("logs", f"{stack.run.relative_to(ROOT)}/*.log")
+    addresses = Table.grid(padding=(0, 2))
+    addresses.add_row("[bold]Live console[/]", f"[bold cyan]http://127.0.0.1:{options.console_port}/[/]")
+    addresses.add_row("[bold]WebSocket[/]", f"[bold cyan]{stack.outputs.websocket_url}[/]")
+    addresses.add_row("AWS emulator", f"{stack.emulator.endpoint} (any credentials; region us-east-1)")
+    addresses.add_row("EVM node", options.rpc or f"{stack.node.ws_url} (chain 31337, one block per second)")
+    addresses.add_row("Logs", f"{stack.run.relative_to(ROOT)}/*.log")
     console.print(f"\nready in {seconds:.0f} s")
-    console.print(where)
+    console.print(addresses)
     command = f"{PYTHON.removeprefix(str(ROOT) + '/').rpartition('/')[0]}/chaincast tail --topic 'trades:*:*'"
-    console.print(f"\nwatch:  make tail   or   {command}\nafter a change of code:  make redeploy\nstop:   Ctrl-C\n")
+    console.print(f"\nwatch events:  make tail   or   {command}\nafter a code change:  make redeploy\nstop:  Ctrl-C\n")
 
 
 def _watch(stack: LocalStack, console: Console) -> int:
@@ -142,6 +146,6 @@ def _watch(stack: LocalStack, console: Console) -> int:
             request.unlink()
         for child in stack.children:
             if not child.running:
-                print(f"chaincast: {child.name} ended by itself; its last words:\n{child.tail()}", file=sys.stderr)
+                print(f"chaincast: {child.name} ended unexpectedly; its last output:\n{child.tail()}", file=sys.stderr)
                 return 1
         time.sleep(WATCH_SECONDS)

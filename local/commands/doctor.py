@@ -1,4 +1,4 @@
-"""`chaincast doctor`: is a deployed stack well? Each question is asked from outside, as a client or its owner would."""
+"""`chaincast doctor`: check a deployed stack from outside, as its clients and its operator see it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -19,131 +19,166 @@ from websockets.sync.client import connect
 
 from chaincast.config.load import load
 from chaincast.errors import ConfigError
-from local.stack.deployed import Deployed
-from local.stack.tools import ROOT, StepFailed
+from local.errors import StepFailed
+from local.stack.checkout import ROOT
+from local.stack.deployed_stack import DeployedStack
+from local.terminal import Terminal
 
-SECONDS = 15.0
+TIMEOUT_SECONDS = 15.0
 MAX_SKEW_SECONDS = 60
-"""AWS refuses signatures that are five minutes off; tokens and cursors are judged by the second."""
+"""Maximum difference between this machine's clock and AWS's, in seconds.
 
-ENOUGH_CONCURRENCY = 1000
-"""What a new account may be below of: a Lambda for every message of a busy second."""
+AWS rejects signatures that are five minutes off; tokens expire to the second.
+"""
+
+MIN_CONCURRENCY = 1000
+"""Lambda functions that a busy stack runs at once. New AWS accounts have a lower quota."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one question brought: `ok` None: it cannot be said. `advice`: what to do about it."""
+    """The result of one check. `ok` is None if the check was skipped or impossible. `advice`: what to do if not ok."""
 
-    question: str
+    check: str
     ok: bool | None
-    words: str
+    message: str
     advice: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check. `aws_only`: True if it examines the AWS account or its clock, which the local stack does not have."""
+
+    name: str
+    examine: Callable[[DeployedStack], Finding | list[Finding]]
+    aws_only: bool = False
+
+
 def run(options: argparse.Namespace) -> int:
-    """Ask everything; 0 if nothing is wrong."""
-    deployed, console = Deployed.of(options), Console(highlight=False)
-    findings = list(examine(deployed))
+    """Print the findings of all checks. Return 0 if no check failed."""
+    findings = list(examine(DeployedStack.from_options(options)))
     if options.json:
-        print(json.dumps([{"question": f.question, "ok": f.ok, "words": f.words} for f in findings]))
+        print(json.dumps([{"check": f.check, "ok": f.ok, "message": f.message} for f in findings]))
     else:
-        for finding in findings:
-            mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[finding.ok]
-            console.print(f"{mark} {finding.question}: {finding.words}")
-            if finding.ok is False and finding.advice:
-                console.print(f"    [dim]{finding.advice}[/]")
+        _show(findings, Terminal(highlight=False))
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
 
-def examine(deployed: Deployed) -> Iterator[Finding]:
-    """Every finding, in turn."""
-    questions: tuple[tuple[str, Callable[[Deployed], Finding | list[Finding]]], ...] = (
-        ("stack", _stack),
-        ("websocket", _websocket),
-        ("health", _health),
-        ("alarms", _alarms),
-        ("quotas", _quotas),
-        ("configuration", _drift),
-    )
-    for name, question in questions:
+def examine(stack: DeployedStack) -> Iterator[Finding]:
+    """Yield the findings of each check in turn."""
+    for check in CHECKS:
+        if check.aws_only and stack.is_local:
+            yield Finding(check.name, None, "not checked: the local stack has no AWS account")
+            continue
         try:
-            found = question(deployed)
+            result = check.examine(stack)
         except StepFailed as error:
-            found = Finding(name, False, str(error))
+            result = Finding(check.name, False, str(error))
         except (BotoCoreError, ClientError) as error:
-            found = Finding(name, None, str(error))
-        yield from found if isinstance(found, list) else [found]
+            result = Finding(check.name, None, str(error))
+        yield from result if isinstance(result, list) else [result]
 
 
-def _stack(deployed: Deployed) -> Finding:
-    status = deployed.description()["StackStatus"]
-    well = status.endswith("_COMPLETE") and "ROLLBACK" not in status
-    return Finding("stack", well, f"{deployed.stack} is {status}", "look at its events in CloudFormation")
+def _show(findings: Sequence[Finding], console: Console) -> None:
+    for finding in findings:
+        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[finding.ok]
+        console.print(f"{mark} {finding.check}: {finding.message}")
+        if finding.ok is False and finding.advice:
+            console.print(f"    [dim]{finding.advice}[/]")
 
 
-def _websocket(deployed: Deployed) -> Finding:
-    url, began = deployed.websocket_url, time.monotonic()
-    advice = "functions/connect.py's log says why; [access] may keep this machine out"
+def _check_stack(stack: DeployedStack) -> Finding:
+    status = stack.description()["StackStatus"]
+    ok = status.endswith("_COMPLETE") and "ROLLBACK" not in status
+    return Finding("stack", ok, f"{stack.name} is {status}", "look at the stack's events in CloudFormation")
+
+
+def _check_websocket(stack: DeployedStack) -> Finding:
+    url, began = stack.websocket_url, time.monotonic()
+    advice = "read the log of functions/connect.py; section [access] may reject this machine's address"
     try:
-        with connect(f"{url}?dialect=chaincast.v1", open_timeout=SECONDS) as socket:
-            greeting = json.loads(socket.recv(SECONDS))
+        with connect(f"{url}?dialect=chaincast.v1", open_timeout=TIMEOUT_SECONDS) as socket:
+            greeting = json.loads(socket.recv(TIMEOUT_SECONDS))
     except (OSError, InvalidHandshake, TimeoutError) as error:
         return Finding("websocket", False, f"{url}: {error or type(error).__name__}", advice)
     took = (time.monotonic() - began) * 1000
     return Finding("websocket", greeting["type"] == "connected", f"greeted after {took:.0f} ms", advice)
 
 
-def _health(deployed: Deployed) -> list[Finding]:
-    url = deployed.http_url
-    if not url:
+def _check_health(stack: DeployedStack) -> list[Finding]:
+    if not stack.http_url:
         return [Finding("health", None, "this deployment has no HTTP API (monitoring.auth = 'off')")]
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=SECONDS) as answer:
-            document, date = json.loads(answer.read()), answer.headers.get("date", "")
+        document, _ = _get_health(stack.http_url)
+    except OSError as error:
+        return [Finding("health", False, f"{stack.http_url}/health: {error}", "check that the HTTP API is deployed")]
+    problems: list[str] = document.get("troubles", ["the response does not list problems"])
+    listeners: dict[str, Any] = document.get("services", {}).get("listeners", {})
+    message = "; ".join(problems) or "all services respond"
+    findings = [Finding("health", not problems, message, "see docs/operating.md")]
+    for name, listener in listeners.items():
+        message = f"{listener['status']}, {listener['lagBlocks']} blocks and {listener['lagSeconds']:.0f} s behind"
+        advice = "read the log of its container; run chaincast doctor again in a minute"
+        findings.append(Finding(f"listener {name}", listener["status"] == "ok", message, advice))
+    return findings
+
+
+def _check_clock(stack: DeployedStack) -> Finding:
+    if not stack.http_url:
+        return Finding("clock", None, "this deployment has no HTTP API to compare with (monitoring.auth = 'off')")
+    try:
+        _, date = _get_health(stack.http_url)
+    except OSError as error:
+        return Finding("clock", None, f"{stack.http_url}/health: {error}")
+    if not date:
+        return Finding("clock", None, "the response has no Date header")
+    skew = abs(parsedate_to_datetime(date).timestamp() - time.time())
+    return Finding("clock", skew < MAX_SKEW_SECONDS, f"{skew:.0f} s off AWS's clock", "set this machine's clock")
+
+
+def _get_health(url: str) -> tuple[dict[str, Any], str]:
+    """Return the /health document and the response's Date header. An unhealthy stack responds with an HTTP error."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=TIMEOUT_SECONDS) as response:
+            return json.loads(response.read()), response.headers.get("date", "")
     except urllib.error.HTTPError as error:
         with error:
-            document, date = json.loads(error.read() or b"{}"), error.headers.get("date", "")
-    except OSError as error:
-        return [Finding("health", False, f"{url}/health: {error}", "is the HTTP API deployed?")]
-    troubles: list[str] = document.get("troubles", ["it says nothing of itself"])
-    listeners: dict[str, Any] = document.get("services", {}).get("listeners", {})
-    found = [Finding("health", not troubles, "; ".join(troubles) or "everything answers", "docs/operating.md")]
-    for name, listener in listeners.items():
-        words = f"{listener['status']}, {listener['lagBlocks']} blocks and {listener['lagSeconds']:.0f} s behind"
-        advice = "its container's log says why; chaincast doctor again in a minute"
-        found.append(Finding(f"listener {name}", listener["status"] == "ok", words, advice))
-    return [*found, _clock(date)]
+            return json.loads(error.read() or b"{}"), error.headers.get("date", "")
 
 
-def _clock(date: str) -> Finding:
-    if not date:
-        return Finding("clock", None, "the answer has no date")
-    skew = abs(parsedate_to_datetime(date).timestamp() - time.time())
-    return Finding("clock", skew < MAX_SKEW_SECONDS, f"{skew:.0f} s from AWS's", "set this machine's clock")
+def _check_alarms(stack: DeployedStack) -> Finding:
+    alarms = stack.client("cloudwatch").describe_alarms(AlarmNamePrefix=stack.name, StateValue="ALARM")["MetricAlarms"]
+    ringing = [f"{alarm['AlarmName']} ({alarm.get('AlarmDescription', '')})" for alarm in alarms]
+    return Finding("alarms", not ringing, "; ".join(ringing) or "none", "each description says what is wrong")
 
 
-def _alarms(deployed: Deployed) -> Finding:
-    pages = deployed.client("cloudwatch").describe_alarms(AlarmNamePrefix=deployed.stack, StateValue="ALARM")
-    ringing = [f"{alarm['AlarmName']} ({alarm.get('AlarmDescription', '')})" for alarm in pages["MetricAlarms"]]
-    return Finding("alarms", not ringing, "; ".join(ringing) or "none", "each says what is wrong")
+def _check_quotas(stack: DeployedStack) -> Finding:
+    """Check Lambda's concurrency, the quota that limits new accounts first. Those of API Gateway: docs/scaling.md."""
+    limit = stack.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    advice = "request a higher quota (Service Quotas, AWS Lambda, concurrent executions); see docs/scaling.md"
+    return Finding("quotas", limit >= MIN_CONCURRENCY, f"{limit} Lambda functions at once", advice)
 
 
-def _quotas(deployed: Deployed) -> Finding:
-    """Of Lambda, which is what a new account has least of. API Gateway's are in docs/scaling.md."""
-    limit = deployed.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    advice = "ask AWS for more (Service Quotas, Lambda, concurrent executions): docs/scaling.md"
-    return Finding("quotas", limit >= ENOUGH_CONCURRENCY, f"{limit} Lambda functions at once", advice)
-
-
-def _drift(deployed: Deployed) -> Finding:
-    """Whether what is deployed is what the configuration here says."""
+def _check_configuration(stack: DeployedStack) -> Finding:
+    """Check that the deployed settings are those of the configuration in this checkout."""
     try:
-        wanted = json.loads(load(ROOT / "chaincast.toml").settings(local=deployed.port is not None).to_json())
+        expected = json.loads(load(ROOT / "chaincast.toml").settings(local=stack.is_local).to_json())
     except (ConfigError, OSError) as error:
-        return Finding("configuration", None, f"chaincast.toml cannot be read here: {error}")
-    name = deployed.resource("AWS::Lambda::Function", "GatewayMessage")
-    found = deployed.client("lambda").get_function_configuration(FunctionName=name)
-    settings = json.loads(found["Environment"]["Variables"]["CHAINCAST_SETTINGS"])
-    other = sorted(key for key in wanted.keys() | settings.keys() if wanted.get(key) != settings.get(key))
-    words = f"deployed otherwise than chaincast.toml says: {', '.join(other)}" if other else "as chaincast.toml says"
-    return Finding("configuration", not other, words, "cdk deploy, or another stage's file?")
+        return Finding("configuration", None, f"chaincast.toml cannot be read: {error}")
+    name = stack.resource("AWS::Lambda::Function", "GatewayMessage")
+    function = stack.client("lambda").get_function_configuration(FunctionName=name)
+    deployed = json.loads(function["Environment"]["Variables"]["CHAINCAST_SETTINGS"])
+    different = sorted(key for key in expected.keys() | deployed.keys() if expected.get(key) != deployed.get(key))
+    message = f"differs from chaincast.toml: {', '.join(different)}" if different else "as in chaincast.toml"
+    return Finding("configuration", not different, message, "run cdk deploy, or compare with another stage's file")
+
+
+CHECKS = (
+    Check("stack", _check_stack),
+    Check("websocket", _check_websocket),
+    Check("health", _check_health),
+    Check("clock", _check_clock, aws_only=True),
+    Check("alarms", _check_alarms),
+    Check("quotas", _check_quotas, aws_only=True),
+    Check("configuration", _check_configuration),
+)

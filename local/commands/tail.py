@@ -1,4 +1,4 @@
-"""`chaincast tail`: a small client that shows events as they come, as a live table or as JSON lines."""
+"""`chaincast tail`: show events as they arrive, as a live table or as lines of JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -20,60 +19,51 @@ from rich.text import Text
 from chaincast.client import Options, Refusal, State, Update, connect
 from chaincast.errors import ClientError
 from chaincast.model.events import Event, told_of
-from local.commands.dev import URL_FILE
-from local.stack.deployment import run_directory
-from local.stack.tools import StepFailed
+from local.errors import StepFailed
+from local.stack.deployment import local_websocket_url
+from local.terminal import Terminal
 
-ROWS = 20
+MAX_ROWS = 20
+RATE_SECONDS = 10
 
 
 def run(options: argparse.Namespace) -> int:
-    """Show events until Ctrl-C, `--count` or the connection's end."""
-    url = options.url or local_url(options.port)
+    """Show events until Ctrl-C, or until `--count` of them were shown. Raises `StepFailed`."""
+    url = options.url or local_websocket_url(options.port)
     topics = options.topics or ["network:*"]
-    show: Screen | JsonLines = JsonLines() if options.json else Screen(url, topics)
+    view: TableView | JsonLines = JsonLines() if options.json else TableView(url, topics)
     try:
-        return asyncio.run(_follow(url, topics, options.count, show))
+        return asyncio.run(_follow(url, topics, options.count, view))
     except KeyboardInterrupt:
         return 0
     except Refusal as refusal:
         if refusal.code != "UNREACHABLE":
             raise StepFailed("tail", str(refusal), "see docs/protocol.md") from None
         why = f"cannot connect to {url}: {refusal.message}"
-        raise StepFailed("tail", why, "is the stack running? make dev") from None
+        raise StepFailed("tail", why, "start the local stack with make dev, or check the URL") from None
     except ClientError as error:
         raise StepFailed("tail", str(error), "see docs/protocol.md") from None
 
 
-def local_url(port: int) -> str:
-    """The WebSocket URL of the stack that runs on a port of this machine. Raises `StepFailed`."""
-    path = run_directory(port) / URL_FILE
-    if not path.exists():
-        raise StepFailed(
-            "connect", f"no stack runs on port {port} of this machine", "make dev, or give a WebSocket URL"
-        )
-    return path.read_text()
-
-
-async def _follow(url: str, topics: list[str], count: int | None, show: Screen | JsonLines) -> int:
-    seen = 0
-    options = Options(on_state=show.state, on_gap=lambda source: _note(f"of {source}, events may be missing"))
+async def _follow(url: str, topics: list[str], count: int | None, view: TableView | JsonLines) -> int:
+    shown = 0
+    options = Options(on_state=view.set_state, on_gap=lambda source: _warn(f"events of {source} may be missing"))
     async with connect(url, options) as client, client.subscribe(*topics) as updates:
-        with show:
+        with view:
             async for update in updates:
-                show.add(update)
-                seen += 1
-                if seen == count:
+                view.add(update)
+                shown += 1
+                if shown == count:
                     break
     return 0
 
 
-def _note(text: str) -> None:
+def _warn(text: str) -> None:
     print(f"chaincast: {text}", file=sys.stderr)
 
 
 class JsonLines:
-    """One event a line on standard output; `"retracted": true` where it was taken back."""
+    """Prints one event per line to standard output, with `"retracted": true` if a reorganisation retracted it."""
 
     def __enter__(self) -> None:
         pass
@@ -81,26 +71,28 @@ class JsonLines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def state(self, state: State) -> None:
+    def set_state(self, state: State) -> None:
+        """Report a lost connection on standard error."""
         if state is State.WAITING:
-            _note("the connection was lost; connecting again")
+            _warn("the connection was lost; reconnecting")
 
     def add(self, update: Update) -> None:
-        taken_back = {"retracted": True} if update.retracted else {}
-        line = {"source": update.source, "cursor": update.cursor, **taken_back, **told_of(update.event)}
+        """Print an event."""
+        retracted = {"retracted": True} if update.retracted else {}
+        line = {"source": update.source, "cursor": update.cursor, **retracted, **told_of(update.event)}
         print(json.dumps(line), flush=True)
 
 
-class Screen:
-    """The newest events as a table that stays in place."""
+class TableView:
+    """Shows the newest events as a table that is redrawn in place."""
 
     def __init__(self, url: str, topics: list[str]) -> None:
         self._title = f"{', '.join(topics)}  —  {url}"
-        self._rows: deque[list[str | Text]] = deque(maxlen=ROWS)
+        self._rows: deque[list[str | Text]] = deque(maxlen=MAX_ROWS)
         self._times: deque[float] = deque(maxlen=1000)
         self._total = 0
         self._state = State.CONNECTING
-        self._live = Live(self._table(), console=Console(), refresh_per_second=8)
+        self._live = Live(self._table(), console=Terminal(), refresh_per_second=8)
 
     def __enter__(self) -> None:
         self._live.__enter__()
@@ -108,45 +100,47 @@ class Screen:
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
         self._live.__exit__(kind, value, trace)
 
-    def state(self, state: State) -> None:
+    def set_state(self, state: State) -> None:
+        """Show the state of the connection."""
         self._state = state
         self._live.update(self._table())
 
     def add(self, update: Update) -> None:
+        """Show an event."""
         self._total += 1
         self._times.append(time.monotonic())
-        self._rows.append(_row(update))
+        self._rows.append(table_row(update))
         self._live.update(self._table())
 
     def _table(self) -> Table:
-        recent = [t for t in self._times if t > time.monotonic() - 10]
-        table = Table(
-            title=self._title, caption=f"{self._state}: {self._total} events, {len(recent) / 10:.1f}/s", expand=True
-        )
+        recent = [t for t in self._times if t > time.monotonic() - RATE_SECONDS]
+        rate = f"{len(recent) / RATE_SECONDS:.1f}/s"
+        table = Table(title=self._title, caption=f"{self._state}: {self._total} events, {rate}", expand=True)
         table.add_column("time", no_wrap=True)
         table.add_column("network", no_wrap=True)
         table.add_column("block", justify="right", no_wrap=True)
         table.add_column("kind", no_wrap=True)
         table.add_column("token", no_wrap=True)
-        table.add_column("what", ratio=1, no_wrap=True, overflow="ellipsis")
+        table.add_column("details", ratio=1, no_wrap=True, overflow="ellipsis")
         for row in self._rows:
             table.add_row(*row)
         return table
 
 
-def _row(update: Update) -> list[str | Text]:
+def table_row(update: Update) -> list[str | Text]:
+    """Return the cells of an event's row."""
     event, data = update.event, update.event.data
     at = datetime.fromtimestamp(event.timestamp / 1000, UTC).astimezone().strftime("%H:%M:%S")
-    # Names come from strangers: as Text they cannot carry markup to the terminal.
+    # Token names are untrusted: a Text object keeps their markup and control characters from the terminal.
     symbol = Text(_printable(str(data.get("symbol", ""))))
-    what = _what(event)
+    details = _details(event)
     if update.retracted:
-        what = Text("taken back: ", style="dim").append_text(what)
-    return [at, update.source, str(event.block or ""), event.kind, symbol, what]
+        details = Text("retracted: ", style="dim").append_text(details)
+    return [at, update.source, str(event.block or ""), event.kind, symbol, details]
 
 
-def _what(event: Event) -> Text:
-    kind, data = event.kind, cast("Mapping[str, Any]", event.data)  # each kind has its fields: docs/protocol.md
+def _details(event: Event) -> Text:
+    kind, data = event.kind, cast("Mapping[str, Any]", event.data)  # the fields of each kind: docs/protocol.md
     if kind == "trade":
         bought, paid, unit = _amounts(data)
         text = Text(f"{data['side']:<4}", style="green" if data["side"] == "buy" else "red")
@@ -165,7 +159,10 @@ def _what(event: Event) -> Text:
 
 
 def _amounts(trade: Mapping[str, Any]) -> tuple[float, float, str]:
-    """What was traded and what for, in whole units, and of what: on a curve, in a pair, or as a backend published."""
+    """Return amount, payment and unit of payment of a trade, in whole units.
+
+    Trades on a bonding curve, in a pair, and those that a backend published have different fields.
+    """
     if "native_amount" in trade:
         return int(trade["token_amount"]) / 1e18, int(trade["native_amount"]) / 1e18, ""
     if "quote_amount" in trade:

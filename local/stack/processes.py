@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent: started with a log file, stopped in reverse order."""
+"""Child processes that write to a log file and never outlive their parent."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-from local.stack.tools import StepFailed
+from local.errors import StepFailed
 
 STOP_SECONDS = 10.0
 _GONE_SECONDS = 2.0
@@ -24,7 +24,7 @@ _GONE_POLL_SECONDS = 0.005
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A running process, its name for people, and where its output goes."""
+    """A running process, the name to show for it, and the file that its output goes to."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -32,16 +32,17 @@ class Child:
 
     @property
     def running(self) -> bool:
+        """True until the process ends."""
         return self.process.poll() is None
 
     def tail(self, lines: int = 20) -> str:
-        """The last lines of its output."""
+        """Return the last lines of its output."""
         with contextlib.suppress(FileNotFoundError):
             return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
         return ""
 
     def stop(self, sig: signal.Signals = signal.SIGTERM) -> None:
-        """End it and whatever it started, politely first; afterwards the ports they listened on are free."""
+        """End the process and all that it started, with SIGKILL if `sig` does not suffice, and free their ports."""
         if self.running:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self.process.pid, sig)
@@ -53,8 +54,8 @@ class Child:
         self._wait_for_the_group()
 
     def _wait_for_the_group(self) -> None:
-        # A killed process holds its port until it is gone, and only our own child can be waited for: npm's anvil is a
-        # wrapper's child.
+        # A killed process holds its port until the kernel has removed it. Only direct children can be waited for, and
+        # npm starts anvil as a child of a wrapper.
         deadline = time.monotonic() + _GONE_SECONDS
         while _group_lives(self.process.pid) and time.monotonic() < deadline:
             time.sleep(_GONE_POLL_SECONDS)
@@ -65,7 +66,7 @@ def _group_lives(group: int) -> bool:
         os.killpg(group, 0)
     except (ProcessLookupError, PermissionError):
         return False
-    # The dead that nobody has reaped yet are of the group still (for ever, in a container without an init).
+    # Zombies still belong to the group. In a container without an init process they remain until it stops.
     return sys.platform != "linux" or any(_lives_in(group, stat) for stat in Path("/proc").glob("[0-9]*/stat"))
 
 
@@ -77,13 +78,16 @@ def _lives_in(group: int, stat: Path) -> bool:
     return int(of_group) == group and state not in ("Z", "X")
 
 
-def wait_until_up(child: Child, answers: Callable[[], object], seconds: float, advice: str) -> Child:
-    """The child, once `answers` raises no network error. Raises `StepFailed` if it never does, and ends the child."""
+def wait_until_up(child: Child, probe: Callable[[], object], seconds: float, advice: str) -> Child:
+    """Return the child as soon as `probe` raises no network error.
+
+    Ends the child and raises `StepFailed` if that takes longer than `seconds`, or if the child ends.
+    """
     deadline = time.monotonic() + seconds
     try:
         while time.monotonic() < deadline and child.running:
             try:
-                answers()
+                probe()
             except (OSError, HTTPException):
                 time.sleep(0.05)
             else:
@@ -95,7 +99,7 @@ def wait_until_up(child: Child, answers: Callable[[], object], seconds: float, a
 
 
 def spawn(name: str, command: Sequence[str], environment: Mapping[str, str], log: Path, cwd: Path) -> Child:
-    """Start a process in a group of its own, its output appended to `log`."""
+    """Start a process in its own process group, with its output appended to `log`."""
     return _spawner.submit(_spawn, name, command, environment, log, cwd).result()
 
 
@@ -116,13 +120,17 @@ def _spawn(name: str, command: Sequence[str], environment: Mapping[str, str], lo
 
 
 _spawner = ThreadPoolExecutor(1, "spawner")
-"""Linux's parent-death signal is sent when the *thread* ends that made the child: this one lives as long as we do."""
+"""The thread that starts all children.
+
+Linux sends the parent-death signal when the *thread* that created the child ends (prctl(2), PR_SET_PDEATHSIG). This
+thread lives as long as the process.
+"""
 
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _die_with_parent() -> None:
-    """Linux ends the child when its parent dies, even by SIGKILL."""
+    """Ask Linux to end this child when its parent dies, even by SIGKILL."""
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

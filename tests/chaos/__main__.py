@@ -19,10 +19,10 @@ from typing import Any, TypeAlias
 
 from chaincast.publish import Publisher
 from local.commands.load import trade
-from local.stack.market import Market
+from local.stack.checkout import BUILD, REGION, ROOT, free_port
+from local.stack.demo_market import Market
+from local.stack.local_stack import Options
 from local.stack.processes import Child
-from local.stack.stack import Options
-from local.stack.tools import BUILD, REGION, ROOT, free_port
 from tests.chaos.clients import Survivor
 from tests.chaos.rpc import FlakyNode
 from tests.chaos.world import ChaosStack, World

@@ -1,6 +1,6 @@
 """The local stack's AWS, failing as AWS does now and then.
 
-It is run by MiniStack's own Python, as local/stack/emulator.py is.
+It is run by MiniStack's own Python, as local/stack/patched_ministack.py is.
 
 While the file that `CHAINCAST_CHAOS` names is there, calls of functions and listeners fail with the odds that it holds
 (JSON); each fault is a line `CHAOS name` in the log. The conductor's own calls say so in their user agent, and work.
@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from ministack.core import lambda_runtime
 from ministack.services import apigateway, dynamodb, lambda_svc, sqs
 
-from local.stack import emulator
+from local.stack import patched_ministack
 from tests.chaos.emulator_names import CONDUCTOR
 
 Answer: TypeAlias = tuple[int, dict[str, str], bytes]
@@ -135,4 +135,4 @@ if __name__ == "__main__":
     fail_queues()
     kill_functions()
     lose_disconnects()
-    emulator.main()
+    patched_ministack.main()

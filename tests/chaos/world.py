@@ -18,7 +18,7 @@ from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
 from chaincast.sessions.open_counts import Population
 from local.stack.administrator import session
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.chaos.emulator_names import CONDUCTOR
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags

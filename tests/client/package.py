@@ -6,7 +6,7 @@ import fcntl
 import hashlib
 import subprocess
 
-from local.stack.tools import BUILD, ROOT, node_environment
+from local.stack.checkout import BUILD, ROOT, node_environment
 
 CLIENT = ROOT / "client"
 

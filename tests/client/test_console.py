@@ -6,7 +6,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from local.stack.tools import ROOT, node_environment
+from local.stack.checkout import ROOT, node_environment
 from tests.client.package import CLIENT
 
 CONSOLE = ROOT / "console"

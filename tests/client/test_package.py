@@ -7,7 +7,7 @@ import re
 import subprocess
 
 from chaincast.model.topics import FAMILIES
-from local.stack.tools import node_environment
+from local.stack.checkout import node_environment
 from tests.client.package import CLIENT, build, npm
 
 MOST_BYTES = 6 * 1024

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from local.stack.administrator import session
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 
 __all__ = ["endpoint", "session"]
 

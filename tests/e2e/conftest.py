@@ -8,9 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from local.stack.market import Market
-from local.stack.stack import LocalStack, Options
-from local.stack.tools import free_port
+from local.stack.checkout import free_port
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack, Options
 from tests.e2e.leaks import leaks
 from tests.e2e.mining import Miner
 from tests.e2e.tree import as_it_is
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", params=[False, True], ids=["iam-off", "iam-on"])
 def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     """A running stack whose node mines only when told to."""
-    options = Options(port=free_port(), node_port=free_port(), auth=request.param, block_time=None, seed=None)
+    options = Options(port=free_port(), node_port=free_port(), enforce_iam=request.param, block_time=None, seed=None)
     with ExitStack() as leaving:
         with as_it_is():
             running = leaving.enter_context(LocalStack(options))

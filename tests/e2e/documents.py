@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 
 FOLDER = ROOT.parent / "shared" / "reference"
 MISSING = "needs ../shared/reference, the five servers' documents"

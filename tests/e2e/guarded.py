@@ -18,8 +18,8 @@ from websockets.sync.client import ClientConnection as Socket
 from websockets.sync.client import connect as connect_now
 from websockets.typing import Origin
 
-from local.stack.stack import LocalStack, Options
-from local.stack.tools import BUILD, ROOT, free_port
+from local.stack.checkout import BUILD, ROOT, free_port
+from local.stack.local_stack import LocalStack, Options
 from tests.e2e.client import SECONDS, Client
 from tests.e2e.leaks import leaks, used
 from tests.serving import Answer, serving
@@ -115,7 +115,9 @@ def guarded() -> Iterator[Guarded]:
         kept = ours[:begin] + ours[end:]
         assert kept.count('exempt_ips = ["127.0.0.0/8"]') == 1
         config.write_text(kept.replace('exempt_ips = ["127.0.0.0/8"]', "exempt_ips = []") + CONFIG.format(issuer=url))
-        options = Options(port=free_port(), node_port=free_port(), auth=True, block_time=None, seed=None, config=config)
+        options = Options(
+            port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None, config=config
+        )
         try:
             with LocalStack(options) as running:
                 yield Guarded(running, asked)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 
 _USED: set[str] = set()
 _SHORTEST = 20

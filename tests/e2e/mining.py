@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 from eth_utils.crypto import keccak
 
 from local.stack.chain import FACTORY, Node
-from local.stack.market import Market
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
+from local.stack.demo_market import Market
 
 Log: TypeAlias = dict[str, Any]  # as JSON-RPC gives it
 

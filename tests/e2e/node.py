@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import pytest
 
-from local.stack.tools import ROOT, node_environment
+from local.stack.checkout import ROOT, node_environment
 from tests.e2e.client import SECONDS
 
 CLIENTS = ROOT / "tests" / "clients"

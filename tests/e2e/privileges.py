@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 
 Statement: TypeAlias = dict[str, Any]  # of an IAM policy

@@ -16,7 +16,7 @@ from chaincast.protocol.commands import User
 from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.open_counts import Population
 from chaincast.sessions.subscription_store import Subscriptions
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import used
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from local.commands.tokens import issue
 from local.stack.chain import call_data
-from local.stack.market import ETHER, Listing
-from local.stack.stack import LocalStack
-from local.stack.tools import REGION
+from local.stack.checkout import REGION
+from local.stack.demo_market import ETHER, Listing
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import used
 from tests.e2e.mining import Miner

@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeAlias
 import pytest
 
 from chaincast.client import Chaincast, State, connect
+from local.stack.checkout import BUILD, free_port, node_environment
 from local.stack.console import serve_files
-from local.stack.tools import BUILD, free_port, node_environment
 from tests.client.package import CLIENT, build
 from tests.e2e.node import CLIENTS, why_no_browser
 

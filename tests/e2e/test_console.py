@@ -8,9 +8,9 @@ import subprocess
 
 import pytest
 
+from local.stack.checkout import free_port, node_environment
 from local.stack.console import start_console
-from local.stack.stack import LocalStack
-from local.stack.tools import free_port, node_environment
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner, mining
 from tests.e2e.node import CLIENTS, why_no_browser

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.eventlog.checkpoint import checkpoint_key, read_listener_status
+from local.stack.checkout import CHAINCAST
+from local.stack.local_stack import LocalStack
 from local.stack.processes import Child
-from local.stack.stack import LocalStack
-from local.stack.tools import CHAINCAST
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner

@@ -5,8 +5,8 @@ import random
 from contextlib import AsyncExitStack
 
 from chaincast.model.topics import wildcard_forms
-from local.stack.market import Market
-from local.stack.stack import LocalStack
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Expected, Miner
 from tests.factories import of_logs

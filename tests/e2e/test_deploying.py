@@ -10,8 +10,8 @@ from typing import Any
 
 from local.commands.fleet import Fleet
 from local.commands.load import trade
-from local.stack.stack import LocalStack
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import SECONDS
 from tests.e2e.test_publish import publisher
@@ -73,8 +73,8 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
             assert await asyncio.to_thread(backend.publish, trade(f"DEP{sent % 4}", sent + 1.0)) == []
             sent += 1
             left -= deploying.done()
-    await fleet.settle(SECONDS)
-    fleet.miss()
+    await fleet.wait_complete(SECONDS)
+    fleet.count_undelivered()
     tally = fleet.tally
     await fleet.close()
     after = await asyncio.to_thread(versions, stack)
@@ -82,4 +82,4 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
     assert sum(after[name] != version for name, version in before.items()) >= 4, "other code runs now"
     assert (tally.connected, tally.lost, dict(tally.refused)) == (CLIENTS, 0, {})
     assert (tally.events, tally.share) == (sent, 1.0)
-    print(f"deployed in {deploying.result():.1f} s, {sent} events, {tally.delivered} of {tally.owed} delivered")
+    print(f"deployed in {deploying.result():.1f} s, {sent} events, {tally.delivered} of {tally.expected} delivered")

@@ -12,7 +12,7 @@ import re
 import pytest
 
 from chaincast.publish import Item
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.documents import code, lacking, needs_documents
 from tests.e2e.mining import Miner
 from tests.e2e.node import NodeClient, Report

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import pytest
 
+from local.stack.checkout import BUILD, ROOT, free_port, node_environment
 from local.stack.console import serve_files
+from local.stack.local_stack import LocalStack
 from local.stack.processes import spawn, wait_until_up
-from local.stack.stack import LocalStack
-from local.stack.tools import BUILD, ROOT, free_port, node_environment
 from tests.client.package import build
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner, mining

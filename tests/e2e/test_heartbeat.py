@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from chaincast.sessions.connection_store import Connection, Connections
-from local.stack.stack import LocalStack
-from local.stack.tools import REGION
+from local.stack.checkout import REGION
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 
 if TYPE_CHECKING:

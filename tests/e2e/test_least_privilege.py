@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 from websockets.sync.client import connect
 
-from local.stack.market import Market
-from local.stack.stack import LocalStack, Options
-from local.stack.tools import BUILD, ROOT, free_port
+from local.stack.checkout import BUILD, ROOT, free_port
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack, Options
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
 from tests.e2e.privileges import Right, Role
@@ -60,7 +60,9 @@ def probe() -> Iterator[Probe]:
     """A stack with everything that is optional, and IAM enforced."""
     config = BUILD / f"privileges-{free_port()}.toml"
     config.write_text((ROOT / "chaincast.toml").read_text() + OPTIONAL)
-    options = Options(port=free_port(), node_port=free_port(), auth=True, block_time=None, seed=None, config=config)
+    options = Options(
+        port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None, config=config
+    )
     try:
         with (
             LocalStack(options) as running,

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
 from tests.e2e.scene import Token

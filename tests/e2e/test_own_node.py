@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from local.stack.chain import Node, deploy_launchpad
-from local.stack.market import Market
-from local.stack.tools import CHAINCAST, ROOT, free_port
+from local.stack.checkout import CHAINCAST, ROOT, free_port
+from local.stack.demo_market import Market
 from tests.e2e.test_command_line import SECONDS, processes_of
 
 

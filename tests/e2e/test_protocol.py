@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 

@@ -8,8 +8,8 @@ import urllib.request
 import pytest
 
 from chaincast.publish import Item, Publisher, PublishError
-from local.stack.stack import LocalStack
-from local.stack.tools import REGION
+from local.stack.checkout import REGION
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.test_crashes import database
@@ -129,7 +129,7 @@ def test_who_may_not_publish_is_refused(stack: LocalStack, monkeypatch: pytest.M
         urllib.request.urlopen(request, timeout=20)
     with refused.value:
         assert refused.value.code == 403
-    if stack.options.auth:
+    if stack.options.enforce_iam:
         iam = session().client("iam", endpoint_url=endpoint(stack))
         iam.create_user(UserName="stranger")
         key = iam.create_access_key(UserName="stranger")["AccessKey"]

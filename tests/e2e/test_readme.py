@@ -7,8 +7,8 @@ import select
 import subprocess
 from typing import IO
 
-from local.stack.stack import LocalStack
-from local.stack.tools import ROOT, node_environment
+from local.stack.checkout import ROOT, node_environment
+from local.stack.local_stack import LocalStack
 from tests.e2e.mining import Miner
 
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-from local.stack.market import Market
-from local.stack.stack import LocalStack
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client, Message
 from tests.e2e.mining import Miner
 from tests.factories import of_logs

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from chaincast.eventlog import archive_format
-from local.stack.stack import LocalStack
-from local.stack.tools import CHAINCAST, REGION
+from local.stack.checkout import CHAINCAST, REGION
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.factories import make_batch, make_event
@@ -16,7 +16,7 @@ from tests.factories import make_batch, make_event
 
 def replay(stack: LocalStack, *arguments: str) -> subprocess.CompletedProcess[str]:
     """With the stack's own S3 as the one that archives are in."""
-    command = [CHAINCAST, "replay", "--port", str(stack.options.port), *arguments]
+    command = [CHAINCAST, "import-archive", "--port", str(stack.options.port), *arguments]
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     environment = os.environ | stack.emulator.environment | credentials
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
@@ -70,7 +70,7 @@ def test_what_cannot_be_replayed_is_said(stack: LocalStack, tmp_path: Path) -> N
     assert done.returncode == 1
     assert "no such file or folder" in done.stderr
     write(tmp_path / "a", "anvil", 1)
-    assert "a listener follows 'anvil' here" in replay(stack, str(tmp_path / "a")).stderr
+    assert "source 'anvil': a listener of the local stack writes it" in replay(stack, str(tmp_path / "a")).stderr
     write(tmp_path / "b", "moon", 1)
-    assert "does not know 'moon'" in replay(stack, str(tmp_path / "b")).stderr
-    assert "nothing to replay" in replay(stack, str(tmp_path / "b"), "--source", "app-0").stderr
+    assert "source 'moon': the local stack has only" in replay(stack, str(tmp_path / "b")).stderr
+    assert "it has no batches to import" in replay(stack, str(tmp_path / "b"), "--source", "app-0").stderr

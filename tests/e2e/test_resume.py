@@ -8,8 +8,8 @@ from threading import Event
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from local.stack.market import Market
-from local.stack.stack import LocalStack
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_delivery import choose_topics, wanted
@@ -85,7 +85,7 @@ async def test_clients_that_drop_and_come_back_miss_nothing(stack: LocalStack) -
     miner.create_tokens(5)
     dice = random.Random(8)
     # The emulator works functions off one after the other, and judging policies makes each call slower still.
-    stay = 20.0 if stack.options.auth else 5.0
+    stay = 20.0 if stack.options.enforce_iam else 5.0
     clients = [
         Restless(stack.outputs.websocket_url, choose_topics(miner, dice), random.Random(i), stay)
         for i in range(CLIENTS)

@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from threading import Event, Thread
 
-from local.stack.market import Market
-from local.stack.stack import LocalStack
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
+from local.stack.demo_market import Market
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_crashes import LISTENER, listener

@@ -23,7 +23,7 @@ from websockets.sync.client import connect as connect_now
 
 from chaincast.aws.management_api import close
 from chaincast.sessions.connection_store import Connections
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
 from tests.e2e.node import NodeClient

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 
+from local.stack.local_stack import LocalStack
 from local.stack.processes import Child
-from local.stack.stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_crashes import LISTENER, items, listener

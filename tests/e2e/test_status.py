@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from chaincast.http_api.documents import Health
 from local.commands.fleet import Fleet
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.client import Client
 from tests.e2e.test_crashes import wait_until
@@ -81,18 +81,18 @@ async def test_figures_scraped_during_load_are_what_the_load_generator_counted(
         for number in range(EVENTS):
             fleet.expect(f"price:FIG{number % 4}")
             assert await asyncio.to_thread(backend.publish, price(f"FIG{number % 4}", float(number))) == []
-    await fleet.settle(60)
+    await fleet.wait_complete(60)
     tally = fleet.tally
     assert (tally.connected, tally.share, tally.lost) == (CLIENTS, 1.0, 0)
 
     def agrees(found: dict[str, float]) -> bool:
-        return found["fanout"] >= tally.delivered and found["chaincast_messages_in_total"] >= tally.said
+        return found["fanout"] >= tally.delivered and found["chaincast_messages_in_total"] >= tally.sent
 
     await asyncio.to_thread(settled, stack, token, before, agrees)
     found = await asyncio.to_thread(since, stack, token, before)
     assert found["chaincast_connections"] == found["chaincast_connections_opened_total"] == CLIENTS
     assert found["chaincast_subscriptions"] == CLIENTS
-    assert found["chaincast_messages_in_total"] == tally.said
+    assert found["chaincast_messages_in_total"] == tally.sent
     assert found["chaincast_messages_out_total"] == tally.messages
     assert found["chaincast_events_delivered_total"] == found["chaincast_events_published_total"] == EVENTS
     assert found["fanout"] == tally.delivered

@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import pytest
 
-from local.stack.stack import LocalStack
+from local.stack.local_stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
 from tests.e2e.soaks import CUT_SECONDS, Report, Soak, chromium_soak, node_soak, python_soak

@@ -6,7 +6,7 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from local.stack.tools import BUILD
+from local.stack.checkout import BUILD
 
 
 @contextmanager

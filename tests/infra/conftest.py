@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from local.stack.tools import ROOT, node_environment
+from local.stack.checkout import ROOT, node_environment
 
 Template: TypeAlias = dict[str, Any]  # a CloudFormation template
 Resource: TypeAlias = dict[str, Any]

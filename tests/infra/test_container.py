@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 
 DOCKERFILE = (ROOT / "listener" / "Dockerfile").read_text()
 

@@ -20,7 +20,7 @@ from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from listener.sink import Sink
 from local.stack.chain import Node
-from local.stack.tools import free_port
+from local.stack.checkout import free_port
 from tests.integration import handlers
 
 if TYPE_CHECKING:

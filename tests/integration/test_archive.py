@@ -1,4 +1,4 @@
-"""The audit archive: `functions/archive.py` on moto, and what `chaincast replay` reads."""
+"""The audit archive: `functions/archive.py` on moto, and what `chaincast import-archive` reads."""
 
 from __future__ import annotations
 

@@ -37,9 +37,9 @@ from listener.sources.failover import Failover
 from listener.sources.rpc import Rpc
 from listener.wiring import make_source as make_network_source
 from local.stack.chain import CHAIN_ID, FACTORY, Node, deploy_launchpad
-from local.stack.market import Market
+from local.stack.checkout import free_port
+from local.stack.demo_market import Market
 from local.stack.processes import Child
-from local.stack.tools import free_port
 from tests.e2e.mining import Miner
 from tests.factories import of_logs
 from tests.integration.helpers import closing, folded, items, logged, until

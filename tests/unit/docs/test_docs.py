@@ -37,7 +37,7 @@ RUN_BY = {
     ".venv/bin/python examples/python-bot/bot.py": "tests/e2e/test_examples.py",
     "python3 -m http.server 8000 --bind 127.0.0.1": "local/stack/console.py",
     ".venv/bin/chaincast token ann": "tests/e2e/test_command_line.py",
-    ".venv/bin/chaincast replay s3://your-archive-bucket": "tests/e2e/test_replay.py",
+    ".venv/bin/chaincast import-archive s3://your-archive-bucket": "tests/e2e/test_replay.py",
     "node_modules/.bin/cdk bootstrap": "local/stack/deployment.py",
     "node_modules/.bin/cdk deploy": "local/stack/deployment.py",
     "node_modules/.bin/cdk deploy --context stage=dev": "tests/infra/test_observability.py",

@@ -6,15 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.commands.cost import Costs, Load, elsewhere, monthly, read_prices, tiered
+from local.commands.cost import Costs, Load, monthly, other_service, read_prices, tiered
 
 PRICES = read_prices()
 MONTH = 730 * 3600
 BUSY = Load(connections=10_000, events=50, subscribers=200)
 
 
-def total(load: Load, *, usual: bool = False) -> float:
-    return sum(monthly(load, PRICES, usual=usual).values())
+def total(load: Load, *, unbatched: bool = False) -> float:
+    return sum(monthly(load, PRICES, unbatched=unbatched).values())
 
 
 @pytest.mark.parametrize(("amount", "price"), [(0, 0), (1, 2), (10, 20), (11, 21), (30, 40), (31, 40.5), (40, 45)])
@@ -23,25 +23,25 @@ def test_tiers(amount: float, price: float) -> None:
 
 
 def test_a_message_a_second_costs_what_the_price_page_says() -> None:
-    """One event a second to one listener: a post, an answer to its pings, its pings; nothing else is sent."""
+    """One event per second to one client: a post, pings and their replies; no other messages."""
     load = Load(connections=1, events=1, subscribers=1, batches=1, lifetime=1e12)
-    said = 0.25 / 60
-    assert monthly(load, PRICES)["API Gateway: messages"] == pytest.approx((1 + 2 * said) * MONTH / 1e6)
+    pings = 0.25 / 60
+    assert monthly(load, PRICES)["API Gateway: messages"] == pytest.approx((1 + 2 * pings) * MONTH / 1e6)
     assert monthly(load, PRICES)["API Gateway: connection minutes"] == pytest.approx(730 * 60 / 1e6 * 0.25)
 
 
 def test_messages_of_more_than_32_kb_are_several() -> None:
     small, large = (Load(connections=1, events=1, subscribers=1, bytes=n, lifetime=1e12) for n in (32_768, 32_769))
-    said = 2 * 0.25 / 60
+    pings = 2 * 0.25 / 60
     ratio = monthly(large, PRICES)["API Gateway: messages"] / monthly(small, PRICES)["API Gateway: messages"]
-    assert ratio == pytest.approx((2 + said) / (1 + said))
+    assert ratio == pytest.approx((2 + pings) / (1 + pings))
 
 
 def test_a_block_is_one_message_to_each_connection() -> None:
-    everybody = Load(connections=100, events=50, subscribers=100, batches=1)
-    assert everybody.deliveries == 5000
-    assert everybody.posts == 100
-    alone = replace(everybody, batches=50)
+    all_connections = Load(connections=100, events=50, subscribers=100, batches=1)
+    assert all_connections.deliveries == 5000
+    assert all_connections.posts == 100
+    alone = replace(all_connections, batches=50)
     assert alone.posts == pytest.approx(5000)
 
 
@@ -64,19 +64,19 @@ def test_more_of_anything_costs_more() -> None:
         assert total(replace(BUSY, **{name: getattr(BUSY, name) * 2})) > total(BUSY), name
 
 
-def test_the_usual_way_costs_more_and_where() -> None:
-    ours, usual = monthly(BUSY, PRICES), monthly(BUSY, PRICES, usual=True)
-    more = {line for line in ours if usual[line] > ours[line] * 1.01}
-    assert more == {"API Gateway: messages", "Lambda: time"}
+def test_unbatched_posts_cost_more_messages_and_time() -> None:
+    batched, unbatched = monthly(BUSY, PRICES), monthly(BUSY, PRICES, unbatched=True)
+    higher = {line for line in batched if unbatched[line] > batched[line] * 1.01}
+    assert higher == {"API Gateway: messages", "Lambda: time"}
     costs = Costs()
     posting = BUSY.deliveries / costs.boto3_posts_per_second * costs.fanout_gb * MONTH * PRICES["lambda"]["gb_second"]
-    assert usual["Lambda: time"] == pytest.approx(posting, rel=0.2)
+    assert unbatched["Lambda: time"] == pytest.approx(posting, rel=0.2)
 
 
 @pytest.mark.parametrize("service", ["appsync_events", "iot_core"])
 def test_other_services_by_their_prices(service: str) -> None:
     load = Load(connections=100, events=10, subscribers=10, lifetime=1e12)
-    lines = elsewhere(load, PRICES, service)
+    lines = other_service(load, PRICES, service)
     assert lines["messages"] == pytest.approx((10 + 100) * MONTH / 1e6)
     assert lines["connection minutes"] == pytest.approx(100 * 730 * 60 / 1e6 * 0.08)
 

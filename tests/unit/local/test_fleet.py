@@ -12,8 +12,8 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 
 from local.commands.fleet import Fleet
-from local.commands.load import figures
-from local.stack.tools import free_port
+from local.commands.load import summarize
+from local.stack.checkout import free_port
 
 TOPIC = "price:X"
 
@@ -60,11 +60,11 @@ async def test_what_everybody_has_is_all_of_it() -> None:
     async with running(3) as (server, fleet):
         for client in server.clients:
             await server.tell(client, 1, 2)
-        await fleet.settle(5)
-        found = figures(fleet.tally, 2.0)
-    assert (found["connected"], found["events"], found["owed"], found["delivered"]) == (3, 2, 6, 6)
-    assert (found["delivered_share"], found["messages_per_s"], found["repeated"]) == (1.0, 3.0, 0)
-    assert (found["said"], found["messages"]) == (3, 9), "greeting, confirmation and events of each"
+        await fleet.wait_complete(5)
+        found = summarize(fleet.tally, 2.0)
+    assert (found["connected"], found["events"], found["expected"], found["delivered"]) == (3, 2, 6, 6)
+    assert (found["delivered_share"], found["deliveries_per_s"], found["duplicates"]) == (1.0, 3.0, 0)
+    assert (found["sent"], found["messages"]) == (3, 9), "greeting, confirmation and events of each"
     assert 0 <= found["p50_ms"] <= found["p99_ms"] <= found["max_ms"]
 
 
@@ -72,25 +72,25 @@ async def test_who_listens_to_a_pattern_is_owed_what_it_covers() -> None:
     async with running(6, TOPIC, "price:*", "price:Y") as (server, fleet):
         for client in server.clients[:4]:
             await server.tell(client, 1)
-        await fleet.settle(0.2)
-        assert (fleet.tally.owed, fleet.tally.delivered) == (4, 4)
+        await fleet.wait_complete(0.2)
+        assert (fleet.tally.expected, fleet.tally.delivered) == (4, 4)
 
 
 async def test_what_is_first_heard_of_while_clients_come_is_not_judged() -> None:
     async with running(2) as (server, fleet):
-        overlooking = asyncio.create_task(fleet.overlook(0.2))
+        ignoring = asyncio.create_task(fleet.ignore_new_events(0.2))
         await asyncio.sleep(0)
         await server.tell(server.clients[0], 1)
-        await overlooking
+        await ignoring
         await server.tell(server.clients[1], 1, 2)
-        await fleet.settle(0.2)
-        assert (fleet.tally.events, fleet.tally.owed, fleet.tally.delivered) == (1, 2, 1)
+        await fleet.wait_complete(0.2)
+        assert (fleet.tally.events, fleet.tally.expected, fleet.tally.delivered) == (1, 2, 1)
 
 
 async def test_who_is_forgotten_is_missed() -> None:
     async with running(4) as (server, fleet):
         await server.tell(server.clients[0], 1)
-        await fleet.settle(0.2)
+        await fleet.wait_complete(0.2)
         assert fleet.tally.share == 0.25
 
 
@@ -98,24 +98,24 @@ async def test_what_nobody_heard_of_is_missed_and_what_came_before_it_was_expect
     async with running(2) as (server, fleet):
         for client in server.clients:
             await server.tell(client, 1)
-        await fleet.settle(5)
+        await fleet.wait_complete(5)
         fleet.expect(TOPIC)
-        fleet.miss()
+        fleet.count_undelivered()
         assert fleet.tally.share == 1.0
         fleet.expect(TOPIC)
-        await fleet.settle(0.1)
-        fleet.miss()
-        assert (fleet.tally.owed, fleet.tally.delivered, fleet.tally.events) == (4, 2, 2)
+        await fleet.wait_complete(0.1)
+        fleet.count_undelivered()
+        assert (fleet.tally.expected, fleet.tally.delivered, fleet.tally.events) == (4, 2, 2)
 
 
 async def test_repeats_are_counted_apart() -> None:
     async with running(1) as (server, fleet):
         await server.tell(server.clients[0], 1, 1, 2)
         await server.tell(server.clients[0], 2, 3)
-        await fleet.settle(5)
+        await fleet.wait_complete(5)
         while fleet.tally.messages < 4:
-            await fleet.settle(0.05)
-        assert (fleet.tally.delivered, fleet.tally.repeated) == (3, 2)
+            await fleet.wait_complete(0.05)
+        assert (fleet.tally.delivered, fleet.tally.duplicates) == (3, 2)
 
 
 async def test_refusals_and_losses_are_counted_by_what_was_said() -> None:
@@ -126,8 +126,8 @@ async def test_refusals_and_losses_are_counted_by_what_was_said() -> None:
         await server.clients[0].close()
         await server.clients[0].wait_closed()
         await server.tell(server.clients[1], 1)
-        await fleet.settle(5)
-        assert (fleet.tally.lost, fleet.tally.owed) == (1, 1)
+        await fleet.wait_complete(5)
+        assert (fleet.tally.lost, fleet.tally.expected) == (1, 1)
 
 
 async def test_where_nobody_listens_everybody_is_refused() -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from local.errors import StepFailed
+from local.stack.checkout import port_taken
 from local.stack.processes import Child, spawn, wait_until_up
-from local.stack.tools import StepFailed, port_taken
 
 SLEEPS = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 PARENT = """

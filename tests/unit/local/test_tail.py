@@ -4,7 +4,7 @@ import pytest
 
 from chaincast.client import Update
 from chaincast.model.events import event_told
-from local.commands.tail import _row
+from local.commands.tail import table_row
 
 ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block": 7, "topics": ["network:anvil"]}
 
@@ -43,11 +43,11 @@ ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block":
 )
 def test_each_kind_of_event_is_a_row_that_people_can_read(event: dict[str, object], words: list[str]) -> None:
     update = Update(event_told({**ON_CHAIN, **event}), retracted=False, source="anvil", cursor="000000000001")
-    row = [str(cell) for cell in _row(update)]
+    row = [str(cell) for cell in table_row(update)]
     assert all(word in row[-1] for word in words), row
 
 
-def test_what_is_taken_back_says_so() -> None:
+def test_a_retracted_event_is_marked() -> None:
     trade = event_told({**ON_CHAIN, "kind": "price", "data": {"price": 45000.5, "symbol": "BTC"}})
-    row = _row(Update(trade, retracted=True, source="anvil", cursor="000000000001"))
-    assert str(row[-1]) == "taken back: price=45000.5"
+    row = table_row(Update(trade, retracted=True, source="anvil", cursor="000000000001"))
+    assert str(row[-1]) == "retracted: price=45000.5"

@@ -17,7 +17,7 @@ from chaincast.model.events import Event
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.socketio import messages
 from infra.http_api import STATUS_PATHS
-from local.stack.tools import ROOT
+from local.stack.checkout import ROOT
 from pages.asyncapi import asyncapi
 from pages.openapi import openapi
 from pages.page import page

@@ -1,4 +1,4 @@
-"""The whole local stack as one object: start, redeploy, stop. `make dev` and the end-to-end tests use the same."""
+"""The whole local stack as one object, which `make dev` and the end-to-end tests start, redeploy and stop."""
 
 from __future__ import annotations
 
@@ -12,40 +12,50 @@ from typing import Self
 
 from chaincast.config.load import load
 from chaincast.config.network import url_variable
+from local.errors import StepFailed
 from local.stack.chain import Node, deploy_launchpad
+from local.stack.checkout import PYTHON, ROOT
 from local.stack.console import start_console
 from local.stack.deployment import Emulator, Outputs, run_directory
 from local.stack.processes import Child, spawn, wait_until_up
-from local.stack.tools import PYTHON, ROOT, StepFailed
 
 _LISTENER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How to start. `rpc` is a node of the user's, followed instead of anvil; `block_time` None mines on demand."""
+    """Options of a local stack."""
 
     port: int = 4566
+    """Port of MiniStack."""
     node_port: int = 8545
+    """Port of anvil."""
     console_port: int | None = None
-    """Where the live console is served; `None`: nowhere."""
+    """Port of the live console; None for no console."""
     network: str = "anvil"
-    others: tuple[str, ...] = ()
-    """Networks that the listener follows besides, at the URLs of the configuration."""
+    """Network of the configuration that the node belongs to."""
+    other_networks: tuple[str, ...] = ()
+    """Further networks that the listener follows, at the URLs of the configuration."""
     rpc: str | None = None
-    auth: bool = False
+    """RPC URL of a node to follow instead of anvil."""
+    enforce_iam: bool = False
+    """True to enforce the IAM policies of the template."""
     config: Path | None = None
-    """Another configuration than chaincast.toml, for stack and listener."""
+    """Configuration of stack and listener; None for chaincast.toml."""
     block_time: float | None = 1.0
+    """Seconds between blocks of anvil; None to mine on demand only."""
     emulator: Path | None = None
-    """What runs MiniStack instead of local/stack/emulator.py."""
+    """Script that runs MiniStack; None for local/stack/patched_ministack.py."""
     seed: int | None = 1
-    """Of the demo market; `None`: no market."""
+    """Random seed of the demo market; None for no market."""
 
 
 @dataclass(slots=True)
 class LocalStack:
-    """A running stack. Use as a context manager: leaving it stops everything."""
+    """A local stack. As a context manager it is started on entry and stopped on exit.
+
+    `step` is entered with the name of each step while the step runs.
+    """
 
     options: Options
     step: Callable[[str], contextlib.AbstractContextManager[None]] = field(default=lambda _: contextlib.nullcontext())
@@ -54,22 +64,26 @@ class LocalStack:
 
     @property
     def run(self) -> Path:
+        """The directory of logs and temporary files."""
         return run_directory(self.options.port)
 
     @property
     def outputs(self) -> Outputs:
+        """The outputs of the deployed stack, which must have been started."""
         assert self._outputs is not None, "not started"
         return self._outputs
 
     @property
     def node(self) -> Node:
+        """The client of anvil."""
         return Node(self.options.node_port)
 
     @property
     def emulator(self) -> Emulator:
+        """MiniStack, and the CDK commands that deploy to it."""
         options = self.options
-        script = options.emulator or ROOT / "local" / "stack" / "emulator.py"
-        return Emulator(options.port, self.run, auth=options.auth, config=options.config, script=script)
+        script = options.emulator or ROOT / "local" / "stack" / "patched_ministack.py"
+        return Emulator(options.port, self.run, enforce_iam=options.enforce_iam, config=options.config, script=script)
 
     def __enter__(self) -> Self:
         try:
@@ -85,11 +99,11 @@ class LocalStack:
         self.stop()
 
     def start(self) -> None:
-        """Start what the options ask for, step by step. Raises `StepFailed`."""
+        """Start everything that the options name, step by step. Raises `StepFailed`."""
         self.run.mkdir(parents=True, exist_ok=True)
         for old in self.run.glob("*.log"):
             old.unlink()
-        with self.step("MiniStack: AWS on this machine"):
+        with self.step("MiniStack: the AWS emulator"):
             self.children.append(self.emulator.start())
         if self.options.rpc is None:
             with self.step("anvil: an EVM node, with the demo launchpad"):
@@ -97,24 +111,29 @@ class LocalStack:
                 deploy_launchpad(self.node, mine=self.options.block_time is None)
         with self.step("cdk bootstrap"):
             self.emulator.bootstrap()
-        with self.step("cdk deploy: the stack, as production gets it"):
+        with self.step("cdk deploy: the production stack"):
             self._outputs = self.emulator.deploy()
-        with self.step(f"listener: following {', '.join((self.options.network, *self.options.others))}"):
+        with self.step(f"listener: following {', '.join(self.networks)}"):
             self.start_listener()
         if self.options.console_port is not None:
             with self.step("live console"):
                 self.children.append(self._start_console(self.options.console_port))
         if self.options.rpc is None and self.options.seed is not None:
             with self.step(f"demo market, seed {self.options.seed}"):
-                command = [PYTHON, "-m", "local.stack.market", str(self.options.node_port), str(self.options.seed)]
+                command = [PYTHON, "-m", "local.stack.demo_market", str(self.options.node_port), str(self.options.seed)]
                 self.children.append(spawn("market", command, os.environ, self.run / "market.log", ROOT))
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The networks that the listener follows."""
+        return (self.options.network, *self.options.other_networks)
 
     def _start_console(self, port: int) -> Child:
         return start_console(
             self.run,
             port,
             websocket_url=self.outputs.websocket_url,
-            networks=(self.options.network, *self.options.others),
+            networks=self.networks,
             auth=load(self.options.config or ROOT / "chaincast.toml").auth.mode,
         )
 
@@ -125,51 +144,51 @@ class LocalStack:
     def start_listener(
         self, name: str = "listener", config: Path | None = None, *, owner: str = "local", standby: bool = False
     ) -> Child:
-        """Start a listener with the environment its container would have; returns once it holds the lease.
+        """Start a listener with the environment of its container, and wait until it holds the lease.
 
-        `config`: another configuration than the deployed one, as a new deployment's listener would have it. `owner`:
-        who it is to others. `standby`: another holds the lease; returns as soon as it runs.
+        `config`: configuration of this listener, if it differs from the deployed one. `owner`: its name as a lease
+        holder. `standby`: True if another listener holds the lease; then wait only until the process runs.
         """
         log = self.run / f"{name}.log"
-        begun = len(log.read_text()) if log.exists() else 0
+        log_start = len(log.read_text()) if log.exists() else 0
         config = config or self.options.config
         environment = self.listener_environment() | ({"CHAINCAST_CONFIG": str(config)} if config else {})
         environment |= {"CHAINCAST_OWNER": owner, "CHAINCAST_HEALTH_FOLDER": str(self.run / f"{name}-health")}
-        sign = "starting" if standby else "lease taken"
+        expected = "starting" if standby else "lease taken"
         child = spawn(name, [PYTHON, "-m", "listener"], environment, log, ROOT)
         self.children.append(child)
 
-        def is_there() -> None:
-            if sign not in child.log.read_text()[begun:]:
-                raise BlockingIOError("not yet")
+        def probe() -> None:
+            if expected not in child.log.read_text()[log_start:]:
+                raise BlockingIOError
 
         try:
-            return wait_until_up(child, is_there, _LISTENER_SECONDS, f"read {child.log}")
+            return wait_until_up(child, probe, _LISTENER_SECONDS, f"read {child.log}")
         except StepFailed:
             self.children.remove(child)
             raise
 
     def stop_child(self, child: Child) -> None:
-        """Stop one process of the stack for good."""
+        """Stop one process of the stack."""
         child.stop()
         self.children.remove(child)
 
     def listener_environment(self) -> dict[str, str]:
-        """What the stack gives a listener's container, and where this machine differs."""
+        """Return the environment of a listener: that of its container, adapted to this machine."""
         environment = self.emulator.environment | self.outputs.listener_environment
         environment |= {
-            "CHAINCAST_NETWORK": ",".join((self.options.network, *self.options.others)),
+            "CHAINCAST_NETWORK": ",".join(self.networks),
             url_variable(self.options.network): self.options.rpc or self.node.ws_url,
             "PYTHONUNBUFFERED": "1",
         }
-        if self.options.auth:
-            environment |= self._listener_role()
+        if self.options.enforce_iam:
+            environment |= self._assume_listener_role()
         return environment
 
-    def _listener_role(self) -> dict[str, str]:
-        """Credentials of the template's own role, which the SDK fetches and refreshes by itself.
+    def _assume_listener_role(self) -> dict[str, str]:
+        """Return an environment in which the AWS SDK assumes the listener's role and refreshes its credentials.
 
-        On AWS the role trusts ECS; here nobody is ECS, so this account is let in as well.
+        On AWS the role trusts ECS. MiniStack runs no ECS tasks, so this method makes the role trust the account.
         """
         from local.stack.administrator import session
 
@@ -195,6 +214,6 @@ class LocalStack:
         }
 
     def stop(self) -> None:
-        """Stop every process, the last started first."""
+        """Stop all processes in reverse order of their start."""
         while self.children:
             self.children.pop().stop()

@@ -1,4 +1,4 @@
-"""A seeded random market on the demo launchpad: creators, buyers, sellers. The same seed trades the same."""
+"""The demo market: random creators, buyers and sellers on the demo launchpad. The same seed gives the same trades."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _THINGS = ("Coin", "Cat", "Inu", "Finance", "Club", "Machine", "DAO", "Bonk", "W
 
 @dataclass(slots=True)
 class Listing:
-    """A token and its market; how much of it each trader holds and has approved."""
+    """A token and its market. `holders`: balances of the token by account. `open`: False once it has graduated."""
 
     token: str
     market: str
@@ -28,44 +28,44 @@ class Listing:
 
 
 class Market:
-    """Traders on one node. Transactions are sent without waiting; whoever mines decides their blocks."""
+    """Traders on one node. Transactions are sent without waiting for their block."""
 
     def __init__(self, node: Node, seed: int) -> None:
         self._node = node
-        self._random = random.Random(seed)  # noqa: S311 - a demo's dice
+        self._random = random.Random(seed)  # noqa: S311 - randomness of a demo
         self._accounts: list[str] = node.call("eth_accounts")
         self.listings: list[Listing] = []
         self._approved: set[tuple[str, str]] = set()
 
     def create_transaction(self) -> dict[str, str]:
-        """A transaction that creates a token."""
+        """Return a transaction that creates a token."""
         name = f"{self._random.choice(_NAMES)} {self._random.choice(_THINGS)}"
         symbol = "".join(word[0] for word in name.split()).upper() + str(self._random.randint(10, 99))
         creator = self._random.choice(self._accounts)
         return {"from": creator, "to": FACTORY, "data": call_data("create(string,string)", name, symbol), "gas": _GAS}
 
     def trade_transactions(self, count: int) -> list[dict[str, str]]:
-        """About `count` random trades on the listed tokens, popular ones more often."""
-        found: list[dict[str, str]] = []
+        """Return about `count` random trades of listed tokens. The first tokens trade most often."""
+        transactions: list[dict[str, str]] = []
         listings = [entry for entry in self.listings if entry.open]
-        while listings and len(found) < count:
+        while listings and len(transactions) < count:
             listing = listings[min(int(self._random.expovariate(0.6)), len(listings) - 1)]
-            holders = [h for h, held in listing.holders.items() if held > 0]
+            holders = [holder for holder, balance in listing.holders.items() if balance > 0]
             if holders and self._random.random() < 0.4:
-                found += self._sale(listing, self._random.choice(holders))
+                transactions += self._sale(listing, self._random.choice(holders))
             else:
-                found.append(self._purchase(listing))
-        return found
+                transactions.append(self._purchase(listing))
+        return transactions
 
     def send(self, transactions: list[dict[str, str]]) -> list[str]:
-        """Hand transactions to the node, in order; their hashes."""
+        """Send transactions to the node, in order, and return their hashes."""
         if not transactions:
             return []
         hashes: list[str] = self._node.batch([("eth_sendTransaction", [t]) for t in transactions])
         return hashes
 
     def list_created(self, hashes: list[str]) -> None:
-        """Take up the tokens that mined `create` transactions made."""
+        """Add the tokens that `create` transactions created. Waits until these are mined."""
         for hash_ in hashes:
             receipt = wait_for_receipt(self._node, hash_)
             for log in receipt["logs"]:
@@ -74,17 +74,17 @@ class Market:
                     self.listings.append(Listing(token, market))
 
     def refresh(self) -> None:
-        """Read from the chain what traders hold, and which markets have graduated."""
+        """Read balances of traders, and which markets have graduated, from the chain."""
         calls: list[tuple[str, list[Any]]] = []
         for listing in self.listings:
             calls.append(("eth_call", [{"to": listing.market, "data": call_data("graduated()")}, "latest"]))
             for account in self._accounts:
                 data = call_data("balanceOf(address)", account)
                 calls.append(("eth_call", [{"to": listing.token, "data": data}, "latest"]))
-        answers = iter(self._node.batch(calls) if calls else [])
+        results = iter(self._node.batch(calls) if calls else [])
         for listing in self.listings:
-            listing.open = not decode(["bool"], bytes.fromhex(next(answers)[2:]))[0]
-            listing.holders = {account: int(next(answers), 16) for account in self._accounts}
+            listing.open = not decode(["bool"], bytes.fromhex(next(results)[2:]))[0]
+            listing.holders = {account: int(next(results), 16) for account in self._accounts}
 
     def _purchase(self, listing: Listing) -> dict[str, str]:
         value = int(self._random.lognormvariate(-2.5, 1.0) * ETHER) + 1
@@ -103,9 +103,9 @@ class Market:
 
 
 def run(node: Node, seed: int, *, trades_per_second: float = 4.0, tokens: int = 6) -> None:
-    """Keep a market going until the process ends: a few tokens at first, more now and then."""
+    """Trade until the process ends: a few tokens at first, and from time to time a new one."""
     market = Market(node, seed)
-    dice = random.Random(seed + 1)  # noqa: S311 - a demo's dice
+    dice = random.Random(seed + 1)  # noqa: S311 - randomness of a demo
     market.list_created(market.send([market.create_transaction() for _ in range(tokens)]))
     while True:
         started = time.monotonic()

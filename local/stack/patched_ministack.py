@@ -1,6 +1,7 @@
-"""Run by MiniStack's own Python (`.ministack`): MiniStack, with the faults mended that the stack would run into.
+"""MiniStack with patches for the differences from AWS that the stack depends on.
 
-Each mend says what AWS does. docs/local.md lists them, and the differences that remain.
+MiniStack's own Python (`.ministack`) runs this script. The docstring of each patch says how AWS behaves. docs/local.md
+lists the patches and the differences that remain.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ MAX_FRAME_BYTES = 32 * 1024
 MAX_MESSAGE_BYTES = 128 * 1024
 _OUTBOX_POLL_SECONDS = 0.5
 _OUTBOX_SECONDS = 60.0
-_FAILED = 500
-"""What MiniStack notes of a function that raised or died; ours answer with 200."""
+_FUNCTION_FAILED = 500
+"""Status code that MiniStack reports if a function raised or died. The stack's own functions respond with 200."""
 
 
-def mend_route_responses() -> None:
-    """CloudFormation knows AWS::ApiGatewayV2::RouteResponse; MiniStack's only its API does."""
+def patch_route_responses() -> None:
+    """Let CloudFormation create AWS::ApiGatewayV2::RouteResponse. MiniStack supports it in the API only."""
 
     def create(logical_id: str, props: dict[str, Any], stack_name: str) -> tuple[str, dict[str, str]]:
         api_id, route_id = props["ApiId"], props["RouteId"].rpartition("/")[2]
@@ -46,58 +47,60 @@ def mend_route_responses() -> None:
     provisioners._RESOURCE_HANDLERS["AWS::ApiGatewayV2::RouteResponse"] = {"create": create, "delete": delete}
 
 
-def mend_route_selection() -> None:
-    """API Gateway takes the $default route for a body it cannot read; MiniStack lets deep nesting end the connection.
+def patch_route_selection() -> None:
+    """Select route $default for a body that cannot be parsed. In MiniStack, deep nesting ends the connection.
 
-    Nor can a message select $connect or $disconnect: those are the gateway's own.
+    In API Gateway a message cannot select $connect or $disconnect, which are reserved.
     """
     evaluate = apigateway._evaluate_route_selection
 
-    def mended(expression: str, body: str) -> str:
+    def patched(expression: str, body: str) -> str:
         try:
             route = evaluate(expression, body)
         except RecursionError:
             return "$default"
         return "$default" if route in ("$connect", "$disconnect") else route
 
-    apigateway._evaluate_route_selection = mended
+    apigateway._evaluate_route_selection = patched
 
 
 _handshake: contextvars.ContextVar[dict[str, Any]] = contextvars.ContextVar("handshake")
 
 
-def mend_websockets() -> None:
-    """What API Gateway does on the wire and MiniStack does not.
+def patch_websockets() -> None:
+    """Behave on the wire as API Gateway does.
 
-    It sends the headers of `$connect`'s answer with the upgrade (a browser that asked for a subprotocol fails without
-    the confirmation), refuses the upgrade with that answer's status, closes with 1009 what is longer than 128 KB, takes
-    nothing more from a connection that was deleted, and answers in words of its own when a function fails.
+    - The response of `$connect` determines the headers of the upgrade (a browser that requested a subprotocol needs the
+      confirmation), and the status of a refused upgrade.
+    - A message of more than 128 KB closes the connection with code 1009.
+    - A deleted connection accepts no more messages.
+    - If a function fails, the client gets API Gateway's own error message.
     """
     handle = apigateway.handle_websocket
     invoke = apigateway._invoke_ws_lambda
 
     async def invoke_keeping_headers(*args: Any, **kwargs: Any) -> Any:
-        answer = await invoke(*args, **kwargs)
-        if args[6] == "CONNECT" and isinstance(answer, dict):
-            _handshake.get({}).update(answer | {"connection": args[5]})
-        if args[6] == "MESSAGE" and isinstance(answer, dict) and answer.get("statusCode") == _FAILED:
-            said = {"message": "Internal server error", "connectionId": args[5], "requestId": args[7]}
-            return answer | {"body": json.dumps(said)}
-        return answer
+        response = await invoke(*args, **kwargs)
+        if args[6] == "CONNECT" and isinstance(response, dict):
+            _handshake.get({}).update(response | {"connection": args[5]})
+        if args[6] == "MESSAGE" and isinstance(response, dict) and response.get("statusCode") == _FUNCTION_FAILED:
+            error = {"message": "Internal server error", "connectionId": args[5], "requestId": args[7]}
+            return response | {"body": json.dumps(error)}
+        return response
 
-    async def mended(scope: Any, receive: Any, send: Send, *args: Any, **kwargs: Any) -> None:
-        answer: dict[str, Any] = {}
-        _handshake.set(answer)
+    async def patched(scope: Any, receive: Any, send: Send, *args: Any, **kwargs: Any) -> None:
+        handshake: dict[str, Any] = {}
+        _handshake.set(handshake)
         accepted, closed = asyncio.Event(), asyncio.Event()
 
         async def receive_checked() -> AsgiMessage:
             message: AsgiMessage = await receive()
-            # The first message comes when the connection is on record, which deleting it ends.
-            connection = answer.get("connection")
+            # MiniStack has a record of the connection before its first message; deleting the connection removes it.
+            connection = handshake.get("connection")
             if connection is not None and connection not in apigateway._ws_connections and accepted.is_set():
                 closed.set()
                 await send({"type": "websocket.close", "code": 1000})
-                while message["type"] != "websocket.disconnect":  # or the client waits for somebody to read it
+                while message["type"] != "websocket.disconnect":  # read the rest, or the client's close would block
                     message = await receive()
                 return message
             text, data = message.get("text"), message.get("bytes")
@@ -110,20 +113,20 @@ def mend_websockets() -> None:
         async def receive_ending() -> AsgiMessage:
             message = await receive_checked()
             if message["type"] == "websocket.disconnect":
-                _end_outbox(answer.get("connection"))
+                _wake_outbox(handshake.get("connection"))
             return message
 
         async def send_with_headers(message: AsgiMessage) -> None:
-            status, headers = int(answer.get("statusCode", 200)), answer.get("headers") or {}
+            status, headers = int(handshake.get("statusCode", 200)), handshake.get("headers") or {}
             if message["type"] == "websocket.accept":
                 accepted.set()
-                wanted = {name.lower(): value for name, value in headers.items()}
-                if subprotocol := wanted.get("sec-websocket-protocol"):
+                by_name = {name.lower(): value for name, value in headers.items()}
+                if subprotocol := by_name.get("sec-websocket-protocol"):
                     message = {**message, "subprotocol": subprotocol}
             elif message["type"] == "websocket.close" and status >= 300 and _can_refuse(scope):
                 sent = [(name.lower().encode(), str(value).encode()) for name, value in headers.items()]
                 await send({"type": "websocket.http.response.start", "status": status, "headers": sent})
-                await send({"type": "websocket.http.response.body", "body": str(answer.get("body") or "").encode()})
+                await send({"type": "websocket.http.response.body", "body": str(handshake.get("body") or "").encode()})
                 return
             if not (message["type"] == "websocket.close" and closed.is_set()):
                 await send(message)
@@ -131,17 +134,17 @@ def mend_websockets() -> None:
         await handle(scope, receive_ending, send_with_headers, *args, **kwargs)
 
     apigateway._invoke_ws_lambda = invoke_keeping_headers
-    apigateway.handle_websocket = mended
+    apigateway.handle_websocket = patched
 
 
-def _end_outbox(connection: str | None) -> None:
+def _wake_outbox(connection: str | None) -> None:
     record = apigateway._ws_connections.get(connection)
     if record is not None:
         record["outbox"].put_nowait(None)
 
 
 class _PatientAsyncio:
-    """asyncio, but for what waits half a second and again: it is woken, so it may wait longer."""
+    """The module asyncio, but with a longer timeout where MiniStack polls twice a second."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(asyncio, name)
@@ -151,10 +154,10 @@ class _PatientAsyncio:
         return await asyncio.wait_for(awaitable, _OUTBOX_SECONDS if timeout == _OUTBOX_POLL_SECONDS else timeout)
 
 
-def mend_outboxes() -> None:
-    """MiniStack looks twice a second whether a connection ended: with 4,000 of them that takes a core.
+def patch_outboxes() -> None:
+    """Poll less often for closed connections. MiniStack polls twice a second, which takes a core for 4,000 of them.
 
-    What ends one wakes what waits for it (`DeleteConnection` in MiniStack itself, `_end_outbox`).
+    The end of a connection wakes the waiting task (in MiniStack's `DeleteConnection`, and by `_wake_outbox`).
     """
     apigateway.asyncio = _PatientAsyncio()
 
@@ -163,79 +166,80 @@ def _can_refuse(scope: Any) -> bool:
     return "websocket.http.response" in (scope.get("extensions") or {})
 
 
-def mend_secure_transport() -> None:
-    """Calls to AWS come over TLS; calls to MiniStack stay on loopback, in clear.
+def patch_secure_transport() -> None:
+    """Treat calls from loopback as encrypted. Calls to AWS use TLS, those to MiniStack do not.
 
-    So under AUTH=true policies that refuse what is not `aws:SecureTransport` (the CDK's own bucket, our queues) refuse
-    everything, unless loopback counts as secure.
+    With AUTH=true, policies that require `aws:SecureTransport` (of the CDK's bucket, and of the stack's queues) would
+    otherwise deny every call.
     """
     pin = iam_evaluator.pin_request_origin
 
-    def mended(source_ip: str, secure_transport: bool) -> None:
+    def patched(source_ip: str, secure_transport: bool) -> None:
         pin(source_ip, secure_transport or source_ip.startswith("127."))
 
-    iam_evaluator.pin_request_origin = app.pin_request_origin = mended
+    iam_evaluator.pin_request_origin = app.pin_request_origin = patched
 
 
-def say_what_functions_log() -> None:
-    """What a function logs, CloudWatch has; of those that a WebSocket's message runs, MiniStack throws it away."""
+def print_function_logs() -> None:
+    """Print the logs of functions. MiniStack discards them if a WebSocket message invoked the function."""
     invoke = lambda_runtime.Worker.invoke
 
-    def saying(self: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
+    def printing(self: Any, event: Any, *args: Any, **kwargs: Any) -> Any:
         result = invoke(self, event, *args, **kwargs)
-        of_websocket = isinstance(event, dict) and "connectionId" in (event.get("requestContext") or {})
-        if of_websocket and isinstance(result, dict) and result.get("log"):
+        by_websocket = isinstance(event, dict) and "connectionId" in (event.get("requestContext") or {})
+        if by_websocket and isinstance(result, dict) and result.get("log"):
             print(result["log"].rstrip(), flush=True)
         return result
 
-    lambda_runtime.Worker.invoke = saying
+    lambda_runtime.Worker.invoke = printing
 
 
-def say_denials() -> None:
-    """With `--auth`: what a role lacks is said in the log, as CloudTrail would say it; a caller may hide it."""
+def print_denials() -> None:
+    """Print calls that IAM denies (with `--enforce-iam`), as CloudTrail records them. Callers may hide the error."""
     enforce = iam_evaluator.enforce
 
-    def saying(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any) -> Any:
+    def printing(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any) -> Any:
         denied = enforce(access_key, action, service, region, resource_arn=resource_arn, **more)
         if isinstance(denied, iam_evaluator.EvalResult):
             print(f"IAM denied {denied.principal_arn} {action} {resource_arn}", flush=True)
         return denied
 
-    iam_evaluator.enforce = app.enforce = saying
+    iam_evaluator.enforce = app.enforce = printing
 
 
-def mend_expressions() -> None:
-    """DynamoDB reads an expression once; MiniStack reads and checks it anew for every item of a partition.
+def patch_expressions() -> None:
+    """Parse a condition expression once. MiniStack parses and checks it again for every item of a partition.
 
-    With some thousand batches in the Log, a replay took seconds, and what waits for it gave up and asked again.
+    With some thousand batches in the event log, a replay took seconds, and the jobs that wait for it timed out.
     """
     evaluate = dynamodb._evaluate_condition
     tokens_of = lru_cache(maxsize=1000)(dynamodb._tokenize)
     checked: set[tuple[str, str]] = set()
 
-    def mended(expr: str, item: Any, attr_values: Any, attr_names: Any, slot: str = "ConditionExpression") -> Any:
-        # What is between two values is checked with the values; everything else is in the text.
+    def patched(expr: str, item: Any, attr_values: Any, attr_names: Any, slot: str = "ConditionExpression") -> Any:
+        # The check of BETWEEN depends on the values, all other checks on the text of the expression.
         if (expr, slot) not in checked or "BETWEEN" in expr.upper():
-            answer = evaluate(expr, item, attr_values, attr_names, slot)
+            result = evaluate(expr, item, attr_values, attr_names, slot)
             checked.add((expr, slot))
-            return answer
+            return result
         try:
             return dynamodb._ExprEval(tokens_of(expr), item, attr_values, attr_names).evaluate()
         except ValueError:
-            return evaluate(expr, item, attr_values, attr_names, slot)  # says what is wrong, in AWS's words
+            return evaluate(expr, item, attr_values, attr_names, slot)  # raises with the message of AWS
 
-    dynamodb._evaluate_condition = mended
+    dynamodb._evaluate_condition = patched
 
 
 def main() -> None:
-    mend_expressions()
-    mend_secure_transport()
-    say_denials()
-    say_what_functions_log()
-    mend_route_responses()
-    mend_route_selection()
-    mend_websockets()
-    mend_outboxes()
+    """Apply the patches and run MiniStack."""
+    patch_expressions()
+    patch_secure_transport()
+    print_denials()
+    print_function_logs()
+    patch_route_responses()
+    patch_route_selection()
+    patch_websockets()
+    patch_outboxes()
     app.main()
 
 

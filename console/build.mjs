@@ -1,4 +1,4 @@
-/** The page as static files: node build.mjs [FOLDER]. Beside them a server puts config.json (src/settings.ts). */
+/** Build the page as static files: node build.mjs [FOLDER]. Its server adds config.json to them (src/settings.ts). */
 import { build } from "esbuild";
 import { copyFile, mkdir } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";

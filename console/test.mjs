@@ -1,4 +1,4 @@
-/** The tests, by Node.js's own runner: node test.mjs. */
+/** Run the tests with the test runner of Node.js: node test.mjs. */
 import { build } from "esbuild";
 import { spawnSync } from "node:child_process";
 import { mkdtemp, readdir, rm } from "node:fs/promises";

@@ -1,26 +1,26 @@
-import { make, say } from "./dom.js";
-import type { Newest } from "./model.js";
+import { make, setText } from "./dom.js";
+import type { RecentRows } from "./model.js";
 import type { Row } from "./rows.js";
 
-/** So many lines are on the page, from the start: nothing moves when they fill. */
+/** Number of lines in the page. They exist from the start, so that nothing moves when they fill. */
 const LINES = 26;
 
 interface Line {
   line: HTMLTableRowElement;
   cells: HTMLTableCellElement[];
-  /** Which row stands there, and how. */
+  /** Identifies the row that the line shows, and its state. */
   shown: string;
 }
 
-/** The newest of something as a table, whose lines are written anew, never made anew. */
+/** A table of the newest rows. Its lines are reused for new rows, never created again. */
 export class Feed {
   readonly #lines: Line[] = [];
-  readonly #newest: Newest;
+  readonly #recent: RecentRows;
   readonly #empty: HTMLElement;
   #version = -1;
 
-  constructor(panel: HTMLElement, newest: Newest, columns: readonly string[], caption: string, empty: string) {
-    this.#newest = newest;
+  constructor(panel: HTMLElement, recent: RecentRows, columns: readonly string[], caption: string, empty: string) {
+    this.#recent = recent;
     const table = make("table", "feed");
     table.append(make("caption", "hidden", caption));
     const head = table.createTHead().insertRow();
@@ -39,25 +39,26 @@ export class Feed {
     panel.replaceChildren(table, this.#empty);
   }
 
+  /** Show the rows if they changed. */
   render(): void {
-    if (this.#version === this.#newest.version) return;
-    this.#version = this.#newest.version;
-    const rows = this.#newest.rows;
+    if (this.#version === this.#recent.version) return;
+    this.#version = this.#recent.version;
+    const rows = this.#recent.rows;
     this.#empty.hidden = rows.length > 0;
     this.#lines.forEach((line, number) => this.#write(line, rows[number]));
   }
 
-  #write(place: Line, row: Row | undefined): void {
+  #write(line: Line, row: Row | undefined): void {
     const shown = row ? `${row.id} ${row.retracted}` : "";
-    if (place.shown === shown) return;
-    place.shown = shown;
-    place.line.hidden = row === undefined;
+    if (line.shown === shown) return;
+    line.shown = shown;
+    line.line.hidden = row === undefined;
     if (row === undefined) return;
     const tone = `${row.tone}${row.retracted ? " retracted" : ""}`;
-    if (place.line.className !== tone) place.line.className = tone;
-    // What a cell has no room for; and why it is struck out.
-    const words = row.retracted ? "taken back by a reorganisation of the chain" : (row.cells.at(-1) ?? "");
-    if (place.line.title !== words) place.line.title = words;
-    place.cells.forEach((cell, number) => say(cell, row.cells[number] ?? ""));
+    if (line.line.className !== tone) line.line.className = tone;
+    // The tooltip has the whole text of the last cell, or the reason why a row is struck out.
+    const title = row.retracted ? "retracted by a reorganisation of the chain" : (row.cells.at(-1) ?? "");
+    if (line.line.title !== title) line.line.title = title;
+    line.cells.forEach((cell, number) => setText(cell, row.cells[number] ?? ""));
   }
 }

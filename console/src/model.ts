@@ -12,21 +12,21 @@ export interface Token {
   name: string;
   /** Its newest price event, `null` until there is one. */
   price: ChaincastEvent | null;
-  /** When it was created, in ms; 0 if nobody said. */
+  /** Time of its creation in ms; 0 if unknown. */
   created: number;
-  /** The how manieth it was that this page heard of. */
+  /** Sequence number: tokens are counted as this page first sees them. */
   number: number;
 }
 
-/** So many tokens are known: who is not heard of for longest goes first. */
-const TOKENS = 200;
-/** Rows that a feed keeps. */
-const ROWS = 60;
-const LATENCIES = 200;
+/** Maximum number of tokens. The one without events for the longest time is removed first. */
+const MAX_TOKENS = 200;
+/** Maximum number of rows in a feed. */
+const MAX_ROWS = 60;
+const MAX_LATENCIES = 200;
 const RATE_SECONDS = 5;
 
-/** The newest of something, newest first. */
-export class Newest {
+/** The rows of a feed, newest first. */
+export class RecentRows {
   #rows: Row[] = [];
   /** Changes whenever the rows do. */
   version = 0;
@@ -37,40 +37,41 @@ export class Newest {
 
   add(row: Row): void {
     this.#rows.unshift(row);
-    if (this.#rows.length > ROWS) this.#rows.pop();
+    if (this.#rows.length > MAX_ROWS) this.#rows.pop();
     this.version += 1;
   }
 
+  /** Mark the row of a retracted event. */
   retract(id: string): void {
-    const found = this.#rows.find((row) => row.id === id);
-    if (found === undefined) return;
-    found.retracted = true;
+    const row = this.#rows.find((candidate) => candidate.id === id);
+    if (row === undefined) return;
+    row.retracted = true;
     this.version += 1;
   }
 }
 
-/** What the page knows, of bounded size however long it is open; what is told changes it, and nothing else. */
+/** The state of the page, of bounded size however long it is open. Only received events change it. */
 export class Model {
   readonly tokens = new Map<string, Token>();
-  readonly trades = new Newest();
-  readonly events = new Newest();
-  readonly alerts = new Newest();
-  /** Events told so far, without what was taken back. */
+  readonly trades = new RecentRows();
+  readonly events = new RecentRows();
+  readonly alerts = new RecentRows();
+  /** Number of events received so far, without retractions. */
   total = 0;
-  /** Changes whenever tokens come or go, or their prices change. */
+  /** Changes whenever a token is added or removed, or its price changes. */
   tokensVersion = 0;
-  /** This one stays, however long nothing is heard of it. */
-  kept: string | undefined;
-  #heard = 0;
+  /** Key of a token that is never removed. */
+  pinned: string | undefined;
+  #tokenCount = 0;
   readonly #latencies: number[] = [];
   readonly #seconds = new Map<number, number>();
   #unpainted: number[] = [];
 
-  /** An event was told; `retracted`: it is taken back. */
-  take(event: ChaincastEvent, retracted: boolean, now: number): void {
+  /** Apply a received event or, with `retracted`, its retraction. */
+  apply(event: ChaincastEvent, retracted: boolean, now: number): void {
     if (retracted) {
       for (const feed of [this.trades, this.events, this.alerts]) feed.retract(event.id);
-      if (event.kind === "token.created") this.#forget(tokenOf(event));
+      if (event.kind === "token.created") this.#remove(tokenOf(event));
       return;
     }
     this.total += 1;
@@ -78,45 +79,45 @@ export class Model {
     this.#seconds.set(second, (this.#seconds.get(second) ?? 0) + 1);
     for (const old of this.#seconds.keys()) if (old < second - RATE_SECONDS) this.#seconds.delete(old);
     this.#unpainted.push(event.timestamp);
-    if (this.#unpainted.length > LATENCIES) this.#unpainted.shift();
+    if (this.#unpainted.length > MAX_LATENCIES) this.#unpainted.shift();
     this.events.add(eventRow(event));
     if (event.kind === "trade") this.trades.add(tradeRow(event));
     if (isAlert(event)) this.alerts.add(alertRow(event));
-    this.note(event);
+    this.updateToken(event);
   }
 
-  /** Remember the token that an event is about, and its price. */
-  note(event: ChaincastEvent): void {
+  /** Add or update the token that an event is about. */
+  updateToken(event: ChaincastEvent): void {
     const key = tokenOf(event);
     if (key === undefined || !event.token) return;
-    const known = this.tokens.get(key);
-    const symbol = plain(event.data.symbol ?? known?.symbol ?? "", 16);
-    const name = plain(event.data.name ?? known?.name ?? "", 40);
-    const newer = event.kind === "price" && event.timestamp >= (known?.price?.timestamp ?? 0);
-    const price = newer ? event : (known?.price ?? null);
-    const created = known?.created || (event.kind === "token.created" ? event.timestamp : Number(event.data.created_at ?? 0));
-    const number = known?.number ?? ++this.#heard;
+    const previous = this.tokens.get(key);
+    const symbol = plain(event.data.symbol ?? previous?.symbol ?? "", 16);
+    const name = plain(event.data.name ?? previous?.name ?? "", 40);
+    const newer = event.kind === "price" && event.timestamp >= (previous?.price?.timestamp ?? 0);
+    const price = newer ? event : (previous?.price ?? null);
+    const created = previous?.created || (event.kind === "token.created" ? event.timestamp : Number(event.data.created_at ?? 0));
+    const number = previous?.number ?? ++this.#tokenCount;
     const token = { key, network: networkOf(event), address: event.token, symbol, name, price, created, number };
-    // A map remembers the order of insertion: who is heard of moves to its end, who is first goes first.
+    // A map keeps the order of insertion. Moving each updated token to the end makes the first one the oldest.
     this.tokens.delete(key);
     this.tokens.set(key, token);
     this.tokensVersion += 1;
-    if (this.tokens.size > TOKENS) {
+    if (this.tokens.size > MAX_TOKENS) {
       for (const oldest of this.tokens.keys()) {
-        if (oldest === this.kept) continue;
+        if (oldest === this.pinned) continue;
         this.tokens.delete(oldest);
         break;
       }
     }
   }
 
-  /** The newest tokens, newest first; and behind them that which is looked at, if it is none of them. */
-  newestTokens(most: number): Token[] {
+  /** Return the newest tokens, newest first, followed by the pinned one if it is not among them. */
+  newestTokens(count: number): Token[] {
     const sorted = [...this.tokens.values()].sort((a, b) => b.created - a.created || b.number - a.number);
-    return sorted.filter((token, place) => place < most || token.key === this.kept);
+    return sorted.filter((token, index) => index < count || token.key === this.pinned);
   }
 
-  /** Events a second, over the last full seconds. */
+  /** Return the average number of events per second, over the last full seconds. */
   rate(now: number): number {
     const second = Math.floor(now / 1000);
     let sum = 0;
@@ -124,21 +125,21 @@ export class Model {
     return sum / RATE_SECONDS;
   }
 
-  /** What was told is on the screen now. */
-  painted(now: number): void {
+  /** Record that all received events are on the screen now. */
+  markPainted(now: number): void {
     for (const timestamp of this.#unpainted) this.#latencies.push(Math.max(0, now - timestamp));
     this.#unpainted = [];
-    this.#latencies.splice(0, this.#latencies.length - LATENCIES);
+    this.#latencies.splice(0, this.#latencies.length - MAX_LATENCIES);
   }
 
-  /** Milliseconds from an event's timestamp to the screen, in the middle of the last ones; `null`: none yet. */
+  /** Return the median of the last latencies (ms from an event's timestamp to the screen), or null if there are none. */
   latency(): number | null {
     if (this.#latencies.length === 0) return null;
     const sorted = [...this.#latencies].sort((a, b) => a - b);
     return sorted[sorted.length >> 1] ?? null;
   }
 
-  #forget(key: string | undefined): void {
-    if (key !== undefined && key !== this.kept && this.tokens.delete(key)) this.tokensVersion += 1;
+  #remove(key: string | undefined): void {
+    if (key !== undefined && key !== this.pinned && this.tokens.delete(key)) this.tokensVersion += 1;
   }
 }

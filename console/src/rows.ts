@@ -11,18 +11,18 @@ export interface Row {
 
 type Data = Record<string, unknown>;
 
-/** Where an event happened: its network, or the topic of what a backend published. */
+/** Return the network of an event, or "" if a backend published it. */
 export function networkOf(event: ChaincastEvent): string {
   return event.topics.find((topic) => topic.startsWith("network:"))?.slice("network:".length) ?? "";
 }
 
-/** The token that an event is about: `network:address`. */
+/** Return the key of the token that an event is about (`network:address`), if there is one. */
 export function tokenOf(event: ChaincastEvent): string | undefined {
   const network = networkOf(event);
   return event.token && network ? `${network}:${event.token.toLowerCase()}` : undefined;
 }
 
-/** A trade: time, token, side, tokens, paid, price. */
+/** Return the row of a trade: time, token, side, amount, payment, price. */
 export function tradeRow(event: ChaincastEvent): Row {
   const data = event.data;
   const [tokens, paid, unit] = amounts(data);
@@ -32,12 +32,12 @@ export function tradeRow(event: ChaincastEvent): Row {
   return row(event, side === "buy" ? "up" : "down", [time(event.timestamp), name, side, amount(tokens), `${amount(paid)}${unit}`, cost]);
 }
 
-/** Any event: time, network, what it is, what it says. */
+/** Return the row of any event: time, network, kind, details. */
 export function eventRow(event: ChaincastEvent): Row {
-  return row(event, "", [time(event.timestamp), networkOf(event) || "published", kindOf(event), saysOf(event)]);
+  return row(event, "", [time(event.timestamp), networkOf(event) || "published", kindOf(event), detailsOf(event)]);
 }
 
-/** An alert: time, type, what it says. */
+/** Return the row of an alert: time, type, message. */
 export function alertRow(event: ChaincastEvent): Row {
   const tone = event.data.severity === "critical" ? "bad" : event.data.severity === "warning" ? "warn" : "";
   return row(event, tone, [time(event.timestamp), plain(event.data.type ?? event.data.level, 12), plain(event.data.message, 160)]);
@@ -55,7 +55,7 @@ function kindOf(event: ChaincastEvent): string {
   return event.kind === "contract.event" ? plain(event.data.event ?? event.data.signature ?? event.kind, 24) : plain(event.kind, 24);
 }
 
-function saysOf(event: ChaincastEvent): string {
+function detailsOf(event: ChaincastEvent): string {
   const data = event.data;
   const name = plain(data.symbol ?? "", 16);
   if (event.kind === "trade") {
@@ -64,15 +64,15 @@ function saysOf(event: ChaincastEvent): string {
   }
   if (event.kind === "price" && "change_24h" in data) return `${name} ${price(Number(data.price ?? NaN))} ${change(data.change_24h as number | null)}`;
   if (event.kind === "token.created") return `${name} “${plain(data.name, 40)}” by ${short(String(data.creator))}`;
-  if (event.kind === "contract.event") return listed((data.args ?? {}) as Data);
+  if (event.kind === "contract.event") return fieldsOf((data.args ?? {}) as Data);
   if (isAlert(event)) return plain(data.message, 160);
-  return listed(data);
+  return fieldsOf(data);
 }
 
-/** Names and values, as many as a line has room for. */
-function listed(data: Data): string {
-  const shown = Object.entries(data).map(([name, value]) => `${plain(name, 24)}=${valueOf(value)}`);
-  return plain(shown.join("  "), 160);
+/** Return the names and values of fields, cut to the length of a line. */
+function fieldsOf(data: Data): string {
+  const fields = Object.entries(data).map(([name, value]) => `${plain(name, 24)}=${valueOf(value)}`);
+  return plain(fields.join("  "), 160);
 }
 
 function valueOf(value: unknown): string {
@@ -85,7 +85,10 @@ function topicKey(event: ChaincastEvent): string | undefined {
   return family === "trade" ? key : undefined;
 }
 
-/** Tokens and what was paid for them in whole units, and of what: on a curve, in a pair, or as a backend published. */
+/**
+ * Return amount, payment and unit of payment of a trade, in whole units. Trades on a bonding curve, in a pair, and those
+ * that a backend published have different fields.
+ */
 function amounts(data: Data): [number, number, string] {
   if ("native_amount" in data) return [units(data.token_amount), units(data.native_amount), ""];
   if ("quote_amount" in data) {

@@ -1,16 +1,17 @@
-/** What the page is served with: config.json, beside it. */
+/** The contents of config.json, which is served with the page. */
 export interface Settings {
   /** The stack's WebSocket URL. */
   url: string;
   networks: string[];
-  /** Whether clients authenticate: `off`, `optional`, `required`. */
+  /** Authentication of clients: `off`, `optional` or `required`. */
   auth: string;
 }
 
+/** Read config.json. Throws an error that says what is wrong with it. */
 export async function readSettings(): Promise<Settings> {
-  const answer = await fetch("config.json", { cache: "no-store" });
-  if (!answer.ok) throw new Error(`config.json: HTTP ${answer.status}; it should be beside this page`);
-  const found = (await answer.json()) as Partial<Settings>;
-  if (!found.url || !/^wss?:\/\//.test(found.url)) throw new Error(`config.json: url is ${JSON.stringify(found.url)}; it should be wss://…`);
-  return { url: found.url, networks: found.networks ?? [], auth: found.auth ?? "off" };
+  const response = await fetch("config.json", { cache: "no-store" });
+  if (!response.ok) throw new Error(`config.json: HTTP ${response.status}; serve the file from the folder of this page`);
+  const { url, networks, auth } = (await response.json()) as Partial<Settings>;
+  if (!url || !/^wss?:\/\//.test(url)) throw new Error(`config.json: url ${JSON.stringify(url)}: it must begin with wss:// or ws://`);
+  return { url, networks: networks ?? [], auth: auth ?? "off" };
 }

@@ -2,12 +2,12 @@ import { byId } from "./dom.js";
 
 const KEY = "chaincast.token";
 
-/** The token that was given in this tab. */
+/** Return the token that was entered in this tab, or null. */
 export function storedToken(): string | null {
   return sessionStorage.getItem(KEY);
 }
 
-/** Where clients authenticate, a token may be given: it stays in this tab, and goes to the stack alone. */
+/** Show the sign-in button and dialog if clients can authenticate. A token stays in this tab and is sent only to the stack. */
 export function signIn(auth: string): void {
   const button = byId<HTMLButtonElement>("sign-in");
   const dialog = byId<HTMLDialogElement>("sign-in-dialog");

@@ -1,6 +1,6 @@
 import { byId } from "./dom.js";
 
-/** Tabs by the pattern of the ARIA Authoring Practices: arrows move, and show. */
+/** Tabs that follow the pattern of the ARIA Authoring Practices Guide: an arrow key moves to a tab and shows its panel. */
 export class Tabs {
   readonly #tabs: HTMLButtonElement[];
 
@@ -10,20 +10,21 @@ export class Tabs {
     list.addEventListener("keydown", (event) => {
       const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
       if (step === undefined) return;
-      const at = this.#tabs.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
-      const next = this.#tabs[(at + step + this.#tabs.length) % this.#tabs.length];
+      const current = this.#tabs.findIndex((tab) => tab.getAttribute("aria-selected") === "true");
+      const next = this.#tabs[(current + step + this.#tabs.length) % this.#tabs.length];
       if (next) this.show(next.id);
       next?.focus();
       event.preventDefault();
     });
   }
 
+  /** Select the tab with an id. */
   show(id: string): void {
     for (const tab of this.#tabs) {
-      const chosen = tab.id === id;
-      tab.setAttribute("aria-selected", String(chosen));
-      tab.tabIndex = chosen ? 0 : -1;
-      byId(tab.getAttribute("aria-controls") ?? "").hidden = !chosen;
+      const selected = tab.id === id;
+      tab.setAttribute("aria-selected", String(selected));
+      tab.tabIndex = selected ? 0 : -1;
+      byId(tab.getAttribute("aria-controls") ?? "").hidden = !selected;
     }
   }
 }

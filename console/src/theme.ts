@@ -3,14 +3,14 @@ import { byId } from "./dom.js";
 const KEY = "chaincast.theme";
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
-/** The machine's theme, or the one that was chosen here; `changed` is called when it is another. */
-export function beginTheme(changed: () => void): void {
+/** Use the system's theme, or the one that the user chose on this page. `onChange` is called at once and after changes. */
+export function initTheme(onChange: () => void): void {
   const button = byId<HTMLButtonElement>("theme");
   const show = (): void => {
     const chosen = localStorage.getItem(KEY);
     if (chosen) document.documentElement.dataset.theme = chosen;
     button.setAttribute("aria-label", isDark() ? "Light theme" : "Dark theme");
-    changed();
+    onChange();
   };
   button.addEventListener("click", () => {
     localStorage.setItem(KEY, isDark() ? "light" : "dark");
@@ -25,7 +25,7 @@ function isDark(): boolean {
   return chosen ? chosen === "dark" : dark.matches;
 }
 
-/** What a canvas cannot take from the style sheet by itself. */
+/** Return the theme's colours for the canvas of the chart, which cannot use the style sheet. */
 export function colours(): { text: string; line: string; grid: string } {
   const [text, line, grid] = ["muted", "accent", "line"].map((name) => {
     const probe = byId(`colour-${name}`);

@@ -1,25 +1,26 @@
-import { Attended, byId, make, say } from "./dom.js";
+import { byId, InteractionMonitor, make, setText } from "./dom.js";
 
-const MOST = 3;
+const MAX_TOASTS = 3;
 const SECONDS = 8;
 
-/** Alerts, for a few seconds each, in places of their own. Of a flood a few are shown, and how many more there are. */
+/** Alerts that are shown for a few seconds each, in fixed places. Alerts beyond the maximum are only counted. */
 export class Toasts {
   readonly #box = byId("toasts");
   readonly #more = byId<HTMLButtonElement>("more-alerts");
-  readonly #attended = new Attended(this.#box);
-  /** The toast in each place, and when it goes. */
-  readonly #places: ({ toast: HTMLElement; ends: number } | undefined)[] = new Array(MOST).fill(undefined);
+  readonly #interaction = new InteractionMonitor(this.#box);
+  /** The toast in each place, and the time (ms) when it is removed. */
+  readonly #places: ({ toast: HTMLElement; ends: number } | undefined)[] = new Array(MAX_TOASTS).fill(undefined);
   #unshown = 0;
 
   constructor(showAll: () => void) {
     this.#more.addEventListener("click", () => {
-      this.#forget();
+      this.#clearCount();
       showAll();
     });
     setInterval(() => this.#tick(), 1000);
   }
 
+  /** Show an alert if there is a free place, else count it. */
   add(tone: string, title: string, text: string): void {
     const place = this.#places.lastIndexOf(undefined);
     if (place < 0) {
@@ -39,10 +40,10 @@ export class Toasts {
 
   #tick(): void {
     const now = Date.now();
-    if (!this.#attended.held) this.#places.forEach((shown, place) => shown && shown.ends < now && this.#remove(place));
-    if (this.#places.every((shown) => shown === undefined)) this.#forget();
+    if (!this.#interaction.active) this.#places.forEach((shown, place) => shown && shown.ends < now && this.#remove(place));
+    if (this.#places.every((shown) => shown === undefined)) this.#clearCount();
     else if (this.#unshown > 0) {
-      say(this.#more, `${this.#unshown} more in Alerts`);
+      setText(this.#more, `${this.#unshown} more in Alerts`);
       this.#more.hidden = false;
     }
   }
@@ -52,7 +53,7 @@ export class Toasts {
     this.#places[place] = undefined;
   }
 
-  #forget(): void {
+  #clearCount(): void {
     this.#unshown = 0;
     this.#more.hidden = true;
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.24;
 
-/// A demo launchpad for the local stack: anyone creates a token, which trades on a bonding curve of its own until it
-/// has raised enough, and graduates. Small on purpose; not audited, not for real money.
+/// A demo launchpad for the local stack: anyone can create a token, which trades on its own bonding curve until it has
+/// raised enough and graduates. It is kept small, is not audited, and must not be used with real money.
 
 contract LaunchToken {
     string public name;
@@ -46,7 +46,7 @@ contract LaunchToken {
     }
 }
 
-/// The market of one token: x·y = k over virtual reserves.
+/// The market of one token: a bonding curve x·y = k over virtual reserves.
 contract BondingCurve {
     uint256 public constant VIRTUAL_NATIVE = 10 ether;
     uint256 public constant GRADUATION = 50 ether;
@@ -96,7 +96,7 @@ contract BondingCurve {
         emit Trade(msg.sender, false, out, amount, nativeReserve, tokenReserve);
     }
 
-    /// The raised amount and what is left of the supply go to the (demo) pair; here they stay with the market.
+    /// Graduate: the raised amount and the rest of the supply would go to a pair; in this demo they stay with the market.
     function _graduate() private {
         graduated = true;
         uint256 raised = nativeReserve - VIRTUAL_NATIVE;

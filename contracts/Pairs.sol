@@ -3,8 +3,8 @@ pragma solidity ^0.8.24;
 
 import {LaunchToken} from "Launchpad.sol";
 
-/// Uniswap V2's factory and pair as a reader of their events sees them: the same signatures, the same order of events, the
-/// same arithmetic of the constant product and its fee; no permits, no liquidity token, no flash swaps. For tests.
+/// Factory and pair with the events of Uniswap V2, for tests: the same signatures, the same order of events, the same
+/// arithmetic of the constant product and its fee. They have no permits, no liquidity token and no flash swaps.
 
 contract Pair {
     address public immutable factory;
@@ -35,7 +35,7 @@ contract Pair {
         return (reserve0, reserve1, 0);
     }
 
-    /// Takes what was sent before as liquidity.
+    /// Add the tokens that were sent before as liquidity.
     function mint() external {
         uint256 amount0 = LaunchToken(token0).balanceOf(address(this)) - reserve0;
         uint256 amount1 = LaunchToken(token1).balanceOf(address(this)) - reserve1;
@@ -43,7 +43,7 @@ contract Pair {
         emit Mint(msg.sender, amount0, amount1);
     }
 
-    /// Gives liquidity back.
+    /// Remove liquidity.
     function burn(uint256 amount0, uint256 amount1, address to) external {
         LaunchToken(token0).transfer(to, amount0);
         LaunchToken(token1).transfer(to, amount1);

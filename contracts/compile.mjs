@@ -1,4 +1,4 @@
-// Compiles contracts/*.sol, offline, to contracts/build/{name}.json: {abi, bytecode}. Run by `make contracts`.
+// Compile contracts/*.sol to contracts/build/{name}.json with the members abi and bytecode (`make contracts`).
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,7 +12,7 @@ const input = {
   settings: {
     optimizer: { enabled: true, runs: 200 },
     evmVersion: 'paris',
-    // No metadata hash: the same source always gives the same bytecode.
+    // Without a metadata hash, the same source always compiles to the same bytecode.
     metadata: { bytecodeHash: 'none' },
     outputSelection: { '*': { '*': ['abi', 'evm.bytecode.object'] } },
   },

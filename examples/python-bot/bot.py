@@ -1,4 +1,4 @@
-"""A bot: follows all trades, and says which are large. It may be stopped and started: what it missed it asks for."""
+"""A bot that follows all trades and reports large ones. After a lost connection it resumes without gaps."""
 
 from __future__ import annotations
 
@@ -11,33 +11,35 @@ from contextlib import suppress
 from chaincast.client import Event, Options, State, connect
 
 LARGE = 0.3
-"""Native coins."""
+"""Amount of native coins from which on a trade is large."""
 
 
 def stack_url() -> str:
-    """The URL in the environment; else the local stack's, which its console knows."""
+    """Return the URL of the environment variable CHAINCAST_URL, or that of the local stack, from its live console."""
     if url := os.environ.get("CHAINCAST_URL"):
         return url
-    with urllib.request.urlopen("http://127.0.0.1:4580/config.json") as answer:
-        return str(json.load(answer)["url"])
+    with urllib.request.urlopen("http://127.0.0.1:4580/config.json") as response:
+        return str(json.load(response)["url"])
 
 
 def is_large(trade: Event) -> bool:
-    """Whether somebody paid or got much."""
+    """Return True if a large amount of native coins was paid or received."""
     return int(str(trade.data.get("native_amount", 0))) >= LARGE * 10**18
 
 
-def say_state(state: State) -> None:
+def print_state(state: State) -> None:
+    """Print the state of the connection."""
     print(f"connection: {state}", flush=True)
 
 
 async def main() -> None:
-    options = Options(on_state=say_state)
+    """Follow trades until Ctrl-C."""
+    options = Options(on_state=print_state)
     async with connect(stack_url(), options) as chaincast, chaincast.subscribe("trades:*:*") as trades:
         async for update in trades:
             trade = update.event
             if update.retracted:
-                print(f"taken back: {trade.id}", flush=True)
+                print(f"retracted: {trade.id}", flush=True)
             elif is_large(trade):
                 print(f"large: {trade.data['side']} of {trade.data['symbol']} in {trade.tx_hash}", flush=True)
 

@@ -1,1 +1,1 @@
-"""Everything that can go wrong at once, for a while; and then everybody must have exactly what the chain has."""
+"""A chaos test: many kinds of faults at once for a while, after which every client must have the chain's events."""

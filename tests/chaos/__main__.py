@@ -1,6 +1,7 @@
-"""`make chaos`: a seeded storm on the local stack, at most five minutes; 0 if everybody has exactly what the chain has.
+"""`make chaos`: a storm of faults on the local stack for at most five minutes.
 
-What fails is drawn from the seed; when, from the machine: two runs of a seed are alike, not the same.
+The exit status is 0 if every client has exactly the events of the chain. The seed determines which faults happen, but
+their times depend on the machine, so two runs with the same seed differ in details.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ from tests.chaos.world import ChaosStack, World
 from tests.e2e.mining import Expected, Miner
 from tests.factories import of_logs
 
-Figures: TypeAlias = dict[str, Any]  # for --json
+Report: TypeAlias = dict[str, Any]  # as --json prints it
 
 STORM_SECONDS = 70.0
-ALL_SECONDS = 290.0
-"""From the start of the stack to the verdict; of holds the last are lifted two minutes after the last resume."""
+TOTAL_SECONDS = 290.0
+"""Maximum seconds from the start of the stack to the verdict. The last holds are removed two minutes after the last
+resume."""
 
 CLIENTS = 24
 SYMBOL = "CHAOS"
-DEEPEST = 6
+MAX_REORG_DEPTH = 6
 
 ODDS = {
     "throttled": 0.03,
@@ -53,6 +55,7 @@ ODDS = {
 
 
 def main() -> int:
+    """Run the storm and print its report. Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", action="store_true")
@@ -75,13 +78,13 @@ def main() -> int:
         with stack:
             dice = random.Random(options.seed)
             node = FlakyNode(stack.node.ws_url, proxy_port, dice)
-            storm = _Storm(stack, World(stack, odds), dice, node, began + ALL_SECONDS)
-            found = asyncio.run(storm.run())
+            storm = _Storm(stack, World(stack, odds), dice, node, began + TOTAL_SECONDS)
+            report = asyncio.run(storm.run())
     finally:
         odds.unlink(missing_ok=True)
-    found |= {"seed": options.seed, "seconds": round(time.monotonic() - began)}
-    print(json.dumps(found) if options.json else _words(found))
-    return 0 if found["green"] else 1
+    report |= {"seed": options.seed, "seconds": round(time.monotonic() - began)}
+    print(json.dumps(report) if options.json else _text(report))
+    return 0 if report["green"] else 1
 
 
 @dataclass(slots=True)
@@ -95,19 +98,19 @@ class _Storm:
     published: int = 0
     survivors: list[Survivor] = field(default_factory=list)
 
-    async def run(self) -> Figures:
+    async def run(self) -> Report:
         miner = Miner(self.stack.node, Market(self.stack.node, seed=self.dice.randrange(1000)))
         await asyncio.to_thread(miner.create_tokens, 4)
         created = miner.node.block_number()
-        await asyncio.to_thread(miner.node.mine, DEEPEST + 1)  # what was there before stays
+        await asyncio.to_thread(miner.node.mine, MAX_REORG_DEPTH + 1)  # so that no reorganisation reaches the tokens
         await self.node.start()
         await self._replace_listener()
         await _until(lambda: self.world.indexed(created), self.deadline)
         cursors = await asyncio.to_thread(self.world.newest_cursors)
         first = miner.node.block_number() + 1
         await self._gather(miner, cursors)
-        await asyncio.to_thread(self.world.hurry)
-        await asyncio.to_thread(self.world.poison)
+        await asyncio.to_thread(self.world.shorten_visibility)
+        await asyncio.to_thread(self.world.send_poison_message)
         with Publisher(self.stack.outputs.http_url, region=REGION, patience=120) as backend:
             await self._rage(miner, backend)
         await self._restore(miner)
@@ -126,24 +129,24 @@ class _Storm:
             self.survivors.append(Survivor(self.stack.outputs.websocket_url, topics, since, self.dice))
         for survivor in self.survivors:
             survivor.start()
-        await asyncio.gather(*(survivor.at_home.wait() for survivor in self.survivors))
+        await asyncio.gather(*(survivor.subscribed.wait() for survivor in self.survivors))
 
     async def _rage(self, miner: Miner, backend: Publisher) -> None:
-        """Traffic, and whatever can go wrong with it."""
+        """Mine, publish, and inject faults at random times."""
         self.world.set_odds(ODDS)
         self.node.calm = False
-        ends, strike_at = time.monotonic() + STORM_SECONDS, time.monotonic()
-        blows: list[Callable[[Miner], Awaitable[None]]] = [self._kill, self._reorganise, self._cut, self._reorganise]
+        ends, next_fault = time.monotonic() + STORM_SECONDS, time.monotonic()
+        faults: list[Callable[[Miner], Awaitable[None]]] = [self._kill, self._reorganise, self._cut, self._reorganise]
         while time.monotonic() < ends:
             await asyncio.to_thread(miner.block, self.dice.randint(1, 6))
             for _ in range(self.dice.randint(0, 3)):
                 backend.send(trade(SYMBOL, self.published + 1.0))
                 self.published += 1
-            if time.monotonic() >= strike_at:
-                await self.dice.choice(blows)(miner)
-                strike_at = time.monotonic() + self.dice.uniform(1, 5)
+            if time.monotonic() >= next_fault:
+                await self.dice.choice(faults)(miner)
+                next_fault = time.monotonic() + self.dice.uniform(1, 5)
             await asyncio.sleep(self.dice.uniform(0.1, 0.6))
-        # The publisher's end waits until all of it is taken, storm or not.
+        # Wait until the stack has accepted all publications, still during the storm.
         await asyncio.to_thread(backend.flush)
 
     async def _kill(self, _: Miner) -> None:
@@ -151,22 +154,22 @@ class _Storm:
         await self._replace_listener()
 
     async def _replace_listener(self) -> None:
-        def replaced() -> None:
+        def replace() -> None:
             for child in [child for child in self.stack.children if child.name == "listener"]:
                 child.process.kill()
                 self.stack.stop_child(child)
             self.stack.node_url = self.node.url
             self._start()
 
-        await asyncio.to_thread(replaced)
+        await asyncio.to_thread(replace)
 
     def _start(self) -> Child:
-        # It may take its time to get its lease, in this weather.
+        # Faults may delay the lease, so do not wait for it.
         return self.stack.start_listener(standby=True)
 
     async def _reorganise(self, miner: Miner) -> None:
         self.faults["reorganisations"] += 1
-        await asyncio.to_thread(miner.node.call, "anvil_reorg", self.dice.randint(1, DEEPEST), [])
+        await asyncio.to_thread(miner.node.call, "anvil_reorg", self.dice.randint(1, MAX_REORG_DEPTH), [])
 
     async def _cut(self, _: Miner) -> None:
         for survivor in self.dice.sample(self.survivors, self.dice.randint(1, CLIENTS // 3)):
@@ -174,14 +177,14 @@ class _Storm:
             survivor.cut()
 
     async def _restore(self, miner: Miner) -> None:
-        """The storm is over; a last block, for every topic."""
+        """End the storm, and mine a last block that has events of every topic."""
         self.world.set_odds({})
         self.node.calm = True
         if not any(child.name == "listener" and child.running for child in self.stack.children):
             await self._replace_listener()
         await asyncio.to_thread(miner.create_tokens, 1)
 
-    async def _judge(self, miner: Miner, first: int) -> Figures:
+    async def _judge(self, miner: Miner, first: int) -> Report:
         expected = await asyncio.to_thread(miner.expected, first, miner.node.block_number())
         await _until(lambda: all(self._verdict(s, expected) == (0, 0, 0) for s in self.survivors), self.deadline - 10)
         verdicts = [self._verdict(survivor, expected) for survivor in self.survivors]
@@ -206,41 +209,41 @@ class _Storm:
         }
 
     def _verdict(self, survivor: Survivor, expected: list[Expected]) -> tuple[int, int, int]:
-        """How many events a client has not, how many it should not have, and whether they are out of order."""
+        """Return the numbers of lost and of wrong events of a client, and 1 if its events are out of order, else 0."""
         held = [id_ for id_ in of_logs(survivor.held) if id_.startswith("anvil:")]
         wanted = [event.id for event in expected if event.topics.intersection(survivor.topics)]
-        told = [e["data"]["amount"] for e in survivor.held.values() if e["kind"] == "trade" and "block" not in e]
-        due = [float(n + 1) for n in range(self.published)] if f"trade:{SYMBOL}" in survivor.topics else []
-        lost = len({*wanted} - {*held}) + len({*due} - {*told})
-        wrong = len({*held} - {*wanted}) + len({*told} - {*due})
-        return lost, wrong, int(not lost and not wrong and (held != wanted or told != due))
+        amounts = [e["data"]["amount"] for e in survivor.held.values() if e["kind"] == "trade" and "block" not in e]
+        published = [float(n + 1) for n in range(self.published)] if f"trade:{SYMBOL}" in survivor.topics else []
+        lost = len({*wanted} - {*held}) + len({*published} - {*amounts})
+        wrong = len({*held} - {*wanted}) + len({*amounts} - {*published})
+        return lost, wrong, int(not lost and not wrong and (held != wanted or amounts != published))
 
-    def _case(self, survivor: Survivor, expected: list[Expected]) -> Figures:
-        """What somebody needs who looks for the cause."""
+    def _case(self, survivor: Survivor, expected: list[Expected]) -> Report:
+        """Return details of a client with a wrong result, for the search for the cause."""
         wanted = {event.id for event in expected if event.topics.intersection(survivor.topics)}
         held = {id_ for id_ in of_logs(survivor.held) if id_.startswith("anvil:")}
         return {
             "connection": survivor.connection_id,
-            "at home": survivor.at_home.is_set(),
-            "died of": survivor.failure,
-            "quiet for": round(time.monotonic() - survivor.heard, 1),
+            "subscribed": survivor.subscribed.is_set(),
+            "failure": survivor.failure,
+            "seconds since last message": round(time.monotonic() - survivor.last_message, 1),
             "connections": survivor.connections,
             "topics": survivor.topics,
             "lost": sorted(wanted - held)[:3],
             "wrong": sorted(held - wanted)[:3],
         }
 
-    async def _tidy(self) -> Figures:
-        """Half of the clients go without a word; after a heartbeat the tables know of nobody who is not there."""
+    async def _tidy(self) -> Report:
+        """Stop half of the clients without `$disconnect`. After a heartbeat the tables must contain only the others."""
         self.world.set_odds({"disconnect-lost": 1.0})
         leaving, staying = self.survivors[::2], self.survivors[1::2]
         await asyncio.gather(*(survivor.stop() for survivor in leaving))
-        found = await asyncio.to_thread(self.world.heartbeat)
+        result = await asyncio.to_thread(self.world.heartbeat)
         alive = {survivor.connection_id for survivor in staying}
 
         def is_tidy() -> bool:
-            # Holds of who is gone are lifted by a job, two minutes after their replay.
-            return self.world.dead_letters() == _MEANT and not self.world.subscriptions().keys() - alive
+            # A job removes the holds of closed connections two minutes after their replay.
+            return self.world.dead_letters() == _EXPECTED_DEAD_LETTERS and not self.world.subscriptions().keys() - alive
 
         await _until(is_tidy, self.deadline)
         connections = await asyncio.to_thread(self.world.connections)
@@ -250,39 +253,43 @@ class _Storm:
         await asyncio.gather(*(survivor.stop() for survivor in staying))
         await self.node.stop()
         return {
-            "purged": found["gone"],
+            "removed": result["gone"],
             "orphan connections": sorted(connections - alive),
-            "orphan subscriptions": {name: dict(of) for name, of in held.items() if name not in alive},
+            "orphan subscriptions": {name: dict(counts) for name, counts in held.items() if name not in alive},
             "missing": sorted(alive - connections),
             "counted": list(counted),
-            "truly": [len(connections), sum(of["rows"] for of in held.values())],
+            "actual": [len(connections), sum(counts["rows"] for counts in held.values())],
             "dead letters": dead,
         }
 
 
 async def _until(condition: Callable[[], bool], deadline: float) -> None:
-    """Wait for what nobody announces, until then at most."""
-    while not await asyncio.to_thread(condition) and time.monotonic() < deadline:  # noqa: ASYNC110 - as it says
+    """Poll a condition until it holds or the deadline has passed."""
+    while not await asyncio.to_thread(condition) and time.monotonic() < deadline:  # noqa: ASYNC110 - no event exists
         await asyncio.sleep(0.5)
 
 
-_MEANT = {"fanout": 0, "lifecycle": 1}
-"""What dead-letter queues should hold: the poisoned job."""
+_EXPECTED_DEAD_LETTERS = {"fanout": 0, "lifecycle": 1}
+"""Messages that the dead-letter queues should hold: only the poison message."""
 
 
-def _is_tidy(found: Figures, faults: Mapping[str, int]) -> bool:
-    """Whether nothing is left of who is gone, and who is there is counted: but for a connection each, and its topics,
-    where it could not be known whether something was done or not (an answer lost, a function killed)."""
-    unknown = faults.get("answer-lost", 0) + faults.get("function-killed", 0)
-    miscounted = max(abs(counted - truly) for counted, truly in zip(found["counted"], found["truly"], strict=True))
-    untidy = found["orphan connections"] or found["orphan subscriptions"] or found["missing"]
-    return not untidy and found["dead letters"] == _MEANT and miscounted <= 2 * unknown
+def _is_tidy(report: Report, faults: Mapping[str, int]) -> bool:
+    """Return True if no records of closed connections are left and open ones are counted.
+
+    A lost response or a killed function leaves open whether a connection and its topics were counted, so each of these
+    faults may change the counts by two.
+    """
+    uncertain = faults.get("answer-lost", 0) + faults.get("function-killed", 0)
+    pairs = zip(report["counted"], report["actual"], strict=True)
+    miscounted = max(abs(counted - actual) for counted, actual in pairs)
+    untidy = report["orphan connections"] or report["orphan subscriptions"] or report["missing"]
+    return not untidy and report["dead letters"] == _EXPECTED_DEAD_LETTERS and miscounted <= 2 * uncertain
 
 
-def _words(found: Figures) -> str:
-    faults = "\n".join(f"    {count:6} {name}" for name, count in found["faults"].items())
-    rest = "\n".join(f"  {name}: {value}" for name, value in found.items() if name not in ("faults", "green"))
-    verdict = "green: everybody has exactly what the chain has" if found["green"] else "RED"
+def _text(report: Report) -> str:
+    faults = "\n".join(f"    {count:6} {name}" for name, count in report["faults"].items())
+    rest = "\n".join(f"  {name}: {value}" for name, value in report.items() if name not in ("faults", "green"))
+    verdict = "green: every client has exactly the events of the chain" if report["green"] else "RED"
     return f"{verdict}\n{rest}\n  faults:\n{faults}"
 
 

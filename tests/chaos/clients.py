@@ -1,4 +1,4 @@
-"""Clients as docs/protocol.md tells people to write them: they come back, resume, and know repeats by their ids."""
+"""Clients as docs/protocol.md describes them: they reconnect, resume, and detect duplicates by event ids."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ PAUSE = (0.1, 1.0)
 
 
 class Survivor:
-    """One client. `held`: the events that it believes in, by id, in the order of their coming."""
+    """One client. `held`: the received events that were not retracted, by id, in order of arrival."""
 
     def __init__(self, url: str, topics: tuple[str, ...], cursors: Mapping[str, str], dice: random.Random) -> None:
         self.topics = topics
         self.held: dict[str, Message] = {}
         self.repeats = self.connections = 0
         self.connection_id = ""
-        self.heard = 0.0
-        """When it got its last message, on the monotonic clock."""
-        self.at_home = asyncio.Event()
-        """It is connected, and listens."""
+        self.last_message = 0.0
+        """Time of the last message, on the monotonic clock."""
+        self.subscribed = asyncio.Event()
+        """Set while the client is connected and subscribed."""
         self._url = url
         self._cursors = dict(cursors)
         self._dice = dice
@@ -38,15 +38,17 @@ class Survivor:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._live())
+        """Start to connect."""
+        self._task = asyncio.create_task(self._reconnect_loop())
 
     @property
     def failure(self) -> str:
-        """What it died of, which no client should."""
-        died = self._task is not None and self._task.done() and not self._task.cancelled()
-        return repr(self._task.exception()) if died and self._task is not None else ""
+        """The error that ended the client; empty while it runs, as it should."""
+        failed = self._task is not None and self._task.done() and not self._task.cancelled()
+        return repr(self._task.exception()) if failed and self._task is not None else ""
 
     async def stop(self) -> None:
+        """Close the connection and stop to reconnect."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -54,35 +56,35 @@ class Survivor:
             await self._socket.close()
 
     def cut(self) -> None:
-        """The network between it and the API is gone, without a word."""
+        """Abort the connection without a close frame."""
         if self._socket is not None:
             self._socket.transport.abort()
 
-    async def _live(self) -> None:
+    async def _reconnect_loop(self) -> None:
         while True:
             with suppress(OSError, InvalidHandshake, TimeoutError, ConnectionClosed):
-                await self._visit()
-            self.at_home.clear()
+                await self._run_connection()
+            self.subscribed.clear()
             await asyncio.sleep(self._dice.uniform(*PAUSE))
 
-    async def _visit(self) -> None:
+    async def _run_connection(self) -> None:
         async with connect(self._url, ping_interval=None, open_timeout=ANSWER_SECONDS, max_queue=None) as socket:
             self._socket = socket
             self.connections += 1
-            asking = json.dumps({"type": "subscribe", "id": 1, "topics": self.topics, "since": self._cursors})
-            await socket.send(asking)
-            async with asyncio.timeout(ANSWER_SECONDS) as patience:
+            request = {"type": "subscribe", "id": 1, "topics": self.topics, "since": self._cursors}
+            await socket.send(json.dumps(request))
+            async with asyncio.timeout(ANSWER_SECONDS) as timeout:
                 async for text in socket:
                     message: Message = json.loads(text)
                     if message.get("type") == "subscribed":
-                        patience.reschedule(None)
-                        self.at_home.set()
-                    elif message.get("type", "error") == "error":  # or API Gateway's own: a function failed
-                        return  # and again
-                    self._take(message)
+                        timeout.reschedule(None)
+                        self.subscribed.set()
+                    elif message.get("type", "error") == "error":  # also API Gateway's own error, without a type
+                        return  # reconnect
+                    self._on_message(message)
 
-    def _take(self, message: Message) -> None:
-        self.heard = time.monotonic()
+    def _on_message(self, message: Message) -> None:
+        self.last_message = time.monotonic()
         if message["type"] == "connected":
             self.connection_id = message["connection_id"]
         for event_id in message.get("ids", ()):

@@ -1,9 +1,8 @@
-"""The local stack's AWS, failing as AWS does now and then.
+"""The AWS emulator of the local stack, with random faults.
 
-It is run by MiniStack's own Python, as local/stack/patched_ministack.py is.
-
-While the file that `CHAINCAST_CHAOS` names is there, calls of functions and listeners fail with the odds that it holds
-(JSON); each fault is a line `CHAOS name` in the log. The conductor's own calls say so in their user agent, and work.
+MiniStack's own Python runs this script, like local/stack/patched_ministack.py. While the file that `CHAINCAST_CHAOS`
+names exists, calls of functions and listeners fail with the probabilities in it (JSON, by name of the fault). Each
+fault is a line `CHAOS name` in the log. Calls of the chaos test itself, which it marks by their user agent, never fail.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ from ministack.core import lambda_runtime
 from ministack.services import apigateway, dynamodb, lambda_svc, sqs
 
 from local.stack import patched_ministack
-from tests.chaos.emulator_names import CONDUCTOR
+from tests.chaos.emulator_names import ADMINISTRATOR
 
-Answer: TypeAlias = tuple[int, dict[str, str], bytes]
+Response: TypeAlias = tuple[int, dict[str, str], bytes]
 
 _ODDS = Path(os.environ["CHAINCAST_CHAOS"])
 _dice = random.Random(int(os.environ["CHAINCAST_SEED"]))
@@ -34,8 +33,8 @@ _read: tuple[float, dict[str, float]] = (0.0, {})
 
 
 def strikes(name: str) -> bool:
-    """Whether a fault happens now; if so, it is said in the log."""
-    global _read  # noqa: PLW0603 - what this process read last
+    """Return True if a fault happens now, and write it to the log."""
+    global _read  # noqa: PLW0603 - a cache of the file
     now = time.monotonic()
     with _lock:
         if now - _read[0] > 0.2:
@@ -49,48 +48,48 @@ def strikes(name: str) -> bool:
     return struck
 
 
-def _refusal(status: int, kind: str, **more: object) -> Answer:
+def _refusal(status: int, kind: str, **more: object) -> Response:
     body = {"__type": f"com.amazonaws#{kind}", "message": "chaos", "Message": "chaos", **more}
     return status, {"Content-Type": "application/x-amz-json-1.0"}, json.dumps(body).encode()
 
 
-def _spared(headers: dict[str, str]) -> bool:
-    return CONDUCTOR in headers.get("user-agent", headers.get("User-Agent", ""))
+def _is_exempt(headers: dict[str, str]) -> bool:
+    return ADMINISTRATOR in headers.get("user-agent", headers.get("User-Agent", ""))
 
 
 def fail_tables() -> None:
-    """Throttling; transactions cancelled by conflicts; and answers that are lost after the work was done."""
+    """Throttle calls, cancel transactions by conflicts, and lose responses after the work was done."""
     handle = dynamodb.handle_request
 
     async def failing(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
         target = headers.get("x-amz-target", "").rpartition(".")[2]
-        if _spared(headers) or not target:
+        if _is_exempt(headers) or not target:
             return await handle(method, path, headers, body, query)
         if strikes("throttled"):
             return _refusal(400, "ProvisionedThroughputExceededException")
         if target == "TransactWriteItems" and strikes("cancelled"):
             reasons = [{"Code": "TransactionConflict", "Message": "chaos"} for _ in json.loads(body)["TransactItems"]]
             return _refusal(400, "TransactionCanceledException", CancellationReasons=reasons)
-        answer = await handle(method, path, headers, body, query)
+        response = await handle(method, path, headers, body, query)
         if target in ("UpdateItem", "PutItem", "DeleteItem", "BatchWriteItem") and strikes("answer-lost"):
             return _refusal(500, "InternalServerError")
-        return answer
+        return response
 
     dynamodb.handle_request = failing
 
 
 def fail_queues() -> None:
-    """Sends that fail, before or after the message is in; receives that bring nothing; messages that come twice."""
+    """Fail sends before or after the message is stored, return nothing from receives, and deliver messages twice."""
     handle, receive, run = sqs.handle_request, sqs._receive_messages_for_esm, lambda_svc._run_sqs_batch
 
     async def failing(method: str, path: str, headers: dict[str, str], body: bytes, query: Any) -> Any:
         sends = headers.get("x-amz-target", "").endswith("SendMessage")
-        if not sends or _spared(headers):
+        if not sends or _is_exempt(headers):
             return await handle(method, path, headers, body, query)
         if strikes("send-failed"):
             return _refusal(500, "InternalFailure")
-        answer = await handle(method, path, headers, body, query)
-        return _refusal(500, "InternalFailure") if strikes("send-answer-lost") else answer
+        response = await handle(method, path, headers, body, query)
+        return _refusal(500, "InternalFailure") if strikes("send-answer-lost") else response
 
     def receiving(*arguments: Any, **named: Any) -> Any:
         return [] if strikes("receive-failed") else receive(*arguments, **named)
@@ -107,19 +106,19 @@ def fail_queues() -> None:
 
 
 def kill_functions() -> None:
-    """A function's process ends in the middle of what it does, as if its machine had."""
+    """Kill processes of functions during an invocation, as a failing host would."""
     invoke = lambda_runtime.Worker.invoke
 
-    def doomed(self: Any, *arguments: Any, **named: Any) -> Any:
+    def killing(self: Any, *arguments: Any, **named: Any) -> Any:
         if strikes("function-killed"):
             threading.Timer(_dice.uniform(0.002, 0.06), lambda: self._proc and self._proc.kill()).start()
         return invoke(self, *arguments, **named)
 
-    lambda_runtime.Worker.invoke = doomed
+    lambda_runtime.Worker.invoke = killing
 
 
 def lose_disconnects() -> None:
-    """`$disconnect` is best effort."""
+    """Skip invocations for `$disconnect`, which API Gateway makes on a best-effort basis."""
     invoke = apigateway._invoke_ws_lambda
 
     async def losing(*arguments: Any, **named: Any) -> Any:

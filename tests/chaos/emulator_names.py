@@ -1,4 +1,4 @@
-"""What the conductor and the failing emulator, which runs in an environment of its own, call each other."""
+"""Names that the chaos test shares with the failing emulator, which runs in another Python environment."""
 
-CONDUCTOR = "chaincast-chaos"
-"""In the user agent of calls that never fail."""
+ADMINISTRATOR = "chaincast-chaos"
+"""Part of the user agent of calls that never fail."""

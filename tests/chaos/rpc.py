@@ -1,4 +1,4 @@
-"""Between a listener and its node: answers that never come, come late, or end the connection."""
+"""A proxy between a listener and its node that drops or delays responses, or closes the connection."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 DROPPED, LATE, CUT = 0.01, 0.05, 0.004
-LATEST = 2.0
+"""Probabilities that a response is dropped, is late, or that the connection is closed instead."""
+MAX_DELAY_SECONDS = 2.0
 
 
 class FlakyNode:
-    """A WebSocket endpoint that passes on what goes to and from a real one. Use `calm` to end the faults."""
+    """A WebSocket proxy of a real node. While `calm` is True it causes no faults."""
 
     def __init__(self, node: str, port: int, dice: random.Random) -> None:
         self.url = f"ws://127.0.0.1:{port}"
@@ -28,27 +29,29 @@ class FlakyNode:
         self._server: Server
 
     async def start(self) -> None:
-        self._server = await serve(self._pass_on, "127.0.0.1", self._port, ping_interval=None, max_size=None)
+        """Start to listen."""
+        self._server = await serve(self._forward, "127.0.0.1", self._port, ping_interval=None, max_size=None)
 
     async def stop(self) -> None:
+        """Close all connections."""
         self._server.close()
         await self._server.wait_closed()
 
-    async def _pass_on(self, client: ServerConnection) -> None:
+    async def _forward(self, client: ServerConnection) -> None:
         with suppress(OSError, ConnectionClosed):
             async with connect(self._node, ping_interval=None, max_size=None) as node:
-                ways = {asyncio.create_task(self._questions(client, node))}
-                ways.add(asyncio.create_task(self._answers(client, node)))
-                _, left = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-                for way in left:
-                    way.cancel()
-                await asyncio.gather(*ways, return_exceptions=True)
+                directions = {asyncio.create_task(self._forward_requests(client, node))}
+                directions.add(asyncio.create_task(self._forward_responses(client, node)))
+                _, running = await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+                for task in running:
+                    task.cancel()
+                await asyncio.gather(*directions, return_exceptions=True)
 
-    async def _questions(self, client: ServerConnection, node: ClientConnection) -> None:
+    async def _forward_requests(self, client: ServerConnection, node: ClientConnection) -> None:
         async for text in client:
             await node.send(text)
 
-    async def _answers(self, client: ServerConnection, node: ClientConnection) -> None:
+    async def _forward_responses(self, client: ServerConnection, node: ClientConnection) -> None:
         async for text in node:
             if not self.calm and await self._is_lost(client):
                 continue
@@ -61,7 +64,7 @@ class FlakyNode:
             return True
         if roll < DROPPED + LATE:
             self.faults["rpc answers late"] += 1
-            await asyncio.sleep(self._dice.uniform(0.1, LATEST))
+            await asyncio.sleep(self._dice.uniform(0.1, MAX_DELAY_SECONDS))
         elif roll < DROPPED + LATE + CUT:
             self.faults["rpc connections cut"] += 1
             await client.close()

@@ -1,4 +1,4 @@
-"""The stack that chaos is made on, and what its administrator can see and do there while everybody else suffers."""
+"""The stack of the chaos test, and an administrator's access to it that is exempt from faults."""
 
 from __future__ import annotations
 
@@ -19,79 +19,80 @@ from chaincast.model.cursors import format_cursor
 from chaincast.sessions.open_counts import Population
 from local.stack.administrator import session
 from local.stack.local_stack import LocalStack
-from tests.chaos.emulator_names import CONDUCTOR
+from tests.chaos.emulator_names import ADMINISTRATOR
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
 
 
 @dataclass(slots=True)
 class ChaosStack(LocalStack):
-    """A local stack whose listener reaches its node through another endpoint."""
+    """A local stack whose listener uses another URL for its node."""
 
     node_url: str = ""
 
     def listener_environment(self) -> dict[str, str]:
+        """Return the environment of a listener, with the other URL."""
         return {**LocalStack.listener_environment(self), url_variable(self.options.network): self.node_url}
 
 
 class World:
-    """What the administrator does: nothing of it fails."""
+    """The stack as its administrator sees and changes it. None of these calls is subject to faults."""
 
     def __init__(self, stack: ChaosStack, odds: Path) -> None:
         self.stack = stack
         self._odds = odds
-        config = Config(user_agent_extra=CONDUCTOR, read_timeout=290)
-        made: Any = session()  # the services by name, all of them
+        config = Config(user_agent_extra=ADMINISTRATOR, read_timeout=290)
+        administrator: Any = session()  # untyped, because the services are variables
         self._clients = {
-            name: made.client(name, endpoint_url=stack.emulator.endpoint, config=config)
+            name: administrator.client(name, endpoint_url=stack.emulator.endpoint, config=config)
             for name in ("dynamodb", "sqs", "lambda")
         }
         functions = self._clients["lambda"].list_functions()["Functions"]
         self._functions = {f["FunctionName"].removeprefix("Chaincast-"): f for f in functions}
 
     def set_odds(self, odds: dict[str, float]) -> None:
-        """How likely each fault is from now on."""
+        """Set the probability of each fault, by name."""
         self._odds.write_text(json.dumps(odds))
 
     def faults(self) -> Counter[str]:
-        """The faults so far, by name."""
+        """Return the number of faults so far, by name."""
         return Counter(re.findall(r"CHAOS ([a-z-]+)", self.stack.emulator.log.read_text(errors="replace")))
 
     def indexed(self, block: int) -> bool:
-        """Whether the listener has written this block, which has events."""
-        found = read_listener_status(self._clients["dynamodb"], self.table("STATE"), self.stack.options.network).block
-        return found is not None and found >= block
+        """Return True if the listener has written this block, which has events."""
+        written = read_listener_status(self._clients["dynamodb"], self.table("STATE"), self.stack.options.network).block
+        return written is not None and written >= block
 
     def newest_cursors(self) -> dict[str, str]:
-        """Where every source is."""
-        found = {}
-        for source in (self.stack.options.network, "app-0"):
-            found[source] = format_cursor(newest(self._clients["dynamodb"], self.table("STATE"), source))
-        return found
+        """Return the newest cursor of every source."""
+        return {
+            source: format_cursor(newest(self._clients["dynamodb"], self.table("STATE"), source))
+            for source in (self.stack.options.network, "app-0")
+        }
 
-    def hurry(self) -> None:
-        """What a killed function had in its hands comes again sooner than after the queues' two minutes and one."""
+    def shorten_visibility(self) -> None:
+        """Shorten the visibility timeouts of the queues, so that messages of killed functions are retried sooner."""
         for name, seconds in (("FANOUT", 25), ("LIFECYCLE", 20)):
             url = self._variable("HttpStatus", f"CHAINCAST_{name}_QUEUE_URL")
             self._clients["sqs"].set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(seconds)})
 
-    def poison(self) -> None:
-        """A job that nobody can do: it belongs into the dead-letter queue."""
+    def send_poison_message(self) -> None:
+        """Send a job that cannot be decoded, which must end in the dead-letter queue."""
         url = self._variable("GatewayLifecycle", "CHAINCAST_LIFECYCLE_QUEUE_URL")
         self._clients["sqs"].send_message(QueueUrl=url, MessageBody="poison")
 
     def dead_letters(self) -> dict[str, int]:
-        """How many messages each dead-letter queue holds."""
-        found = {}
+        """Return the number of messages in each dead-letter queue."""
+        counts = {}
         for name in ("FANOUT", "LIFECYCLE"):
             url = self._variable("HttpStatus", f"CHAINCAST_{name}_DLQ_URL")
-            wanted = ["ApproximateNumberOfMessages"]
-            attributes = self._clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
-            found[name.lower()] = int(attributes["ApproximateNumberOfMessages"])
-        return found
+            names = ["ApproximateNumberOfMessages"]
+            attributes = self._clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
+            counts[name.lower()] = int(attributes["ApproximateNumberOfMessages"])
+        return counts
 
     def heartbeat(self) -> dict[str, int]:
-        """Make every connection look quiet, and let the heartbeat ask after them all."""
+        """Make every connection look idle, and run the heartbeat, which then checks all. Return its counts."""
         for connection in self.connections():
             self._clients["dynamodb"].update_item(
                 TableName=self.table("CONNECTIONS"),
@@ -101,28 +102,29 @@ class World:
                 ExpressionAttributeValues={":long_ago": {"N": "1"}},
             )
         (name,) = [f["FunctionName"] for n, f in self._functions.items() if n.startswith("GatewayHeartbeat")]
-        answer: dict[str, int] = json.loads(self._clients["lambda"].invoke(FunctionName=name)["Payload"].read())
-        return answer
+        counts: dict[str, int] = json.loads(self._clients["lambda"].invoke(FunctionName=name)["Payload"].read())
+        return counts
 
     def connections(self) -> set[str]:
-        """Those on record."""
+        """Return the ids of all connection records."""
         return {item["connection_id"]["S"] for item in self._items("CONNECTIONS")}
 
     def subscriptions(self) -> dict[str, Counter[str]]:
-        """What the Subscriptions table holds of each connection: `rows` of topics, `index` items, `holds`."""
-        found: dict[str, Counter[str]] = {}
+        """Return the number of items in table Subscriptions, by connection and kind (`rows`, `index`, `holds`)."""
+        counts: dict[str, Counter[str]] = {}
         for item in self._items("SUBSCRIPTIONS"):
             partition = item["topic_shard"]["S"].partition("/")[0]
             kind = {"connection": "index", "resuming": "holds"}.get(partition, "rows")
-            found.setdefault(item["connection_id"]["S"], Counter())[kind] += 1
-        return found
+            counts.setdefault(item["connection_id"]["S"], Counter())[kind] += 1
+        return counts
 
     def counted(self) -> tuple[int, int]:
-        """Connections and subscriptions, as `/metrics` would tell them."""
-        found = Population(self._clients["dynamodb"], self.table("STATE")).read(int(time.time() * 1000))
-        return total(found, "Connections"), total(found, "Subscriptions")
+        """Return the numbers of connections and subscriptions that `/metrics` would report."""
+        counts = Population(self._clients["dynamodb"], self.table("STATE")).read(int(time.time() * 1000))
+        return total(counts, "Connections"), total(counts, "Subscriptions")
 
     def table(self, name: str) -> str:
+        """Return the name of a table, e.g. of "STATE"."""
         return self._variable("HttpStatus", f"CHAINCAST_{name}_TABLE")
 
     def _items(self, name: str) -> list[Item]:

@@ -1,4 +1,4 @@
-"""The stack's own AWS, as its administrator sees it."""
+"""Access to the stack's AWS emulator as its administrator."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["endpoint", "session"]
 
 
 def endpoint(stack: LocalStack) -> str:
-    """Where all its services are."""
+    """Return the endpoint URL of all AWS services of the stack."""
     return stack.emulator.endpoint

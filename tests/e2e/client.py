@@ -1,4 +1,4 @@
-"""A real WebSocket client that keeps all it is told."""
+"""A WebSocket client that keeps all messages that it receives."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ SECONDS = 90.0
 
 
 class Client:
-    """Connects, greets, subscribes; collects messages in the background until closed."""
+    """Collects messages in the background while it is connected. `options` are those of `websockets.connect`."""
 
     def __init__(self, url: str, **options: Any) -> None:
-        """`options`: of websockets' `connect`."""
         self._url = url
         self._options = options
         self._arrived = asyncio.Condition()
@@ -48,7 +47,7 @@ class Client:
                 self._arrived.notify_all()
 
     async def until(self, condition: Callable[[list[Message]], bool], seconds: float = SECONDS) -> None:
-        """Wait until what was told so far meets the condition. Raises TimeoutError with what there is instead."""
+        """Wait until the messages so far meet the condition. Raises `TimeoutError` with the last messages."""
         try:
             async with asyncio.timeout(seconds), self._arrived:
                 await self._arrived.wait_for(lambda: condition(self.messages))
@@ -56,7 +55,7 @@ class Client:
             raise TimeoutError(f"after {seconds} s: {len(self.messages)} messages, last {self.messages[-2:]}") from None
 
     async def message(self, type_: str, **fields: object) -> Message:
-        """The first message of a type with these fields, once there is one."""
+        """Wait for a message of a type with these fields, and return the first one."""
 
         def matches(message: Message) -> bool:
             return message["type"] == type_ and all(message.get(k) == v for k, v in fields.items())
@@ -65,6 +64,7 @@ class Client:
         return next(filter(matches, self.messages))
 
     async def send(self, message: object) -> None:
+        """Send a message: text and bytes as they are, other values as JSON."""
         await self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
 
     async def subscribe(self, *topics: str) -> None:
@@ -75,12 +75,14 @@ class Client:
 
     @property
     def events(self) -> list[Message]:
+        """All events received so far, in order."""
         return [event for m in self.messages if m["type"] == "events" for event in m["events"]]
 
     @property
     def cursors(self) -> list[str]:
+        """The cursors of all messages with events, in order."""
         return [m["cursor"] for m in self.messages if m["type"] == "events"]
 
     async def until_event(self, id_: str, seconds: float = SECONDS) -> None:
-        """Wait until an event has come."""
+        """Wait until an event has arrived."""
         await self.until(lambda messages: any(e["id"] == id_ for m in messages for e in m.get("events", [])), seconds)

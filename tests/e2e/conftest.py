@@ -1,5 +1,7 @@
-"""The deployed stack: every end-to-end test runs with IAM enforced, as on AWS; and without, as `make dev` starts it,
-those that show the whole way there and back."""
+"""Fixtures of the end-to-end tests: a deployed stack, and a market on its node.
+
+All tests run with IAM enforced, as on AWS. Those of `WITHOUT_IAM` also run without it, as `make dev` starts the stack.
+"""
 
 from __future__ import annotations
 
@@ -11,29 +13,29 @@ import pytest
 from local.stack.checkout import free_port
 from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack, Options
-from tests.e2e.leaks import leaks
+from tests.e2e.checkout_lock import unchanged_code
+from tests.e2e.leaks import find_leaks
 from tests.e2e.mining import Miner
-from tests.e2e.tree import as_it_is
 
 WITHOUT_IAM = ("test_delivery", "test_protocol")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what would show nothing new without IAM: half of the time that these tests take."""
-    left_out = [item for item in items if "iam-off" in item.nodeid and item.path.stem not in WITHOUT_IAM]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    """Deselect tests that would show nothing new without IAM, which halves the duration."""
+    deselected = [item for item in items if "iam-off" in item.nodeid and item.path.stem not in WITHOUT_IAM]
+    items[:] = [item for item in items if item not in deselected]
+    config.hook.pytest_deselected(items=deselected)
 
 
 @pytest.fixture(scope="session", params=[False, True], ids=["iam-off", "iam-on"])
 def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
-    """A running stack whose node mines only when told to."""
+    """A running stack whose node mines only on demand."""
     options = Options(port=free_port(), node_port=free_port(), enforce_iam=request.param, block_time=None, seed=None)
     with ExitStack() as leaving:
-        with as_it_is():
+        with unchanged_code():
             running = leaving.enter_context(LocalStack(options))
         yield running
-        assert leaks(running) == []
+        assert find_leaks(running) == []
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ def miner(stack: LocalStack) -> Miner:
 
 @pytest.fixture(autouse=True)
 def logs_on_failure(request: pytest.FixtureRequest) -> Iterator[None]:
-    """When a test fails, what the stack's processes said last goes into the report."""
+    """When a test fails, add the last output of the stack's processes to the report."""
     failed_before = request.session.testsfailed
     yield
     if "stack" in request.fixturenames and request.session.testsfailed > failed_before:

@@ -1,5 +1,7 @@
-"""A stack that is guarded as a public one should be, with IAM enforced: pages of one site, tokens of an issuer with
-keys, the limits of the README; and clients that come from wherever a test wants them to (all of 127/8 is this machine).
+"""A stack that is protected as a public one should be, and clients with any address.
+
+It accepts pages of one site and tokens of an issuer with public keys, has the default limits, and enforces IAM. Clients
+can connect from all addresses of 127/8, because they belong to this machine.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from websockets.typing import Origin
 from local.stack.checkout import BUILD, ROOT, free_port
 from local.stack.local_stack import LocalStack, Options
 from tests.e2e.client import SECONDS, Client
-from tests.e2e.leaks import leaks, used
+from tests.e2e.leaks import find_leaks, register_secret
 from tests.serving import Answer, serving
 from tests.unit.auth import test_jwks as test_keys
 
@@ -46,26 +48,27 @@ audience = ["app"]
 
 @dataclass(slots=True)
 class Guarded:
-    """The stack, and how often its issuer was asked for its keys."""
+    """The stack, and the requests that its issuer received."""
 
     stack: LocalStack
-    asked: list[str] = field(default_factory=list)
+    key_requests: list[str] = field(default_factory=list)
+    """Paths of the requests for the issuer's keys."""
     latency: float = 0.0
-    """Of a round trip before any attack, in ms."""
+    """Median time of a round trip before any attack, in ms."""
     _numbers: Iterator[int] = field(default_factory=count)
 
     def address(self) -> str:
-        """One of this machine's that nobody came from yet."""
+        """Return an address of this machine that no client has used yet."""
         number = next(self._numbers)
         return f"127.1.{number // 250}.{number % 250 + 2}"
 
     def client(self, user: str = "ann", query: str = "", **options: Any) -> Client:
-        """One who behaves: from a page of the site, with a good token, from an address of his own."""
+        """Return a legitimate client: from a page of the site, with a valid token, from a new address."""
         return Client(self.stack.outputs.websocket_url + query, **self._options(bearer(token(user)), options))
 
     @contextmanager
-    def behaving(self) -> Iterator[Socket]:
-        """One who behaves, greeted."""
+    def connected_client(self) -> Iterator[Socket]:
+        """Yield the connection of a legitimate client that has received its greeting."""
         options = self._options(bearer(token("bystander")), {})
         options["source_address"] = options.pop("local_addr")
         with connect_now(self.stack.outputs.websocket_url, open_timeout=SECONDS, **options) as socket:
@@ -73,11 +76,11 @@ class Guarded:
             yield socket
 
     def socket(self, user: str, query: str) -> connect:
-        """A bare connection of one who behaves."""
+        """Return a connection of a legitimate client without the handling of messages."""
         return connect(self.stack.outputs.websocket_url + query, **self._options(bearer(token(user)), {}))
 
     async def status(self, headers: dict[str, str] | None = None, query: str = "", **options: Any) -> int:
-        """What a handshake is answered: 101 if it is let in."""
+        """Return the HTTP status of a handshake: 101 if it is accepted."""
         url = self.stack.outputs.websocket_url + query
         try:
             async with connect(url, open_timeout=SECONDS, **self._options(headers, options)):
@@ -95,43 +98,45 @@ class Guarded:
 
 
 def token(user: str, **claims: Any) -> str:
-    """A good one, as the issuer signs it."""
-    return used(test_keys.token("r", sub=user, **claims))
+    """Return a valid token, signed by the issuer."""
+    return register_secret(test_keys.token("r", sub=user, **claims))
 
 
-def bearer(shown: str) -> dict[str, str]:
-    """The headers that carry a token."""
-    return {"Authorization": f"Bearer {shown}"}
+def bearer(value: str) -> dict[str, str]:
+    """Return the headers that carry a token."""
+    return {"Authorization": f"Bearer {value}"}
 
 
 @contextmanager
 def guarded() -> Iterator[Guarded]:
-    """The stack, while it runs."""
-    asked: list[str] = []
-    with _issuer(asked) as url:
-        ours = (ROOT / "chaincast.toml").read_text()
+    """Run the stack."""
+    key_requests: list[str] = []
+    with _issuer(key_requests) as url:
+        project_config = (ROOT / "chaincast.toml").read_text()
         config = BUILD / f"guarded-{free_port()}.toml"
-        begin, end = ours.index("[auth]"), ours.index("[fanout]")
-        kept = ours[:begin] + ours[end:]
-        assert kept.count('exempt_ips = ["127.0.0.0/8"]') == 1
-        config.write_text(kept.replace('exempt_ips = ["127.0.0.0/8"]', "exempt_ips = []") + CONFIG.format(issuer=url))
+        begin, end = project_config.index("[auth]"), project_config.index("[fanout]")
+        without_auth = project_config[:begin] + project_config[end:]
+        assert without_auth.count('exempt_ips = ["127.0.0.0/8"]') == 1
+        config.write_text(
+            without_auth.replace('exempt_ips = ["127.0.0.0/8"]', "exempt_ips = []") + CONFIG.format(issuer=url)
+        )
         options = Options(
             port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None, config=config
         )
         try:
             with LocalStack(options) as running:
-                yield Guarded(running, asked)
-                assert leaks(running) == []
+                yield Guarded(running, key_requests)
+                assert find_leaks(running) == []
         finally:
             config.unlink()
 
 
 @contextmanager
-def _issuer(asked: list[str]) -> Iterator[str]:
-    """Serves the keys of good tokens; notes who asks."""
+def _issuer(key_requests: list[str]) -> Iterator[str]:
+    """Serve the public keys of valid tokens, and record the requests. Yields the URL."""
 
     def keys(request: BaseHTTPRequestHandler) -> Answer:
-        asked.append(request.path)
+        key_requests.append(request.path)
         return 200, json.dumps({"keys": test_keys.ALL}).encode()
 
     with serving(GET=keys) as port:

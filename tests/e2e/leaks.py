@@ -1,5 +1,4 @@
-"""Whether anything that opens a door was written down: all that the functions and the listener logged, looked through
-for every token and ticket that the tests used."""
+"""A search for credentials in the logs of functions and listener: every token and ticket that the tests used."""
 
 from __future__ import annotations
 
@@ -7,36 +6,36 @@ from collections.abc import Iterator
 
 from local.stack.local_stack import LocalStack
 
-_USED: set[str] = set()
-_SHORTEST = 20
+_SECRETS: set[str] = set()
+_MIN_LENGTH = 20
 
 
-def used(secret: str) -> str:
-    """Note a token or ticket that a test uses."""
-    if len(secret) >= _SHORTEST:
-        _USED.add(secret)
+def register_secret(secret: str) -> str:
+    """Remember a token or ticket that a test uses, and return it."""
+    if len(secret) >= _MIN_LENGTH:
+        _SECRETS.add(secret)
     return secret
 
 
-def leaks(stack: LocalStack) -> list[str]:
-    """Lines of logs with a secret in them; and how many lines there were is more than none."""
-    # The signature alone would do for a thief who knows the rest.
-    parts = {secret.rpartition(".")[2] if secret.count(".") == 2 else secret for secret in _USED}
-    parts = {part for part in parts if len(part) >= _SHORTEST}
-    lines = [*_functions(stack), *_listeners(stack)]
-    assert any("ConnectionsOpened" in line for line in lines), "there are the functions' logs"
-    whole = "\n".join(lines)
-    found = [part for part in parts if part in whole]
-    return [line for line in lines if any(part in line for part in found)]
+def find_leaks(stack: LocalStack) -> list[str]:
+    """Return the log lines that contain a secret."""
+    # The signature of a token is searched for, because it is the part that cannot be guessed.
+    parts = {secret.rpartition(".")[2] if secret.count(".") == 2 else secret for secret in _SECRETS}
+    parts = {part for part in parts if len(part) >= _MIN_LENGTH}
+    lines = [*_function_logs(stack), *_listener_logs(stack)]
+    assert any("ConnectionsOpened" in line for line in lines), "the logs of functions are among them"
+    text = "\n".join(lines)
+    leaked = [part for part in parts if part in text]
+    return [line for line in lines if any(part in line for part in leaked)]
 
 
-def _functions(stack: LocalStack) -> Iterator[str]:
-    """What they wrote: JSON, between what the emulator says of itself."""
+def _function_logs(stack: LocalStack) -> Iterator[str]:
+    """Return the lines that functions logged: those of the emulator's log that are JSON."""
     lines = stack.emulator.log.read_text(errors="replace").splitlines()
     return (line for line in lines if line.startswith("{"))
 
 
-def _listeners(stack: LocalStack) -> Iterator[str]:
+def _listener_logs(stack: LocalStack) -> Iterator[str]:
     for log in stack.run.glob("*.log"):
-        if log.name not in ("ministack.log", "anvil.log"):  # not ours: the emulator's tells what comes and goes
+        if log.name not in ("ministack.log", "anvil.log"):  # the emulator's log contains requests with their headers
             yield from log.read_text(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""The deployed roles: what each may do, and a role without one of its rights."""
+"""The deployed IAM roles: their permissions, and how to take single permissions away."""
 
 from __future__ import annotations
 
@@ -16,80 +16,82 @@ Statement: TypeAlias = dict[str, Any]  # of an IAM policy
 
 
 @dataclass(frozen=True, slots=True)
-class Right:
+class Permission:
     """One action on one resource."""
 
-    place: int
+    statement: int
+    """Index of the statement in the policy."""
     action: str
     resource: str
 
     def __str__(self) -> str:
         return f"{self.action} on {self.resource.rpartition(':')[2]}"
 
-    def is_missed(self, denied: list[str]) -> bool:
-        """Whether one of these denials is of this."""
+    def is_denied_in(self, denials: list[str]) -> bool:
+        """Return True if one of the denials is about this permission."""
         stem = self.resource.rstrip("*")
-        return any(f" {self.action} {stem}" in line for line in denied)
+        return any(f" {self.action} {stem}" in line for line in denials)
 
 
 class Role:
-    """A role of the stack with its one policy, as IAM has it now."""
+    """A role of the stack with its only policy, as it is in IAM."""
 
     def __init__(self, stack: LocalStack, part: str) -> None:
         self._iam: Any = session().client("iam", endpoint_url=endpoint(stack))
         self._log = stack.emulator.log
-        self._begun = 0
+        self._log_start = 0
         names = [role["RoleName"] for role in self._iam.list_roles(MaxItems=1000)["Roles"]]
         (self.name,) = [name for name in names if part in name]
         (self._policy,) = self._iam.list_role_policies(RoleName=self.name)["PolicyNames"]
-        found = self._iam.get_role_policy(RoleName=self.name, PolicyName=self._policy)["PolicyDocument"]
-        self._document = json.loads(unquote(found)) if isinstance(found, str) else found
+        document = self._iam.get_role_policy(RoleName=self.name, PolicyName=self._policy)["PolicyDocument"]
+        self._document = json.loads(unquote(document)) if isinstance(document, str) else document
 
-    def rights(self) -> list[Right]:
-        """Everything that it may do, one by one."""
-        found = []
-        for place, statement in enumerate(self._document["Statement"]):
-            for action in _listed(statement["Action"]):
-                found += [Right(place, action, resource) for resource in _listed(statement["Resource"])]
-        return found
+    def permissions(self) -> list[Permission]:
+        """Return all permissions of the role, one for each action and resource."""
+        return [
+            Permission(number, action, resource)
+            for number, statement in enumerate(self._document["Statement"])
+            for action in _as_list(statement["Action"])
+            for resource in _as_list(statement["Resource"])
+        ]
 
     @contextmanager
-    def without(self, *rights: Right) -> Iterator[list[str]]:
-        """While it lacks these; at the end, the list has what the role was denied meanwhile."""
+    def without(self, *permissions: Permission) -> Iterator[list[str]]:
+        """Take permissions away for a while. Yields a list that contains the role's denials after the block."""
         statements = [
             {**statement, "Action": action, "Resource": resource}
-            for place, statement in enumerate(self._document["Statement"])
-            for action in _listed(statement["Action"])
-            for resource in _listed(statement["Resource"])
-            if Right(place, action, resource) not in rights
+            for number, statement in enumerate(self._document["Statement"])
+            for action in _as_list(statement["Action"])
+            for resource in _as_list(statement["Resource"])
+            if Permission(number, action, resource) not in permissions
         ]
-        denied: list[str] = []
-        self._begun = begun = self.log_size()
+        denials: list[str] = []
+        self._log_start = log_start = self.log_size()
         self._put({**self._document, "Statement": statements})
         try:
-            yield denied
+            yield denials
         finally:
             self._put(self._document)
-            denied += self.denials(begun)
+            denials += self.denials(log_start)
 
-    def denials(self, begun: int = 0) -> list[str]:
-        """What the role was denied, from a place of the emulator's log on: actions with their resources."""
+    def denials(self, log_start: int = 0) -> list[str]:
+        """Return the log lines about denied actions of the role, from a byte of the emulator's log onwards."""
         with self._log.open("rb") as log:
-            log.seek(begun)
+            log.seek(log_start)
             lines = log.read().decode(errors="replace").splitlines()
         return [line for line in lines if line.startswith("IAM denied") and f"/{self.name}/" in line]
 
-    def misses(self, right: Right) -> bool:
-        """Whether it was denied this since it was taken away."""
-        return right.is_missed(self.denials(self._begun))
+    def was_denied(self, permission: Permission) -> bool:
+        """Return True if the role was denied a permission since the last call of `without`."""
+        return permission.is_denied_in(self.denials(self._log_start))
 
     def log_size(self) -> int:
-        """Where the emulator's log ends."""
+        """Return the size of the emulator's log in bytes."""
         return self._log.stat().st_size
 
     def _put(self, document: object) -> None:
         self._iam.put_role_policy(RoleName=self.name, PolicyName=self._policy, PolicyDocument=json.dumps(document))
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     return value if isinstance(value, list) else [value]

@@ -1,4 +1,4 @@
-"""A deployed stack whose functions are invoked directly: invoking, and what the administrator puts in their way."""
+"""Direct invocation of a deployed stack's functions, and preparation of what they find there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from chaincast.sessions.open_counts import Population
 from chaincast.sessions.subscription_store import Subscriptions
 from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
-from tests.e2e.leaks import used
+from tests.e2e.leaks import register_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,64 +26,68 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Prober:
-    """One stack, its functions, and what the administrator puts in their way."""
+    """One stack and its functions, with an administrator's access to its tables."""
 
     stack: LocalStack
-    alive: str
-    """A connection that somebody is behind, all the time."""
+    live_connection: str
+    """Id of a connection with a client that stays connected."""
     failed: list[str] = field(default_factory=list)
-    """What functions said when they failed, since it was last emptied."""
-    _kept: dict[str, Any] = field(default_factory=dict)
+    """Errors of functions, since the list was last emptied."""
+    _cache: dict[str, Any] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=lambda: count(int(time.time() * 10) % 1_000_000 * 100))
 
     def client(self, service: str) -> Any:
-        """The administrator's."""
-        if service not in self._kept:
-            made: Any = session()
-            self._kept[service] = made.client(service, endpoint_url=endpoint(self.stack))
-        return self._kept[service]
+        """Return an administrator's client of an AWS service."""
+        if service not in self._cache:
+            administrator: Any = session()
+            self._cache[service] = administrator.client(service, endpoint_url=endpoint(self.stack))
+        return self._cache[service]
 
     def function(self, part: str) -> Any:
-        """A function's configuration."""
-        if "functions" not in self._kept:
-            self._kept["functions"] = self.client("lambda").list_functions()["Functions"]
-        (found,) = [f for f in self._kept["functions"] if f["FunctionName"].startswith(f"Chaincast-{part}")]
-        return found
+        """Return the configuration of the function whose logical id begins with `part`."""
+        if "functions" not in self._cache:
+            self._cache["functions"] = self.client("lambda").list_functions()["Functions"]
+        (function,) = [f for f in self._cache["functions"] if f["FunctionName"].startswith(f"Chaincast-{part}")]
+        return function
 
     def token(self, user: str) -> str:
-        """A client's, signed with the stack's secret."""
-        if "secret" not in self._kept:
-            found = self.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs.jwt_secret)
-            self._kept["secret"] = found["SecretString"]
-        return used(jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, self._kept["secret"], "HS256"))
+        """Return a client token, signed with the stack's secret."""
+        if "secret" not in self._cache:
+            secret = self.client("secretsmanager").get_secret_value(SecretId=self.stack.outputs.jwt_secret)
+            self._cache["secret"] = secret["SecretString"]
+        return register_secret(
+            jwt.encode({"sub": user, "exp": int(time.time()) + 3600}, self._cache["secret"], "HS256")
+        )
 
-    def name_of(self, part: str, variable: str) -> str:
-        """What a function calls a table or queue."""
+    def resource_name(self, part: str, variable: str) -> str:
+        """Return the name of a table or queue, from an environment variable of a function."""
         name: str = self.function(part)["Environment"]["Variables"][f"CHAINCAST_{variable}"]
         return name
 
-    def fresh(self, part: str, **other: str) -> None:
-        """Let the next invocation find nothing that is kept in memory; and other variables, if any are given."""
-        found = self.function(part)
-        variables = {**found["Environment"]["Variables"], **other, "FRESH": str(next(self._numbers))}
+    def restart(self, part: str, **other: str) -> None:
+        """Make the next invocation a cold start, with `other` environment variables if any are given."""
+        function = self.function(part)
+        variables = {**function["Environment"]["Variables"], **other, "RESTART": str(next(self._numbers))}
         self.client("lambda").update_function_configuration(
-            FunctionName=found["FunctionName"], Environment={"Variables": variables}
+            FunctionName=function["FunctionName"], Environment={"Variables": variables}
         )
 
     def invoke(self, part: str, event: object) -> Any:
-        """What a function answers."""
+        """Invoke a function and return its response."""
         name = self.function(part)["FunctionName"]
-        answer = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
-        payload = json.loads(answer["Payload"].read())
-        if "FunctionError" in answer:
+        result = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(event))
+        payload = json.loads(result["Payload"].read())
+        if "FunctionError" in result:
             self.failed.append(f"{part}: {payload}")
         return payload
 
     def address(self) -> str:
+        """Return a new client address."""
         number = next(self._numbers)
         return f"203.{number // 62500 % 250}.{number // 250 % 250}.{number % 250}"
 
     def event(self, kind: str, connection: str, address: str, body: object = None, **query: str) -> dict[str, Any]:
+        """Return an event of the WebSocket API: CONNECT, MESSAGE or DISCONNECT."""
         return {
             "requestContext": {
                 "connectionId": connection,
@@ -97,9 +101,9 @@ class Prober:
             "headers": {},
         }
 
-    # What they need to find.
     def tables(self, part: str) -> tuple[str, str]:
-        return self.name_of(part, "STATE_TABLE"), self.name_of(part, "CONNECTIONS_TABLE")
+        """Return the names of tables State and Connections."""
+        return self.resource_name(part, "STATE_TABLE"), self.resource_name(part, "CONNECTIONS_TABLE")
 
     def connection(
         self,
@@ -110,50 +114,55 @@ class Prober:
         seen: int | None = None,
         user: User | None = None,
     ) -> str:
-        """A connection on record that nobody is behind; where it listens; its name."""
+        """Add the records of a connection without a client, subscribed to topics. Returns its id."""
         name, now = f"c{next(self._numbers)}=", int(time.time() * 1000) if seen is None else seen
-        known = user or User("")
+        identity = user or User("")
         _, table = self.tables("GatewayMessage")
-        record = Connection(name, dialect, address, "", now, user=known.id, user_until=known.until)
+        record = Connection(name, dialect, address, "", now, user=identity.id, user_until=identity.until)
         Connections(self.client("dynamodb"), table).put(record)
         if topics:
-            self.rows().add(name, dialect, topics, (), 50, now)
+            self.subscriptions().add(name, dialect, topics, (), 50, now)
         return name
 
-    def fill(self, state: str, owner: str, places: int = 100) -> None:
-        """As if as many connections were open as may be."""
+    def fill_quota(self, state: str, owner: str, places: int = 100) -> None:
+        """Fill the connection quota of an address or user with connections that no longer exist."""
         ids = [f"gone{i}" for i in range(places)]
         self.client("dynamodb").put_item(
             TableName=state, Item={"key": {"S": owner}, "sort": {"S": "limits"}, "open": {"SS": ids}}
         )
 
-    def unqueue(self) -> None:
-        """As if the last batch published had been appended, and its function had ended then."""
+    def mark_unqueued(self) -> None:
+        """Mark the last published batch as not queued, as if the function had crashed after appending it."""
         client = self.client("dynamodb")
-        with suppress(client.exceptions.ConditionalCheckFailedException):  # nothing was published yet
+        with suppress(client.exceptions.ConditionalCheckFailedException):  # before the first publication
             client.update_item(
-                TableName=self.name_of("HttpFunction", "STATE_TABLE"),
+                TableName=self.resource_name("HttpFunction", "STATE_TABLE"),
                 Key=checkpoint_key("app-0"),
                 UpdateExpression="SET queued = seq - :one",
                 ConditionExpression="attribute_exists(seq)",
                 ExpressionAttributeValues={":one": {"N": "1"}},
             )
 
-    def forget(self, *names: str) -> None:
-        """Nothing of these is left behind."""
+    def remove(self, *names: str) -> None:
+        """Remove the records of connections."""
         _, table = self.tables("GatewayMessage")
         Connections(self.client("dynamodb"), table).remove_all(names)
-        self.rows().remove_all(names)
+        self.subscriptions().remove_all(names)
 
-    def rows(self) -> Subscriptions:
+    def subscriptions(self) -> Subscriptions:
+        """Return the store of subscriptions."""
         state, _ = self.tables("GatewayMessage")
         population = Population(self.client("dynamodb"), state)
-        return Subscriptions(self.client("dynamodb"), self.name_of("GatewayMessage", "SUBSCRIPTIONS_TABLE"), population)
+        return Subscriptions(
+            self.client("dynamodb"), self.resource_name("GatewayMessage", "SUBSCRIPTIONS_TABLE"), population
+        )
 
-    def note_status(self, answer: Any) -> None:
-        if answer.get("statusCode", 500) >= 300:
-            self.failed.append(str(answer))
+    def check_status(self, response: Any) -> None:
+        """Record an HTTP response with an error."""
+        if response.get("statusCode", 500) >= 300:
+            self.failed.append(str(response))
 
-    def note_batch_failures(self, name: str, answer: Any) -> None:
-        if answer.get("batchItemFailures"):
-            self.failed.append(f"{name}: {answer}")
+    def check_batch_failures(self, name: str, response: Any) -> None:
+        """Record a partial batch failure."""
+        if response.get("batchItemFailures"):
+            self.failed.append(f"{name}: {response}")

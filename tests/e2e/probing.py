@@ -1,6 +1,7 @@
-"""Making each function do all that its role is for: scenarios of direct invocations, with events as AWS makes them.
+"""Scenarios of direct invocations that make each function use all permissions of its role.
 
-What a function needs to find (rows of connections, holds, batches not yet queued) the administrator puts there before.
+The events are like those of AWS. Each scenario first adds what the function needs to find: records of connections,
+holds, batches that are not yet queued.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from chaincast.model.sharding import Worker
 from chaincast.protocol.commands import User
 from chaincast.replay.holds import Holds, Place
 from chaincast.sessions.connection_store import Connections
-from tests.e2e.leaks import used
+from tests.e2e.leaks import register_secret
 from tests.e2e.prober import Prober
 from tests.e2e.unreachable import unreachable
 from tests.factories import http_event, make_batch, make_event
@@ -33,189 +34,190 @@ WORKER = Worker(1, 0, (1,))
 
 @dataclass(slots=True)
 class Probe(Prober):
-    """The functions' scenarios, each all that its role allows."""
+    """One scenario for each function."""
 
     def connect(self) -> None:
-        """With a token; with a ticket; from an address that is full; and gone again."""
+        """Connect with a token, with a ticket, and from an address whose quota is used up."""
         address, name = self.address(), f"c{next(self._numbers)}"
         state, connections = self.tables("GatewayConnect")
-        ticket = used(Tickets(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000)))
+        ticket = register_secret(Tickets(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000)))
         handshake = self.event("CONNECT", name, address)
         handshake["headers"] = {"Authorization": f"Bearer {self.token('ann')}"}
         self.invoke("GatewayConnect", handshake)
         self.invoke("GatewayConnect", self.event("CONNECT", name + "t", address, ticket=ticket))
         crowded = self.address()
-        self.fill(state, f"ip/{crowded}")
+        self.fill_quota(state, f"ip/{crowded}")
         self.invoke("GatewayConnect", self.event("CONNECT", name + "f", crowded))
         Connections(self.client("dynamodb"), connections).remove_all([name, name + "t", name + "f"])
 
     def disconnect(self) -> None:
-        """One that listens to something."""
+        """Disconnect a connection with a subscription."""
         name = self.connection(self.address(), topics=("price:X",))
         self.invoke("GatewayDisconnect", self.event("DISCONNECT", name, ""))
 
     def message(self) -> None:
-        """Who joins, says who he is, listens, resumes, asks, leaves, and breaks the protocol."""
+        """Join, authenticate, subscribe, resume, query, unsubscribe, and break the protocol."""
         state, _ = self.tables("GatewayMessage")
         address = self.address()
         joining = self.connection(address, dialect="socketio")
         for frame in ("40", "9 nonsense"):
             self.invoke("GatewayMessage", self.event("MESSAGE", joining, address, frame))
-        speaking, user = self.connection(address), f"u{next(self._numbers)}"
-        self.fill(state, f"user/full{user}")
-        shown = {"type": "authenticate", "token": self.token(user)}
-        full = {"type": "authenticate", "token": self.token(f"full{user}")}
+        subscribed, user = self.connection(address), f"u{next(self._numbers)}"
+        self.fill_quota(state, f"user/full{user}")
+        authenticate = {"type": "authenticate", "token": self.token(user)}
+        beyond_quota = {"type": "authenticate", "token": self.token(f"full{user}")}
         for body in (
             {"type": "subscribe", "topics": ["price:X"], "since": {"app-0": "000000000000"}},
             {"type": "get", "what": "tokens", "network": "anvil"},
-            full,
-            shown,
+            beyond_quota,
+            authenticate,
             {"type": "subscribe", "topics": [f"user:{user}"]},
             {"type": "unsubscribe", "topics": ["price:X"]},
         ):
-            self.invoke("GatewayMessage", self.event("MESSAGE", speaking, address, body))
-        self.forget(joining, speaking)
+            self.invoke("GatewayMessage", self.event("MESSAGE", subscribed, address, body))
+        self.remove(joining, subscribed)
 
     def lifecycle(self) -> None:
-        """Greeting, a deadline missed, a token's end, a replay and its settling."""
+        """Run a greeting, a missed deadline, the expiry of a token, a replay and its last step."""
         now = int(time.time())
-        subscriptions = self.name_of("GatewayLifecycle", "SUBSCRIPTIONS_TABLE")
+        subscriptions = self.resource_name("GatewayLifecycle", "SUBSCRIPTIONS_TABLE")
         late = self.connection(self.address(), dialect="socketio")
         ended = self.connection(self.address(), user=User("ann", until=now - 5))
         holds, token = Holds(self.client("dynamodb"), subscriptions), f"t{next(self._numbers)}"
-        rows = self.rows()
-        rows.add(self.alive, "chaincast.v1", ["price:X"], (), 50, now * 1000)
-        holds.place(Place(self.alive, "app-0", 1, token), 0, now * 1000)
+        rows = self.subscriptions()
+        rows.add(self.live_connection, "chaincast.v1", ["price:X"], (), 50, now * 1000)
+        holds.place(Place(self.live_connection, "app-0", 1, token), 0, now * 1000)
         jobs: tuple[Job, ...] = (
-            Greet(self.alive, "chaincast.v1"),
+            Greet(self.live_connection, "chaincast.v1"),
             Deadline(late, "joined"),
             Expiry(ended, now - 5),
-            Replay(self.alive, "chaincast.v1", "app-0", 1, token),
-            Settle(self.alive, "app-0", 1, token),
+            Replay(self.live_connection, "chaincast.v1", "app-0", 1, token),
+            Settle(self.live_connection, "app-0", 1, token),
         )
         for job in jobs:
             record = {"messageId": "m", "body": encode_job(job)}
-            self.note_batch_failures("lifecycle", self.invoke("GatewayLifecycle", {"Records": [record]}))
-        rows.remove_all([self.alive])
-        self.forget(late, ended)
+            self.check_batch_failures("lifecycle", self.invoke("GatewayLifecycle", {"Records": [record]}))
+        rows.remove_all([self.live_connection])
+        self.remove(late, ended)
 
     def heartbeat(self) -> None:
-        """One that is there, one that is gone, one that must be pinged, one that does not answer; and a batch that
-        nobody queued."""
-        table = self.name_of("GatewayHeartbeat", "CONNECTIONS_TABLE")
+        """Check an open connection, a closed one, one to ping and one without pong, and a batch that was not queued."""
+        table = self.resource_name("GatewayHeartbeat", "CONNECTIONS_TABLE")
         connections = Connections(self.client("dynamodb"), table)
         self.publish()
-        self.unqueue()
-        connections.touch(self.alive, LONG_AGO)
+        self.mark_unqueued()
+        connections.touch(self.live_connection, LONG_AGO)
         gone = self.connection(self.address(), topics=("price:X",), seen=LONG_AGO)
         silent = self.connection(self.address(), dialect="socketio", seen=LONG_AGO)
         pinged = self.connection(self.address(), dialect="socketio")
         self.invoke("GatewayHeartbeat", {})
-        self.forget(gone, silent, pinged)
+        self.remove(gone, silent, pinged)
 
     def publish(self) -> None:
-        """Twice with the same key: the first is not queued, as if its function had ended then."""
+        """Publish twice with the same key, the first time as if the function had crashed before queueing."""
         key, body = f"k{next(self._numbers)}", {"kind": "price", "symbol": "X", "data": {"price": 1.0}}
         event = http_event("POST", "/publish", headers={"idempotency-key": key}, body=json.dumps(body))
-        self.note_status(self.invoke("HttpFunction", event))
-        self.unqueue()
-        self.note_status(self.invoke("HttpFunction", event))
+        self.check_status(self.invoke("HttpFunction", event))
+        self.mark_unqueued()
+        self.check_status(self.invoke("HttpFunction", event))
 
     def kafka(self) -> None:
-        """The same, from Kafka; and a message that nobody can read."""
+        """Publish twice from Kafka, together with a message that cannot be decoded."""
         good = b64encode(b'{"type": "price_update", "symbol": "X", "data": {"price": 1.0}}').decode()
         offset = next(self._numbers) * 2
         record = {"topic": "price.updates", "partition": 0, "offset": offset, "value": good}
         bad = {**record, "offset": offset + 1, "value": "AAAA"}
         event = {"bootstrapServers": "broker.example:9092", "records": {"price.updates-0": [record, bad]}}
-        self.note_batch_failures("kafka", self.invoke("KafkaFunction", event))
-        self.unqueue()
-        self.note_batch_failures("kafka", self.invoke("KafkaFunction", event))
+        self.check_batch_failures("kafka", self.invoke("KafkaFunction", event))
+        self.mark_unqueued()
+        self.check_batch_failures("kafka", self.invoke("KafkaFunction", event))
 
     def ticket(self) -> None:
+        """Issue a ticket."""
         headers = {"authorization": f"Bearer {self.token('ann')}"}
-        self.note_status(self.invoke("HttpTicket", http_event("POST", "/ticket", headers=headers)))
+        self.check_status(self.invoke("HttpTicket", http_event("POST", "/ticket", headers=headers)))
 
     def status(self) -> None:
-        """Health, and figures."""
-        self.fresh("HttpStatus")
+        """Read health and metrics."""
+        self.restart("HttpStatus")
         secret = self.function("HttpStatus")["Environment"]["Variables"]["CHAINCAST_METRICS_TOKEN"]
-        token = used(self.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
+        token = register_secret(self.client("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
         for path in ("/health", "/metrics"):
             event = http_event("GET", path, headers={"authorization": f"Bearer {token}"})
-            self.note_status(self.invoke("HttpStatus", event))
+            self.check_status(self.invoke("HttpStatus", event))
 
     def administer(self) -> None:
-        """All connections, one of them, and all of a user."""
+        """List all connections; show and close one; close all of a user."""
         name, user = self.connection(self.address(), topics=("price:X",)), f"u{next(self._numbers)}"
-        self.fill(self.name_of("HttpAdmin", "STATE_TABLE"), f"user/{user}", 2)
+        self.fill_quota(self.resource_name("HttpAdmin", "STATE_TABLE"), f"user/{user}", 2)
         for method, path in (
             ("GET", "/connections"),
             ("GET", f"/connections/{name}"),
             ("DELETE", f"/connections/{name}"),
             ("DELETE", f"/users/{user}/connections"),
         ):
-            self.note_status(self.invoke("HttpAdmin", http_event(method, path)))
-        self.forget(name)
+            self.check_status(self.invoke("HttpAdmin", http_event(method, path)))
+        self.remove(name)
 
     def archive(self) -> None:
-        """What was published last."""
+        """Archive the last published batch."""
         self.publish()
         self.invoke("ArchiveFunction", {})
 
     def fanout(self) -> None:
-        """An announcement; one who listens and is gone; one who resumes; a repeated attempt; a change of shards."""
-        subscriptions = self.name_of("FanoutFunction", "SUBSCRIPTIONS_TABLE")
+        """Deliver to a closed connection, past a hold, to everyone, in a repeated attempt; change the shards."""
+        subscriptions = self.resource_name("FanoutFunction", "SUBSCRIPTIONS_TABLE")
         network = f"probe{next(self._numbers)}"
         gone = self.connection(self.address(), topics=(f"network:{network}",))
         Holds(self.client("dynamodb"), subscriptions).place(Place(gone, network, 1, "t"), 0, int(time.time() * 1000))
         held = make_batch(make_event(network=network), seq=1, source=network)
         announced = replace(make_event(network=network), topics=("system", f"network:{network}"))
-        told = make_batch(announced, seq=2, source=network + "x")
+        announcement = make_batch(announced, seq=2, source=network + "x")
         for work, receives in (
             (Deliver(WORKER, held), 1),
-            (Deliver(WORKER, told), 2),
+            (Deliver(WORKER, announcement), 2),
             (Close(WORKER, network, 2), 1),
             (Open(WORKER, network, 2, 1), 1),
         ):
             self.deliver(work, receives)
-        self.forget(gone)
+        self.remove(gone)
 
-    def many_gone(self) -> list[str]:
-        """So many that they are forgotten in batches."""
+    def closed_connections(self) -> list[str]:
+        """Add enough closed connections to be removed in batches. Return their ids."""
         return [self.connection(self.address(), topics=("price:MANY",), seen=LONG_AGO) for _ in range(SINGLY + 1)]
 
     def heartbeat_of_many(self) -> None:
-        names = self.many_gone()
+        """Run the heartbeat with many closed connections."""
+        names = self.closed_connections()
         self.invoke("GatewayHeartbeat", {})
-        self.forget(*names)
+        self.remove(*names)
 
     def fanout_to_many(self) -> None:
-        """Those who listen are gone, all at once."""
-        names = self.many_gone()
-        told = replace(make_event(), topics=("price:MANY",))
-        self.deliver(Deliver(WORKER, make_batch(told, seq=1, source=f"probe{next(self._numbers)}")), 1)
-        self.forget(*names)
+        """Deliver an event to many closed connections."""
+        names = self.closed_connections()
+        event = replace(make_event(), topics=("price:MANY",))
+        self.deliver(Deliver(WORKER, make_batch(event, seq=1, source=f"probe{next(self._numbers)}")), 1)
+        self.remove(*names)
 
     def fanout_unreadable(self) -> None:
-        """What fan-out cannot read, it hands back, to have it again soon."""
+        """Make fan-out retry a message that it cannot decode."""
         self.deliver(None, 1)
 
     def fanout_gives_up(self) -> None:
-        """Who cannot be reached after some attempts is closed: posts are answered by 503, the rest as ever."""
+        """Make fan-out close a connection after several posts that failed with status 503."""
         network = f"probe{next(self._numbers)}"
-        lost = self.connection(self.address(), topics=(f"network:{network}",))
+        unreachable_connection = self.connection(self.address(), topics=(f"network:{network}",))
         batch = make_batch(make_event(network=network), seq=2, source=network)
         with unreachable(self.stack.emulator.port) as port:
-            management = self.name_of("FanoutFunction", "MANAGEMENT_ENDPOINT")
-            elsewhere = management.replace(f":{self.stack.emulator.port}/", f":{port}/")
-            self.fresh("FanoutFunction", CHAINCAST_MANAGEMENT_ENDPOINT=elsewhere)
+            management = self.resource_name("FanoutFunction", "MANAGEMENT_ENDPOINT")
+            proxy = management.replace(f":{self.stack.emulator.port}/", f":{port}/")
+            self.restart("FanoutFunction", CHAINCAST_MANAGEMENT_ENDPOINT=proxy)
             self.deliver(Deliver(WORKER, batch), 6)
-        self.fresh("FanoutFunction")
-        self.forget(lost)
+        self.restart("FanoutFunction")
+        self.remove(unreachable_connection)
 
     def deliver(self, work: Work | None, receives: int) -> None:
-        """Hand a message of the queue to fan-out; None: one that it cannot read."""
+        """Invoke fan-out with a message of its queue; None stands for one that it cannot decode."""
         record = {
             "messageId": "m",
             "receiptHandle": "no such",

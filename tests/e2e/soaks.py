@@ -1,4 +1,4 @@
-"""Clients whose connections break every few seconds: the npm package's in Node.js and in Chromium, Python's here."""
+"""Clients whose connections break every few seconds: of the npm package in Node.js and Chromium, and of Python here."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from tests.client.package import CLIENT, build
 from tests.e2e.node import CLIENTS, why_no_browser
 
 Report: TypeAlias = dict[str, Any]
-"""`open`: how many are connected, and listen; `held`: ids that each believes in, in the order of their coming (if asked
-for it by `report`); `cuts`, `repeats`, `retracted`: how many so far."""
+"""`open`: number of connected and subscribed clients. `held`: event ids that each client has received and that were not
+retracted, in order (only after command `report`). `cuts`, `repeats`, `retracted`: counts so far."""
 
 CUT_SECONDS = 10.0
 
 
 class Soak(Protocol):
-    """Such clients."""
+    """A group of such clients."""
 
-    async def ask(self, what: str) -> Report:
-        """`storm`: break connections from now on; `calm`: no more; `state`, `report`: as it is."""
+    async def ask(self, command: str) -> Report:
+        """Run a command and return the state. `storm`: start to break connections; `calm`: stop; `state`; `report`."""
         ...
 
 
 class NodeSoak:
-    """Clients of the npm package, in a process of Node.js that answers each line by one of JSON."""
+    """Clients of the npm package, in a process of Node.js that responds to each line with a line of JSON."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
 
-    async def ask(self, what: str) -> Report:
+    async def ask(self, command: str) -> Report:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{what}\n".encode())
-        found: Report = json.loads(await self._process.stdout.readline())
-        return found
+        self._process.stdin.write(f"{command}\n".encode())
+        report: Report = json.loads(await self._process.stdout.readline())
+        return report
 
 
 @asynccontextmanager
 async def node_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
-    """In Node.js itself."""
+    """Run clients in Node.js."""
     await asyncio.to_thread(build)
     async with _running(CLIENT / "tests" / "soak.mjs", {}, url, topics) as soak:
         yield soak
@@ -59,7 +59,7 @@ async def node_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[
 
 @asynccontextmanager
 async def chromium_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
-    """In a page of headless Chromium, whose network goes away now and then."""
+    """Run clients in a page of headless Chromium whose network fails from time to time."""
     if why := await asyncio.to_thread(why_no_browser):
         pytest.skip(f"Chromium does not start on this machine: {why}")
     await asyncio.to_thread(build)
@@ -77,11 +77,11 @@ async def chromium_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncItera
 async def _running(
     script: Path, environment: dict[str, str], url: str, topics: Sequence[Sequence[str]]
 ) -> AsyncIterator[NodeSoak]:
-    told = {"CHAINCAST_URL": url, "CHAINCAST_TOPICS": json.dumps(topics), "CHAINCAST_CUT_SECONDS": str(CUT_SECONDS)}
+    settings = {"CHAINCAST_URL": url, "CHAINCAST_TOPICS": json.dumps(topics), "CHAINCAST_CUT_SECONDS": str(CUT_SECONDS)}
     process = await asyncio.create_subprocess_exec(
         "node",
         str(script),
-        env=node_environment() | environment | told,
+        env=node_environment() | environment | settings,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         limit=2**26,
@@ -90,7 +90,7 @@ async def _running(
     try:
         yield NodeSoak(process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # Chromium with it
+        os.killpg(process.pid, signal.SIGKILL)  # together with Chromium
         await process.wait()
 
 
@@ -100,24 +100,24 @@ class PythonSoak:
     def __init__(self, count: int) -> None:
         self._held: list[dict[str, None]] = [{} for _ in range(count)]
         self._clients: list[Chaincast] = []
-        """Those that listen."""
+        """The subscribed clients."""
         self._counts = {"cuts": 0, "repeats": 0, "retracted": 0}
         self._stormy = asyncio.Event()
 
-    async def ask(self, what: str) -> Report:
-        if what == "storm":
+    async def ask(self, command: str) -> Report:
+        if command == "storm":
             self._stormy.set()
-        if what == "calm":
+        if command == "calm":
             self._stormy.clear()
-        held = [[*ids] for ids in self._held] if what == "report" else []
+        held = [[*ids] for ids in self._held] if command == "report" else []
         return {**self._counts, "open": sum(client.state is State.OPEN for client in self._clients), "held": held}
 
-    async def live(self, number: int, url: str, topics: Sequence[str]) -> None:
-        """One client: read for ever."""
+    async def run(self, number: int, url: str, topics: Sequence[str]) -> None:
+        """Run one client until it is cancelled."""
         held = self._held[number]
         async with connect(url) as client, client.subscribe(*topics) as updates:
             self._clients.append(client)
-            striking = asyncio.create_task(self._strike(client))
+            cutting = asyncio.create_task(self._cut(client))
             try:
                 async for update in updates:
                     if update.retracted:
@@ -127,13 +127,14 @@ class PythonSoak:
                         self._counts["repeats"] += update.event.id in held
                         held[update.event.id] = None
             finally:
-                striking.cancel()
+                cutting.cancel()
 
-    async def _strike(self, client: Chaincast) -> None:
+    async def _cut(self, client: Chaincast) -> None:
+        """Abort the connection again and again during a storm."""
         while True:
             await self._stormy.wait()
             await asyncio.sleep(random.uniform(0.5, 1.5) * CUT_SECONDS)
-            link = client._session._link  # whom a network failure asks neither
+            link = client._session._link  # private: a network failure does not use the public methods either
             if link is not None and self._stormy.is_set():
                 self._counts["cuts"] += 1
                 link._socket.transport.abort()
@@ -141,8 +142,9 @@ class PythonSoak:
 
 @asynccontextmanager
 async def python_soak(url: str, topics: Sequence[Sequence[str]]) -> AsyncIterator[Soak]:
+    """Run clients of `chaincast.client` in this process."""
     clients = PythonSoak(len(topics))
-    tasks = [asyncio.create_task(clients.live(number, url, wanted)) for number, wanted in enumerate(topics)]
+    tasks = [asyncio.create_task(clients.run(number, url, wanted)) for number, wanted in enumerate(topics)]
     try:
         yield clients
     finally:

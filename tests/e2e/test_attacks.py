@@ -1,5 +1,4 @@
-"""Every attack that we know of, on a deployed stack as it should be guarded: each refused as it should be, and nobody
-who behaves is the worse for it."""
+"""Tests of known attacks on a protected stack: each is refused, and legitimate clients are still served."""
 
 from __future__ import annotations
 
@@ -22,7 +21,7 @@ from websockets.typing import Origin, Subprotocol
 
 from tests.e2e.client import SECONDS, Message
 from tests.e2e.guarded import PAGE, Guarded, bearer, guarded, token
-from tests.e2e.leaks import used
+from tests.e2e.leaks import register_secret
 from tests.e2e.test_publish import publisher
 from tests.e2e.test_socketio import receive
 from tests.unit.auth import test_jwks as test_keys
@@ -33,29 +32,29 @@ HOUR = 3600
 @pytest.fixture(scope="module")
 def guard() -> Iterator[Guarded]:
     with guarded() as running:
-        with running.behaving() as socket:
+        with running.connected_client() as socket:
             running.latency = median(served(socket) for _ in range(20))
         yield running
 
 
 @pytest.fixture(autouse=True)
 def bystander(guard: Guarded) -> Iterator[None]:
-    """One who behaves: connected before an attack and served after it, as is who comes only then."""
-    with guard.behaving() as socket:
+    """Check that a client connected before the attack is served after it, and so is a new one."""
+    with guard.connected_client() as socket:
         yield
         served(socket)
-    with guard.behaving() as newcomer:
+    with guard.connected_client() as newcomer:
         served(newcomer)
 
 
 def served(socket: Socket) -> float:
-    """Ask for something, and get it; how long that took (ms)."""
-    begun = time.perf_counter()
+    """Send a ping, wait for the pong, and return the time that it took in ms."""
+    began = time.perf_counter()
     socket.send('{"type":"ping","id":"still"}')
-    while (told := json.loads(socket.recv(SECONDS)))["type"] == "events":
+    while (message := json.loads(socket.recv(SECONDS)))["type"] == "events":
         pass  # announcements
-    assert told["type"] == "pong"
-    return (time.perf_counter() - begun) * 1000
+    assert message["type"] == "pong"
+    return (time.perf_counter() - began) * 1000
 
 
 def now() -> int:
@@ -63,7 +62,7 @@ def now() -> int:
 
 
 FORGED: dict[str, Callable[[], str]] = {
-    "somebody else's signature": lambda: token("ann", key=test_keys.OTHER_RSA),
+    "signed with another key": lambda: token("ann", key=test_keys.OTHER_RSA),
     "expired": lambda: token("ann", exp=now() - HOUR),
     "not yet valid": lambda: token("ann", nbf=now() + HOUR),
     "without an end": lambda: jwt.encode({"sub": "ann", "aud": "app"}, test_keys.RSA, "RS256", {"kid": "r"}),
@@ -73,20 +72,23 @@ FORGED: dict[str, Callable[[], str]] = {
     "HS256 with the public key": lambda: test_keys.forged({"alg": "HS256", "typ": "JWT", "kid": "r"}),
     "RS256 that is HS256 with the public key": lambda: test_keys.forged({"alg": "RS256", "typ": "JWT", "kid": "r"}),
     "an algorithm that is not its key's": lambda: token("ann", key=test_keys.RSA, algorithm="RS512"),
-    "a key id that nobody has": lambda: jwt.encode({"sub": "a"}, test_keys.RSA, "RS256", {"kid": "unknown"}),
-    "of a user who is everybody": lambda: token("*"),
-    "of a user who is another topic": lambda: token("ann:orders"),
+    "with an unknown key id": lambda: jwt.encode({"sub": "a"}, test_keys.RSA, "RS256", {"kid": "unknown"}),
+    "of a user named *": lambda: token("*"),
+    "of a user named like a topic": lambda: token("ann:orders"),
     "oversize": lambda: "x" * 8_500,
     "no token at all": lambda: "nonsense",
 }
 
 
 @pytest.mark.parametrize("name", FORGED)
-async def test_a_bad_token_opens_nothing(guard: Guarded, name: str) -> None:
-    bad = used(FORGED[name]())
+async def test_an_invalid_token_is_refused(guard: Guarded, name: str) -> None:
+    bad = register_secret(FORGED[name]())
     assert await guard.status(bearer(bad)) == 401
     protocols = [Subprotocol("chaincast.v1"), Subprotocol(f"chaincast.token.{bad}")]
-    assert await guard.status(subprotocols=protocols) in (101, 401)  # "=" is none's signature: no subprotocol then
+    assert await guard.status(subprotocols=protocols) in (
+        101,
+        401,
+    )  # the token of "alg none" ends in a dot, which is no valid subprotocol
     async with guard.client(additional_headers={}) as client:
         await client.message("connected")
         await client.send({"type": "authenticate", "id": 1, "token": bad})
@@ -96,16 +98,16 @@ async def test_a_bad_token_opens_nothing(guard: Guarded, name: str) -> None:
         assert (await client.message("error", id=2))["code"] == "AUTH_REQUIRED"
 
 
-async def test_a_flood_of_unknown_keys_is_not_passed_on_to_the_issuer(guard: Guarded) -> None:
-    begun = len(guard.asked)
+async def test_a_flood_of_unknown_keys_does_not_reach_the_issuer(guard: Guarded) -> None:
+    before = len(guard.key_requests)
     async with guard.client(additional_headers={}) as client:
         await client.message("connected")
         for i in range(60):
             bad = jwt.encode({"sub": "a"}, test_keys.RSA, "RS256", {"kid": f"unknown{i}"})
             await client.send({"type": "authenticate", "id": i, "token": bad})
         assert (await client.message("error", id=59))["code"] == "AUTH_FAILED"
-        # Each execution environment looks once in ten seconds at most, and one socket's messages have one.
-        assert len(guard.asked) - begun < 10
+        # An execution environment requests keys at most every ten seconds, and serves all messages of a connection.
+        assert len(guard.key_requests) - before < 10
         await client.send({"type": "authenticate", "id": "good", "token": token("ann")})
         await client.message("authenticated", id="good")
 
@@ -117,22 +119,22 @@ async def test_a_token_in_the_url_does_not_count(guard: Guarded) -> None:
         assert (await client.message("error", id=1))["code"] == "AUTH_REQUIRED"
 
 
-def ticket_for(guard: Guarded, shown: str, origin: str = PAGE) -> dict[str, Any]:
+def ticket_for(guard: Guarded, value: str, origin: str = PAGE) -> dict[str, Any]:
+    """Request a ticket with a token. Return the response, with member `status` if it is an error."""
     url = guard.stack.outputs.http_url + "/ticket"
-    request = urllib.request.Request(url, b"", {**bearer(shown), "Origin": origin}, method="POST")
+    request = urllib.request.Request(url, b"", {**bearer(value), "Origin": origin}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
-            found: dict[str, Any] = json.load(answer)
-            used(found["ticket"])
-            return found
+        with urllib.request.urlopen(request, timeout=30) as response:
+            document: dict[str, Any] = json.load(response)
+            register_secret(document["ticket"])
+            return document
     except urllib.error.HTTPError as error:
         with error:
             return {"status": error.code, **json.load(error)}
 
 
-async def test_a_ticket_opens_its_users_door_once(guard: Guarded) -> None:
-    shown = await asyncio.to_thread(ticket_for, guard, token("ann"))
-    ticket = shown["ticket"]
+async def test_a_ticket_authenticates_its_user_once(guard: Guarded) -> None:
+    ticket = (await asyncio.to_thread(ticket_for, guard, token("ann")))["ticket"]
     async with guard.client(query=f"?ticket={ticket}", additional_headers={}) as client:
         await client.message("connected")
         await client.subscribe("user:ann")
@@ -140,11 +142,13 @@ async def test_a_ticket_opens_its_users_door_once(guard: Guarded) -> None:
         assert (await client.message("error", id=1))["code"] == "PRIVATE_TOPIC"
     assert await guard.status(query=f"?ticket={ticket}") == 401, "replayed"
     fresh = (await asyncio.to_thread(ticket_for, guard, token("ann")))["ticket"]
-    assert await guard.status(bearer(token("bob")), query=f"?ticket={fresh}") == 401, "another user's, with his token"
+    assert await guard.status(bearer(token("bob")), query=f"?ticket={fresh}") == 401, (
+        "a ticket of another user than the token"
+    )
     assert await guard.status(query="?ticket=cct_" + "A" * 43) == 401, "invented"
 
 
-async def test_a_ticket_is_for_who_has_a_token_and_a_page_of_ours(guard: Guarded) -> None:
+async def test_a_ticket_needs_a_valid_token_and_an_allowed_page(guard: Guarded) -> None:
     for bad in ("nonsense", token("ann", exp=now() - HOUR)):
         refused = await asyncio.to_thread(ticket_for, guard, bad)
         assert (refused["status"], refused["code"]) == (401, "AUTH_FAILED")
@@ -165,7 +169,7 @@ async def test_a_ticket_is_for_who_has_a_token_and_a_page_of_ours(guard: Guarded
         "https://app.example, https://evil.example",
     ],
 )
-async def test_a_page_of_somebody_elses_cannot_connect(guard: Guarded, origin: str | None) -> None:
+async def test_a_page_of_another_site_cannot_connect(guard: Guarded, origin: str | None) -> None:
     assert await guard.status(bearer(token("ann")), origin=None if origin is None else Origin(origin)) == 403
 
 
@@ -174,7 +178,7 @@ async def test_pages_of_the_site_can(guard: Guarded) -> None:
         assert await guard.status(bearer(token("ann")), origin=Origin(origin)) == 101
 
 
-async def test_a_denied_network_is_not_let_in(guard: Guarded) -> None:
+async def test_an_address_of_a_denied_network_is_refused(guard: Guarded) -> None:
     assert await guard.status(bearer(token("ann")), local_addr=("127.66.1.2", 0)) == 403
     assert await guard.status(bearer(token("ann")), local_addr=("127.67.1.2", 0)) == 101
 
@@ -199,21 +203,21 @@ async def test_a_denied_network_is_not_let_in(guard: Guarded) -> None:
         ),
     ],
 )
-async def test_what_is_another_users_is_not_to_be_had_in_any_dialect(
+async def test_topics_of_another_user_are_refused_in_every_dialect(
     guard: Guarded, query: str, messages: list[dict[str, Any]], code: str
 ) -> None:
     async with guard.client("ann", query) as client:
         for message in messages:
             await client.send(message)
 
-        def refusals(told: list[Message]) -> list[str]:
-            return [str(m.get("code") or m["data"]["code"]) for m in told if m["type"] == "error"]
+        def refusals(received: list[Message]) -> list[str]:
+            return [str(m.get("code") or m["data"]["code"]) for m in received if m["type"] == "error"]
 
-        await client.until(lambda told: len(refusals(told)) == len(messages))
+        await client.until(lambda received: len(refusals(received)) == len(messages))
         assert refusals(client.messages) == [code] * len(messages)
 
 
-async def test_what_is_another_users_is_not_to_be_had_by_socket_io(guard: Guarded) -> None:
+async def test_topics_of_another_user_are_refused_in_socket_io(guard: Guarded) -> None:
     async with guard.socket("ann", "?EIO=4&transport=websocket") as socket:
         assert (await receive(socket)).startswith("0")
         await socket.send("40")
@@ -229,7 +233,7 @@ async def test_what_is_another_users_is_not_to_be_had_by_socket_io(guard: Guarde
 @pytest.mark.parametrize(
     ("verb", "path"), [("POST", "/publish"), ("DELETE", "/connections/x"), ("DELETE", "/users/ann/connections")]
 )
-async def test_who_has_no_right_to_publish_or_administer_cannot(guard: Guarded, verb: str, path: str) -> None:
+async def test_publishing_and_administration_need_credentials(guard: Guarded, verb: str, path: str) -> None:
     def publish(headers: dict[str, str]) -> int:
         url = guard.stack.outputs.http_url + path
         body = json.dumps({"kind": "price", "symbol": "X", "data": {"price": 1.0}}).encode() if verb == "POST" else None
@@ -245,7 +249,7 @@ async def test_who_has_no_right_to_publish_or_administer_cannot(guard: Guarded, 
     assert await asyncio.to_thread(publish, signed) == 403
 
 
-async def test_ten_thousand_messages_end_the_connection_and_bar_the_address(guard: Guarded) -> None:
+async def test_ten_thousand_messages_end_the_connection_and_ban_the_address(guard: Guarded) -> None:
     address = guard.address()
     async with guard.client("flood", local_addr=(address, 0)) as client:
         await client.message("connected")
@@ -254,28 +258,28 @@ async def test_ten_thousand_messages_end_the_connection_and_bar_the_address(guar
                 await client.send({"type": "ping", "id": i})
         await asyncio.wait_for(client.socket.wait_closed(), SECONDS)
         codes = Counter(m.get("code", m["type"]) for m in client.messages[1:])
-    assert codes["pong"] <= 200, "two minutes' worth at most, as a minute may end meanwhile"
+    assert codes["pong"] <= 200, "the limit of two minutes, because a minute may end during the flood"
     assert codes["RATE_LIMITED"] >= 100
     assert sum(codes.values()) < 500
     assert await guard.status(bearer(token("flood")), local_addr=(address, 0)) == 429
 
 
-async def test_of_a_thousand_connections_from_one_address_ten_get_in(guard: Guarded) -> None:
+async def test_ten_of_a_thousand_connections_from_one_address_are_accepted(guard: Guarded) -> None:
     address = guard.address()
     gate = asyncio.Semaphore(200)
 
-    async def one() -> int:
+    async def attempt() -> int:
         async with gate:
             return await guard.status(bearer(token("swarm")), local_addr=(address, 0))
 
-    begun = time.monotonic()
-    found = Counter(await asyncio.gather(*(one() for _ in range(1_000))))
-    windows = 1 + int((time.monotonic() - begun) / 60)
-    assert set(found) == {101, 429}
-    assert 10 <= found[101] <= 10 * windows, "as many as may in each minute that it took"
+    began = time.monotonic()
+    statuses = Counter(await asyncio.gather(*(attempt() for _ in range(1_000))))
+    windows = 1 + int((time.monotonic() - began) / 60)
+    assert set(statuses) == {101, 429}
+    assert 10 <= statuses[101] <= 10 * windows, "the limit of each minute that it took"
 
 
-async def test_of_200_at_once_from_one_address_ten_get_in(guard: Guarded) -> None:
+async def test_ten_of_200_concurrent_connections_from_one_address_are_accepted(guard: Guarded) -> None:
     address = guard.address()
     attempts = (guard.status(bearer(token("many")), local_addr=(address, 0)) for _ in range(200))
     assert Counter(await asyncio.gather(*attempts)) == {101: 10, 429: 190}
@@ -317,22 +321,22 @@ async def test_a_hostile_message_is_answered_by_a_code(guard: Guarded, message: 
         await client.message("pong", id="still here")
 
 
-async def test_who_has_not_said_who_he_is_hears_no_announcement(guard: Guarded) -> None:
-    async with guard.client(additional_headers={}) as stranger, guard.client() as known:
-        await stranger.message("connected")
-        await known.message("connected")
+async def test_an_unauthenticated_client_receives_no_announcement(guard: Guarded) -> None:
+    async with guard.client(additional_headers={}) as anonymous, guard.client() as authenticated:
+        await anonymous.message("connected")
+        await authenticated.message("connected")
         with pytest.MonkeyPatch.context() as patch, publisher(guard.stack, patch) as backend:
             await asyncio.to_thread(
                 backend.publish, {"kind": "system.alert", "data": {"level": "info", "message": "for users"}}
             )
-        await known.until(lambda told: any(m["type"] == "events" for m in told))
-        await stranger.send({"type": "ping", "id": 1})
-        await stranger.until(lambda told: told[-1]["type"] in ("pong", "error"))
-        assert stranger.events == []
+        await authenticated.until(lambda received: any(m["type"] == "events" for m in received))
+        await anonymous.send({"type": "ping", "id": 1})
+        await anonymous.until(lambda received: received[-1]["type"] in ("pong", "error"))
+        assert anonymous.events == []
 
 
 def test_latency_before_and_after(guard: Guarded) -> None:
-    """Not asserted: what is printed (`pytest -s`) goes into the record of who runs this."""
-    with guard.behaving() as socket:
+    """Print latencies for the reader (`pytest -s`). They depend on the machine, so nothing is asserted."""
+    with guard.connected_client() as socket:
         after = median(served(socket) for _ in range(20))
     print(f"round trip, median: {guard.latency:.1f} ms before all attacks, {after:.1f} ms after them")

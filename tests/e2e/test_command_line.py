@@ -1,4 +1,4 @@
-"""`chaincast dev`, `tail` and `redeploy` as a person runs them."""
+"""Tests of the `chaincast` commands as a user runs them, on a stack of `chaincast dev`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chaincast.model.sharding import Worker
 from local.stack.administrator import session
 from local.stack.checkout import CHAINCAST, ROOT, free_port
 from local.stack.deployment import run_directory
-from tests.e2e.tree import to_change
+from tests.e2e.checkout_lock import changing_code
 
 SECONDS = 120
 
@@ -37,8 +37,8 @@ class Dev:
 
 
 def processes_of(port: int) -> list[str]:
-    """Command lines of processes that work in a stack's directory or on its port."""
-    found = []
+    """Return the command lines of processes that use a stack's directory or port."""
+    commands = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
             command = (path / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
@@ -46,8 +46,8 @@ def processes_of(port: int) -> list[str]:
         except OSError:
             continue
         if f"GATEWAY_PORT={port}".encode() in environment or f"local-{port}" in command:
-            found.append(command)
-    return found
+            commands.append(command)
+    return commands
 
 
 @pytest.fixture(scope="module")
@@ -80,11 +80,11 @@ def test_tail_prints_live_trades(dev: Dev) -> None:
     assert {e["source"] for e in events} == {"anvil"}
 
 
-def test_the_console_is_told_where_the_stack_is(dev: Dev) -> None:
+def test_the_config_of_the_console_contains_the_url_of_the_stack(dev: Dev) -> None:
     page = f"http://127.0.0.1:{dev.console_port}"
     with urllib.request.urlopen(f"{page}/config.json") as answer:
         assert json.load(answer) == {"url": dev.url, "networks": ["anvil"], "auth": "optional"}
-        assert answer.headers["Access-Control-Allow-Origin"] == "*", "the examples' pages ask for it"
+        assert answer.headers["Access-Control-Allow-Origin"] == "*", "pages of the examples read it as well"
     for name in ("", "main.js", "style.css", "icon.svg"):
         urllib.request.urlopen(f"{page}/{name}").close()
 
@@ -95,7 +95,7 @@ def test_tail_shows_a_table(dev: Dev) -> None:
     assert "network:*" in done.stdout
 
 
-def test_tail_says_what_is_wrong(dev: Dev) -> None:
+def test_tail_reports_errors(dev: Dev) -> None:
     done = tail(dev.url, "--topic", "trades:nowhere:*")
     assert done.returncode == 1
     assert "UNKNOWN_NETWORK" in done.stderr
@@ -120,7 +120,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([CHAINCAST, *arguments], capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
-def test_the_doctor_finds_a_running_stack_well(dev: Dev) -> None:
+def test_the_doctor_finds_no_problem_in_a_running_stack(dev: Dev) -> None:
     done = run("doctor", "--port", str(dev.port), "--json")
     assert done.returncode == 0, done.stdout
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
@@ -130,14 +130,14 @@ def test_the_doctor_finds_a_running_stack_well(dev: Dev) -> None:
     assert "✓ stack: Chaincast is " in run("doctor", "--port", str(dev.port)).stdout
 
 
-def test_the_doctor_says_what_is_not_there() -> None:
+def test_the_doctor_reports_that_no_stack_runs() -> None:
     done = run("doctor", "--port", "1")
     assert done.returncode == 1
     assert "no stack runs on port 1" in done.stdout
     assert "Traceback" not in done.stderr
 
 
-def test_load_says_what_was_delivered(dev: Dev) -> None:
+def test_load_measures_deliveries(dev: Dev) -> None:
     arguments = ("--clients", "12", "--duration", "3", "--rate", "4")
     done = run("load", "--port", str(dev.port), *arguments, "--json")
     assert done.returncode == 0, done.stderr
@@ -150,7 +150,7 @@ def test_load_says_what_was_delivered(dev: Dev) -> None:
     assert [row["connected"] for row in json.loads(steps.stdout)] == [4, 5]
 
 
-def test_load_without_publishing_measures_what_comes_by_itself(dev: Dev) -> None:
+def test_load_without_publishing_measures_the_events_of_the_chain(dev: Dev) -> None:
     done = run(
         "load",
         "--port",
@@ -173,11 +173,11 @@ def test_load_without_publishing_measures_what_comes_by_itself(dev: Dev) -> None
     assert "other topics need --rate 0" in refused.stderr
 
 
-def test_dead_letters_are_shown_and_go_back(dev: Dev) -> None:
+def test_dead_letters_are_listed_and_moved_back(dev: Dev) -> None:
     assert run("redrive", "--port", str(dev.port)).stdout == "fanout: no messages\nlifecycle: no messages\n"
     sqs = session().client("sqs", endpoint_url=f"http://127.0.0.1:{dev.port}")
     (dead,) = sqs.list_queues(QueueNamePrefix="Chaincast-FanoutDlq")["QueueUrls"]
-    for number in range(3):  # of a group that ended long ago: fan-out has nothing to do for them
+    for number in range(3):  # messages of a drained shard, which fan-out accepts without effect
         body = encode_work(Close(Worker(1, 0, (1,)), "nowhere", number))
         sqs.send_message(
             QueueUrl=dead, MessageBody=body, MessageGroupId="nowhere#0", MessageDeduplicationId=f"nowhere:{number}"
@@ -200,7 +200,7 @@ def test_a_checkpoint_is_not_moved_under_a_running_listener(dev: Dev) -> None:
     assert "has no checkpoint" in run("reset-checkpoint", "nowhere", "--block", "3", "--port", str(dev.port)).stderr
 
 
-def test_the_bill() -> None:
+def test_cost_prints_a_bill() -> None:
     load = ("--connections", "10000", "--events-per-second", "50", "--subscribers-per-event", "200")
     shown = run("cost", *load)
     assert "API Gateway: messages" in shown.stdout
@@ -234,8 +234,8 @@ def test_a_redeploy_keeps_the_url_and_the_stack_running(dev: Dev, whole: bool) -
     assert tail(dev.url, "--json", "--count", "1").returncode == 0
 
 
-def test_ones_own_contract_is_followed_by_editing_one_file(dev: Dev) -> None:
-    """docs/quickstart.md; the contract is the token that the demo market trades most."""
+def test_another_contract_is_followed_after_editing_one_file(dev: Dev) -> None:
+    """Follow docs/quickstart.md, with the token that the demo market trades most as the contract."""
     trades = tail(dev.url, "--topic", "trades:*:*", "--json", "--count", "20").stdout.splitlines()
     (token, _), *_ = Counter(json.loads(trade)["token"] for trade in trades).most_common()
     guide = (ROOT / "docs" / "quickstart.md").read_text()
@@ -243,15 +243,15 @@ def test_ones_own_contract_is_followed_by_editing_one_file(dev: Dev) -> None:
     assert token in added
     source = ROOT / "chaincast.toml"
     original = source.read_text()
-    with to_change():
+    with changing_code():
         try:
             source.write_text(original + added)
             done = run("redeploy", "--port", str(dev.port))
         finally:
             source.write_text(original)
     assert done.returncode == 0, done.stderr
-    told = tail(dev.url, "--topic", f"contract:anvil:{token}", "--json", "--count", "1")
-    event = json.loads(told.stdout)
+    done = tail(dev.url, "--topic", f"contract:anvil:{token}", "--json", "--count", "1")
+    event = json.loads(done.stdout)
     assert (event["kind"], event["data"]["event"]) == ("contract.event", "Transfer")
     assert event["data"]["args"].keys() == {"from", "to", "value"}
 
@@ -261,7 +261,7 @@ def test_new_code_is_live_after_a_redeploy(dev: Dev) -> None:
     original = source.read_text()
     changed = original.replace("Connected(job.connection_id,", 'Connected("changed",')
     assert changed != original
-    with to_change():
+    with changing_code():
         try:
             source.write_text(changed)
             subprocess.run([CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, check=True)
@@ -279,7 +279,7 @@ def test_ctrl_c_stops_everything(dev: Dev) -> None:
     shutil.rmtree(run_directory(dev.port))
 
 
-def test_there_is_help_for_everything() -> None:
+def test_every_command_has_help() -> None:
     for command in ([], ["dev"], ["tail"], ["redeploy"]):
         done = subprocess.run([CHAINCAST, *command, "--help"], capture_output=True, text=True, check=False)
         assert done.returncode == 0

@@ -1,4 +1,4 @@
-"""The live console in headless Chromium on a real stack, while a hundred events a second happen."""
+"""A test of the live console in headless Chromium on a real stack, with a hundred events per second."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.e2e.node import CLIENTS, why_no_browser
 
 CONSOLE_SECONDS = float(os.environ.get("CHAINCAST_CONSOLE_SECONDS", "6"))
 PICTURES = os.environ.get("CHAINCAST_CONSOLE_PICTURES", "")
-"""A folder for pictures of it, at both widths and in both themes."""
+"""Folder for screenshots at both widths and in both themes; empty for none."""
 
 TRADES = 95
-"""A block; with the prices that come of them some hundred events."""
+"""Trades of one block. With the prices that they cause they are about a hundred events."""
 
 
 @pytest.mark.timeout(CONSOLE_SECONDS + 3 * SECONDS)
-def test_the_console_shows_a_hundred_events_a_second_to_everybody(stack: LocalStack, miner: Miner) -> None:
+def test_the_console_shows_a_hundred_events_per_second(stack: LocalStack, miner: Miner) -> None:
     if why := why_no_browser():
         pytest.skip(f"Chromium does not start on this machine: {why}")
     port = free_port()
@@ -45,11 +45,11 @@ def test_the_console_shows_a_hundred_events_a_second_to_everybody(stack: LocalSt
         console.stop()
     assert done.returncode == 0, done.stderr
     print(done.stdout)
-    found = json.loads(done.stdout)
-    assert found["errors"] == []
-    assert found["hindrances"] == [], "what axe-core finds in the way of keyboards and screen readers"
-    assert found["wide"] == [], "nothing to scroll sideways"
-    assert found["state"] == "Live"
-    assert found["events"] > 50
-    assert found["shift"] < 0.02, found["shifted"]  # under 0.1 is "good", says web.dev of the cumulative layout shift
-    assert (found["pressed"], found["tab"], found["stillHeld"]) == ("true", "tab-events true", True)
+    report = json.loads(done.stdout)
+    assert report["errors"] == []
+    assert report["hindrances"] == [], "accessibility violations found by axe-core"
+    assert report["wide"] == [], "elements that cause horizontal scrolling"
+    assert report["state"] == "Live"
+    assert report["events"] > 50
+    assert report["shift"] < 0.02, report["shifted"]  # web.dev rates a cumulative layout shift under 0.1 as "good"
+    assert (report["pressed"], report["tab"], report["stillHeld"]) == ("true", "tab-events true", True)

@@ -1,3 +1,5 @@
+"""A test that every client receives exactly the events of its topics, in order."""
+
 from __future__ import annotations
 
 import asyncio
@@ -16,7 +18,7 @@ BLOCKS = 200
 
 
 def choose_topics(miner: Miner, dice: random.Random) -> list[str]:
-    """A mix as frontends have it: one token's page, a network's board, a feed of everything."""
+    """Return topics as frontends subscribe to them: of one token's page, a network's page, or a feed of all trades."""
     listing = dice.choice(miner.market.listings)
     return dice.choice(
         [
@@ -32,14 +34,14 @@ def choose_topics(miner: Miner, dice: random.Random) -> list[str]:
     )
 
 
-def wanted(events: list[Expected], topics: list[str]) -> list[str]:
-    """The ids that subscribers of topics should get."""
-    mine = {topic.lower() for topic in topics}
-    return [e.id for e in events if any(form in mine for topic in e.topics for form in wildcard_forms(topic))]
+def expected_ids(events: list[Expected], topics: list[str]) -> list[str]:
+    """Return the ids of the events that a subscriber of topics should receive."""
+    subscribed = {topic.lower() for topic in topics}
+    return [e.id for e in events if any(form in subscribed for topic in e.topics for form in wildcard_forms(topic))]
 
 
 async def test_every_client_gets_exactly_the_events_of_its_topics_in_order(stack: LocalStack) -> None:
-    # Tokens of its own: those of other tests may have graduated, and trade no more.
+    # This test uses its own tokens, because those of other tests may have graduated, and no longer trade.
     miner = Miner(stack.node, Market(stack.node, seed=9))
     miner.create_tokens(5)
     dice = random.Random(3)
@@ -51,13 +53,13 @@ async def test_every_client_gets_exactly_the_events_of_its_topics_in_order(stack
             await client.message("connected")
             await client.subscribe(*topics)
         first, last = await asyncio.to_thread(miner.blocks, BLOCKS, 4)
-        await asyncio.to_thread(miner.create_tokens, 1)  # ends with a block that everybody's topics but trades' see
-        await asyncio.to_thread(miner.block, 8)
+        await asyncio.to_thread(miner.create_tokens, 1)  # the last events: one for all topics except trades, …
+        await asyncio.to_thread(miner.block, 8)  # … and some for topics of trades
         last = miner.node.block_number()
         events = miner.expected(first, last)
         assert len(events) > BLOCKS * 2
         for client, topics in zip(clients, subscriptions, strict=True):
-            ids = wanted(events, topics)
+            ids = expected_ids(events, topics)
             assert ids
             await client.until_event(ids[-1])
             assert of_logs(e["id"] for e in client.events) == ids

@@ -1,4 +1,4 @@
-"""An update under load loses nothing."""
+"""A test that a deployment under load loses no event."""
 
 from __future__ import annotations
 
@@ -13,22 +13,25 @@ from local.commands.load import trade
 from local.stack.checkout import ROOT
 from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
+from tests.e2e.checkout_lock import changing_code
 from tests.e2e.client import SECONDS
 from tests.e2e.test_publish import publisher
-from tests.e2e.tree import to_change
 
 CLIENTS, AFTERWARDS = 20, 30
 
-AGAIN_SECONDS = 10
-"""The emulator ends a function's processes when its code changes, in the middle of what they do (AWS lets them finish):
-that comes again after the queue's visibility time-out, which is two minutes, and here this."""
+VISIBILITY_SECONDS = 10
+"""Visibility timeout of the fan-out queue in this test, instead of two minutes.
+
+When the code of a function changes, the emulator kills its processes, whereas AWS lets invocations finish. Their
+messages are received again after this time.
+"""
 
 
 @contextmanager
 def changed(*names: str) -> Iterator[None]:
-    """Functions whose code is another than what is deployed."""
+    """Change the code of functions, and restore it at the end."""
     before = {name: (ROOT / "functions" / f"{name}.py").read_text() for name in names}
-    with to_change():
+    with changing_code():
         try:
             for name, text in before.items():
                 (ROOT / "functions" / f"{name}.py").write_text(f"{text}\nANOTHER_VERSION = {time.time_ns()}\n")
@@ -39,13 +42,13 @@ def changed(*names: str) -> Iterator[None]:
 
 
 def versions(stack: LocalStack) -> dict[str, str]:
-    """The hash of each deployed function's code."""
+    """Return the hash of each deployed function's code."""
     client: Any = session().client("lambda", endpoint_url=endpoint(stack))
     return {f["FunctionName"]: f["CodeSha256"] for f in client.list_functions()["Functions"]}
 
 
 def visibility(stack: LocalStack, seconds: str) -> str:
-    """Set the fan-out queue's visibility time-out; what it was before."""
+    """Set the visibility timeout of the fan-out queue, and return the previous one."""
     client = session().client("sqs", endpoint_url=endpoint(stack))
     url = stack.outputs.listener_environment["CHAINCAST_FANOUT_QUEUE_URL"]
     before = client.get_queue_attributes(QueueUrl=url, AttributeNames=["VisibilityTimeout"])["Attributes"]
@@ -57,7 +60,7 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
     fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"trade:DEP{number % 4}",))
     await fleet.grow(CLIENTS, 20)
     before = await asyncio.to_thread(versions, stack)
-    usual = await asyncio.to_thread(visibility, stack, str(AGAIN_SECONDS))
+    previous = await asyncio.to_thread(visibility, stack, str(VISIBILITY_SECONDS))
 
     async def deploy() -> float:
         began = time.monotonic()
@@ -78,8 +81,8 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
     tally = fleet.tally
     await fleet.close()
     after = await asyncio.to_thread(versions, stack)
-    await asyncio.to_thread(visibility, stack, usual)
-    assert sum(after[name] != version for name, version in before.items()) >= 4, "other code runs now"
+    await asyncio.to_thread(visibility, stack, previous)
+    assert sum(after[name] != version for name, version in before.items()) >= 4, "the changed code is deployed"
     assert (tally.connected, tally.lost, dict(tally.refused)) == (CLIENTS, 0, {})
     assert (tally.events, tally.share) == (sent, 1.0)
     print(f"deployed in {deploying.result():.1f} s, {sent} events, {tally.delivered} of {tally.expected} delivered")

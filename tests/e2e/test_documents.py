@@ -1,6 +1,6 @@
-"""The clients of the five servers: their documents' own code, but for the URL, with the real npm libraries, in Node.js.
+"""Tests with the clients of five other servers: the code of their documents, with real npm libraries, in Node.js.
 
-Every message that a document lists arrives with every field it shows, of the type shown.
+Only the URL in the code is changed. Every message that a document lists must arrive with all fields of the same types.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from local.stack.local_stack import LocalStack
 from tests.e2e.documents import code, lacking, needs_documents
 from tests.e2e.mining import Miner
 from tests.e2e.node import NodeClient, Report
-from tests.e2e.scene import Token, token_of
+from tests.e2e.scene import Token, issue_token
 from tests.e2e.test_publish import publisher
 
 pytestmark = needs_documents
@@ -26,13 +26,13 @@ RECORDING = 'import { io, WebSocket } from "./recording.mjs";\n'
 
 
 def documented(document: str, *marks: str) -> Report:
-    """A JSON message of a document."""
-    found: Report = json.loads(code(document, *marks))
-    return found
+    """Return a JSON message of a document."""
+    message: Report = json.loads(code(document, *marks))
+    return message
 
 
-def has(data: Report, *names: str) -> list[str]:
-    """Those of the names that are missing, or have no value."""
+def missing(data: Report, *names: str) -> list[str]:
+    """Return the names of fields that are missing or null."""
     return [name for name in names if data.get(name) is None]
 
 
@@ -89,7 +89,7 @@ async def test_coremem(stack: LocalStack, miner: Miner, browser: bool) -> None:
 
 
 async def test_a_coremem_client_with_nothing_changed_but_the_host(stack: LocalStack, miner: Miner) -> None:
-    """Not even `?dialect=`: its first message shows what it speaks."""
+    """Its dialect is detected from its first message, without `?dialect=`."""
     token = await asyncio.to_thread(Token.create, miner)
     program = code("coremem.md", "new WebSocket('ws://localhost:3003')").replace("0x123...", token.listing.token)
     async with NodeClient(RECORDING + program, stack.outputs.websocket_url) as client:
@@ -102,7 +102,7 @@ async def test_a_coremem_client_with_nothing_changed_but_the_host(stack: LocalSt
 @in_node_and_chromium
 async def test_moonx_service(stack: LocalStack, miner: Miner, monkeypatch: pytest.MonkeyPatch, browser: bool) -> None:
     program = code("moonx-service.md", "new WebSocket('ws://localhost:3008/ws')")
-    program = program.replace("your-jwt-token", await asyncio.to_thread(token_of, stack, "user_123"))
+    program = program.replace("your-jwt-token", await asyncio.to_thread(issue_token, stack, "user_123"))
     url = stack.outputs.websocket_url + "?dialect=moonx"
     async with NodeClient(RECORDING + program, url, browser=browser) as client:
         for type_ in ("auth_required", "auth_success"):
@@ -123,11 +123,16 @@ async def test_moonx_service(stack: LocalStack, miner: Miner, monkeypatch: pytes
             return {"kind": kind, "userId": "user_123", "data": data}
 
         price = shown["price_update"]
-        told = {"price": price["price"], "change": price["change24h"], "volume": price["volume24h"], "chainId": 8453}
+        published = {
+            "price": price["price"],
+            "change": price["change24h"],
+            "volume": price["volume24h"],
+            "chainId": 8453,
+        }
         await publish(
             stack,
             monkeypatch,
-            {"kind": "price", "symbol": "ETH", "data": told},
+            {"kind": "price", "symbol": "ETH", "data": published},
             own("order", "order_update"),
             own("portfolio", "portfolio_update"),
             own("trade", "trade_update"),
@@ -138,10 +143,10 @@ async def test_moonx_service(stack: LocalStack, miner: Miner, monkeypatch: pytes
             assert {**message["data"], "timestamp": 0} == {**data, "timestamp": 0}
         token = await asyncio.to_thread(Token.create, miner)
         await asyncio.to_thread(token.buy, 0.5)
-        found = await client.first(
+        report = await client.first(
             "price of a chain's token", lambda r: r.get("message", {}).get("data", {}).get("chainId") == 31_337
         )
-        assert found["message"]["data"]["address"] == token.listing.token
+        assert report["message"]["data"]["address"] == token.listing.token
         await client.send(documented("moonx-service.md", '"type": "ping"'))
         assert (await client.message("pong"))["id"] == "pong_msg_125"
         await client.send(documented("moonx-service.md", '"type": "unsubscribe"'))
@@ -171,19 +176,19 @@ async def test_kaspump(stack: LocalStack, miner: Miner, browser: bool) -> None:
         await client.event("subscription:confirmed", room="network:anvil")
         other = await asyncio.to_thread(Token.create, miner)
         created = await client.event("token:created", tokenAddress=other.listing.token)
-        assert has(created, "network", "tokenAddress", "name", "symbol", "creator") == []
+        assert missing(created, "network", "tokenAddress", "name", "symbol", "creator") == []
         await asyncio.to_thread(token.buy, 0.5)
         trade = await client.event("trade:new", tokenAddress=token.listing.token)
-        assert has(trade, "network", "tokenAddress", "type", "price", "amount", "tokenAmount") == []
+        assert missing(trade, "network", "tokenAddress", "type", "price", "amount", "tokenAmount") == []
         await client.logged("New trade:")
         await asyncio.to_thread(token.graduate)
         graduated = await client.event("token:graduated")
-        assert has(graduated, "network", "tokenAddress", "finalSupply", "totalRaised") == []
+        assert missing(graduated, "network", "tokenAddress", "finalSupply", "totalRaised") == []
         added = await client.event("liquidity:added")
-        assert has(added, "network", "tokenAddress", "dexPair", "liquidity") == []
+        assert missing(added, "network", "tokenAddress", "dexPair", "liquidity") == []
         again = await client.ask("subscribe:token", {"tokenAddress": token.listing.token})
         assert again["success"]
-        assert has(again["data"], "room", "currentPrice", "latestTrade") == []
+        assert missing(again["data"], "room", "currentPrice", "latestTrade") == []
         trades = await client.ask("get:trades", {"tokenAddress": token.listing.token, "network": "anvil", "limit": 2})
         assert len(trades["data"]) == 2
         await client.send({"emit": ["subscribe:token", {}]})
@@ -209,11 +214,11 @@ async def test_adstack(stack: LocalStack, miner: Miner, browser: bool) -> None:
     program += "});\n"
     async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
         connected = await client.event("connected")
-        assert has(connected, "message", "socketId", "userId", "timestamp") == []
+        assert missing(connected, "message", "socketId", "userId", "timestamp") == []
         assert (await client.event("subscribed"))["contractId"] == contract
         await asyncio.to_thread(token.buy, 0.5)
         event = await client.event("event")
-        assert has(event, "id", "type", "contractId", "txId", "blockHeight", "timestamp", "data") == []
+        assert missing(event, "id", "type", "contractId", "txId", "blockHeight", "timestamp", "data") == []
         assert (event["type"], event["contractId"]) == ("trade", contract)
         await asyncio.to_thread(token.graduate)
         await client.event("event", type="token.graduated")
@@ -222,7 +227,7 @@ async def test_adstack(stack: LocalStack, miner: Miner, browser: bool) -> None:
         for verb in ("getHistory", "getStats"):
             argument = {"contractId": contract, "limit": 50}
             assert (await client.ask(verb, argument))["data"]["contractId"] == contract
-        for number in range(45):  # more than an hour allows, should one end meanwhile: than two
+        for number in range(45):  # more than two hours allow, because an hour may end during the test
             await client.send({"emit": ["subscribe", {"contractId": f"S{number}.c"}]})
         error = await client.event("error")
         assert (error["code"], isinstance(error["message"], str)) == ("RATE_LIMITED", True)
@@ -234,10 +239,10 @@ async def test_adstack(stack: LocalStack, miner: Miner, browser: bool) -> None:
 async def test_moonx_gateway(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, browser: bool) -> None:
     program = code("moonx-gateway.md", "io('http://localhost:3011'", "join_room", "portfolio_update")
     program = program.replace("import { io } from 'socket.io-client'", "import { io } from './recording.mjs'")
-    program = program.replace("your-jwt-token", await asyncio.to_thread(token_of, stack, "your-user-id"))
+    program = program.replace("your-jwt-token", await asyncio.to_thread(issue_token, stack, "your-user-id"))
     async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
         connected = await client.event("connected")
-        assert has(connected, "connectionId", "timestamp") == []
+        assert missing(connected, "connectionId", "timestamp") == []
         assert (await client.event("authenticated"))["user"]["id"] == "your-user-id"
         for room in ("price:BTC-USDC", "orderbook:ETH-USDC", "user:your-user-id"):
             await client.event("room_joined", room=room)

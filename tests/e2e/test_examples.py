@@ -1,4 +1,4 @@
-"""The examples, as their README says, on a real stack."""
+"""Tests of the examples, with the commands of their README, on a real stack."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-def until_said(stack: LocalStack, words: str, *command: str) -> None:
-    """Run an example until it has said these words."""
+def run_until_output(stack: LocalStack, text: str, *command: str) -> None:
+    """Run an example until its output contains a text."""
     log = BUILD / f"example-{free_port()}.log"
     child = spawn("example", command, node_environment() | {"CHAINCAST_URL": stack.outputs.websocket_url}, log, ROOT)
 
-    def said() -> None:
-        if words not in child.log.read_text():
-            raise BlockingIOError("not yet")
+    def probe() -> None:
+        if text not in child.log.read_text():
+            raise BlockingIOError
 
     try:
-        wait_until_up(child, said, SECONDS, f"read {log}")
+        wait_until_up(child, probe, SECONDS, f"read {log}")
     finally:
         child.stop()
         log.unlink()
 
 
-def test_the_bot_says_which_trades_are_large(stack: LocalStack, miner: Miner) -> None:
+def test_the_bot_reports_large_trades(stack: LocalStack, miner: Miner) -> None:
     with mining(miner, trades=4, every=0.5):
-        until_said(stack, "large: ", sys.executable, str(EXAMPLES / "python-bot" / "bot.py"))
+        run_until_output(stack, "large: ", sys.executable, str(EXAMPLES / "python-bot" / "bot.py"))
 
 
 def test_socket_io_prints_trades(stack: LocalStack, miner: Miner) -> None:
     run("npm", "--prefix", "examples/node-socketio", "ci", "--silent")
     with mining(miner, trades=4, every=0.5):
-        until_said(stack, " at 0.0", "node", str(EXAMPLES / "node-socketio" / "index.mjs"))
+        run_until_output(stack, " at 0.0", "node", str(EXAMPLES / "node-socketio" / "index.mjs"))
 
 
 @pytest.mark.parametrize("page", ["vanilla", "react"])

@@ -1,4 +1,4 @@
-"""The heartbeat function on the deployed stack: it purges who is gone and leaves who is there."""
+"""A test of the heartbeat function on the deployed stack: it removes closed connections and keeps open ones."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ LONG_AGO = 1_700_000_000_000
 
 
 def aws(stack: LocalStack, service: str) -> Any:
-    """A client of the stack's administrator."""
-    return boto3.client(  # type: ignore[call-overload]  # the service's name is a variable
+    """Return an administrator's client of an AWS service."""
+    return boto3.client(  # type: ignore[call-overload]  # the name of the service is a variable
         service,
         endpoint_url=stack.emulator.endpoint,
         region_name=REGION,
@@ -37,18 +37,18 @@ def resource_named(names: list[str], part: str) -> str:
 def beat(stack: LocalStack) -> dict[str, int]:
     """Run the heartbeat as its schedule does."""
     functions = [f["FunctionName"] for f in aws(stack, "lambda").list_functions()["Functions"]]
-    answer = aws(stack, "lambda").invoke(FunctionName=resource_named(functions, "GatewayHeartbeat"))
-    assert "FunctionError" not in answer, answer["Payload"].read()
-    counts: dict[str, int] = json.loads(answer["Payload"].read())
+    result = aws(stack, "lambda").invoke(FunctionName=resource_named(functions, "GatewayHeartbeat"))
+    assert "FunctionError" not in result, result["Payload"].read()
+    counts: dict[str, int] = json.loads(result["Payload"].read())
     return counts
 
 
-async def test_the_gone_are_purged_and_the_quiet_are_kept(stack: LocalStack) -> None:
+async def test_closed_connections_are_removed_and_idle_ones_are_kept(stack: LocalStack) -> None:
     database: DynamoDBClient = aws(stack, "dynamodb")
     tables = database.list_tables()["TableNames"]
     table = resource_named(tables, "StorageConnections")
     connections = Connections(database, table)
-    await asyncio.to_thread(beat, stack)  # whoever the tests before left behind
+    await asyncio.to_thread(beat, stack)  # remove connections that earlier tests left
     async with Client(stack.outputs.websocket_url) as client:
         alive = (await client.message("connected"))["connection_id"]
         await client.subscribe("tokens:anvil")

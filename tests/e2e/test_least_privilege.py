@@ -1,4 +1,4 @@
-"""No role may do anything that it does not need: without any one of its rights, what its code does is refused."""
+"""Tests that every permission of every role is needed: without it, its code is denied an action."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack, Options
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
-from tests.e2e.privileges import Right, Role
+from tests.e2e.privileges import Permission, Role
 from tests.e2e.probing import Probe
 from tests.e2e.test_crashes import expire_lease, has_reached, listener, wait_until
 
@@ -36,8 +36,8 @@ BY_LAMBDA = {
     "sqs:DeleteMessage",
     "secretsmanager:DescribeSecret",
 }
-"""What Lambda itself does for a function, in its name; the emulator's does it without asking. (Lambda, "Execution role
-permissions"; of Kafka's secret also GetSecretValue.)"""
+"""Actions that Lambda itself takes with a function's role (AWS Lambda, "Execution role permissions"). The emulator does
+not check them. For the secret of Kafka, GetSecretValue is one of them as well."""
 
 SCENARIOS: dict[str, Callable[[Probe], None]] = {
     "GatewayConnect": Probe.connect,
@@ -57,7 +57,7 @@ SCENARIOS: dict[str, Callable[[Probe], None]] = {
 
 @pytest.fixture(scope="module")
 def probe() -> Iterator[Probe]:
-    """A stack with everything that is optional, and IAM enforced."""
+    """A stack with all optional parts, and IAM enforced."""
     config = BUILD / f"privileges-{free_port()}.toml"
     config.write_text((ROOT / "chaincast.toml").read_text() + OPTIONAL)
     options = Options(
@@ -73,20 +73,21 @@ def probe() -> Iterator[Probe]:
         config.unlink()
 
 
-def judged(role: str, right: Right) -> bool:
-    by_lambda = right.action in BY_LAMBDA or (role in CONSUMERS and right.action == "sqs:GetQueueAttributes")
-    return not by_lambda and not (role == "KafkaFunction" and "secretsmanager" in right.action)
+def is_tested(role: str, permission: Permission) -> bool:
+    """Return True if the function's code uses the permission, not Lambda itself."""
+    by_lambda = permission.action in BY_LAMBDA or (role in CONSUMERS and permission.action == "sqs:GetQueueAttributes")
+    return not by_lambda and not (role == "KafkaFunction" and "secretsmanager" in permission.action)
 
 
-def scenario_for(name: str, right: Right) -> Callable[[Probe], None]:
-    """What a role needs a right for, if it is out of the ordinary."""
-    if name == "FanoutFunction" and "/DELETE/" in right.resource:
+def scenario_for(name: str, permission: Permission) -> Callable[[Probe], None]:
+    """Return the scenario in which a role needs a permission."""
+    if name == "FanoutFunction" and "/DELETE/" in permission.resource:
         return Probe.fanout_gives_up
-    if "StorageConnections" in right.resource and right.action.startswith("dynamodb:Batch"):
-        # Of a few connections each is deleted by itself.
-        of_many = {"FanoutFunction": Probe.fanout_to_many, "GatewayHeartbeat": Probe.heartbeat_of_many}
-        return of_many.get(name, SCENARIOS[name])
-    if right.action == "sqs:ChangeMessageVisibility":
+    if "StorageConnections" in permission.resource and permission.action.startswith("dynamodb:Batch"):
+        # Batch actions are used for many connections only; a few are deleted one by one.
+        with_many = {"FanoutFunction": Probe.fanout_to_many, "GatewayHeartbeat": Probe.heartbeat_of_many}
+        return with_many.get(name, SCENARIOS[name])
+    if permission.action == "sqs:ChangeMessageVisibility":
         return Probe.fanout_unreadable
     return SCENARIOS[name]
 
@@ -94,24 +95,24 @@ def scenario_for(name: str, right: Right) -> Callable[[Probe], None]:
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_right_of_a_function_is_needed(probe: Probe, name: str) -> None:
     role, scenario = Role(probe.stack, name), SCENARIOS[name]
-    begun = role.log_size()
+    log_start = role.log_size()
     scenario(probe)
-    assert role.denials(begun) == [], "with all its rights it is refused nothing"
-    rights = [right for right in role.rights() if judged(name, right)]
-    assert len(rights) >= 2
-    spare = []
-    for right in rights:
-        if right.action == "secretsmanager:GetSecretValue":
-            probe.fresh(name)  # it is kept for five minutes
-        with role.without(right) as denied:
-            scenario_for(name, right)(probe)
-        if not right.is_missed(denied):
-            spare.append(str(right))
-    assert spare == []
-    print(f"{name}: {len(rights)} rights, each needed")
-    begun = role.log_size()
+    assert role.denials(log_start) == [], "with all its permissions it is denied nothing"
+    permissions = [permission for permission in role.permissions() if is_tested(name, permission)]
+    assert len(permissions) >= 2
+    unneeded = []
+    for permission in permissions:
+        if permission.action == "secretsmanager:GetSecretValue":
+            probe.restart(name)  # the secret is cached for five minutes
+        with role.without(permission) as denied:
+            scenario_for(name, permission)(probe)
+        if not permission.is_denied_in(denied):
+            unneeded.append(str(permission))
+    assert unneeded == []
+    print(f"{name}: {len(permissions)} permissions, each needed")
+    log_start = role.log_size()
     scenario(probe)
-    assert role.denials(begun) == [], "and with all of them again it is whole again"
+    assert role.denials(log_start) == [], "with all of them again it is denied nothing"
 
 
 def test_every_right_of_the_listener_is_needed(probe: Probe) -> None:
@@ -120,7 +121,7 @@ def test_every_right_of_the_listener_is_needed(probe: Probe) -> None:
     miner = Miner(stack.node, Market(stack.node, seed=11))
 
     def run(name: str, has_failed: Callable[[], bool]) -> None:
-        """A listener from its start to its end, through some blocks, or until it is refused something."""
+        """Run a listener through some blocks, or until it has been denied something."""
         expire_lease(stack)
         child = stack.start_listener(name, standby=True)
         miner.create_tokens(2)
@@ -129,15 +130,15 @@ def test_every_right_of_the_listener_is_needed(probe: Probe) -> None:
         stack.stop_child(child)
 
     stack.stop_child(listener(stack))
-    run("whole", lambda: False)
+    run("complete", lambda: False)
     assert role.denials() == []
-    rights = role.rights()
-    assert len(rights) >= 5
-    spare = []
-    for number, right in enumerate(rights):
-        with role.without(right) as denied:
-            run(f"probe{number}", partial(role.misses, right))
-        if not right.is_missed(denied):
-            spare.append(str(right))
-    assert spare == []
-    print(f"ListenerRole: {len(rights)} rights, each needed")
+    permissions = role.permissions()
+    assert len(permissions) >= 5
+    unneeded = []
+    for number, permission in enumerate(permissions):
+        with role.without(permission) as denied:
+            run(f"probe{number}", partial(role.was_denied, permission))
+        if not permission.is_denied_in(denied):
+            unneeded.append(str(permission))
+    assert unneeded == []
+    print(f"ListenerRole: {len(permissions)} permissions, each needed")

@@ -1,4 +1,4 @@
-"""The README's browser code, as it stands there, in Node.js against the stack."""
+"""A test of the browser code in the README, unchanged, in Node.js."""
 
 from __future__ import annotations
 
@@ -34,5 +34,5 @@ def test_the_readmes_frontend_code_gets_events(stack: LocalStack, miner: Miner) 
 
 
 def _ready(output: IO[str]) -> bool:
-    """Whether there is something to read; waits a little for it."""
+    """Return True if there is output to read, after waiting a short time for it."""
     return bool(select.select([output], [], [], 0.2)[0])

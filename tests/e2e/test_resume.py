@@ -12,7 +12,7 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
-from tests.e2e.test_delivery import choose_topics, wanted
+from tests.e2e.test_delivery import choose_topics, expected_ids
 from tests.factories import of_logs
 
 SECONDS = 30.0
@@ -99,7 +99,7 @@ async def test_clients_that_drop_and_come_back_miss_nothing(stack: LocalStack) -
         first, _ = await asyncio.to_thread(mine, miner)
         await asyncio.to_thread(miner.create_tokens, 1)  # ends with a block that everybody's topics but trades' see
         final = await asyncio.to_thread(miner.block, 8)
-        expected = [wanted(miner.expected(first, final), client.topics) for client in clients]
+        expected = [expected_ids(miner.expected(first, final), client.topics) for client in clients]
         for client, last, ids in zip(clients, lasts, expected, strict=True):
             client.quiet.set()
             last.set_result(ids[-1])

@@ -1,3 +1,5 @@
+"""A test that events are neither lost nor reordered when the number of shards changes."""
+
 from __future__ import annotations
 
 import asyncio
@@ -17,7 +19,7 @@ CLIENTS = 12
 
 
 def with_shards(folder: Path, shards: int) -> Path:
-    """The configuration, with another number of shards."""
+    """Write the configuration with another number of shards, and return its path."""
     text = (ROOT / "chaincast.toml").read_text()
     assert "shards = 1 " in text
     path = folder / f"shards-{shards}.toml"
@@ -26,13 +28,13 @@ def with_shards(folder: Path, shards: int) -> Path:
 
 
 def change_while_trading(stack: LocalStack, miner: Miner, folder: Path) -> None:
-    """Blocks without a pause, while listeners of other numbers of shards take over from each other."""
+    """Mine blocks continuously while listeners with different numbers of shards replace each other."""
     done = Event()
 
     def trade() -> None:
         while not done.is_set():
             miner.block(4)
-            done.wait(0.1)  # a pace that the emulator keeps up with, with three numbers of shards to look under
+            done.wait(0.1)  # the emulator keeps up with this rate even if rows of three numbers of shards are read
 
     trading = Thread(target=trade)
     trading.start()

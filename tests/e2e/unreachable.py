@@ -1,4 +1,4 @@
-"""An API whose connections cannot be reached: every post is answered by 503, all else is the emulator's answer."""
+"""A proxy before the emulator that responds to every post to a connection with status 503."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.serving import Answer, serving
 
 @contextmanager
 def unreachable(port: int) -> Iterator[int]:
-    """Its port, while it stands before the emulator's."""
+    """Run the proxy before the emulator on `port`. Yields the proxy's port."""
 
-    def ask_behind(request: BaseHTTPRequestHandler) -> Answer:
-        behind = HTTPConnection("127.0.0.1", port, timeout=30)
-        behind.request(request.command, request.path, headers=dict(request.headers.items()))
-        answer = behind.getresponse()
-        told = answer.status, answer.read()
-        behind.close()
-        return told
+    def forward(request: BaseHTTPRequestHandler) -> Answer:
+        emulator = HTTPConnection("127.0.0.1", port, timeout=30)
+        emulator.request(request.command, request.path, headers=dict(request.headers.items()))
+        response = emulator.getresponse()
+        result = response.status, response.read()
+        emulator.close()
+        return result
 
-    with serving(POST=lambda _: (503, b"{}"), DELETE=ask_behind) as own:
-        yield own
+    with serving(POST=lambda _: (503, b"{}"), DELETE=forward) as proxy_port:
+        yield proxy_port

@@ -1,6 +1,6 @@
 import { useAlerts, useConnectionState, useEvents, usePrice, useTrades } from "chaincast-client/react";
 
-/** The token that was traded last, and what is known of it. */
+/** Shows the token that was traded last, with its price and trades, and the newest alerts. */
 export function App() {
   const [newest] = useEvents("trades:*:*", 1);
   const alerts = useAlerts("*", 3);

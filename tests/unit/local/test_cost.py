@@ -1,3 +1,5 @@
+"""Tests of the cost model of `chaincast cost`."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -22,7 +24,7 @@ def test_tiers(amount: float, price: float) -> None:
     assert tiered(amount, [[10, 2.0], [30, 1.0], [0, 0.5]]) == price
 
 
-def test_a_message_a_second_costs_what_the_price_page_says() -> None:
+def test_one_message_per_second_costs_the_published_price() -> None:
     """One event per second to one client: a post, pings and their replies; no other messages."""
     load = Load(connections=1, events=1, subscribers=1, batches=1, lifetime=1e12)
     pings = 0.25 / 60
@@ -30,7 +32,7 @@ def test_a_message_a_second_costs_what_the_price_page_says() -> None:
     assert monthly(load, PRICES)["API Gateway: connection minutes"] == pytest.approx(730 * 60 / 1e6 * 0.25)
 
 
-def test_messages_of_more_than_32_kb_are_several() -> None:
+def test_messages_of_more_than_32_kb_count_as_several() -> None:
     small, large = (Load(connections=1, events=1, subscribers=1, bytes=n, lifetime=1e12) for n in (32_768, 32_769))
     pings = 2 * 0.25 / 60
     ratio = monthly(large, PRICES)["API Gateway: messages"] / monthly(small, PRICES)["API Gateway: messages"]
@@ -59,7 +61,7 @@ def test_never_more_messages_than_deliveries_nor_than_connections(
     assert load.posts <= load.batches * connections * (1 + 1e-9)
 
 
-def test_more_of_anything_costs_more() -> None:
+def test_more_load_of_any_kind_costs_more() -> None:
     for name in ("connections", "events", "subscribers", "bytes", "networks", "topics"):
         assert total(replace(BUSY, **{name: getattr(BUSY, name) * 2})) > total(BUSY), name
 
@@ -74,7 +76,7 @@ def test_unbatched_posts_cost_more_messages_and_time() -> None:
 
 
 @pytest.mark.parametrize("service", ["appsync_events", "iot_core"])
-def test_other_services_by_their_prices(service: str) -> None:
+def test_other_services_cost_their_published_prices(service: str) -> None:
     load = Load(connections=100, events=10, subscribers=10, lifetime=1e12)
     lines = other_service(load, PRICES, service)
     assert lines["messages"] == pytest.approx((10 + 100) * MONTH / 1e6)

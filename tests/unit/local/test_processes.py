@@ -1,3 +1,5 @@
+"""Tests of child processes: they are awaited, stopped with all that they started, and free their ports."""
+
 from __future__ import annotations
 
 import os
@@ -21,7 +23,7 @@ time.sleep(600)
 
 SERVER = """
 import socket, time
-# Memory that takes the kernel a while to give back, and a port that is held as long.
+# Memory that takes the kernel a while to free, and a port that it frees only after that.
 memory, server = bytearray(200_000_000), socket.create_server(("127.0.0.1", 0))
 print(server.getsockname()[1], flush=True)
 time.sleep(600)
@@ -43,7 +45,7 @@ def has_printed(child: Child) -> None:
 
 
 def parent_of(tmp_path: Path, code: str) -> tuple[Child, int]:
-    """A child with a child of its own, and the number that it printed."""
+    """Start a child that has a child itself. Return it, with the number that it printed."""
     child = start(tmp_path, sys.executable, "-c", code)
     wait_until_up(child, lambda: has_printed(child), 30, "")
     return child, int(child.tail())
@@ -66,7 +68,7 @@ def test_a_child_is_waited_for_and_stopped_with_its_output_kept(tmp_path: Path) 
     child.stop()
 
 
-def test_a_child_that_ends_is_a_failed_step_with_its_last_words(tmp_path: Path) -> None:
+def test_a_child_that_ends_is_a_failed_step_with_its_last_output(tmp_path: Path) -> None:
     def never() -> None:
         raise ConnectionRefusedError
 
@@ -82,14 +84,14 @@ def test_stopping_ends_what_the_child_started(tmp_path: Path) -> None:
     assert not exists(grandchild)
 
 
-def test_the_ports_of_what_was_stopped_are_free(tmp_path: Path) -> None:
+def test_the_ports_of_stopped_processes_are_free(tmp_path: Path) -> None:
     child, port = parent_of(tmp_path, PARENT_OF_A_SERVER)
     assert port_taken(port)
     child.stop()
     assert not port_taken(port)
 
 
-def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
+def test_a_child_outlives_the_thread_that_started_it(tmp_path: Path) -> None:
     started: list[Child] = []
     thread = threading.Thread(target=lambda: started.append(start(tmp_path, *SLEEPS)))
     thread.start()

@@ -1,3 +1,5 @@
+"""Tests of `chaincast tail`: the rows that it shows."""
+
 from __future__ import annotations
 
 import pytest
@@ -41,7 +43,7 @@ ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block":
         ({"kind": "alert", "data": {"message": "up \x1b[31m", "severity": "critical"}}, ["up �[31m"]),
     ],
 )
-def test_each_kind_of_event_is_a_row_that_people_can_read(event: dict[str, object], words: list[str]) -> None:
+def test_each_kind_of_event_has_a_readable_row(event: dict[str, object], words: list[str]) -> None:
     update = Update(event_told({**ON_CHAIN, **event}), retracted=False, source="anvil", cursor="000000000001")
     row = [str(cell) for cell in table_row(update)]
     assert all(word in row[-1] for word in words), row

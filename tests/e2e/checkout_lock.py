@@ -1,4 +1,4 @@
-"""Whose turn it is with this checkout's code, between test processes: to deploy it as it is, or to change it."""
+"""A lock between test processes on the code of this checkout: many may deploy it, or one may change it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from local.stack.checkout import BUILD
 
 
 @contextmanager
-def as_it_is() -> Iterator[None]:
-    """Nobody changes the code meanwhile."""
+def unchanged_code() -> Iterator[None]:
+    """Hold the lock that keeps others from changing the code."""
     with _lock(fcntl.LOCK_SH):
         yield
 
 
 @contextmanager
-def to_change() -> Iterator[None]:
-    """Nobody else deploys the code meanwhile: it is to be put back."""
+def changing_code() -> Iterator[None]:
+    """Hold the lock that keeps others from deploying the code. The caller restores the code before it ends."""
     with _lock(fcntl.LOCK_EX):
         yield
 

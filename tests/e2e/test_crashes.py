@@ -159,7 +159,7 @@ async def test_a_listener_that_is_set_back_tells_the_same_events_again(stack: Lo
 
 
 def set_back(stack: LocalStack, block: int) -> None:
-    """As docs/operating.md says: stop the listener, set it back, start it."""
+    """As docs/operating.md describes: stop the listener, set it back, start it."""
     stack.stop_child(listener(stack))
     expire_lease(stack)
     command = [

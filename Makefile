@@ -1,4 +1,4 @@
-# make dev: set up and run the stack on this machine.   make test: set up and pass all tests.   make help: the rest.
+# make dev: set up this checkout and run the local stack.   make test: run all tests.   make help: list all targets.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -13,25 +13,25 @@ OPERATED = $(addprefix tests/e2e/test_,command_line.py crashes.py deploying.py o
 
 .PHONY: help setup clients client dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-operated test-delivered test-e2e chaos load check lint types imports format hooks bench contracts picture requirements clean
 
-help: ## what there is
+help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
 
-setup: ## .venv, .ministack, node_modules; nothing to do where they are up to date
+setup: ## create .venv, .ministack and node_modules, if they are not up to date
 	@$(PYTHON) local/maintenance/bootstrap.py
 
 clients: setup
 	@$(PYTHON) local/maintenance/bootstrap.py --clients
 
-client: clients ## client/dist: the npm package, and its one-file build for pages without a bundler
+client: clients ## build client/dist: the npm package, and a single file for pages without a bundler
 	@PATH="$$(cat .venv/node-path):$$PATH" npm --silent --prefix client run build
 
-dev: setup ## run the whole stack here; ARGS="--port 4566 --rpc URL --seed 1 --quiet"
+dev: setup ## run the local stack until Ctrl-C; ARGS="--port 4566 --rpc URL --seed 1 --quiet"
 	@$(BIN)/chaincast dev $(ARGS)
 
-tail: setup ## watch the running stack's events; ARGS="--topic 'trades:*:*' --json"
+tail: setup ## show events of the local stack; ARGS="--topic 'trades:*:*' --json"
 	@$(BIN)/chaincast tail $(ARGS)
 
-redeploy: setup ## deploy changed code to the running stack
+redeploy: setup ## deploy changed code to the running local stack
 	@$(BIN)/chaincast redeploy $(ARGS)
 
 test: clients ## everything
@@ -63,13 +63,13 @@ test-delivered: clients ## what reaches whom, in every protocol
 test-e2e: clients ## the deployed template on MiniStack, a real node, real clients, IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
 
-chaos: setup ## everything that can go wrong at once, at most five minutes; ARGS="--seed 7"
+chaos: setup ## run the chaos test, which takes at most five minutes; ARGS="--seed 7"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
-load: setup ## many clients on the running stack; ARGS="--clients 1000 --duration 60"
+load: setup ## measure the local stack with many clients; ARGS="--clients 1000 --duration 60"
 	$(BIN)/chaincast load $(ARGS)
 
-check: lint types imports ## what needs no test run
+check: lint types imports ## check style, types and imports
 
 lint: setup
 	$(BIN)/ruff check .
@@ -81,14 +81,14 @@ types: setup
 imports: setup
 	$(BIN)/lint-imports --no-cache
 
-format: setup ## format, and mend what ruff can
+format: setup ## format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-hooks: setup ## check style on commit, types on push
+hooks: setup ## install git hooks: style on commit, types on push
 	@$(BIN)/pre-commit install
 
-bench: setup ## the benchmarks, each a table (two need nginx-light and wrk); ARGS="--json"
+bench: setup ## run the benchmarks (two need nginx-light and wrk); ARGS="--json"
 	$(BIN)/python -m benchmarks.imports $(ARGS)
 	$(BIN)/python -m benchmarks.planning $(ARGS)
 	$(BIN)/python -m benchmarks.encoding $(ARGS)
@@ -115,5 +115,5 @@ picture: setup ## record docs/running.svg (needs tmux)
 requirements: setup ## compile requirements/*.txt from *.in
 	$(BIN)/python -m local.maintenance.requirements
 
-clean: ## remove what set-up and runs made
+clean: ## remove everything that set-up and runs created
 	rm -rf .venv .ministack .build node_modules console/node_modules console/dist client/node_modules client/dist tests/clients/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

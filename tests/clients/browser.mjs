@@ -1,5 +1,5 @@
-// The same in headless Chromium, with the browser build of socket.io-client: node browser.mjs CODE. The code finds `io`
-// and `WebSocket` where a page finds them. Without CODE: whether the browser starts.
+// Run code in headless Chromium, with the browser build of socket.io-client: node browser.mjs CODE. `io` and `WebSocket` are
+// global, as in a page. Without CODE, only check that the browser starts.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -15,7 +15,7 @@ const browser = await puppeteer.launch({
   headless: "shell",
 });
 if (process.argv.length < 3) {
-  await browser.close(); // it was only to be seen whether there is a browser
+  await browser.close(); // without CODE the browser only had to start
   process.exit(0);
 }
 const page = await browser.newPage();

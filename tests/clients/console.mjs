@@ -1,5 +1,5 @@
-// The live console in headless Chromium: node console.mjs URL SECONDS [FOLDER for pictures]. Prints, as one line of JSON, what a
-// visitor would notice: frames, errors, memory, layout shifts, what hinders keyboards and screen readers.
+// The live console in headless Chromium: node console.mjs URL SECONDS [FOLDER for screenshots]. Prints a line of JSON with frames,
+// errors, memory, layout shifts, and accessibility violations.
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ await page.goto(url);
 await page.waitForFunction(() => document.querySelector("#panel-trades tbody tr:not([hidden])"), { timeout: 60_000 });
 await page.waitForFunction(() => /\d/.test(document.getElementById("chosen-price").textContent), { timeout: 60_000 });
 
-// How it runs.
+// Measure frames, layout shifts and memory.
 await page.evaluate(() => {
   window.seen = { frames: 0, longest: 0, shift: 0, shifted: new Set() };
   let last = performance.now();
@@ -66,7 +66,7 @@ const seen = await page.evaluate(() => ({ ...window.seen, shifted: [...window.se
 const events = (await total()) - before;
 const [state, latency] = [await text("state"), await text("latency")];
 
-// By keyboard: to the tokens and the tabs, and what is under the focus stays there.
+// Use the keyboard: choose a token and a tab. A feed with the focus must not move.
 await page.focus("#tokens button");
 await page.keyboard.press("Enter");
 const pressed = await page.$eval(":focus", (element) => element.getAttribute("aria-pressed"));
@@ -80,17 +80,17 @@ await pause(1500);
 const stillHeld = held === (await page.$eval("#panel-trades tbody", (body) => body.textContent));
 await page.click("#pause");
 
-// How it looks.
+// Check accessibility and width, at all sizes and in both themes.
 const hindrances = [];
 const wide = [];
 for (const width of Object.keys(WIDTHS)) {
   for (const theme of ["dark", "light"]) {
-    await resize(width, theme, "reduce"); // what fades in has too little contrast for a moment
+    await resize(width, theme, "reduce"); // an element that fades in has too little contrast for a moment
     await pause(700);
     if (folder) await page.screenshot({ path: join(folder, `console-${width}-${theme}.png`), fullPage: width === "phone" });
     await page.evaluate(axe);
-    const found = await page.evaluate(() => window.axe.run());
-    for (const { id, nodes } of found.violations) hindrances.push(`${width} ${theme}: ${id}: ${nodes.map((node) => node.html).join(" | ").slice(0, 300)}`);
+    const { violations } = await page.evaluate(() => window.axe.run());
+    for (const { id, nodes } of violations) hindrances.push(`${width} ${theme}: ${id}: ${nodes.map((node) => node.html).join(" | ").slice(0, 300)}`);
     if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wide.push(`${width} ${theme}`);
   }
 }

@@ -1,4 +1,4 @@
-// kaspump's document shows its clients' own wrapper in use, and what it does as events: this is such a wrapper.
+// A client wrapper like the one that kaspump's document uses but does not contain.
 import { io } from "./recording.mjs";
 
 export function getWebSocketClient() {

@@ -1,5 +1,5 @@
-// The libraries as the documents' code sees them: themselves, with the URL (and Socket.IO's path) of the stack under
-// test. Whatever arrives is reported. In Node.js and in a browser alike.
+// Wrappers of the libraries that the documents' code uses. They connect to the stack under test, whatever URL the code names, and
+// report everything that arrives. They work in Node.js and in a browser.
 export function observing({ io, WebSocket }, address, report) {
   const url = new URL(address);
   let send;
@@ -13,7 +13,7 @@ export function observing({ io, WebSocket }, address, report) {
     }
   }
   if (!("on" in WebSocket.prototype)) {
-    // As the npm package `ws` has it, which coremem's document uses; a browser's WebSocket has not.
+    // The npm package `ws`, which coremem's document uses, has this method; a browser's WebSocket does not.
     Observed.prototype.on = function on(type, handler) {
       this.addEventListener(type, (event) => handler(event.data ?? event));
     };
@@ -30,8 +30,8 @@ export function observing({ io, WebSocket }, address, report) {
     return socket;
   }
 
-  // What the code itself prints is not for whoever reads the reports.
-  console.log = (...said) => report({ logged: said.map(String) });
+  // Report the code's own output, so that it does not mix with the reports.
+  console.log = (...values) => report({ logged: values.map(String) });
   console.error = console.log;
   return { io: connect, WebSocket: Observed, send: (what) => send(what) };
 }

@@ -1,4 +1,4 @@
-// A page in headless Chromium: node page.mjs URL SELECTOR COUNT. Prints its text, once so many elements match.
+// A page in headless Chromium: node page.mjs URL SELECTOR COUNT. Prints the text of the page once COUNT elements match.
 import chromium from "@sparticuz/chromium";
 import puppeteer from "puppeteer-core";
 
@@ -10,7 +10,7 @@ page.on("pageerror", (error) => errors.push(String(error)));
 page.on("console", (message) => message.type() === "error" && errors.push(`${message.text()} ${message.location().url ?? ""}`));
 await page.goto(url);
 try {
-  await page.waitForFunction((what, many) => document.querySelectorAll(what).length >= many, { timeout: 60_000 }, selector, Number(count));
+  await page.waitForFunction((query, minimum) => document.querySelectorAll(query).length >= minimum, { timeout: 60_000 }, selector, Number(count));
   console.log(await page.evaluate(() => document.body.innerText));
 } catch (error) {
   console.error(String(error), await page.evaluate(() => document.body.innerText));

@@ -1,5 +1,5 @@
-// What the documents' code imports in place of the libraries, in Node.js: reports are lines of standard output, lines of
-// standard input are sent.
+// The module that the documents' code imports in place of the libraries, in Node.js. It prints reports as lines, and sends each line
+// of standard input.
 import { createInterface } from "node:readline";
 import { io as connect } from "socket.io-client";
 import Socket from "ws";

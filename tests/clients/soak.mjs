@@ -1,5 +1,5 @@
-// A flock of the browser's client (client/tests/flock.mjs) in a page of headless Chromium, whose network goes away now and
-// then: node soak.mjs. Each line of standard input is answered by one of JSON. The page's files are at CHAINCAST_FILES.
+// A flock of browser clients (client/tests/flock.mjs) in a page of headless Chromium whose network fails from time to time:
+// node soak.mjs. It responds to each line of standard input with a line of JSON. CHAINCAST_FILES serves the files of the page.
 import { createInterface } from "node:readline";
 import chromium from "@sparticuz/chromium";
 import puppeteer from "puppeteer-core";

@@ -28,7 +28,7 @@ from infra.settings import Switches, read_configuration
 from local.stack.administrator import session
 from local.stack.checkout import ROOT, free_port
 from local.stack.code_update import update_functions, zip_directory
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -107,7 +107,7 @@ def measure(module: str, paths: list[Path], runtime: Path, runs: int) -> tuple[f
 def fresh_workers(runs: int) -> dict[str, float]:
     """Milliseconds until a fresh worker of MiniStack's answers, by function: an event that none of them knows."""
     found: dict[str, float] = {}
-    with LocalStack(Options(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
+    with LocalStack(StackOptions(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
         client: LambdaClient = session().client("lambda", endpoint_url=stack.emulator.endpoint)
         functions = [f for f in client.list_functions()["Functions"] if f["Handler"].startswith("functions.")]
         for _ in range(runs):

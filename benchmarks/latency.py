@@ -21,7 +21,7 @@ from benchmarks.report import finish, parser, percentile, show
 from local.stack.chain import Node
 from local.stack.checkout import free_port
 from local.stack.demo_market import Market
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 
 Line: TypeAlias = dict[str, Any]  # a JSON log line
 
@@ -47,7 +47,7 @@ def main() -> int:
     options.add_argument("--blocks", type=int, default=100)
     options.add_argument("--trades", type=int, default=4, help="trades in a block, about")
     arguments = options.parse_args()
-    with LocalStack(Options(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
+    with LocalStack(StackOptions(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
         market = Market(stack.node, seed=5)
         hashes = market.send([market.create_transaction() for _ in range(5)])
         stack.node.mine()
@@ -58,7 +58,7 @@ def main() -> int:
                 stack.outputs.websocket_url, stack.node, market, arguments.clients, arguments.blocks, arguments.trades
             )
         )
-        steps = _steps(measured, stack.run)
+        steps = _steps(measured, stack.directory)
     every = [arrival - mined for mined, arrivals in measured.values() for arrival in arrivals]
     figures = _report(every, steps, arguments.clients)
     finish(arguments, figures)

@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks.report import finish, parser, percentile, show
 from chaincast.publish import Item, Publisher
 from local.stack.checkout import REGION, free_port
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 
 WARM = 5
 
@@ -29,7 +29,7 @@ def main() -> int:
     options.add_argument("--seconds", type=int, default=60, help="of the stream")
     arguments = options.parse_args()
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
-    stack_options = Options(port=free_port(), node_port=free_port(), block_time=None, seed=None)
+    stack_options = StackOptions(port=free_port(), node_port=free_port(), block_time=None, seed=None)
     with LocalStack(stack_options) as stack, Publisher(stack.outputs.http_url, region=REGION) as publisher:
         figures = asyncio.run(_measure(stack.outputs.websocket_url, publisher, arguments))
     rows = [

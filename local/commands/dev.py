@@ -19,7 +19,7 @@ from local.errors import StepFailed
 from local.stack.checkout import PYTHON, ROOT, port_taken
 from local.stack.code_update import only_code_changed, update_functions
 from local.stack.deployment import URL_FILE, Emulator, run_directory
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 from local.terminal import Terminal
 
 WATCH_SECONDS = 0.2
@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     stack = LocalStack(_stack_options(options), lambda name: _step(console, name))
     try:
         with stack:
-            (stack.run / URL_FILE).write_text(stack.outputs.websocket_url)
+            (stack.directory / URL_FILE).write_text(stack.outputs.websocket_url)
             _announce(console, stack, time.monotonic() - started)
             if options.quiet:
                 print(stack.outputs.websocket_url, flush=True)
@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         return 0
     finally:
-        (stack.run / URL_FILE).unlink(missing_ok=True)
+        (stack.directory / URL_FILE).unlink(missing_ok=True)
         console.print("stopped")
 
 
@@ -56,9 +56,9 @@ def redeploy(options: argparse.Namespace) -> int:
     if not port_taken(options.port):
         raise StepFailed("redeploy", f"no stack runs on port {options.port}", "start it first with make dev")
     console = Terminal(highlight=False)
-    run = run_directory(options.port)
-    emulator = Emulator(options.port, run, enforce_iam=False)
-    if only_code_changed(run):
+    directory = run_directory(options.port)
+    emulator = Emulator(options.port, directory, enforce_iam=False)
+    if only_code_changed(directory):
         with _step(console, "functions: new code"):
             update_functions(emulator.endpoint)
     else:
@@ -66,7 +66,7 @@ def redeploy(options: argparse.Namespace) -> int:
             emulator.deploy()
     with _step(console, "listener"):
         # The listener is a child of `chaincast dev`, which restarts it and then deletes this file.
-        request = run / RESTART_FILE
+        request = directory / RESTART_FILE
         request.touch()
         deadline = time.monotonic() + RESTART_SECONDS
         while request.exists():
@@ -77,13 +77,13 @@ def redeploy(options: argparse.Namespace) -> int:
     return 0
 
 
-def _stack_options(options: argparse.Namespace) -> Options:
+def _stack_options(options: argparse.Namespace) -> StackOptions:
     config = load(ROOT / "chaincast.toml")
     networks = config.networks
     network = options.network or ("anvil" if options.rpc is None else _only_real_network(networks))
     if network not in networks:
         raise StepFailed("dev", f"chaincast.toml has no network {network!r}", f"choose one of {', '.join(networks)}")
-    return Options(
+    return StackOptions(
         port=options.port,
         node_port=options.node_port,
         console_port=options.console_port,
@@ -129,7 +129,7 @@ def _announce(console: Console, stack: LocalStack, seconds: float) -> None:
     addresses.add_row("[bold]WebSocket[/]", f"[bold cyan]{stack.outputs.websocket_url}[/]")
     addresses.add_row("AWS emulator", f"{stack.emulator.endpoint} (any credentials; region us-east-1)")
     addresses.add_row("EVM node", options.rpc or f"{stack.node.ws_url} (chain 31337, one block per second)")
-    addresses.add_row("Logs", f"{stack.run.relative_to(ROOT)}/*.log")
+    addresses.add_row("Logs", f"{stack.directory.relative_to(ROOT)}/*.log")
     console.print(f"\nready in {seconds:.0f} s")
     console.print(addresses)
     command = f"{PYTHON.removeprefix(str(ROOT) + '/').rpartition('/')[0]}/chaincast tail --topic 'trades:*:*'"
@@ -137,7 +137,7 @@ def _announce(console: Console, stack: LocalStack, seconds: float) -> None:
 
 
 def _watch(stack: LocalStack, console: Console) -> int:
-    request = stack.run / RESTART_FILE
+    request = stack.directory / RESTART_FILE
     while True:
         if request.exists():
             with _step(console, "listener restarted"):

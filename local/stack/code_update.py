@@ -39,14 +39,14 @@ def stack_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def save_fingerprint(run: Path) -> None:
+def save_fingerprint(directory: Path) -> None:
     """Record what the stack was deployed from, in its run directory."""
-    (run / _FINGERPRINT_FILE).write_text(stack_fingerprint())
+    (directory / _FINGERPRINT_FILE).write_text(stack_fingerprint())
 
 
-def only_code_changed(run: Path) -> bool:
+def only_code_changed(directory: Path) -> bool:
     """Return True if `cdk deploy` would change nothing in the running stack except code of functions."""
-    path = run / _FINGERPRINT_FILE
+    path = directory / _FINGERPRINT_FILE
     return path.exists() and path.read_text() == stack_fingerprint()
 
 

@@ -19,19 +19,19 @@ from local.stack.processes import Child, spawn, wait_until_up
 _START_SECONDS = 20.0
 
 
-def start_console(run: Path, port: int, *, websocket_url: str, networks: Sequence[str], auth: str) -> Child:
+def start_console(directory: Path, port: int, *, websocket_url: str, networks: Sequence[str], auth: str) -> Child:
     """Build the page and serve it. Raises `StepFailed`."""
     if port_taken(port):
         advice = "stop the process that listens on it, or choose another port with --console-port N"
         raise StepFailed("console", f"port {port} is in use", advice)
-    folder = run / "console"
+    folder = directory / "console"
     command = ["node", str(ROOT / "console" / "build.mjs"), str(folder)]
     done = subprocess.run(command, cwd=ROOT, env=node_environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise StepFailed("console", f"the build failed\n{done.stderr.strip()[-2000:]}", "run make setup first")
     config = {"url": websocket_url, "networks": [*networks], "auth": auth}
     (folder / "config.json").write_text(json.dumps(config))
-    return serve_files(folder, port, run / "console.log")
+    return serve_files(folder, port, directory / "console.log")
 
 
 def serve_files(folder: Path, port: int, log: Path) -> Child:

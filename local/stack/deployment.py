@@ -25,7 +25,7 @@ _START_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outputs:
+class StackOutputs:
     """The outputs of the deployed stack, with URLs as they are reachable on this machine."""
 
     websocket_url: str
@@ -48,7 +48,7 @@ class Emulator:
     def __init__(
         self,
         port: int,
-        run: Path,
+        directory: Path,
         *,
         enforce_iam: bool,
         config: Path | None = None,
@@ -59,7 +59,7 @@ class Emulator:
         self.port = port
         self.endpoint = f"http://127.0.0.1:{port}"
         self.environment = aws_environment(self.endpoint)
-        self._run = run
+        self._directory = directory
         self._enforce_iam = enforce_iam
 
     def start(self) -> Child:
@@ -67,7 +67,7 @@ class Emulator:
         if port_taken(self.port):
             advice = "stop the process that listens on it, or choose another port with --port N"
             raise StepFailed("MiniStack", f"port {self.port} is in use", advice)
-        temporary = self._run / "tmp"
+        temporary = self._directory / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {
@@ -87,23 +87,23 @@ class Emulator:
     @property
     def log(self) -> Path:
         """The file that MiniStack's output goes to."""
-        return self._run / "ministack.log"
+        return self._directory / "ministack.log"
 
     def bootstrap(self) -> None:
         """Run `cdk bootstrap`, which creates the buckets and roles that deployments need. Raises `StepFailed`."""
         # In another directory than cdk.json, because bootstrapping needs no synthesis of the app.
-        self._cdk("cdk bootstrap", self._run, "bootstrap", f"aws://{ACCOUNT}/{REGION}")
+        self._cdk("cdk bootstrap", self._directory, "bootstrap", f"aws://{ACCOUNT}/{REGION}")
 
-    def deploy(self) -> Outputs:
+    def deploy(self) -> StackOutputs:
         """Run `cdk deploy` for the production stack, with assets for this machine's platform. Raises `StepFailed`."""
-        path = self._run / OUTPUTS_FILE
+        path = self._directory / OUTPUTS_FILE
         self._cdk("cdk deploy", ROOT, "deploy", STACK, "--require-approval", "never", "--outputs-file", str(path))
-        save_fingerprint(self._run)
+        save_fingerprint(self._directory)
         values: dict[str, str] = json.loads(path.read_text())[STACK]
         api_id = values["ApiId"]
         stage = values["WebSocketUrl"].rpartition("/")[2]
         names = ("LOG_TABLE", "HISTORY_TABLE", "STATE_TABLE", "FANOUT_QUEUE_URL")
-        return Outputs(
+        return StackOutputs(
             # AWS serves APIs at {api}.execute-api.{region}.amazonaws.com, MiniStack at a path of its port.
             websocket_url=f"ws://127.0.0.1:{self.port}/_aws/execute-api/{api_id}/{stage}",
             api_id=api_id,
@@ -123,10 +123,10 @@ class Emulator:
         }
         if self._config:
             context["config"] = os.path.relpath(self._config, ROOT)
-        command = [str(NPM_BIN / "cdk"), *arguments, "--output", str(self._run / "cdk.out"), "--no-notices"]
+        command = [str(NPM_BIN / "cdk"), *arguments, "--output", str(self._directory / "cdk.out"), "--no-notices"]
         for name, value in context.items():
             command += ["--context", f"{name}={value}"]
-        log = self._run / "cdk.log"
+        log = self._directory / "cdk.log"
         done = subprocess.run(command, cwd=cwd, env=self.environment, capture_output=True, text=True, check=False)
         log.write_text(done.stdout + done.stderr)
         if done.returncode:

@@ -16,14 +16,14 @@ from local.errors import StepFailed
 from local.stack.chain import Node, deploy_launchpad
 from local.stack.checkout import PYTHON, ROOT
 from local.stack.console import start_console
-from local.stack.deployment import Emulator, Outputs, run_directory
+from local.stack.deployment import Emulator, StackOutputs, run_directory
 from local.stack.processes import Child, spawn, wait_until_up
 
 _LISTENER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class StackOptions:
     """Options of a local stack."""
 
     port: int = 4566
@@ -57,18 +57,18 @@ class LocalStack:
     `step` is entered with the name of each step while the step runs.
     """
 
-    options: Options
+    options: StackOptions
     step: Callable[[str], contextlib.AbstractContextManager[None]] = field(default=lambda _: contextlib.nullcontext())
     children: list[Child] = field(default_factory=list)
-    _outputs: Outputs | None = None
+    _outputs: StackOutputs | None = None
 
     @property
-    def run(self) -> Path:
+    def directory(self) -> Path:
         """The directory of logs and temporary files."""
         return run_directory(self.options.port)
 
     @property
-    def outputs(self) -> Outputs:
+    def outputs(self) -> StackOutputs:
         """The outputs of the deployed stack, which must have been started."""
         assert self._outputs is not None, "not started"
         return self._outputs
@@ -83,7 +83,9 @@ class LocalStack:
         """MiniStack, and the CDK commands that deploy to it."""
         options = self.options
         script = options.emulator or ROOT / "local" / "stack" / "patched_ministack.py"
-        return Emulator(options.port, self.run, enforce_iam=options.enforce_iam, config=options.config, script=script)
+        return Emulator(
+            options.port, self.directory, enforce_iam=options.enforce_iam, config=options.config, script=script
+        )
 
     def __enter__(self) -> Self:
         try:
@@ -100,14 +102,14 @@ class LocalStack:
 
     def start(self) -> None:
         """Start everything that the options name, step by step. Raises `StepFailed`."""
-        self.run.mkdir(parents=True, exist_ok=True)
-        for old in self.run.glob("*.log"):
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for old in self.directory.glob("*.log"):
             old.unlink()
         with self.step("MiniStack: the AWS emulator"):
             self.children.append(self.emulator.start())
         if self.options.rpc is None:
             with self.step("anvil: an EVM node, with the demo launchpad"):
-                self.children.append(self.node.start(self.run / "anvil.log", block_time=self.options.block_time))
+                self.children.append(self.node.start(self.directory / "anvil.log", block_time=self.options.block_time))
                 deploy_launchpad(self.node, mine=self.options.block_time is None)
         with self.step("cdk bootstrap"):
             self.emulator.bootstrap()
@@ -121,7 +123,7 @@ class LocalStack:
         if self.options.rpc is None and self.options.seed is not None:
             with self.step(f"demo market, seed {self.options.seed}"):
                 command = [PYTHON, "-m", "local.stack.demo_market", str(self.options.node_port), str(self.options.seed)]
-                self.children.append(spawn("market", command, os.environ, self.run / "market.log", ROOT))
+                self.children.append(spawn("market", command, os.environ, self.directory / "market.log", ROOT))
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -130,7 +132,7 @@ class LocalStack:
 
     def _start_console(self, port: int) -> Child:
         return start_console(
-            self.run,
+            self.directory,
             port,
             websocket_url=self.outputs.websocket_url,
             networks=self.networks,
@@ -149,11 +151,11 @@ class LocalStack:
         `config`: configuration of this listener, if it differs from the deployed one. `owner`: its name as a lease
         holder. `standby`: True if another listener holds the lease; then wait only until the process runs.
         """
-        log = self.run / f"{name}.log"
+        log = self.directory / f"{name}.log"
         log_start = len(log.read_text()) if log.exists() else 0
         config = config or self.options.config
         environment = self.listener_environment() | ({"CHAINCAST_CONFIG": str(config)} if config else {})
-        environment |= {"CHAINCAST_OWNER": owner, "CHAINCAST_HEALTH_FOLDER": str(self.run / f"{name}-health")}
+        environment |= {"CHAINCAST_OWNER": owner, "CHAINCAST_HEALTH_FOLDER": str(self.directory / f"{name}-health")}
         expected = "starting" if standby else "lease taken"
         child = spawn(name, [PYTHON, "-m", "listener"], environment, log, ROOT)
         self.children.append(child)
@@ -201,7 +203,7 @@ class LocalStack:
         )
         iam = session().client("iam", endpoint_url=endpoint)
         iam.update_assume_role_policy(RoleName=arn.rpartition("/")[2], PolicyDocument=trust)
-        config = self.run / "aws-config"
+        config = self.directory / "aws-config"
         config.write_text(
             f"[profile listener]\nrole_arn = {arn}\nsource_profile = administrator\nregion = us-east-1\n"
             "[profile administrator]\naws_access_key_id = test\naws_secret_access_key = test\nregion = us-east-1\n"

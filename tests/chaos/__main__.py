@@ -22,7 +22,7 @@ from chaincast.publish import Publisher
 from local.commands.load import trade
 from local.stack.checkout import BUILD, REGION, ROOT, free_port
 from local.stack.demo_market import Market
-from local.stack.local_stack import Options
+from local.stack.local_stack import StackOptions
 from local.stack.processes import Child
 from tests.chaos.clients import Survivor
 from tests.chaos.rpc import FlakyNode
@@ -65,7 +65,7 @@ def main() -> int:
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     began, node_port, proxy_port = time.monotonic(), free_port(), free_port()
     stack = ChaosStack(
-        Options(
+        StackOptions(
             port=free_port(),
             node_port=node_port,
             block_time=None,

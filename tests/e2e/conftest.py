@@ -12,7 +12,7 @@ import pytest
 
 from local.stack.checkout import free_port
 from local.stack.demo_market import Market
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 from tests.e2e.checkout_lock import unchanged_code
 from tests.e2e.leaks import find_leaks
 from tests.e2e.mining import Miner
@@ -30,7 +30,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(scope="session", params=[False, True], ids=["iam-off", "iam-on"])
 def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
     """A running stack whose node mines only on demand."""
-    options = Options(port=free_port(), node_port=free_port(), enforce_iam=request.param, block_time=None, seed=None)
+    options = StackOptions(
+        port=free_port(), node_port=free_port(), enforce_iam=request.param, block_time=None, seed=None
+    )
     with ExitStack() as leaving:
         with unchanged_code():
             running = leaving.enter_context(LocalStack(options))
@@ -53,5 +55,5 @@ def logs_on_failure(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
     if "stack" in request.fixturenames and request.session.testsfailed > failed_before:
         running: LocalStack = request.getfixturevalue("stack")
-        for log in sorted(running.run.glob("*.log")):
+        for log in sorted(running.directory.glob("*.log")):
             print(f"--- {log.name}\n" + "\n".join(log.read_text(errors="replace").splitlines()[-15:]))

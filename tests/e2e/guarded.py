@@ -21,7 +21,7 @@ from websockets.sync.client import connect as connect_now
 from websockets.typing import Origin
 
 from local.stack.checkout import BUILD, ROOT, free_port
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 from tests.e2e.client import SECONDS, Client
 from tests.e2e.leaks import find_leaks, register_secret
 from tests.serving import Answer, serving
@@ -120,7 +120,7 @@ def guarded() -> Iterator[Guarded]:
         config.write_text(
             without_auth.replace('exempt_ips = ["127.0.0.0/8"]', "exempt_ips = []") + CONFIG.format(issuer=url)
         )
-        options = Options(
+        options = StackOptions(
             port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None, config=config
         )
         try:

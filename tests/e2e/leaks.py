@@ -36,6 +36,6 @@ def _function_logs(stack: LocalStack) -> Iterator[str]:
 
 
 def _listener_logs(stack: LocalStack) -> Iterator[str]:
-    for log in stack.run.glob("*.log"):
+    for log in stack.directory.glob("*.log"):
         if log.name not in ("ministack.log", "anvil.log"):  # the emulator's log contains requests with their headers
             yield from log.read_text(errors="replace").splitlines()

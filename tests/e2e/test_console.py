@@ -29,7 +29,7 @@ def test_the_console_shows_a_hundred_events_per_second(stack: LocalStack, miner:
         pytest.skip(f"Chromium does not start on this machine: {why}")
     port = free_port()
     console = start_console(
-        stack.run, port, websocket_url=stack.outputs.websocket_url, networks=("anvil",), auth="optional"
+        stack.directory, port, websocket_url=stack.outputs.websocket_url, networks=("anvil",), auth="optional"
     )
     try:
         with mining(miner, trades=TRADES, tokens_every=10):

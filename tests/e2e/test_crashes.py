@@ -201,7 +201,7 @@ async def test_a_function_that_dies_is_answered_for_and_the_next_message_served(
 
 def message_processes(stack: LocalStack) -> list[int]:
     """Those that the emulator runs the stack's message function in."""
-    found, worker = [], str(stack.run / "tmp" / "ministack-lambda-Chaincast-GatewayMessage")
+    found, worker = [], str(stack.directory / "tmp" / "ministack-lambda-Chaincast-GatewayMessage")
     for command in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
             if worker in command.read_text(errors="replace"):

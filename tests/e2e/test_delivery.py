@@ -62,5 +62,6 @@ async def test_every_client_gets_exactly_the_events_of_its_topics_in_order(stack
             ids = expected_ids(events, topics)
             assert ids
             await client.until_event(ids[-1])
-            assert of_logs(e["id"] for e in client.events) == ids
+            # Events of the block that created the tokens may arrive after the subscription, too.
+            assert of_logs(e["id"] for e in client.events if e["block"] >= first) == ids
             assert client.cursors == sorted(set(client.cursors))

@@ -11,7 +11,7 @@ from websockets.sync.client import connect
 
 from local.stack.checkout import BUILD, ROOT, free_port
 from local.stack.demo_market import Market
-from local.stack.local_stack import LocalStack, Options
+from local.stack.local_stack import LocalStack, StackOptions
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
 from tests.e2e.privileges import Permission, Role
@@ -60,7 +60,7 @@ def probe() -> Iterator[Probe]:
     """A stack with all optional parts, and IAM enforced."""
     config = BUILD / f"privileges-{free_port()}.toml"
     config.write_text((ROOT / "chaincast.toml").read_text() + OPTIONAL)
-    options = Options(
+    options = StackOptions(
         port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None, config=config
     )
     try:

@@ -65,5 +65,6 @@ async def test_changing_the_number_of_shards_loses_nothing_and_keeps_the_order(
         for client in clients:
             await client.until_event(expected[-1])
     for client in clients:
-        assert of_logs(e["id"] for e in client.events) == expected
+        # Events of the block that created the tokens may arrive after the subscription, too.
+        assert of_logs(e["id"] for e in client.events if e["block"] >= first) == expected
         assert client.cursors == sorted(set(client.cursors))

@@ -14,7 +14,7 @@ from chaincast.fanout.plan import Plan
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from tests.factories import make_batch
-from tests.unit.protocol.told import (
+from tests.unit.protocol.sample_events import (
     BOOK,
     CAMPAIGN,
     CHAINS,

@@ -23,7 +23,7 @@ from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.origin_policy import Access
 from chaincast.policy.rate_limits import owner_of_address
 from chaincast.protocol.commands import User
-from chaincast.protocol.dialects.negotiation import choose
+from chaincast.protocol.dialects.negotiation import choose_dialect
 from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.identities import Identities
 from chaincast.sessions.open_counts import Population
@@ -72,7 +72,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     query = event.get("queryStringParameters") or {}
     try:
         access.check(headers.get("origin", ""), request["identity"]["sourceIp"])
-        choice = choose(query, headers.get("sec-websocket-protocol", ""))
+        choice = choose_dialect(query, headers.get("sec-websocket-protocol", ""))
         user = _let_in(request, headers, query)
     except ClientError as error:
         return _refused(error)
@@ -90,7 +90,7 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     connections.put(connection)
     population.came(connection)
     order(Greet(connection.connection_id, connection.dialect))
-    if choice.joins:
+    if choice.requires_join:
         order(Deadline(connection.connection_id, "joined"), JOIN_SECONDS)
     if user:
         identities.order_expiry(user, connection.connection_id, connection.connected_at)

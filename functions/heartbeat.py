@@ -85,7 +85,7 @@ class _Beat:
     def of(self, dialect: Dialect, pool: ThreadPoolExecutor) -> None:
         """See to a dialect's connections, until time runs out."""
         now = slot(self._now)
-        ping = dialect.ping(self._now)
+        ping = dialect.ping_message(self._now)
         found = connections.quiet(dialect.name, now - QUIET_SLOTS + 1 if ping is None else now + 1)
         for window in _windows(found):
             if self._context.get_remaining_time_in_millis() < RESERVE_MS:

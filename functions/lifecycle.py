@@ -20,7 +20,7 @@ from chaincast.jobs.messages import MAX_DELAY, Deadline, Expiry, Greet, Job, Rep
 from chaincast.metrics.async_counter_writer import async_counter_writer
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
-from chaincast.protocol.commands import Connected, Expired, Outcome
+from chaincast.protocol.commands import AuthenticationExpired, Connected, Outcome
 from chaincast.protocol.dialects import registry
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def _do(job: Job, seconds: float) -> bool:
 async def _greet(job: Greet) -> bool:
     """Whether the greeting is done with: it arrived, or there is nobody to greet."""
     greeting = Connected(job.connection_id, settings.networks, settings.message_bytes)
-    payloads = registry.get(job.dialect, settings.chains).outcome(greeting, int(time.time() * 1000))
+    payloads = registry.get(job.dialect, settings.chains).outcome_messages(greeting, int(time.time() * 1000))
     for wait in (*WAITS, None):
         outcomes = await gateway.deliver(payloads, [job.connection_id])
         if outcomes.posted or outcomes.refused:
@@ -137,13 +137,13 @@ async def _end(job: Expiry) -> None:
     if left > 0:
         await asyncio.to_thread(_order, job, min(left, MAX_DELAY))
         return
-    await _tell(connection, Expired(settings.auth_grace))
+    await _tell(connection, AuthenticationExpired(settings.auth_grace))
     await asyncio.to_thread(_order, Deadline(job.connection_id, "renewed"), settings.auth_grace)
     telemetry.count("AuthExpired")
 
 
 async def _tell(connection: Connection, outcome: Outcome) -> None:
-    told = registry.get(connection.dialect, settings.chains).outcome(outcome, int(time.time() * 1000))
+    told = registry.get(connection.dialect, settings.chains).outcome_messages(outcome, int(time.time() * 1000))
     outcomes = await gateway.deliver(told, [connection.connection_id])
     telemetry.count("MessagesOut", outcomes.posted, by="notice")
 

@@ -22,14 +22,14 @@ from chaincast.jobs.queue import order
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.policy.rate_limits import Abuse, abuse, owner_of_address, refusal
-from chaincast.protocol.commands import Authenticate, Caller, Closed, Join, Outcome
+from chaincast.protocol.commands import Authenticate, Caller, ConnectionClosing, Join, Outcome
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 from chaincast.protocol.dialects.chaincast_v1 import messages as _  # noqa: F401 - import now, in the start-up AWS gives full CPU
-from chaincast.protocol.dialects.negotiation import recognized
+from chaincast.protocol.dialects.negotiation import detect_dialect
 from chaincast.replay.holds import Holds
 from chaincast.replay.start import Resumption
-from chaincast.sessions.command_handler import Actor
+from chaincast.sessions.command_handler import CommandHandler
 from chaincast.sessions.connection_store import Connection, Connections
 from chaincast.sessions.identities import Identities
 from chaincast.sessions.message_counter import Visits
@@ -65,7 +65,7 @@ limits = settings.limits
 admission = Admission(database, environment.name_of(environment.STATE), connections)
 visits = Visits(connections, admission, limits, users=settings.auth != "off")
 identities = Identities(connections, admission, limits, order)
-actor = Actor(subscriptions, resumption, past, identities, authenticator, settings)
+command_handler = CommandHandler(subscriptions, resumption, past, identities, authenticator, settings)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
@@ -97,8 +97,8 @@ def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     if isinstance(outcome, ClientError):
         telemetry.count("Errors", code=outcome.code.value)
         telemetry.refused(outcome)
-    answer = _answer(connection_id, dialect.outcome(outcome, now))
-    if isinstance(outcome, (Closed, ProtocolViolation)):
+    answer = _answer(connection_id, dialect.outcome_messages(outcome, now))
+    if isinstance(outcome, (ConnectionClosing, ProtocolViolation)):
         # Its code alone: the words begin with what the client sent, which may be a token.
         logger.info("connection closed", code=outcome.code if isinstance(outcome, ClientError) else "")
         close(_management(), connection_id)
@@ -112,7 +112,7 @@ def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int, re
     if refused is not None:
         return refused.with_request_id(command.request_id)
     try:
-        outcome = actor.act(command, _caller(dialect, connection, now), now)
+        outcome = command_handler.handle(command, _caller(dialect, connection, now), now)
     except Exception:
         return _failed(command.request_id)
     if isinstance(command, (Authenticate, Join)) and command.token and not isinstance(outcome, ClientError):
@@ -121,7 +121,7 @@ def _outcome(dialect: Dialect, connection: Connection, body: bytes, now: int, re
 
 
 def _caller(dialect: Dialect, connection: Connection, now: int) -> Caller:
-    joined = connection.joined if dialect.joins else None
+    joined = connection.joined if dialect.requires_join else None
     over = connection.user_until and now // 1000 > connection.user_until + settings.auth_grace + LATE_SECONDS
     if over:  # and its end has not been noticed: a connection of nobody's
         return Caller(connection.connection_id, dialect.name, joined=joined)
@@ -144,7 +144,7 @@ def _failed(request_id: RequestId) -> ClientError:
 
 def _spoken(connection: Connection, body: bytes) -> str:
     """What a connection speaks: as it said when it came, or as its messages show."""
-    if not connection.undecided or (found := recognized(body)) is None:
+    if not connection.undecided or (found := detect_dialect(body)) is None:
         return connection.dialect
     if connections.decide(connection.connection_id, found):
         population.turned(connection, found)

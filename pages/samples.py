@@ -10,8 +10,8 @@ from chaincast.model.events import Event
 from chaincast.model.topics import Topic, chain_topics
 from chaincast.protocol.commands import (
     Authenticated,
+    AuthenticationExpired,
     Connected,
-    Expired,
     Outcome,
     Pong,
     Subscribed,
@@ -120,22 +120,22 @@ def _outcomes(dialect: str) -> list[tuple[str, Outcome]]:
         ("subscribed", Subscribed(topics, asked["subscribe"])),
         ("unsubscribed", Unsubscribed(topics, asked["unsubscribe"])),
         ("pong", Pong(NOW, asked["ping"])),
-        ("auth_expired", Expired(60)),
+        ("auth_expired", AuthenticationExpired(60)),
         ("error", ClientError(refused.code, refused.message, refused.request_id, {"retry_after": 20})),
     ]
 
 
 def _texts(codec: Dialect, outcome: Outcome) -> list[str]:
-    return [message.decode() for message in codec.outcome(outcome, NOW)]
+    return [message.decode() for message in codec.outcome_messages(outcome, NOW)]
 
 
 def _told(codec: Dialect, event: Event) -> list[str]:
-    fragment = codec.event(event)
+    fragment = codec.event_fragment(event)
     if fragment is None:
         return []
-    if codec.one_by_one:
+    if codec.single_event_messages:
         return [fragment.decode()]
-    return [codec.events(NETWORK, CURSOR, codec.channel(event), [fragment]).decode()]
+    return [codec.events_message(NETWORK, CURSOR, codec.channel(event), [fragment]).decode()]
 
 
 SAID: dict[str, list[tuple[str, str]]] = {

@@ -87,10 +87,10 @@ class Plan:
             told = [f for i in chunk if (f := fragments[i]) is not None]
             first = self._items[chunk[0]]
             if isinstance(first, Event):
-                messages.append(dialect.events(self.source, cursor, dialect.channel(first), told))
+                messages.append(dialect.events_message(self.source, cursor, dialect.channel(first), told))
             else:
-                messages.append(dialect.retracted(self.source, cursor, told))
-            if not dialect.one_by_one:  # protocols that tell events one by one have no cursors
+                messages.append(dialect.retractions_message(self.source, cursor, told))
+            if not dialect.single_event_messages:  # protocols that tell events one by one have no cursors
                 cursor = min(cursor, format_cursor(max(min(self._batches[i].seq for i in chunk) - 1, 0)))
         return tuple(reversed(messages))
 
@@ -98,7 +98,7 @@ class Plan:
         dialect = self._dialects.get(name) or self._dialects.setdefault(name, registry.get(name, self._chains))
         fragments = self._encoded(name, dialect)
         seen = [i for i in self._seen(mask) if fragments[i] is not None]
-        if dialect.one_by_one:
+        if dialect.single_event_messages:
             return [[i] for i in seen]
         return list(self._chunks(self._by_channel(seen, dialect), fragments, dialect))
 
@@ -123,7 +123,8 @@ class Plan:
     def _encoded(self, name: str, dialect: Dialect) -> list[bytes | None]:
         if name not in self._fragments:
             self._fragments[name] = [
-                dialect.event(item) if isinstance(item, Event) else dialect.retraction(item.id) for item in self._items
+                dialect.event_fragment(item) if isinstance(item, Event) else dialect.retraction_fragment(item.id)
+                for item in self._items
             ]
         return self._fragments[name]
 

@@ -123,14 +123,14 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """Close the connection."""
+class CloseConnection:
+    """CloseConnection the connection."""
 
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class KeepAlive:
     """A message that only shows that the client is there."""
 
     request_id: RequestId = None
@@ -147,8 +147,8 @@ Command: TypeAlias = Union[
     Authenticate,
     Join,
     Leave,
-    Close,
-    Nothing,
+    CloseConnection,
+    KeepAlive,
 ]
 
 
@@ -173,7 +173,7 @@ class Connected:
 
 
 @dataclass(frozen=True, slots=True)
-class TokenNow:
+class TokenSnapshot:
     """A token's newest price and trade, None where there is none."""
 
     price: Event | None
@@ -187,7 +187,7 @@ class Subscribed:
 
     topics: tuple[Topic, ...]
     request_id: RequestId = None
-    now: Mapping[str, TokenNow] = field(default_factory=dict)
+    now: Mapping[str, TokenSnapshot] = field(default_factory=dict)
     recent: tuple[Event, ...] = ()
     cursors: Mapping[str, str] = field(default_factory=dict)
 
@@ -244,7 +244,7 @@ class Authenticated:
 
 
 @dataclass(frozen=True, slots=True)
-class Expired:
+class AuthenticationExpired:
     """What proved whose the connection is has ended; without a fresh token it is closed after so many seconds."""
 
     grace_seconds: int
@@ -261,14 +261,14 @@ class Joined:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class ConnectionClosing:
     """The connection is to be closed, with nothing more to say."""
 
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class NoReply:
     """There is nothing to say."""
 
     request_id: RequestId = None
@@ -283,9 +283,9 @@ Outcome: TypeAlias = Union[
     Price,
     Stats,
     Authenticated,
-    Expired,
+    AuthenticationExpired,
     Joined,
-    Closed,
-    Done,
+    ConnectionClosing,
+    NoReply,
     ClientError,
 ]

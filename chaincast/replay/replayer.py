@@ -157,7 +157,7 @@ class Replayer:
             return None
         self._told = self.at
         dialect = registry.get(self._job.dialect, self._chains)
-        return await self._post((dialect.events(self._job.source, format_cursor(self.at), "", ()),))
+        return await self._post((dialect.events_message(self._job.source, format_cursor(self.at), "", ()),))
 
     async def _post(self, messages: Sequence[bytes]) -> Ending | None:
         outcomes = await self._gateway.deliver(messages, [self._job.connection_id])
@@ -172,4 +172,4 @@ class Replayer:
 
     def _expired(self, oldest: int) -> tuple[bytes, ...]:
         error = expired(self._job.source, format_cursor(self.at), oldest)
-        return registry.get(self._job.dialect, self._chains).outcome(error, int(time() * 1000))
+        return registry.get(self._job.dialect, self._chains).outcome_messages(error, int(time() * 1000))

@@ -14,18 +14,18 @@ from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
     Caller,
-    Close,
-    Closed,
+    CloseConnection,
     Command,
-    Done,
+    ConnectionClosing,
     GetHistory,
     GetPrice,
     GetStats,
     History,
     Join,
     Joined,
+    KeepAlive,
     Leave,
-    Nothing,
+    NoReply,
     Outcome,
     Ping,
     Pong,
@@ -33,19 +33,19 @@ from chaincast.protocol.commands import (
     Stats,
     Subscribe,
     Subscribed,
-    TokenNow,
+    TokenSnapshot,
     Unsubscribe,
     Unsubscribed,
     UnsubscribeFamilies,
     User,
 )
-from chaincast.sessions.history_queries import Past, PastEvents
+from chaincast.sessions.history_queries import HistoryQueries, HistoryStore
 from chaincast.sessions.statistics import contract_stats, token_stats
 
-MOST_TOLD = 10
+MAX_SNAPSHOTS = 10
 """Of so many tokens in one subscribe it is told how they stand; of the others their next event will."""
 
-MOST_COUNTED = 5_000
+MAX_STATS_EVENTS = 5_000
 """Events of a contract that its statistics are made of, the newest."""
 
 
@@ -86,27 +86,27 @@ class Identities(Protocol):
     def know(self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None) -> None: ...
 
 
-class Actor:
+class CommandHandler:
     """Acts for connections, whatever dialect they speak."""
 
     def __init__(
         self,
         subscriptions: SubscriptionStore,
         resumption: Resumption,
-        past: PastEvents,
+        past: HistoryStore,
         identities: Identities,
         authenticator: Authenticator,
         settings: Settings,
     ) -> None:
         self._subscriptions = subscriptions
         self._resumption = resumption
-        self._past = Past(past, settings.networks)
+        self._past = HistoryQueries(past, settings.networks)
         self._identities = identities
         self._authenticator = authenticator
         self._premium = settings.premium
         self._settings = settings
 
-    def act(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
+    def handle(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
         """The outcome of a command; what is not allowed is one, too."""
         try:
             self._check_allowed(command, caller)
@@ -116,8 +116,8 @@ class Actor:
 
     def _act(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
         match command:
-            case Nothing(request_id):
-                return Done(request_id)
+            case KeepAlive(request_id):
+                return NoReply(request_id)
             case Ping(request_id):
                 return Pong(now_ms, request_id)
             case Subscribe():
@@ -140,9 +140,9 @@ class Actor:
             case Leave(request_id):
                 self._leave(caller, lambda _: True)
                 self._identities.know(caller, now_ms, joined=False)
-                return Done(request_id)
-            case Close(request_id):
-                return Closed(request_id)
+                return NoReply(request_id)
+            case CloseConnection(request_id):
+                return ConnectionClosing(request_id)
         return self._get(command, caller, now_ms)
 
     def _get(self, command: GetHistory | GetPrice | GetStats, caller: Caller, now_ms: int) -> Outcome:
@@ -193,11 +193,11 @@ class Actor:
             )
         about_tokens = [t for t in topics if t.family in command.current and t.key not in (ANY, "")]
         now = {
-            str(topic): TokenNow(
+            str(topic): TokenSnapshot(
                 self._past.last("prices", topic.scope, topic.key),
                 self._past.last("trades", topic.scope, topic.key) if topic.family == "token" else None,
             )
-            for topic in about_tokens[:MOST_TOLD]
+            for topic in about_tokens[:MAX_SNAPSHOTS]
         }
         recent: list[Event] = []
         if command.recent:
@@ -236,7 +236,7 @@ class Actor:
     def _stats(self, about: Topic, now_ms: int) -> dict[str, Json]:
         if about.family == "token":
             return token_stats(self._past.last("prices", about.scope, about.key), now_ms)
-        found, complete = self._past.many(about, MOST_COUNTED)
+        found, complete = self._past.many(about, MAX_STATS_EVENTS)
         return contract_stats(found, complete, now_ms)
 
     def _check_allowed(self, command: Command, caller: Caller) -> None:
@@ -272,7 +272,7 @@ class Actor:
             )
 
 
-_ALWAYS = (Nothing, Close, Ping)
+_ALWAYS = (KeepAlive, CloseConnection, Ping)
 """What may be asked for at any time."""
 
 

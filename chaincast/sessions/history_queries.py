@@ -9,7 +9,7 @@ from chaincast.model.events import Event
 from chaincast.model.topics import ANY, Topic, alerts_of
 
 
-class PastEvents(Protocol):
+class HistoryStore(Protocol):
     """What is kept under one topic; `chaincast.eventlog.history_store` reads it from DynamoDB."""
 
     def newest(
@@ -17,10 +17,10 @@ class PastEvents(Protocol):
     ) -> tuple[list[Event], str | None]: ...
 
 
-class Past:
+class HistoryQueries:
     """Reads it by topics whose network may be `*`: positions are per network, so all are asked, and merged by time."""
 
-    def __init__(self, kept: PastEvents, networks: Sequence[str]) -> None:
+    def __init__(self, kept: HistoryStore, networks: Sequence[str]) -> None:
         self._kept = kept
         self._networks = networks
 

@@ -28,7 +28,7 @@ from tests.integration.handlers import (
     with_auth,
 )
 from tests.integration.helpers import Context, end_loop, items, subscriptions
-from tests.unit.protocol.told import CREATED, PRICE, TRADE
+from tests.unit.protocol.sample_events import CREATED, PRICE, TRADE
 
 
 def test_a_socket_io_client_joins_subscribes_and_leaves(management: Management) -> None:

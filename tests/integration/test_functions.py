@@ -241,7 +241,7 @@ def test_a_contracts_events_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     stats = say(load("message"), request)["stats"]
     assert (stats["events"], stats["by_type"], stats["complete"]) == (30, {"Refunded": 10, "Paid": 20}, True)
     assert (stats["events_24h"], stats["by_type_24h"], stats["first"], stats["last"]) == (0, {}, NOW, NOW)
-    monkeypatch.setattr("chaincast.sessions.command_handler.MOST_COUNTED", 12)
+    monkeypatch.setattr("chaincast.sessions.command_handler.MAX_STATS_EVENTS", 12)
     stats = say(load("message"), request)["stats"]
     assert (stats["events"], stats["complete"]) == (12, False)
 

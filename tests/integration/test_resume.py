@@ -202,7 +202,7 @@ def test_each_source_is_resumed_by_itself(stack: Stack, monkeypatch: pytest.Monk
             **{**{f: getattr(module.settings, f) for f in module.settings.__slots__}, "networks": networks}
         )
         monkeypatch.setattr(module, "settings", settings)
-    monkeypatch.setattr(stack.message.actor, "_settings", stack.message.settings)
+    monkeypatch.setattr(stack.message.command_handler, "_settings", stack.message.settings)
     for source in networks:
         stack.append(*(batch(i, source=source) for i in (1, 2, 3)))
     stack.subscribe("trades:*:*", since={"anvil": format_cursor(1), "bsc": format_cursor(2)})

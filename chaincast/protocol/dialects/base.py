@@ -23,9 +23,9 @@ class Dialect(Protocol):
     name: str
     overhead: int
     separator: int
-    one_by_one: bool
+    single_event_messages: bool
     """Whether a message carries one event only."""
-    joins: bool
+    requires_join: bool
     """Whether a client must join (`Join`) before anything else."""
     answers_pings: bool
     """Whether its clients answer a server's ping: those that stop are gone."""
@@ -34,16 +34,16 @@ class Dialect(Protocol):
         """The client's command. Raises `ClientError`, and nothing else, whatever the bytes are."""
         ...
 
-    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+    def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         """The answer to one command, or the greeting, in as many messages as the protocol wants; `now_ms` is the
         server's clock."""
         ...
 
-    def ping(self, now_ms: int) -> bytes | None:
+    def ping_message(self, now_ms: int) -> bytes | None:
         """What keeps an idle connection open; `None` where that is the client's task."""
         ...
 
-    def event(self, event: Event) -> bytes | None:
+    def event_fragment(self, event: Event) -> bytes | None:
         """An event as a fragment of a message; `None` where the protocol has no word for it."""
         ...
 
@@ -51,14 +51,14 @@ class Dialect(Protocol):
         """Which events may share a message with this one: those of the same channel."""
         ...
 
-    def events(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
+    def events_message(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
         """The message that carries a channel's fragments, in order. `cursor` is what the client may resume from."""
         ...
 
-    def retraction(self, event_id: str) -> bytes | None:
+    def retraction_fragment(self, event_id: str) -> bytes | None:
         """The id of a retracted event as a fragment; `None` where the protocol cannot take an event back."""
         ...
 
-    def retracted(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
+    def retractions_message(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
         """The message that carries retraction fragments, newest event first."""
         ...

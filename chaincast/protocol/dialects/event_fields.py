@@ -92,13 +92,13 @@ def trade(event: Event) -> Trade:
     )
 
 
-def error_facts(error: ClientError) -> dict[str, Json]:
+def error_fields(error: ClientError) -> dict[str, Json]:
     """What a program needs to act on an error, beside the words: its code, and when to try again (s), if that helps."""
     found = {"code": error.code.value}
     return {**found, "retryAfter": error.details["retry_after"]} if "retry_after" in error.details else {**found}
 
 
-def who(user: User | None) -> dict[str, Json]:
+def user_fields(user: User | None) -> dict[str, Json]:
     """Whose a connection is, in protocols that have a user for nobody in particular."""
     known = user or User(ANONYMOUS)
     return {"user": {"id": known.id, "email": known.email}}

@@ -10,21 +10,21 @@ from chaincast.model.events import Event
 class WithoutRetractions:
     """A dialect that has no word for what a reorganisation undid."""
 
-    def retraction(self, event_id: str) -> bytes | None:
+    def retraction_fragment(self, event_id: str) -> bytes | None:
         return None
 
-    def retracted(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
+    def retractions_message(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
         raise NotImplementedError("this protocol cannot take events back: there are no fragments of it")
 
 
-class OneByOne(WithoutRetractions):
+class SingleEventMessages(WithoutRetractions):
     """A dialect whose fragments are whole messages."""
 
     overhead = separator = 0
-    one_by_one = True
+    single_event_messages = True
 
     def channel(self, event: Event) -> str:
         return ""
 
-    def events(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
+    def events_message(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
         return fragments[0]

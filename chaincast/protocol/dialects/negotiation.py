@@ -19,18 +19,18 @@ _PREFIX = "chaincast."
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class DialectChoice:
     """The dialect, and the subprotocol to confirm if the client asked by one (a browser insists on it)."""
 
     dialect: str
     subprotocol: str | None = None
     undecided: bool = False
     """The client did not say: its messages will."""
-    joins: bool = False
+    requires_join: bool = False
     """It must join, and soon."""
 
 
-def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
+def choose_dialect(query: Mapping[str, str], subprotocols: str) -> DialectChoice:
     """By an Engine.IO client's query, by `?dialect=`, by a `Sec-WebSocket-Protocol` of `chaincast.NAME`; else the
     default.
 
@@ -46,11 +46,11 @@ def choose(query: Mapping[str, str], subprotocols: str) -> Choice:
             Code.UNKNOWN_DIALECT, "a token as a subprotocol needs a dialect beside it: offer another, too"
         )
     if (name := query.get("dialect")) is not None:
-        return Choice(_known(name), ours)
+        return DialectChoice(_known(name), ours)
     if ours is None:
-        return Choice(registry.DEFAULT, undecided=True)
+        return DialectChoice(registry.DEFAULT, undecided=True)
     short = ours.removeprefix(_PREFIX)
-    return Choice(_known(ours if ours in registry.NAMES else short), ours)
+    return DialectChoice(_known(ours if ours in registry.NAMES else short), ours)
 
 
 def _known(name: str) -> str:
@@ -59,7 +59,7 @@ def _known(name: str) -> str:
     return name
 
 
-def _engine_io(query: Mapping[str, str]) -> Choice:
+def _engine_io(query: Mapping[str, str]) -> DialectChoice:
     """Protocol 4 over WebSocket, from the beginning: there are no sessions to upgrade."""
     for name, right in (("EIO", "4"), ("transport", "websocket")):
         if (value := query.get(name)) != right:
@@ -67,13 +67,13 @@ def _engine_io(query: Mapping[str, str]) -> Choice:
             raise ClientError(Code.UNKNOWN_DIALECT, f"Engine.IO: {name} {given}; only {right!r} is served")
     if "sid" in query:
         raise ClientError(Code.UNKNOWN_DIALECT, "Engine.IO: there is no session to upgrade; connect without a sid")
-    return Choice("socketio", joins=True)
+    return DialectChoice("socketio", requires_join=True)
 
 
 _LONGEST = 32_768
 
 
-def recognized(body: bytes) -> str | None:
+def detect_dialect(body: bytes) -> str | None:
     """The dialect that a message can only be of; None where it may be of several, or of none."""
     if len(body) > _LONGEST:
         return None

@@ -11,7 +11,7 @@ from chaincast.errors import ClientError, Code
 M = TypeVar("M", bound=BaseModel)
 
 
-def checked(adapter: TypeAdapter[M], document: object, what: str, skip: int = 0) -> M:
+def validate_message(adapter: TypeAdapter[M], document: object, what: str, skip: int = 0) -> M:
     """The message. Raises `ClientError` with `BAD_MESSAGE`, saying where `what` is wrong; `skip`: so many of the places
     that the adapter names say only which model it was."""
     try:
@@ -19,10 +19,12 @@ def checked(adapter: TypeAdapter[M], document: object, what: str, skip: int = 0)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(p) for p in first["loc"][skip:]) or "it"
-        raise ClientError(Code.BAD_MESSAGE, f"{what}: {where} is {shown(first['input'])}: {first['msg']}") from None
+        raise ClientError(
+            Code.BAD_MESSAGE, f"{what}: {where} is {quote_value(first['input'])}: {first['msg']}"
+        ) from None
 
 
-def shown(value: object) -> str:
+def quote_value(value: object) -> str:
     """A value as errors show it."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "…"

@@ -156,7 +156,7 @@ class Counting:
         self.encoded = 0
 
     def __getattr__(self, name: str) -> object:
-        if name == "event":
+        if name == "event_fragment":
             self.encoded += 1
         return getattr(self.inner, name)
 

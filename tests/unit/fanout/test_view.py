@@ -13,7 +13,7 @@ from chaincast.model.events import Event
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains, Dialect
 from tests.factories import make_batch
-from tests.unit.protocol.told import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
+from tests.unit.protocol.sample_events import CAMPAIGN, CHAINS, CREATED, PRICE, TRADE
 
 KASPUMP, ADSTACK, COREMEM = "socketio/kaspump", "socketio/adstack", "coremem"
 views = st.dictionaries(st.sampled_from([KASPUMP, ADSTACK, "moonx"]), st.integers(1, 255), min_size=1, max_size=3).map(
@@ -65,13 +65,13 @@ def test_each_dialect_encodes_an_event_once_however_many_views_there_are(monkeyp
 
     def counting(name: str, chains: Chains) -> Dialect:
         dialect = copy(made(name, chains))
-        encode = dialect.event
+        encode = dialect.event_fragment
 
         def event(told: Event) -> bytes | None:
             encoded[name] += 1
             return encode(told)
 
-        monkeypatch.setattr(dialect, "event", event)
+        monkeypatch.setattr(dialect, "event_fragment", event)
         return dialect
 
     monkeypatch.setattr(registry, "get", counting)

@@ -23,7 +23,7 @@ from pages.openapi import openapi
 from pages.page import page
 from pages.samples import CHAINS, EVENTS, SAID, told
 from pages.told import ServerMessage
-from tests.unit.protocol.told import EVERYTHING
+from tests.unit.protocol.sample_events import EVERYTHING
 
 SPECIFICATION = ROOT / "tests" / "clients" / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
 
@@ -88,12 +88,12 @@ def test_everything_that_the_encoder_writes_is_as_its_models_say() -> None:
         adapter.validate_json(text)
     codec = registry.get("chaincast.v1", CHAINS)
     for event in (*EVENTS, *EVERYTHING):
-        fragment = codec.event(event)
+        fragment = codec.event_fragment(event)
         assert fragment is not None
-        adapter.validate_json(codec.events("anvil", "000000000001", "", [fragment]))
-    retraction = codec.retraction("anvil:1:00000000:0")
+        adapter.validate_json(codec.events_message("anvil", "000000000001", "", [fragment]))
+    retraction = codec.retraction_fragment("anvil:1:00000000:0")
     assert retraction is not None
-    adapter.validate_json(codec.retracted("anvil", "000000000001", [retraction]))
+    adapter.validate_json(codec.retractions_message("anvil", "000000000001", [retraction]))
 
 
 def test_every_protocol_is_there_with_what_goes_each_way() -> None:

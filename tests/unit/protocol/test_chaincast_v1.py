@@ -25,7 +25,7 @@ from chaincast.protocol.commands import (
     Stats,
     Subscribe,
     Subscribed,
-    TokenNow,
+    TokenSnapshot,
     Unsubscribe,
     Unsubscribed,
     User,
@@ -45,7 +45,7 @@ def decode(message: object) -> Command:
 
 
 def told(outcome: Outcome) -> object:
-    return json.loads(*V1.outcome(outcome, 0))
+    return json.loads(*V1.outcome_messages(outcome, 0))
 
 
 def topics(*texts: str) -> tuple[Topic, ...]:
@@ -172,7 +172,7 @@ def test_an_unusable_id_is_refused_without_one(bad_id: object) -> None:
     with pytest.raises(ClientError, match="id ") as caught:
         decode({"type": "ping", "id": bad_id})
     assert caught.value.code == Code.BAD_MESSAGE
-    assert "id" not in json.loads(*V1.outcome(caught.value, 0))
+    assert "id" not in json.loads(*V1.outcome_messages(caught.value, 0))
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[[[[" * 20, b"{", b"x" * (MAX_BYTES + 1)])
@@ -190,7 +190,7 @@ def answered(body: bytes) -> None:
     except ClientError as error:
         refusal = error
     if refusal is not None:
-        told_back = json.loads(*V1.outcome(refusal, 0))
+        told_back = json.loads(*V1.outcome_messages(refusal, 0))
         assert (told_back["code"], told_back["message"]) == (refusal.code.value, refusal.message)
 
 
@@ -247,7 +247,7 @@ def test_outcomes_as_clients_read_them() -> None:
 
 
 def test_an_event_as_clients_read_it() -> None:
-    message = json.loads(V1.events("anvil", "000000000009", "", [V1.event(make_event(3)) or b""]))
+    message = json.loads(V1.events_message("anvil", "000000000009", "", [V1.event_fragment(make_event(3)) or b""]))
     assert message == {
         "type": "events",
         "source": "anvil",
@@ -282,16 +282,16 @@ def test_the_past_is_told_in_the_same_words_as_the_news() -> None:
         "id": "g",
         "what": "trades",
         "before": "000000000007.000001.00",
-        "events": [json.loads(V1.event(event) or b"")] * 2,
+        "events": [json.loads(V1.event_fragment(event) or b"")] * 2,
     }
     assert told(History("tokens", (), None)) == {"type": "history", "what": "tokens", "before": None, "events": []}
 
 
 def test_how_a_token_stands_is_told_with_the_subscription_and_when_asked() -> None:
     event = make_event(0)
-    as_told = json.loads(V1.event(event) or b"")
+    as_told = json.loads(V1.event_fragment(event) or b"")
     t = topics("token:bsc:0xab")
-    assert told(Subscribed(t, None, {"token:bsc:0xab": TokenNow(event, None)})) == {
+    assert told(Subscribed(t, None, {"token:bsc:0xab": TokenSnapshot(event, None)})) == {
         "type": "subscribed",
         "topics": ["token:bsc:0xab"],
         "now": {"token:bsc:0xab": {"price": as_told, "latest_trade": None}},
@@ -309,13 +309,13 @@ def test_how_a_token_stands_is_told_with_the_subscription_and_when_asked() -> No
 
 def test_an_event_off_chain_has_no_place() -> None:
     event = Event(id="x", kind="price", timestamp=1, topics=("price:BTC",), data={"price": "1.5"})
-    fields = json.loads(V1.event(event) or b"")
+    fields = json.loads(V1.event_fragment(event) or b"")
     assert set(fields) == {"id", "kind", "timestamp", "topics", "data"}
 
 
 def test_retractions_as_clients_read_them() -> None:
-    ids = [V1.retraction("a:1") or b"", V1.retraction('b"2') or b""]
-    assert json.loads(V1.retracted("bsc", "000000000001", ids)) == {
+    ids = [V1.retraction_fragment("a:1") or b"", V1.retraction_fragment('b"2') or b""]
+    assert json.loads(V1.retractions_message("bsc", "000000000001", ids)) == {
         "type": "retracted",
         "source": "bsc",
         "cursor": "000000000001",
@@ -325,7 +325,10 @@ def test_retractions_as_clients_read_them() -> None:
 
 def test_overhead_and_separator_are_upper_bounds() -> None:
     fragments = [b"1" * 100] * 7
-    for message in (V1.events("n" * 40, "9" * 12, "", fragments), V1.retracted("n" * 40, "9" * 12, fragments)):
+    for message in (
+        V1.events_message("n" * 40, "9" * 12, "", fragments),
+        V1.retractions_message("n" * 40, "9" * 12, fragments),
+    ):
         assert len(message) <= V1.overhead + sum(len(f) + V1.separator for f in fragments)
 
 

@@ -14,14 +14,14 @@ from chaincast.protocol.commands import (
     Pong,
     Subscribe,
     Subscribed,
-    TokenNow,
+    TokenSnapshot,
     Unsubscribe,
     Unsubscribed,
     UnsubscribeFamilies,
 )
 from chaincast.protocol.dialects import registry
 from tests.factories import MARKET, TOKEN
-from tests.unit.protocol.told import (
+from tests.unit.protocol.sample_events import (
     ANNOUNCEMENT,
     BOOK,
     CHAINS,
@@ -46,9 +46,9 @@ def decode(message: object) -> Command:
 
 
 def told(event: Event) -> Message:
-    fragment = COREMEM.event(event)
+    fragment = COREMEM.event_fragment(event)
     assert fragment is not None
-    message: Message = json.loads(COREMEM.events("anvil", "0", COREMEM.channel(event), [fragment, fragment]))
+    message: Message = json.loads(COREMEM.events_message("anvil", "0", COREMEM.channel(event), [fragment, fragment]))
     assert (message["type"], len(message["data"][message["channel"]])) == ("data", 2)
     return {"channel": message["channel"], **message["data"][message["channel"]][1]}
 
@@ -113,7 +113,7 @@ def test_bad_messages_are_refused_in_words(message: object, code: Code, words: s
         decode(message)
     assert caught.value.code == code
     assert words in caught.value.message
-    (answer,) = COREMEM.outcome(caught.value, 0)
+    (answer,) = COREMEM.outcome_messages(caught.value, 0)
     assert json.loads(answer) == {"type": "error", "message": caught.value.message, "code": code.value}
 
 
@@ -201,12 +201,12 @@ def test_alerts_have_the_documents_fields() -> None:
 
 @pytest.mark.parametrize("event", [PUBLISHED_PRICE, PUBLISHED_TRADE, BOOK])
 def test_what_backends_publish_is_not_taken_for_the_chains(event: Event) -> None:
-    assert COREMEM.event(event) is None
+    assert COREMEM.event_fragment(event) is None
 
 
 def test_answers() -> None:
     def said(outcome: object) -> list[Message]:
-        return [json.loads(m) for m in COREMEM.outcome(outcome, 17)]  # type: ignore[arg-type]  # every outcome in turn
+        return [json.loads(m) for m in COREMEM.outcome_messages(outcome, 17)]  # type: ignore[arg-type]  # every outcome in turn
 
     assert said(Connected("L1", ("anvil",))) == [{"type": "connected", "clientId": "L1", "timestamp": 17}]
     assert said(Pong(18)) == [{"type": "pong", "timestamp": 18}]
@@ -215,14 +215,14 @@ def test_answers() -> None:
     confirmed, recent = said(Subscribed((), request, recent=(CREATED, CREATED)))
     assert confirmed == {"type": "subscribed", "channel": "tokens"}
     assert len(recent["data"]["tokens"]) == 2
-    now = {"prices:*:a": TokenNow(PRICE, None), "prices:*:b": TokenNow(None, None)}
+    now = {"prices:*:a": TokenSnapshot(PRICE, None), "prices:*:b": TokenSnapshot(None, None)}
     _, prices = said(Subscribed((), Request("subscribe", ("prices",)), now))
     assert [p["price"] for p in prices["data"]["prices"]] == [0.00025]
-    assert json.loads(COREMEM.ping(5) or b"") == {"type": "ping", "timestamp": 5}
+    assert json.loads(COREMEM.ping_message(5) or b"") == {"type": "ping", "timestamp": 5}
 
 
 def test_overhead_is_an_upper_bound() -> None:
     fragments = [b"1" * 100] * 7
     for event in (PRICE, CREATED, TRADE, WHALE, ANNOUNCEMENT):
-        message = COREMEM.events("n" * 40, "9" * 12, COREMEM.channel(event), fragments)
+        message = COREMEM.events_message("n" * 40, "9" * 12, COREMEM.channel(event), fragments)
         assert len(message) <= COREMEM.overhead + sum(len(f) + COREMEM.separator for f in fragments)

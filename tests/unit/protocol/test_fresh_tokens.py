@@ -7,16 +7,16 @@ import json
 import pytest
 
 from chaincast.errors import ClientError, Code, Request
-from chaincast.protocol.commands import Authenticate, Authenticated, Expired, User
+from chaincast.protocol.commands import Authenticate, Authenticated, AuthenticationExpired, User
 from chaincast.protocol.dialects import registry
-from tests.unit.protocol.told import CHAINS
+from tests.unit.protocol.sample_events import CHAINS
 
 ANN = User("ann", "ann@example.com")
 NOW = 1_700_000_000_000
 
 
-def frames(dialect: str, outcome: Authenticated | Expired | ClientError) -> list[object]:
-    told = registry.get(dialect, CHAINS).outcome(outcome, NOW)
+def frames(dialect: str, outcome: Authenticated | AuthenticationExpired | ClientError) -> list[object]:
+    told = registry.get(dialect, CHAINS).outcome_messages(outcome, NOW)
     return [json.loads(frame.lstrip(b"0123456789")) for frame in told]
 
 
@@ -44,7 +44,7 @@ def frames(dialect: str, outcome: Authenticated | Expired | ClientError) -> list
     ],
 )
 def test_the_end_of_a_token_is_told_with_how_long_there_is_for_another(dialect: str, told: list[object]) -> None:
-    assert frames(dialect, Expired(60)) == told
+    assert frames(dialect, AuthenticationExpired(60)) == told
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,9 @@ def test_who_it_is_now() -> None:
     assert frames("coremem", Authenticated(ANN)) == [{"type": "authenticated", "userId": "ann"}]
     assert frames("coremem", Authenticated(None)) == [{"type": "authenticated", "userId": "anonymous"}]
     assert frames("socketio", Authenticated(ANN, Request("authenticate"))) == [["authenticated", user]]
-    acknowledged = registry.get("socketio", CHAINS).outcome(Authenticated(ANN, Request("authenticate", (), 7)), NOW)
+    acknowledged = registry.get("socketio", CHAINS).outcome_messages(
+        Authenticated(ANN, Request("authenticate", (), 7)), NOW
+    )
     assert [frame[:3] for frame in acknowledged] == [b"42[", b"437"]
     assert json.loads(acknowledged[1][3:]) == [{"success": True, "data": user}]
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from chaincast.errors import ClientError, ProtocolViolation
 from chaincast.model.events import Event, Json
 from chaincast.protocol.dialects import registry
-from tests.unit.protocol.told import CHAINS, EVERYTHING
+from tests.unit.protocol.sample_events import CHAINS, EVERYTHING
 
 _words = st.sampled_from(
     [
@@ -66,7 +66,7 @@ def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
     except ClientError as error:
         refusal = error
     if refusal is not None:
-        answers = dialect.outcome(refusal, 0)
+        answers = dialect.outcome_messages(refusal, 0)
         assert bool(answers) != isinstance(refusal, ProtocolViolation)
         assert all(answer.decode() for answer in answers)
 
@@ -74,7 +74,7 @@ def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
 @pytest.mark.parametrize("event", EVERYTHING, ids=lambda event: event.kind)
 @pytest.mark.parametrize("name", [*registry.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
 def test_every_event_is_told_as_json_or_not_at_all(name: str, event: Event) -> None:
-    fragment = registry.get(name, CHAINS).event(event)
+    fragment = registry.get(name, CHAINS).event_fragment(event)
     if fragment is not None:
         json.loads(fragment.removeprefix(b"42"))
 
@@ -95,4 +95,4 @@ _data = st.dictionaries(
 @pytest.mark.parametrize("name", [*registry.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
 @given(event=st.sampled_from(EVERYTHING), data=_data)
 def test_an_event_of_any_data_breaks_no_encoder(name: str, event: Event, data: dict[str, Json]) -> None:
-    registry.get(name, CHAINS).event(replace(event, data=data))
+    registry.get(name, CHAINS).event_fragment(replace(event, data=data))

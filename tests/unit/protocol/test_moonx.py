@@ -22,7 +22,7 @@ from chaincast.protocol.commands import (
 )
 from chaincast.protocol.dialects import registry
 from tests.factories import TOKEN
-from tests.unit.protocol.told import (
+from tests.unit.protocol.sample_events import (
     ANNOUNCEMENT,
     BOOK,
     CHAINS,
@@ -50,9 +50,9 @@ def decode(type_: str, data: object, id_: object = "msg_123") -> Command:
 
 
 def told(event: Event, type_: str) -> Message:
-    fragment = MOONX.event(event)
+    fragment = MOONX.event_fragment(event)
     assert fragment is not None
-    message: Message = json.loads(MOONX.events("anvil", "0", "", [fragment]))
+    message: Message = json.loads(MOONX.events_message("anvil", "0", "", [fragment]))
     assert message["type"] == type_
     assert message["id"] == f"{type_}_{event.id}"
     assert message["timestamp"] == event.timestamp
@@ -103,7 +103,7 @@ def test_bad_messages_are_refused_in_words(type_: str, data: object, code: Code,
         decode(type_, data)
     assert caught.value.code == code
     assert words in caught.value.message
-    (answer,) = MOONX.outcome(caught.value, 5)
+    (answer,) = MOONX.outcome_messages(caught.value, 5)
     message = json.loads(answer)
     assert message["type"] == ("auth_failed" if type_ == "authenticate" else "error")
     assert message["data"] == {"error": caught.value.message, "code": code.value}
@@ -196,12 +196,12 @@ def test_what_is_a_users_own_says_whose_it_is() -> None:
 
 @pytest.mark.parametrize("event", [CREATED, BOOK])
 def test_what_it_has_no_word_for_is_not_told(event: Event) -> None:
-    assert MOONX.event(event) is None
+    assert MOONX.event_fragment(event) is None
 
 
 def test_answers() -> None:
     def said(outcome: object) -> Message:
-        (message,) = MOONX.outcome(outcome, 17)  # type: ignore[arg-type]  # every outcome in turn
+        (message,) = MOONX.outcome_messages(outcome, 17)  # type: ignore[arg-type]  # every outcome in turn
         parsed: Message = json.loads(message)
         return parsed
 
@@ -228,4 +228,4 @@ def test_answers() -> None:
     )
     assert said(Unsubscribed((), Request("unsubscribe", ("m1", "prices"))))["type"] == "unsubscribed"
     assert said(Pong(18, Request("ping", ("", "")))) == {"id": "pong_18", "type": "pong", "timestamp": 18, "data": {}}
-    assert json.loads(MOONX.ping(5) or b"")["type"] == "ping"
+    assert json.loads(MOONX.ping_message(5) or b"")["type"] == "ping"

@@ -3,27 +3,27 @@ from __future__ import annotations
 import pytest
 
 from chaincast.errors import ClientError, Code
-from chaincast.protocol.dialects.negotiation import Choice, choose, recognized
+from chaincast.protocol.dialects.negotiation import DialectChoice, choose_dialect, detect_dialect
 
 
 @pytest.mark.parametrize(
     ("query", "subprotocols", "choice"),
     [
-        ({}, "", Choice("chaincast.v1", undecided=True)),
-        ({"dialect": "coremem"}, "", Choice("coremem")),
-        ({}, "chaincast.moonx", Choice("moonx", "chaincast.moonx")),
-        ({}, "chaincast.token.a.b.c, chaincast.moonx", Choice("moonx", "chaincast.moonx")),
-        ({"EIO": "4", "transport": "websocket"}, "", Choice("socketio", joins=True)),
-        ({"EIO": "4", "transport": "websocket", "dialect": "moonx"}, "", Choice("socketio", joins=True)),
-        ({"dialect": "chaincast.v1"}, "", Choice("chaincast.v1")),
-        ({}, "chaincast.v1", Choice("chaincast.v1", "chaincast.v1")),
-        ({}, "graphql-ws, chaincast.v1", Choice("chaincast.v1", "chaincast.v1")),
-        ({}, "graphql-ws", Choice("chaincast.v1", undecided=True)),
-        ({"dialect": "chaincast.v1"}, "chaincast.v1", Choice("chaincast.v1", "chaincast.v1")),
+        ({}, "", DialectChoice("chaincast.v1", undecided=True)),
+        ({"dialect": "coremem"}, "", DialectChoice("coremem")),
+        ({}, "chaincast.moonx", DialectChoice("moonx", "chaincast.moonx")),
+        ({}, "chaincast.token.a.b.c, chaincast.moonx", DialectChoice("moonx", "chaincast.moonx")),
+        ({"EIO": "4", "transport": "websocket"}, "", DialectChoice("socketio", requires_join=True)),
+        ({"EIO": "4", "transport": "websocket", "dialect": "moonx"}, "", DialectChoice("socketio", requires_join=True)),
+        ({"dialect": "chaincast.v1"}, "", DialectChoice("chaincast.v1")),
+        ({}, "chaincast.v1", DialectChoice("chaincast.v1", "chaincast.v1")),
+        ({}, "graphql-ws, chaincast.v1", DialectChoice("chaincast.v1", "chaincast.v1")),
+        ({}, "graphql-ws", DialectChoice("chaincast.v1", undecided=True)),
+        ({"dialect": "chaincast.v1"}, "chaincast.v1", DialectChoice("chaincast.v1", "chaincast.v1")),
     ],
 )
-def test_the_handshake_names_the_dialect(query: dict[str, str], subprotocols: str, choice: Choice) -> None:
-    assert choose(query, subprotocols) == choice
+def test_the_handshake_names_the_dialect(query: dict[str, str], subprotocols: str, choice: DialectChoice) -> None:
+    assert choose_dialect(query, subprotocols) == choice
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ def test_the_handshake_names_the_dialect(query: dict[str, str], subprotocols: st
 )
 def test_a_dialect_that_there_is_not_is_refused(query: dict[str, str], subprotocols: str) -> None:
     with pytest.raises(ClientError, match=r"known: chaincast\.v1") as caught:
-        choose(query, subprotocols)
+        choose_dialect(query, subprotocols)
     assert caught.value.code == Code.UNKNOWN_DIALECT
 
 
@@ -49,7 +49,7 @@ def test_a_dialect_that_there_is_not_is_refused(query: dict[str, str], subprotoc
 )
 def test_an_engine_io_client_that_wants_something_else_is_told_what_there_is(query: dict[str, str], words: str) -> None:
     with pytest.raises(ClientError, match=words) as caught:
-        choose(query, "")
+        choose_dialect(query, "")
     assert caught.value.code == Code.UNKNOWN_DIALECT
 
 
@@ -71,9 +71,9 @@ def test_an_engine_io_client_that_wants_something_else_is_told_what_there_is(que
     ],
 )
 def test_a_message_shows_what_its_sender_speaks(body: bytes, dialect: str | None) -> None:
-    assert recognized(body) == dialect
+    assert detect_dialect(body) == dialect
 
 
 def test_a_token_alone_is_no_subprotocol_to_confirm() -> None:
     with pytest.raises(ClientError, match="offer another, too"):
-        choose({}, "chaincast.token.a.b.c")
+        choose_dialect({}, "chaincast.token.a.b.c")

@@ -6,29 +6,29 @@ import pytest
 
 from chaincast.errors import ClientError, Code, ProtocolViolation, Request
 from chaincast.protocol.commands import (
-    Close,
-    Closed,
+    CloseConnection,
     Command,
     Connected,
-    Done,
+    ConnectionClosing,
     Join,
     Joined,
+    KeepAlive,
     Leave,
-    Nothing,
+    NoReply,
     Ping,
     Pong,
     User,
 )
-from tests.unit.protocol.speaking import SOCKETIO, decode, said
+from tests.unit.protocol.socketio_client import SOCKETIO, decode, said
 
 
 @pytest.mark.parametrize(
     ("frame", "command"),
     [
-        ("1", Close()),
-        ("3", Nothing()),
-        ("5", Nothing()),
-        ("6", Nothing()),
+        ("1", CloseConnection()),
+        ("3", KeepAlive()),
+        ("5", KeepAlive()),
+        ("6", KeepAlive()),
         ("2probe", Ping(Request("probe", ("probe",)))),
         ("2", Ping(Request("probe", ("",)))),
         ("40", Join("", Request("connect", ("/",)))),
@@ -37,8 +37,8 @@ from tests.unit.protocol.speaking import SOCKETIO, decode, said
         ('40{"token":7}', Join("", Request("connect", ("/",)))),
         ("40/,", Join("", Request("connect", ("/",)))),
         ("41", Leave()),
-        ("41/admin,", Nothing()),
-        ("4312[]", Nothing()),
+        ("41/admin,", KeepAlive()),
+        ("4312[]", KeepAlive()),
         ('42["ping"]', Ping(Request("moonx-gateway/ping"))),
         ('425["ping",{}]', Ping(Request("moonx-gateway/ping", (), 5))),
     ],
@@ -83,7 +83,7 @@ def test_packets(frame: str, command: Command) -> None:
 def test_what_breaks_the_protocol_closes_the_connection(frame: str) -> None:
     with pytest.raises(ProtocolViolation) as caught:
         decode(frame)
-    assert SOCKETIO.outcome(caught.value, 0) == ()
+    assert SOCKETIO.outcome_messages(caught.value, 0) == ()
 
 
 def test_another_namespace_is_refused_as_the_protocol_says() -> None:
@@ -94,12 +94,12 @@ def test_another_namespace_is_refused_as_the_protocol_says() -> None:
         with pytest.raises(ClientError) as caught:
             decode(frame)
         assert not isinstance(caught.value, ProtocolViolation)
-        assert SOCKETIO.outcome(caught.value, 0) == (answer,)
+        assert SOCKETIO.outcome_messages(caught.value, 0) == (answer,)
 
 
 def test_a_bad_token_is_a_connect_error() -> None:
     refused = ClientError(Code.AUTH_FAILED, "Invalid token: expired", Request("connect", ("/",)))
-    (frame,) = SOCKETIO.outcome(refused, 0)
+    (frame,) = SOCKETIO.outcome_messages(refused, 0)
     assert frame.startswith(b"44{")
     assert json.loads(frame[2:]) == {"message": "Invalid token: expired", "data": {"code": "AUTH_FAILED"}}
 
@@ -146,7 +146,7 @@ def test_text_that_is_too_long_or_none_is_refused() -> None:
 
 
 def test_the_greetings() -> None:
-    (opened,) = SOCKETIO.outcome(Connected("L1=", (), 32_768), 0)
+    (opened,) = SOCKETIO.outcome_messages(Connected("L1=", (), 32_768), 0)
     assert opened.startswith(b"0")
     assert json.loads(opened[1:]) == {
         "sid": "L1=",
@@ -155,7 +155,7 @@ def test_the_greetings() -> None:
         "pingTimeout": 250_000,
         "maxPayload": 32_768,
     }
-    joined, *rest = SOCKETIO.outcome(Joined("L1=", User("u1", "u@example.com")), 5)
+    joined, *rest = SOCKETIO.outcome_messages(Joined("L1=", User("u1", "u@example.com")), 5)
     assert joined == b'40{"sid":"L1="}'
     assert [json.loads(frame[2:]) for frame in rest] == [
         [
@@ -170,9 +170,9 @@ def test_the_greetings() -> None:
         ],
         ["authenticated", {"user": {"id": "u1", "email": "u@example.com"}}],
     ]
-    _, connected = SOCKETIO.outcome(Joined("L1=", None), 5)
+    _, connected = SOCKETIO.outcome_messages(Joined("L1=", None), 5)
     assert json.loads(connected[2:])[1]["userId"] == "anonymous"
-    assert SOCKETIO.outcome(Pong(1, Request("probe", ("probe",))), 0) == (b"3probe",)
-    assert SOCKETIO.ping(0) == b"2"
-    assert SOCKETIO.outcome(Done(), 0) == (b"6",), "an empty frame would be a fault"
-    assert SOCKETIO.outcome(Closed(), 0) == ()
+    assert SOCKETIO.outcome_messages(Pong(1, Request("probe", ("probe",))), 0) == (b"3probe",)
+    assert SOCKETIO.ping_message(0) == b"2"
+    assert SOCKETIO.outcome_messages(NoReply(), 0) == (b"6",), "an empty frame would be a fault"
+    assert SOCKETIO.outcome_messages(ConnectionClosing(), 0) == ()

@@ -19,15 +19,14 @@ from chaincast.protocol.commands import (
     Stats,
     Subscribe,
     Subscribed,
-    TokenNow,
+    TokenSnapshot,
     Unsubscribe,
     Unsubscribed,
 )
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.socketio.kaspump import ours, theirs
 from tests.factories import MARKET, TOKEN
-from tests.unit.protocol.speaking import SOCKETIO, emit, said, told
-from tests.unit.protocol.told import (
+from tests.unit.protocol.sample_events import (
     ANNOUNCEMENT,
     BOOK,
     CAMPAIGN,
@@ -47,6 +46,7 @@ from tests.unit.protocol.told import (
     TRADE,
     TRADER,
 )
+from tests.unit.protocol.socketio_client import SOCKETIO, emit, said, told
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_verbs_are_questions() -> None:
 
 def test_kaspumps_answers() -> None:
     request = Request("kaspump/subscribe:token", ("token:bsc:0xA",))
-    now = {"token:bsc:0xa": TokenNow(PRICE, TRADE)}
+    now = {"token:bsc:0xa": TokenSnapshot(PRICE, TRADE)}
     ((name, data),) = said(Subscribed((), request, now))
     assert name == "subscription:confirmed"
     assert (data["room"], data["currentPrice"]) == ("token:bsc:0xA", "0.00025")
@@ -255,15 +255,15 @@ def test_moonx_gateways_events_are_what_was_published_and_when(event: Event, nam
 
 
 def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
-    frame = SOCKETIO.event(ANNOUNCEMENT)
+    frame = SOCKETIO.event_fragment(ANNOUNCEMENT)
     assert frame is not None
     told_so = {"id": ANNOUNCEMENT.id, **ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}
     assert json.loads(frame[2:]) == ["system_alert", told_so]
     assert all(
-        registry.get(f"socketio/{vocabulary}", CHAINS).event(ANNOUNCEMENT) is None
+        registry.get(f"socketio/{vocabulary}", CHAINS).event_fragment(ANNOUNCEMENT) is None
         for vocabulary in ("kaspump", "adstack", "moonx-gateway")
     )
-    assert SOCKETIO.event(TRADE) is None
+    assert SOCKETIO.event_fragment(TRADE) is None
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
     ],
 )
 def test_what_a_vocabulary_has_no_word_for_is_not_told(event: Event, vocabulary: str) -> None:
-    assert registry.get(f"socketio/{vocabulary}", CHAINS).event(event) is None
+    assert registry.get(f"socketio/{vocabulary}", CHAINS).event_fragment(event) is None
 
 
 @pytest.mark.parametrize(

@@ -13,16 +13,16 @@ from chaincast.protocol.commands import (
     Authenticate,
     Authenticated,
     Caller,
-    Close,
-    Closed,
+    CloseConnection,
     Command,
-    Done,
+    ConnectionClosing,
     GetHistory,
     History,
     Join,
     Joined,
+    KeepAlive,
     Leave,
-    Nothing,
+    NoReply,
     Ping,
     Pong,
     Subscribe,
@@ -32,7 +32,7 @@ from chaincast.protocol.commands import (
     UnsubscribeFamilies,
     User,
 )
-from chaincast.sessions.command_handler import Actor
+from chaincast.sessions.command_handler import CommandHandler
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),
@@ -104,8 +104,8 @@ CALLER = Caller("c1", "chaincast.v1")
 ANN = replace(CALLER, user="ann")
 
 
-def actor(store: Recorder, settings: Settings = SETTINGS) -> Actor:
-    return Actor(store, store, store, store, store, settings)
+def make_handler(store: Recorder, settings: Settings = SETTINGS) -> CommandHandler:
+    return CommandHandler(store, store, store, store, store, settings)
 
 
 def topics(*texts: str) -> tuple[Topic, ...]:
@@ -115,20 +115,20 @@ def topics(*texts: str) -> tuple[Topic, ...]:
 def test_a_subscription_is_stored_under_canonical_topics_and_confirmed() -> None:
     store = Recorder()
     command = Subscribe(topics("trades:ANVIL:0xAB", "price:BTC"), request_id=7)
-    assert actor(store).act(command, CALLER, 0) == Subscribed(command.topics, 7)
+    assert make_handler(store).handle(command, CALLER, 0) == Subscribed(command.topics, 7)
     assert store.calls == [("add", "c1", ("trades:anvil:0xab", "price:BTC"))]
 
 
 def test_kinds_go_with_the_topics() -> None:
     store = Recorder()
-    actor(store).act(Subscribe(topics("system"), ("trade",)), CALLER, 0)
+    make_handler(store).handle(Subscribe(topics("system"), ("trade",)), CALLER, 0)
     assert store.calls == [("add", "c1", ("system", "trade"))]
 
 
 def test_a_resume_begins_when_its_topics_are_reserved_and_no_row_is_there() -> None:
     store = Recorder()
     command = Subscribe(topics("system"), since={"bsc": "000000000009"})
-    assert actor(store).act(command, CALLER, 0) == Subscribed(command.topics)
+    assert make_handler(store).handle(command, CALLER, 0) == Subscribed(command.topics)
     assert store.calls == [("begin", "c1", (("bsc", "000000000009"),)), ("add", "c1", ("system",))]
 
 
@@ -143,7 +143,7 @@ def test_a_resume_begins_when_its_topics_are_reserved_and_no_row_is_there() -> N
 )
 def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sources: tuple[str, ...]) -> None:
     store = Recorder()
-    outcome = actor(store).act(Subscribe(topics(*asked), cursors=True), CALLER, 0)
+    outcome = make_handler(store).handle(Subscribe(topics(*asked), cursors=True), CALLER, 0)
     assert isinstance(outcome, Subscribed)
     assert set(outcome.cursors.items()) == {(source, "000000000042") for source in sources}
     assert [call[0] for call in store.calls] == ["standing", "add"]
@@ -153,14 +153,14 @@ def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sou
 def test_the_cursor_of_what_is_replayed_is_where_that_begins() -> None:
     store = Recorder()
     command = Subscribe(topics("trades:bsc:*", "network:anvil"), since={"bsc": "000000000009"}, cursors=True)
-    outcome = actor(store).act(command, CALLER, 0)
+    outcome = make_handler(store).handle(command, CALLER, 0)
     assert isinstance(outcome, Subscribed)
     assert outcome.cursors == {"bsc": "000000000009", "anvil": "000000000042"}
 
 
 def test_an_error_keeps_what_a_program_needs_of_it() -> None:
     store = Recorder()
-    outcome = actor(store).act(Subscribe(topics("system"), since={"bsc": "000000000001"}), CALLER, 0)
+    outcome = make_handler(store).handle(Subscribe(topics("system"), since={"bsc": "000000000001"}), CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert outcome.details == {"source": "bsc", "oldest": "000000000005"}
 
@@ -168,8 +168,8 @@ def test_an_error_keeps_what_a_program_needs_of_it() -> None:
 def test_unsubscribing_and_pinging() -> None:
     store = Recorder()
     command = Unsubscribe(topics("system"), request_id="a")
-    assert actor(store).act(command, CALLER, 0) == Unsubscribed(command.topics, "a")
-    assert actor(store).act(Ping("p"), CALLER, 123) == Pong(123, "p")
+    assert make_handler(store).handle(command, CALLER, 0) == Unsubscribed(command.topics, "a")
+    assert make_handler(store).handle(Ping("p"), CALLER, 123) == Pong(123, "p")
     assert store.calls == [("remove", "c1", ("system",))]
 
 
@@ -186,14 +186,14 @@ def test_unsubscribing_and_pinging() -> None:
 )
 def test_what_is_not_allowed_is_answered_and_changes_nothing(command: Subscribe, code: Code) -> None:
     store = Recorder()
-    outcome = actor(store).act(command, CALLER, 0)
+    outcome = make_handler(store).handle(command, CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert (outcome.code, outcome.request_id) == (code, 1)
     assert store.calls == []
 
 
 def test_an_unknown_network_is_told_which_there_are() -> None:
-    outcome = actor(Recorder()).act(Subscribe(topics("trades:eth:*")), CALLER, 0)
+    outcome = make_handler(Recorder()).handle(Subscribe(topics("trades:eth:*")), CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert "'eth'" in outcome.message
     assert "anvil, bsc" in outcome.message
@@ -208,10 +208,10 @@ def test_the_past_is_asked_for_by_topic_and_only_of_networks_that_there_are() ->
     store = Recorder()
     (topic,) = topics("trades:bsc:0xAB")
     command = GetHistory("trades", topic, 20, ("Sold",), "000000000009.000000.00", request_id=4)
-    assert actor(store).act(command, CALLER, 0) == History("trades", (), "000000000001.000000.00", 4)
+    assert make_handler(store).handle(command, CALLER, 0) == History("trades", (), "000000000001.000000.00", 4)
     assert store.calls == [("newest", "trades:bsc:0xab", ("20", "Sold", "000000000009.000000.00"))]
     (elsewhere,) = topics("trades:eth:0xab")
-    refused = actor(store).act(GetHistory("trades", elsewhere, 20), CALLER, 0)
+    refused = make_handler(store).handle(GetHistory("trades", elsewhere, 20), CALLER, 0)
     assert isinstance(refused, ClientError)
     assert refused.code == Code.UNKNOWN_NETWORK
 
@@ -219,9 +219,9 @@ def test_the_past_is_asked_for_by_topic_and_only_of_networks_that_there_are() ->
 def test_a_token_gives_a_connection_its_user() -> None:
     store = Recorder()
     ann = User("ann", "ann@example.com")
-    assert actor(store).act(Authenticate("good", 1), CALLER, 0) == Authenticated(ann, 1)
+    assert make_handler(store).handle(Authenticate("good", 1), CALLER, 0) == Authenticated(ann, 1)
     assert store.calls == [("know", "c1", ("ann", "None"))]
-    refused = actor(store).act(Authenticate("bad", 2), CALLER, 0)
+    refused = make_handler(store).handle(Authenticate("bad", 2), CALLER, 0)
     assert isinstance(refused, ClientError)
     assert (refused.code, refused.request_id) == (Code.AUTH_FAILED, 2)
     assert len(store.calls) == 1
@@ -229,20 +229,20 @@ def test_a_token_gives_a_connection_its_user() -> None:
 
 def test_another_user_on_a_connection_hears_nothing_of_the_one_before() -> None:
     store = Recorder()
-    actor(store).act(Authenticate("good"), replace(CALLER, user="bob"), 0)
+    make_handler(store).handle(Authenticate("good"), replace(CALLER, user="bob"), 0)
     assert store.calls == [("remove", "c1", ("user:ann",)), ("know", "c1", ("ann", "None"))]
     store.calls.clear()
-    actor(store).act(Authenticate("good"), ANN, 0)
+    make_handler(store).handle(Authenticate("good"), ANN, 0)
     assert store.calls == [("know", "c1", ("ann", "None"))]
 
 
 def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
     store = Recorder()
     command = Subscribe((Topic("orders", OWN), Topic("price", "BTC")))
-    outcome = actor(store).act(command, ANN, 0)
+    outcome = make_handler(store).handle(command, ANN, 0)
     assert isinstance(outcome, Subscribed)
     assert store.calls == [("add", "c1", ("orders:ann", "price:BTC"))]
-    refused = actor(store).act(command, CALLER, 0)
+    refused = make_handler(store).handle(command, CALLER, 0)
     assert isinstance(refused, ClientError)
     assert refused.code == Code.AUTH_REQUIRED
     assert len(store.calls) == 1
@@ -251,23 +251,23 @@ def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
 def test_who_has_a_user_hears_of_his_own_instead_of_everybodys() -> None:
     store = Recorder()
     command = Subscribe((Topic("trade", ANY),), ("trade",), own=(Topic("user", OWN),))
-    actor(store).act(command, CALLER, 0)
-    actor(store).act(command, ANN, 0)
+    make_handler(store).handle(command, CALLER, 0)
+    make_handler(store).handle(command, ANN, 0)
     assert [call[2] for call in store.calls] == [("trade:*", "trade"), ("user:ann", "trade")]
 
 
 def test_families_are_left_whole_and_nothing_else() -> None:
     store = Recorder()
-    outcome = actor(store).act(UnsubscribeFamilies(frozenset({"price", "prices"}), 5), CALLER, 0)
+    outcome = make_handler(store).handle(UnsubscribeFamilies(frozenset({"price", "prices"}), 5), CALLER, 0)
     assert outcome == Unsubscribed(topics("price:*", "prices:*:*"), 5)
     assert store.calls == [("remove", "c1", ("price:*", "prices:*:*"))]
-    assert actor(store).act(UnsubscribeFamilies(frozenset({"alerts"})), CALLER, 0) == Unsubscribed(())
+    assert make_handler(store).handle(UnsubscribeFamilies(frozenset({"alerts"})), CALLER, 0) == Unsubscribed(())
     assert len(store.calls) == 1
 
 
 def test_nothing_to_listen_to_is_confirmed_and_stored_nowhere() -> None:
     store = Recorder()
-    assert actor(store).act(Subscribe((), request_id=1), CALLER, 0) == Subscribed((), 1)
+    assert make_handler(store).handle(Subscribe((), request_id=1), CALLER, 0) == Subscribed((), 1)
     assert store.calls == []
 
 
@@ -279,8 +279,8 @@ def test_a_vocabulary_goes_into_the_rows_dialect() -> None:
             told.append(dialect)
 
     caller = Caller("c1", "socketio", joined=True)
-    actor(Rows()).act(Subscribe(topics("network:bsc"), vocabulary="kaspump"), caller, 0)
-    actor(Rows()).act(Subscribe(topics("network:bsc")), caller, 0)
+    make_handler(Rows()).handle(Subscribe(topics("network:bsc"), vocabulary="kaspump"), caller, 0)
+    make_handler(Rows()).handle(Subscribe(topics("network:bsc")), caller, 0)
     assert told == ["socketio/kaspump", "socketio"]
 
 
@@ -293,23 +293,23 @@ def test_a_vocabulary_goes_into_the_rows_dialect() -> None:
         (Subscribe((), request_id=1), True, False),
         (Leave(1), False, True),
         (Ping(1), False, False),
-        (Nothing(1), False, False),
-        (Close(1), False, False),
+        (KeepAlive(1), False, False),
+        (CloseConnection(1), False, False),
         (Subscribe((), request_id=1), None, False),
     ],
 )
 def test_joining_comes_first_and_once(command: Command, joined: bool | None, violates: bool) -> None:
-    outcome = actor(Recorder()).act(command, replace(CALLER, joined=joined), 0)
+    outcome = make_handler(Recorder()).handle(command, replace(CALLER, joined=joined), 0)
     assert isinstance(outcome, ProtocolViolation) == violates
 
 
 def test_joining_leaving_and_closing() -> None:
     store = Recorder()
     fresh, joined = replace(CALLER, joined=False), replace(CALLER, joined=True)
-    assert actor(store).act(Join("good", 1), fresh, 0) == Joined("c1", User("ann", "ann@example.com"), 1)
-    assert actor(store).act(Join("", 2), fresh, 0) == Joined("c1", None, 2)
-    assert actor(store).act(Leave(3), joined, 0) == Done(3)
-    assert actor(store).act(Close(4), joined, 0) == Closed(4)
+    assert make_handler(store).handle(Join("good", 1), fresh, 0) == Joined("c1", User("ann", "ann@example.com"), 1)
+    assert make_handler(store).handle(Join("", 2), fresh, 0) == Joined("c1", None, 2)
+    assert make_handler(store).handle(Leave(3), joined, 0) == NoReply(3)
+    assert make_handler(store).handle(CloseConnection(4), joined, 0) == ConnectionClosing(4)
     assert store.calls == [
         ("know", "c1", ("ann", "True")),
         ("know", "c1", ("None", "True")),
@@ -317,7 +317,7 @@ def test_joining_leaving_and_closing() -> None:
         ("know", "c1", ("None", "False")),
     ]
     known = replace(ANN, joined=False)
-    assert actor(store).act(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), "since the handshake"
+    assert make_handler(store).handle(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), "since the handshake"
 
 
 @pytest.mark.parametrize(
@@ -333,5 +333,5 @@ def test_joining_leaving_and_closing() -> None:
     ],
 )
 def test_where_a_user_is_required_nothing_goes_without(command: Command, caller: Caller, allowed: bool) -> None:
-    outcome = actor(Recorder(), replace(SETTINGS, auth="required")).act(command, caller, 0)
+    outcome = make_handler(Recorder(), replace(SETTINGS, auth="required")).handle(command, caller, 0)
     assert (isinstance(outcome, ClientError) and outcome.code == Code.AUTH_REQUIRED) != allowed

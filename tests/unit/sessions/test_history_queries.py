@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from chaincast.model.events import Event
 from chaincast.model.topics import Topic
-from chaincast.sessions.history_queries import Past
+from chaincast.sessions.history_queries import HistoryQueries
 from tests.factories import make_event
 
 
@@ -30,30 +30,30 @@ class Kept:
 
 def test_one_network_is_asked_for_as_it_is() -> None:
     kept = Kept(trades_bsc_x=30)
-    events, before = Past(kept, ("anvil", "bsc")).newest(Topic("trades", "bsc", "x"), 5, (), None)
+    events, before = HistoryQueries(kept, ("anvil", "bsc")).newest(Topic("trades", "bsc", "x"), 5, (), None)
     assert (len(events), before, kept.asked) == (5, "5", ["trades:bsc:x"])
 
 
 def test_of_all_networks_the_newest_are_merged_by_time() -> None:
     kept = Kept(trades_bsc_x=3, trades_anvil_x=5)
-    events, before = Past(kept, ("anvil", "bsc")).newest(Topic("trades", "*", "x"), 4, (), None)
+    events, before = HistoryQueries(kept, ("anvil", "bsc")).newest(Topic("trades", "*", "x"), 4, (), None)
     assert [event.block for event in events] == [1000, 1000, 999, 999]
     assert before is None
-    last = Past(kept, ("anvil", "bsc")).last("trades", "*", "x")
+    last = HistoryQueries(kept, ("anvil", "bsc")).last("trades", "*", "x")
     assert last is not None
     assert last.block == 1000
-    assert Past(kept, ("anvil",)).last("prices", "*", "x") is None
+    assert HistoryQueries(kept, ("anvil",)).last("prices", "*", "x") is None
 
 
 def test_alerts_are_kept_per_network_and_type() -> None:
     kept = Kept()
-    Past(kept, ("anvil",)).newest(Topic("alerts", "anvil", "whale"), 4, (), None)
+    HistoryQueries(kept, ("anvil",)).newest(Topic("alerts", "anvil", "whale"), 4, (), None)
     assert kept.asked == ["alerts:anvil:whale"]
 
 
 def test_many_are_read_to_the_end_or_to_the_most() -> None:
     kept = Kept(contract_bsc_c=25, contract_anvil_c=12)
-    past = Past(kept, ("anvil", "bsc"))
+    past = HistoryQueries(kept, ("anvil", "bsc"))
     found, complete = past.many(Topic("contract", "*", "c"), 100)
     assert (len(found), complete) == (37, True)
     assert [e.timestamp for e in found] == sorted((e.timestamp for e in found), reverse=True)

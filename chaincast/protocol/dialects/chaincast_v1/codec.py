@@ -10,13 +10,13 @@ from chaincast.errors import ClientError, RequestId
 from chaincast.model.events import Event, told_of
 from chaincast.protocol.commands import (
     Authenticated,
-    Closed,
+    AuthenticationExpired,
     Command,
     Connected,
-    Done,
-    Expired,
+    ConnectionClosing,
     History,
     Joined,
+    NoReply,
     Outcome,
     Pong,
     Price,
@@ -33,7 +33,7 @@ class ChaincastV1:
     name = "chaincast.v1"
     overhead = 256
     separator = 1
-    one_by_one = joins = answers_pings = False
+    single_event_messages = requires_join = answers_pings = False
 
     def __init__(self, chains: Chains) -> None:
         """Networks go by their names here."""
@@ -43,10 +43,10 @@ class ChaincastV1:
 
         return decode(body, max_bytes, max_topics)
 
-    def ping(self, now_ms: int) -> bytes | None:
+    def ping_message(self, now_ms: int) -> bytes | None:
         return None
 
-    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+    def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         match outcome:
             case Connected(connection_id, networks):
                 message: dict[str, object] = {"type": "connected", "connection_id": connection_id}
@@ -64,7 +64,7 @@ class ChaincastV1:
             case History(what, events, before, request_id):
                 # An event is the same bytes here as in `events`.
                 head = orjson.dumps(_answer("history", request_id) | {"what": what, "before": before})
-                return (b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event(event) for event in events)),)
+                return (b'%b,"events":[%b]}' % (head[:-1], b",".join(self.event_fragment(event) for event in events)),)
             case Price(network, token, event, request_id):
                 message = _answer("price", request_id) | {"network": network, "token": token}
                 message["event"] = event and told_of(event)
@@ -74,28 +74,28 @@ class ChaincastV1:
             case Authenticated(user, request_id):
                 message = _answer("authenticated", request_id)
                 message["user"] = user and {"id": user.id, "email": user.email}
-            case Expired(grace_seconds):
+            case AuthenticationExpired(grace_seconds):
                 message = {"type": "auth_expired", "closes_in": grace_seconds}
             case ClientError():
                 message = _answer("error", outcome.request_id)
                 message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}
-            case Joined() | Closed() | Done():  # to no command of this protocol
+            case Joined() | ConnectionClosing() | NoReply():  # to no command of this protocol
                 return ()
         return (orjson.dumps(message),)
 
-    def event(self, event: Event) -> bytes:
+    def event_fragment(self, event: Event) -> bytes:
         return orjson.dumps(told_of(event))
 
     def channel(self, event: Event) -> str:
         return ""
 
-    def events(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
+    def events_message(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
         return _envelope("events", source, cursor, "events", fragments)
 
-    def retraction(self, event_id: str) -> bytes:
+    def retraction_fragment(self, event_id: str) -> bytes:
         return orjson.dumps(event_id)
 
-    def retracted(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
+    def retractions_message(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
         return _envelope("retracted", source, cursor, "ids", fragments)
 
 

@@ -23,7 +23,7 @@ from chaincast.protocol.commands import (
     Unsubscribe,
 )
 from chaincast.protocol.dialects.json_input import parse_object
-from chaincast.protocol.dialects.validation import checked, shown
+from chaincast.protocol.dialects.validation import quote_value, validate_message
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]
@@ -115,7 +115,9 @@ def _request_id(document: dict[str, object]) -> RequestId:
         return value
     if value is None:
         return None
-    raise ClientError(Code.BAD_MESSAGE, f"id {shown(value)} must be a string of at most 128 characters or an integer")
+    raise ClientError(
+        Code.BAD_MESSAGE, f"id {quote_value(value)} must be a string of at most 128 characters or an integer"
+    )
 
 
 def _command(document: dict[str, object], max_topics: int, request_id: RequestId) -> Command:
@@ -138,10 +140,10 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
 def _validated(document: dict[str, object]) -> _AnyMessage:
     type_ = document.get("type")
     if not isinstance(type_, str):
-        raise ClientError(Code.BAD_MESSAGE, f"type {shown(type_)} must be one of {', '.join(_TYPES)}")
+        raise ClientError(Code.BAD_MESSAGE, f"type {quote_value(type_)} must be one of {', '.join(_TYPES)}")
     if type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {shown(type_)}; known: {', '.join(_TYPES)}")
-    return checked(_client_message, document, type_, skip=1)
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+    return validate_message(_client_message, document, type_, skip=1)
 
 
 _ABOUT = {
@@ -193,7 +195,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         if network is None:
             raise ClientError(
                 Code.BAD_CURSOR,
-                f"since {shown(since)} is one cursor, but the topics are not of one network; "
+                f"since {quote_value(since)} is one cursor, but the topics are not of one network; "
                 'write {"network": "cursor", …}',
             )
         since = {network: since}
@@ -201,7 +203,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         if len(cursor) != CURSOR_DIGITS or not (cursor.isascii() and cursor.isdigit()):
             raise ClientError(
                 Code.BAD_CURSOR,
-                f"since {shown(cursor)} of {shown(source)} is no cursor; "
+                f"since {quote_value(cursor)} of {quote_value(source)} is no cursor; "
                 f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it",
             )
     return since

@@ -12,16 +12,16 @@ from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import (
     Authenticated,
+    AuthenticationExpired,
     Command,
     Connected,
-    Expired,
     Outcome,
     Pong,
     Subscribed,
     Unsubscribed,
 )
 from chaincast.protocol.dialects.base import Chains
-from chaincast.protocol.dialects.event_fields import ANONYMOUS, coins, error_facts, number, text, trade, units
+from chaincast.protocol.dialects.event_fields import ANONYMOUS, coins, error_fields, number, text, trade, units
 from chaincast.protocol.dialects.mixins import WithoutRetractions
 
 _CHANNEL: Final[Mapping[str, str]] = {
@@ -41,7 +41,7 @@ class Coremem(WithoutRetractions):
     name = "coremem"
     overhead = 96
     separator = 1
-    one_by_one = joins = answers_pings = False
+    single_event_messages = requires_join = answers_pings = False
 
     def __init__(self, chains: Chains) -> None:
         """There is one chain here, whichever it is."""
@@ -51,7 +51,7 @@ class Coremem(WithoutRetractions):
 
         return decode(body, max_bytes, max_topics)
 
-    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+    def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         match outcome:
             case Connected(connection_id):
                 return (orjson.dumps({"type": "connected", "clientId": connection_id, "timestamp": now_ms}),)
@@ -65,16 +65,16 @@ class Coremem(WithoutRetractions):
                 return (orjson.dumps({"type": "pong", "timestamp": timestamp}),)
             case Authenticated(user):
                 return (orjson.dumps({"type": "authenticated", "userId": ANONYMOUS if user is None else user.id}),)
-            case Expired(grace_seconds):
+            case AuthenticationExpired(grace_seconds):
                 return (orjson.dumps({"type": "auth_expired", "timeout": grace_seconds * 1000, "timestamp": now_ms}),)
             case ClientError():
-                return (orjson.dumps({"type": "error", "message": outcome.message, **error_facts(outcome)}),)
+                return (orjson.dumps({"type": "error", "message": outcome.message, **error_fields(outcome)}),)
         return ()
 
-    def ping(self, now_ms: int) -> bytes | None:
+    def ping_message(self, now_ms: int) -> bytes | None:
         return orjson.dumps({"type": "ping", "timestamp": now_ms})
 
-    def event(self, event: Event) -> bytes | None:
+    def event_fragment(self, event: Event) -> bytes | None:
         # A backend's trades and prices have kinds of the same names, and no token.
         shape = _SHAPES.get(event.kind) if event.block is not None or event.kind == Kind.SYSTEM_ALERT else None
         return None if shape is None else orjson.dumps(shape(event))
@@ -82,15 +82,15 @@ class Coremem(WithoutRetractions):
     def channel(self, event: Event) -> str:
         return _CHANNEL[event.kind]
 
-    def events(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
+    def events_message(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
         head = f'{{"type":"data","channel":"{channel}","data":{{"{channel}":['.encode()
         return b"%b%b]}}" % (head, b",".join(fragments))
 
     def _data(self, events: Iterable[Event]) -> tuple[bytes, ...]:
-        found = [(event, fragment) for event in events if (fragment := self.event(event)) is not None]
+        found = [(event, fragment) for event in events if (fragment := self.event_fragment(event)) is not None]
         if not found:
             return ()
-        return (self.events("", "", self.channel(found[0][0]), [fragment for _, fragment in found]),)
+        return (self.events_message("", "", self.channel(found[0][0]), [fragment for _, fragment in found]),)
 
 
 def _channel_of(request_id: RequestId) -> str:

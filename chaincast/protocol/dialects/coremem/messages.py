@@ -13,7 +13,7 @@ from chaincast.errors import ClientError, Code, Request
 from chaincast.model.topics import ANY, Topic
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
 from chaincast.protocol.dialects.json_input import parse_object
-from chaincast.protocol.dialects.validation import checked, shown
+from chaincast.protocol.dialects.validation import quote_value, validate_message
 
 RECENT: Final = 20
 """New tokens that `includeRecent` brings."""
@@ -57,13 +57,13 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     if type_ == "ping":
         return Ping()
     if type_ == "authenticate":
-        return Authenticate(checked(_token, document, "authenticate").token)
+        return Authenticate(validate_message(_token, document, "authenticate").token)
     if type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {shown(type_)}; known: {', '.join(_TYPES)}")
-    message = checked(_message, document, str(type_))
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+    message = validate_message(_message, document, str(type_))
     channel = message.channel
     if channel not in CHANNELS:
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {shown(channel)}; known: {', '.join(CHANNELS)}")
+        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(CHANNELS)}")
     request = Request(str(type_), (channel,))
     named = _named(channel, message.params)
     try:

@@ -13,27 +13,27 @@ from chaincast.model.amounts import NATIVE_DECIMALS, plain
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import (
     Authenticated,
+    AuthenticationExpired,
     Command,
     Connected,
-    Expired,
     Outcome,
     Pong,
     Subscribed,
     Unsubscribed,
 )
 from chaincast.protocol.dialects.base import Chains
-from chaincast.protocol.dialects.event_fields import error_facts, network_of, text, trade, units, who
-from chaincast.protocol.dialects.mixins import OneByOne
+from chaincast.protocol.dialects.event_fields import error_fields, network_of, text, trade, units, user_fields
+from chaincast.protocol.dialects.mixins import SingleEventMessages
 
 AUTHENTICATION_MS: Final = 10_000
 """How long a client has to authenticate, where it must."""
 
 
-class Moonx(OneByOne):
+class Moonx(SingleEventMessages):
     """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
 
     name = "moonx"
-    joins = answers_pings = False
+    requires_join = answers_pings = False
 
     def __init__(self, chains: Chains) -> None:
         self._chains = chains
@@ -50,13 +50,13 @@ class Moonx(OneByOne):
 
         return decode(body, max_bytes, max_topics)
 
-    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+    def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         match outcome:
             case Connected(connection_id):
                 data: dict[str, Json] = {"timeout": AUTHENTICATION_MS}
                 return (_envelope(f"auth_req_{connection_id}", "auth_required", now_ms, data),)
             case Authenticated(user, request_id):
-                return (_answer("auth_success", "auth_success", request_id, now_ms, who(user)),)
+                return (_answer("auth_success", "auth_success", request_id, now_ms, user_fields(user)),)
             case Subscribed(_, request_id):
                 data = {"channel": _channel_of(request_id)}
                 return (_answer("sub_confirmed", "subscribed", request_id, now_ms, data),)
@@ -65,7 +65,7 @@ class Moonx(OneByOne):
                 return (_answer("unsub_confirmed", "unsubscribed", request_id, now_ms, data),)
             case Pong(timestamp, request_id):
                 return (_answer("pong", "pong", request_id, timestamp, {}),)
-            case Expired(grace_seconds):
+            case AuthenticationExpired(grace_seconds):
                 # Then what asks for a token at the beginning, too: clients know how to answer that.
                 data = {"timeout": grace_seconds * 1000}
                 types = ("auth_expired", "auth_required")
@@ -73,14 +73,14 @@ class Moonx(OneByOne):
             case ClientError(request_id=request_id):
                 failed = isinstance(request_id, Request) and request_id.verb == "authenticate"
                 type_ = "auth_failed" if failed else "error"
-                told = {"error": outcome.message, **error_facts(outcome)}
+                told = {"error": outcome.message, **error_fields(outcome)}
                 return (_answer(type_, type_, request_id, now_ms, told),)
         return ()
 
-    def ping(self, now_ms: int) -> bytes | None:
+    def ping_message(self, now_ms: int) -> bytes | None:
         return _envelope(f"ping_{now_ms}", "ping", now_ms, {})
 
-    def event(self, event: Event) -> bytes | None:
+    def event_fragment(self, event: Event) -> bytes | None:
         found = self._shapes.get(event.kind)
         if found is None:
             return None

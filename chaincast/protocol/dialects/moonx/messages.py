@@ -14,7 +14,7 @@ from chaincast.model.events import Kind
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, UnsubscribeFamilies
 from chaincast.protocol.dialects.json_input import parse_object
-from chaincast.protocol.dialects.validation import checked, shown
+from chaincast.protocol.dialects.validation import quote_value, validate_message
 
 _TYPES: Final = ("authenticate", "subscribe", "unsubscribe", "ping")
 
@@ -54,17 +54,19 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     document = parse_object(body, max_bytes)
     type_ = document.get("type")
     if not isinstance(type_, str) or type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {shown(type_)}; known: {', '.join(_TYPES)}")
-    envelope = checked(_envelope, document, type_)
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+    envelope = validate_message(_envelope, document, type_)
     request = Request(type_, ("" if envelope.id is None else str(envelope.id), ""))
     try:
         if type_ == "ping":
             return Ping(request)
         if type_ == "authenticate":
-            return Authenticate(checked(_token, envelope.data, "authenticate: data").token, request)
-        channel = checked(_channel, envelope.data, f"{type_}: data").channel
+            return Authenticate(validate_message(_token, envelope.data, "authenticate: data").token, request)
+        channel = validate_message(_channel, envelope.data, f"{type_}: data").channel
         if channel not in _FAMILIES:
-            raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {shown(channel)}; known: {', '.join(_FAMILIES)}")
+            raise ClientError(
+                Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(_FAMILIES)}"
+            )
     except ClientError as error:
         raise error.with_request_id(request) from None
     request = Request(type_, (request.about[0], channel))

@@ -7,30 +7,30 @@ from collections.abc import Mapping
 from chaincast.errors import ClientError, Request
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import History, Outcome, Stats, Subscribed, Unsubscribed
-from chaincast.protocol.dialects.event_fields import error_facts
-from chaincast.protocol.dialects.socketio.vocabulary import Said
+from chaincast.protocol.dialects.event_fields import error_fields
+from chaincast.protocol.dialects.socketio.vocabulary import SocketIoEmit
 
 
 class Adstack:
     """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
 
-    def event(self, event: Event) -> Said | None:
-        return Said("event", _event(event)) if event.contract is not None else None
+    def event(self, event: Event) -> SocketIoEmit | None:
+        return SocketIoEmit("event", _event(event)) if event.contract is not None else None
 
-    def answer(self, outcome: Outcome) -> Said | None:
+    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
         match outcome:
             case Subscribed(_, Request(_, (contract, *types))):
-                return Said("subscribed", {"contractId": contract, "eventTypes": [*types]}, True)
+                return SocketIoEmit("subscribed", {"contractId": contract, "eventTypes": [*types]}, True)
             case Unsubscribed(_, Request(_, (contract, *_))):
-                return Said("unsubscribed", {"contractId": contract}, True)
+                return SocketIoEmit("unsubscribed", {"contractId": contract}, True)
             case History(_, events, _, Request(_, (contract, *_))):
-                return Said("history", {"contractId": contract, "events": [_event(event) for event in events]})
+                return SocketIoEmit("history", {"contractId": contract, "events": [_event(event) for event in events]})
             case Stats(_, figures, Request(_, (contract, *_))):
-                return Said("stats", {"contractId": contract, **_figures(figures)})
+                return SocketIoEmit("stats", {"contractId": contract, **_figures(figures)})
         return None
 
-    def error(self, error: ClientError) -> Said:
-        return Said("error", {"message": error.message, **error_facts(error)}, True)
+    def error(self, error: ClientError) -> SocketIoEmit:
+        return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, True)
 
 
 def _event(event: Event) -> dict[str, Json]:

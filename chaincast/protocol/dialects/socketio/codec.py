@@ -12,24 +12,24 @@ from chaincast.errors import ClientError, Code, ProtocolViolation, Request
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import (
     Authenticated,
-    Closed,
+    AuthenticationExpired,
     Command,
     Connected,
-    Done,
-    Expired,
+    ConnectionClosing,
     Joined,
+    NoReply,
     Outcome,
     Pong,
     User,
 )
 from chaincast.protocol.dialects.base import Chains
-from chaincast.protocol.dialects.event_fields import ANONYMOUS, error_facts, who
-from chaincast.protocol.dialects.mixins import OneByOne
+from chaincast.protocol.dialects.event_fields import ANONYMOUS, error_fields, user_fields
+from chaincast.protocol.dialects.mixins import SingleEventMessages
 from chaincast.protocol.dialects.socketio import engine_packets, packets
 from chaincast.protocol.dialects.socketio.adstack import Adstack
 from chaincast.protocol.dialects.socketio.kaspump import Kaspump
 from chaincast.protocol.dialects.socketio.moonx_gateway import MoonxGateway, published
-from chaincast.protocol.dialects.socketio.vocabulary import Said, Vocabulary
+from chaincast.protocol.dialects.socketio.vocabulary import SocketIoEmit, Vocabulary
 
 VOCABULARIES: Mapping[str, Vocabulary] = {
     "kaspump": Kaspump(),
@@ -38,11 +38,11 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
 }
 
 
-class SocketIo(OneByOne):
+class SocketIo(SingleEventMessages):
     """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
 
     name = "socketio"
-    joins = answers_pings = True
+    requires_join = answers_pings = True
 
     def __init__(self, chains: Chains) -> None:
         """Networks go by their names here."""
@@ -52,23 +52,23 @@ class SocketIo(OneByOne):
 
         return decode(body, max_bytes, max_topics)
 
-    def outcome(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+    def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
         match outcome:
             case Connected(connection_id, max_bytes=max_bytes):
                 return (engine_packets.open_frame(connection_id, max_bytes),)
             case Joined(connection_id, user):
                 return _welcome(connection_id, user, now_ms)
             case Authenticated(user, Request() as asked):
-                told = who(user)
-                return _said(Said("authenticated", told, True), asked, {"success": True, "data": told})
-            case Expired(grace_seconds):
+                told = user_fields(user)
+                return _said(SocketIoEmit("authenticated", told, True), asked, {"success": True, "data": told})
+            case AuthenticationExpired(grace_seconds):
                 message = "The token has expired: emit 'authenticate' with a fresh one"
                 return (packets.event_frame("auth_expired", {"message": message, "timeout": grace_seconds * 1000}),)
             case Pong(_, Request("probe", (data,))):
                 return (engine_packets.pong_frame(data),)
-            case Done():
+            case NoReply():
                 return (engine_packets.NOOP_FRAME,)
-            case Closed() | ProtocolViolation():
+            case ConnectionClosing() | ProtocolViolation():
                 return ()
             case ClientError(request_id=Request("connect", (namespace, *_)), code=code, message=message):
                 # An unknown namespace is refused in the very words of the protocol's reference.
@@ -81,16 +81,16 @@ class SocketIo(OneByOne):
             return ()
         return _said(said, request, {"success": True, "data": said.data})
 
-    def ping(self, now_ms: int) -> bytes | None:
+    def ping_message(self, now_ms: int) -> bytes | None:
         return engine_packets.PING_FRAME
 
-    def event(self, event: Event) -> bytes | None:
+    def event_fragment(self, event: Event) -> bytes | None:
         # Who has not subscribed to anything still gets announcements.
         said = published(event, "system_alert") if event.kind == Kind.SYSTEM_ALERT else None
         return None if said is None else packets.event_frame(said.name, said.data)
 
 
-class InWords(SocketIo):
+class VocabularyCodec(SocketIo):
     """Events in the words of one vocabulary."""
 
     def __init__(self, chains: Chains, vocabulary: str) -> None:
@@ -98,21 +98,21 @@ class InWords(SocketIo):
         self.name = f"{SocketIo.name}/{vocabulary}"
         self._words = VOCABULARIES[vocabulary]
 
-    def event(self, event: Event) -> bytes | None:
+    def event_fragment(self, event: Event) -> bytes | None:
         said = self._words.event(event)
         return None if said is None else packets.event_frame(said.name, said.data)
 
 
-def kaspump(chains: Chains) -> InWords:
-    return InWords(chains, "kaspump")
+def kaspump(chains: Chains) -> VocabularyCodec:
+    return VocabularyCodec(chains, "kaspump")
 
 
-def adstack(chains: Chains) -> InWords:
-    return InWords(chains, "adstack")
+def adstack(chains: Chains) -> VocabularyCodec:
+    return VocabularyCodec(chains, "adstack")
 
 
-def moonx_gateway(chains: Chains) -> InWords:
-    return InWords(chains, "moonx-gateway")
+def moonx_gateway(chains: Chains) -> VocabularyCodec:
+    return VocabularyCodec(chains, "moonx-gateway")
 
 
 def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes, ...]:
@@ -127,16 +127,16 @@ def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes,
     frames = (packets.connect_frame(connection_id), packets.event_frame("connected", told))
     if user is None:
         return frames
-    return (*frames, packets.event_frame("authenticated", who(user)))
+    return (*frames, packets.event_frame("authenticated", user_fields(user)))
 
 
 def _failed(error: ClientError) -> tuple[bytes, ...]:
-    refused: dict[str, Json] = {"success": False, "error": error.message, **error_facts(error)}
+    refused: dict[str, Json] = {"success": False, "error": error.message, **error_fields(error)}
     request = error.request_id if isinstance(error.request_id, Request) else Request("")
     return _said(_vocabulary(request).error(error), request, refused)
 
 
-def _said(said: Said, request: Request, ack: Json) -> tuple[bytes, ...]:
+def _said(said: SocketIoEmit, request: Request, ack: Json) -> tuple[bytes, ...]:
     """By an event, or by an acknowledgement where the client waits for one."""
     told = packets.event_frame(said.name, said.data)
     if request.ack is None:

@@ -9,9 +9,9 @@ from typing import Final
 from chaincast.errors import ClientError, Request
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
-from chaincast.protocol.commands import History, Outcome, Pong, Price, Subscribed, TokenNow, Unsubscribed
-from chaincast.protocol.dialects.event_fields import error_facts, network_of, text, trade, units
-from chaincast.protocol.dialects.socketio.vocabulary import Said
+from chaincast.protocol.commands import History, Outcome, Pong, Price, Subscribed, TokenSnapshot, Unsubscribed
+from chaincast.protocol.dialects.event_fields import error_fields, network_of, text, trade, units
+from chaincast.protocol.dialects.socketio.vocabulary import SocketIoEmit
 
 _SUBSCRIBING: Final = ("subscribe:", "unsubscribe:")
 
@@ -30,38 +30,40 @@ def theirs(network: str) -> str:
 class Kaspump:
     """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
 
-    def event(self, event: Event) -> Said | None:
+    def event(self, event: Event) -> SocketIoEmit | None:
         match event.kind:
             case Kind.TOKEN_CREATED:
-                return Said("token:created", _created(event))
+                return SocketIoEmit("token:created", _created(event))
             case Kind.TRADE if event.block is not None:
-                return Said("trade:new", _trade(event))
+                return SocketIoEmit("trade:new", _trade(event))
             case Kind.TOKEN_GRADUATED:
-                return Said("token:graduated", _graduated(event))
+                return SocketIoEmit("token:graduated", _graduated(event))
             case Kind.LIQUIDITY_ADDED:
-                return Said("liquidity:added", _liquidity(event))
+                return SocketIoEmit("liquidity:added", _liquidity(event))
         return None
 
-    def answer(self, outcome: Outcome) -> Said | None:
+    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
         match outcome:
             case Subscribed(_, Request(_, (room, *_)), now):
-                return Said("subscription:confirmed", {"room": room, **_standing(next(iter(now.values()), None))}, True)
+                return SocketIoEmit(
+                    "subscription:confirmed", {"room": room, **_standing(next(iter(now.values()), None))}, True
+                )
             case Unsubscribed(_, Request(_, (room, *_))):
-                return Said("subscription:removed", {"room": room}, True)
+                return SocketIoEmit("subscription:removed", {"room": room}, True)
             case Price(_, _, event, Request(_, (token, network))):
-                return Said("get:price", _price(event, token, network))
+                return SocketIoEmit("get:price", _price(event, token, network))
             case History(_, events, _, _):
-                return Said("get:trades", [_trade(event) for event in events])
+                return SocketIoEmit("get:trades", [_trade(event) for event in events])
             case Pong(timestamp):
-                return Said("pong", {"timestamp": timestamp})
+                return SocketIoEmit("pong", {"timestamp": timestamp})
         return None
 
-    def error(self, error: ClientError) -> Said:
+    def error(self, error: ClientError) -> SocketIoEmit:
         verb = error.request_id.verb.partition("/")[2] if isinstance(error.request_id, Request) else ""
-        told: dict[str, Json] = {"error": error.message, **error_facts(error)}
+        told: dict[str, Json] = {"error": error.message, **error_fields(error)}
         if verb.startswith(_SUBSCRIBING):
-            return Said("subscription:error", told, True)
-        return Said("error", {"message": error.message, **told})
+            return SocketIoEmit("subscription:error", told, True)
+        return SocketIoEmit("error", {"message": error.message, **told})
 
 
 def _where(event: Event) -> dict[str, Json]:
@@ -130,7 +132,7 @@ def _liquidity(event: Event) -> dict[str, Json]:
     }
 
 
-def _standing(now: TokenNow | None) -> dict[str, Json]:
+def _standing(now: TokenSnapshot | None) -> dict[str, Json]:
     found: dict[str, Json] = {}
     if now is not None and now.price is not None:
         found["currentPrice"] = _quoted(now.price)

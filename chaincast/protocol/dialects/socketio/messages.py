@@ -15,14 +15,14 @@ from chaincast.model.events import Json, Kind
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.protocol.commands import (
     Authenticate,
-    Close,
+    CloseConnection,
     Command,
     GetHistory,
     GetPrice,
     GetStats,
     Join,
+    KeepAlive,
     Leave,
-    Nothing,
     Ping,
     Subscribe,
     Unsubscribe,
@@ -30,7 +30,7 @@ from chaincast.protocol.commands import (
 from chaincast.protocol.dialects.json_input import parse_text
 from chaincast.protocol.dialects.socketio import engine_packets, packets
 from chaincast.protocol.dialects.socketio.kaspump import ours
-from chaincast.protocol.dialects.validation import checked, shown
+from chaincast.protocol.dialects.validation import quote_value, validate_message
 
 CONNECTING: Final = "connect"
 PROBING: Final = "probe"
@@ -46,11 +46,11 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
         case engine_packets.MESSAGE:
             return _packet(packets.parse_packet(text[1:]))
         case engine_packets.PONG | engine_packets.UPGRADE | engine_packets.NOOP:
-            return Nothing()
+            return KeepAlive()
         case engine_packets.PING:
             return Ping(Request(PROBING, (text[1:129],)))
         case engine_packets.CLOSE:
-            return Close()
+            return CloseConnection()
         case engine_packets.BINARY:
             raise ClientError(Code.UNSUPPORTED, "binary messages are not supported: send text")
     raise ProtocolViolation(Code.BAD_MESSAGE, f"no Engine.IO packet: {text[:40]!r}")
@@ -66,15 +66,15 @@ def _packet(packet: packets.Packet) -> Command:
             token = packet.payload.get("token") if isinstance(packet.payload, dict) else None
             return Join(token if isinstance(token, str) else "", request)
         case packets.DISCONNECT:
-            return Leave() if main else Nothing()
+            return Leave() if main else KeepAlive()
         case packets.ACK if main:
-            return Nothing()
+            return KeepAlive()
         case packets.EVENT | packets.BINARY_EVENT if main:
             assert isinstance(packet.payload, list)
             name, *arguments = packet.payload
             if packet.type == packets.BINARY_EVENT:
                 refused = Request("", (), packet.ack)
-                raise ClientError(Code.UNSUPPORTED, f"event {shown(name)} is binary: send text only", refused)
+                raise ClientError(Code.UNSUPPORTED, f"event {quote_value(name)} is binary: send text only", refused)
             return _event(name, arguments[0] if arguments else {}, packet.ack)
     raise ProtocolViolation(Code.BAD_MESSAGE, f"a packet of type {packet.type} for {packet.namespace[:40]!r}")
 
@@ -83,7 +83,7 @@ def _event(name: Json, argument: Json, ack: int | None) -> Command:
     verb = _VERBS.get(name) if isinstance(name, str) else None
     if verb is None:
         known = ", ".join(_VERBS)
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown event {shown(name)}; known: {known}", Request("", (), ack))
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown event {quote_value(name)}; known: {known}", Request("", (), ack))
     return verb(argument, ack)
 
 
@@ -131,7 +131,7 @@ _room: TypeAdapter[_Room] = TypeAdapter(_Room)
 
 def _read(adapter: TypeAdapter[M], argument: Json, request: Request) -> M:
     try:
-        return checked(adapter, argument, request.verb.partition("/")[2])
+        return validate_message(adapter, argument, request.verb.partition("/")[2])
     except ClientError as error:
         raise error.with_request_id(request) from None
 
@@ -204,7 +204,7 @@ def _subscribe_types(argument: Json, ack: int | None) -> Command:
     wanted = _read(_types, argument, request)
     if unknown := [type_ for type_ in wanted.types if type_ not in _OF_TYPE]:
         known = ", ".join(_OF_TYPE)
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown type {shown(unknown[0])}; known: {known}", request)
+        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown type {quote_value(unknown[0])}; known: {known}", request)
     topics = dict.fromkeys(topic for type_ in wanted.types if (topic := _OF_TYPE[type_]) is not None)
     request = Request(request.verb, tuple(wanted.types), ack)
     return Subscribe(tuple(topics), request_id=request, vocabulary="moonx-gateway")
@@ -215,7 +215,7 @@ def _of_room(verb: str, argument: Json, ack: int | None) -> Command:
     room = _read(_room, argument, request).room
     topic = _topic(room, request)
     if topic.family not in _ROOMS:
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown room {shown(room)}; known: {', '.join(_ROOMS)}", request)
+        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown room {quote_value(room)}; known: {', '.join(_ROOMS)}", request)
     request = Request(request.verb, (room,), ack)
     topics = (topic,) if topic.family != "system" else ()  # which everybody gets
     if verb == "leave_room":

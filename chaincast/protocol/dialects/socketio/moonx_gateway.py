@@ -8,8 +8,8 @@ from typing import Final
 from chaincast.errors import ClientError, Request
 from chaincast.model.events import Event, Kind
 from chaincast.protocol.commands import Outcome, Pong, Subscribed, Unsubscribed
-from chaincast.protocol.dialects.event_fields import error_facts
-from chaincast.protocol.dialects.socketio.vocabulary import Said
+from chaincast.protocol.dialects.event_fields import error_fields
+from chaincast.protocol.dialects.socketio.vocabulary import SocketIoEmit
 
 _NAMES: Final[Mapping[str, str]] = {
     Kind.PRICE: "price_update",
@@ -24,28 +24,28 @@ _NAMES: Final[Mapping[str, str]] = {
 class MoonxGateway:
     """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
 
-    def event(self, event: Event) -> Said | None:
+    def event(self, event: Event) -> SocketIoEmit | None:
         # Announcements reach every connection as it is: a room of them would tell them twice.
         if event.block is not None or event.kind == Kind.SYSTEM_ALERT:
             return None
         return published(event, _NAMES.get(event.kind, event.kind))
 
-    def answer(self, outcome: Outcome) -> Said | None:
+    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
         match outcome:
             case Subscribed(_, Request("moonx-gateway/join_room", (room, *_))):
-                return Said("room_joined", {"room": room}, True)
+                return SocketIoEmit("room_joined", {"room": room}, True)
             case Subscribed(_, Request(_, types)):
-                return Said("subscribed", {"types": [*types]}, True)
+                return SocketIoEmit("subscribed", {"types": [*types]}, True)
             case Unsubscribed(_, Request(_, (room, *_))):
-                return Said("room_left", {"room": room}, True)
+                return SocketIoEmit("room_left", {"room": room}, True)
             case Pong(timestamp):
-                return Said("pong", {"timestamp": timestamp})
+                return SocketIoEmit("pong", {"timestamp": timestamp})
         return None
 
-    def error(self, error: ClientError) -> Said:
-        return Said("error", {"message": error.message, **error_facts(error)}, True)
+    def error(self, error: ClientError) -> SocketIoEmit:
+        return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, True)
 
 
-def published(event: Event, name: str) -> Said:
+def published(event: Event, name: str) -> SocketIoEmit:
     """What a backend published, as it put it, when that was, and the event's id (the data's own `id` goes first)."""
-    return Said(name, {"id": event.id, **event.data, "timestamp": event.timestamp})
+    return SocketIoEmit(name, {"id": event.id, **event.data, "timestamp": event.timestamp})

@@ -9,7 +9,7 @@ from chaincast.model.events import Event, Json
 from chaincast.protocol.commands import Outcome
 
 
-class Said(NamedTuple):
+class SocketIoEmit(NamedTuple):
     """A Socket.IO event with one argument. `always`: also where the client is answered by an acknowledgement."""
 
     name: str
@@ -20,14 +20,14 @@ class Said(NamedTuple):
 class Vocabulary(Protocol):
     """Which event says what."""
 
-    def event(self, event: Event) -> Said | None:
+    def event(self, event: Event) -> SocketIoEmit | None:
         """An event in these words; None where they have none for it."""
         ...
 
-    def answer(self, outcome: Outcome) -> Said | None:
+    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
         """What is answered to one of its verbs."""
         ...
 
-    def error(self, error: ClientError) -> Said:
+    def error(self, error: ClientError) -> SocketIoEmit:
         """That one of its verbs could not be obeyed."""
         ...

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from chaincast.model.events import Event
 from chaincast.protocol.commands import Command, Outcome
 from chaincast.protocol.dialects import registry
-from tests.unit.protocol.told import CHAINS
+from tests.unit.protocol.sample_events import CHAINS
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
 SOCKETIO = registry.get("socketio", CHAINS)
@@ -26,7 +26,7 @@ def emit(name: str, argument: object = None, ack: int | None = None) -> Command:
 def said(outcome: Outcome) -> list[Any]:
     """The events of an answer as [name, data], acknowledgements as [number, data]."""
     found = []
-    for frame in SOCKETIO.outcome(outcome, 17):
+    for frame in SOCKETIO.outcome_messages(outcome, 17):
         text = frame.decode()
         if text.startswith("42"):
             found.append(json.loads(text[2:]))
@@ -38,7 +38,7 @@ def said(outcome: Outcome) -> list[Any]:
 
 
 def told(event: Event, vocabulary: str) -> tuple[str, Message]:
-    frame = registry.get(f"socketio/{vocabulary}", CHAINS).event(event)
+    frame = registry.get(f"socketio/{vocabulary}", CHAINS).event_fragment(event)
     assert frame is not None
     assert frame.startswith(b"42")
     name, data = json.loads(frame[2:])

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from benchmarks.report import finish, parser, show
-from chaincast.auth.jwks import Keys
-from chaincast.auth.jwt import Issued, Shared, Tokens
+from chaincast.auth.jwks import JwksCache
+from chaincast.auth.jwt import JwksKey, JwtAuthenticator, SharedSecretKey
 
 ROUNDS = 3
 CHECKS = 2_000
@@ -33,7 +33,7 @@ def main() -> int:
     return 0
 
 
-def _cases() -> dict[str, tuple[Tokens, str]]:
+def _cases() -> dict[str, tuple[JwtAuthenticator, str]]:
     keys: dict[str, Any] = {
         "RS256": rsa.generate_private_key(65537, 2048),
         "ES256": ec.generate_private_key(ec.SECP256R1()),
@@ -41,19 +41,19 @@ def _cases() -> dict[str, tuple[Tokens, str]]:
     }
     algorithms: dict[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
     served = [{**json.loads(algorithms[name].to_jwk(key.public_key())), "kid": name} for name, key in keys.items()]
-    issued = Tokens(Issued(Keys(lambda: {"keys": served})))
+    issued = JwtAuthenticator(JwksKey(JwksCache(lambda: {"keys": served})))
     claims = {"sub": "user-123", "email": "user@example.com", "exp": int(time.time()) + 3600}
-    cases = {"HS256": (Tokens(Shared(lambda: SECRET)), jwt.encode(claims, SECRET, "HS256"))}
+    cases = {"HS256": (JwtAuthenticator(SharedSecretKey(lambda: SECRET)), jwt.encode(claims, SECRET, "HS256"))}
     for name, key in keys.items():
         cases[name] = (issued, jwt.encode(claims, key, name, {"kid": name}))
     return cases
 
 
-def _measure(tokens: Tokens, token: str) -> float:
-    tokens.user_of(token)
+def _measure(tokens: JwtAuthenticator, token: str) -> float:
+    tokens.authenticate(token)
     started = perf_counter()
     for _ in range(CHECKS):
-        tokens.user_of(token)
+        tokens.authenticate(token)
     return (perf_counter() - started) / CHECKS * 1e6
 
 

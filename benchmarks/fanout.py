@@ -29,7 +29,7 @@ from benchmarks.subscribers import NETWORK, batch_of
 from local.stack.checkout import ROOT
 
 if TYPE_CHECKING:
-    from chaincast.sessions.cleanup import Forgotten
+    from chaincast.sessions.cleanup import RemovedConnections
 
 EVENTS = 20
 HEADLINE = 10_000
@@ -102,7 +102,7 @@ def _work(batches: int) -> Mapping[str, float]:
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
     from chaincast.fanout.messages import Deliver, encode_work
     from chaincast.model.sharding import Worker
-    from chaincast.sessions.cleanup import Forgetter
+    from chaincast.sessions.cleanup import ConnectionCleanup
     from functions import fanout
 
     requests = _Counter(fanout.database.post)
@@ -114,7 +114,7 @@ def _work(batches: int) -> Mapping[str, float]:
         before = fanout.management.pool.pace.posts, requests.count
         deleted: list[int] = []
         began, computed = perf_counter(), process_time()
-        with patch.object(Forgetter, "forget", _counting(Forgetter.forget, deleted)):
+        with patch.object(ConnectionCleanup, "remove", _counting(ConnectionCleanup.remove, deleted)):
             answer = fanout.handler(event, _Context())
         seconds.append(perf_counter() - began)
         cpu.append(process_time() - computed)
@@ -133,10 +133,10 @@ def _work(batches: int) -> Mapping[str, float]:
     }
 
 
-def _counting(forget: Callable[..., Forgotten], deleted: list[int]) -> Callable[..., Forgotten]:
+def _counting(forget: Callable[..., RemovedConnections], deleted: list[int]) -> Callable[..., RemovedConnections]:
     """Forget, and note how many writes it took."""
 
-    def counted(*arguments: object) -> Forgotten:
+    def counted(*arguments: object) -> RemovedConnections:
         forgotten = forget(*arguments)
         deleted.append(forgotten.writes)
         return forgotten

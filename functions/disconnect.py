@@ -1,4 +1,4 @@
-"""`$disconnect`: forget the connection. Best effort on AWS's side: what it misses, fan-out and heartbeat find."""
+"""The function of the route `$disconnect`: closed WebSockets."""
 
 from __future__ import annotations
 
@@ -8,24 +8,20 @@ from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
-from chaincast.sessions.cleanup import Forgetter
+from chaincast.sessions.cleanup import ConnectionCleanup
+from chaincast.sessions.disconnect_handler import DisconnectHandler
+from functions.composition import session_stores
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger = make_logger("disconnect")
-telemetry = Telemetry("disconnect")
-
-forgetter = Forgetter.from_environment(Settings.from_environment().limits)
+logger, metrics = make_logger("disconnect"), Telemetry("disconnect")
+cleanup = ConnectionCleanup(session_stores(), Settings.from_environment().limits)
+disconnect_handler = DisconnectHandler(cleanup, metrics)
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@telemetry.watched
+@metrics.watched
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
-    request = event["requestContext"]
-    if request["eventType"] != "DISCONNECT":
-        # A message whose `type` is "$disconnect"; the connection is open.
-        telemetry.count("Misrouted")
-        return {"statusCode": 200}
-    telemetry.closed(forgetter.forget([request["connectionId"]]).dialects)
-    return {"statusCode": 200}
+    """Handle the end of a WebSocket."""
+    return disconnect_handler.handle(event)

@@ -30,6 +30,7 @@ from chaincast.metrics.async_counter_writer import async_counter_writer
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.model.sharding import Worker
+from functions.composition import session_stores
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -161,12 +162,12 @@ class _Invocation:
 
     def _forget(self) -> None:
         from chaincast.sessions.cleanup import (
-            Forgetter,  # boto3: half a second of start-up that most invocations never need
+            ConnectionCleanup,  # boto3: half a second of start-up that most invocations never need
         )
 
-        forgetter = Forgetter.from_environment(settings.limits)
+        cleanup = ConnectionCleanup(session_stores(), settings.limits)
         for shards, gone in self._gone.items():
-            forgotten = forgetter.forget(sorted(gone), self._topics, shards)
+            forgotten = cleanup.remove(sorted(gone), self._topics, shards)
             telemetry.closed(forgotten.dialects)
             logger.info("connections forgotten", connections=len(gone), writes=forgotten.writes)
 

@@ -57,7 +57,7 @@ def _can_check() -> bool | None:
     if settings.auth == "off":
         return None
     try:
-        authenticator.user_of(_probe())
+        authenticator.authenticate(_probe())
     except ClientError as error:
         return error.code is not Code.AUTH_UNAVAILABLE
     except Exception:  # whatever the secret's keeper says

@@ -12,7 +12,7 @@ PAUSE_SECONDS = 10.0
 """Then one may try; if that fails, too, again after as long."""
 
 
-class Breaker:
+class CircuitBreaker:
     """One service's circuit, as this process sees it. Not for several threads."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -20,7 +20,7 @@ class Breaker:
         self._failures = 0
         self._tried = float("-inf")
 
-    def may_ask(self) -> bool:
+    def allows_request(self) -> bool:
         """Whether to ask now; if the answer is yes, tell how it went."""
         if self._failures >= FAILURES and self._clock() - self._tried < PAUSE_SECONDS:
             return False

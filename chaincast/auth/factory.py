@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from chaincast.auth.jwks import Keys
-from chaincast.auth.jwt import Issued, Shared, Tokens, Unchecked
-from chaincast.auth.remote import Answer, Asked
+from chaincast.auth.jwks import JwksCache
+from chaincast.auth.jwt import JwksKey, JwtAuthenticator, NoAuth, SharedSecretKey
+from chaincast.auth.remote import RemoteAuthenticator, ServiceResponse
 from chaincast.aws import environment
 from chaincast.aws.secrets import secret
 from chaincast.config.function_settings import Settings
@@ -26,15 +26,19 @@ ASK_SECONDS = 2.0
 MAX_BYTES = 1_000_000
 
 
-def make_authenticator(settings: Settings) -> Tokens | Asked | Unchecked:
+def make_authenticator(settings: Settings) -> JwtAuthenticator | RemoteAuthenticator | NoAuth:
     """What checks tokens in this deployment."""
     premium = settings.premium
     if settings.auth == "off":
-        return Unchecked()
+        return NoAuth()
     if settings.auth_service:
-        return Asked(lambda token: _ask(settings.auth_service, token), premium)
-    signer = Issued(Keys(lambda: _fetch(settings.auth_jwks_url))) if settings.auth_jwks_url else Shared(_secret)
-    return Tokens(signer, settings.auth_issuer, settings.auth_audience, premium)
+        return RemoteAuthenticator(lambda token: _ask(settings.auth_service, token), premium)
+    signer = (
+        JwksKey(JwksCache(lambda: _fetch(settings.auth_jwks_url)))
+        if settings.auth_jwks_url
+        else SharedSecretKey(_secret)
+    )
+    return JwtAuthenticator(signer, settings.auth_issuer, settings.auth_audience, premium)
 
 
 def _secret() -> str:
@@ -52,18 +56,18 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _ask(url: str, token: str) -> Answer:
+def _ask(url: str, token: str) -> ServiceResponse:
     """What the auth service says; raises OSError. The URL is the configuration's, and https."""
     if not token.isascii() or not token.isprintable():
-        return Answer(401, None)  # nothing that a header can carry
+        return ServiceResponse(401, None)  # nothing that a header can carry
     opener = urllib.request.build_opener(_NoRedirects)
     request = urllib.request.Request(url, headers={"authorization": f"Bearer {token}", "accept": "application/json"})
     try:
         with opener.open(request, timeout=ASK_SECONDS) as answer:
-            return Answer(answer.status, _json(answer.read(MAX_BYTES)))
+            return ServiceResponse(answer.status, _json(answer.read(MAX_BYTES)))
     except urllib.error.HTTPError as error:
         with error:
-            return Answer(error.code, None)
+            return ServiceResponse(error.code, None)
     except http.client.HTTPException as error:
         raise OSError(str(error)) from None
 

@@ -27,7 +27,7 @@ PAUSE_SECONDS = 10
 MAX_KEYS = 100
 
 
-class Keys:
+class JwksCache:
     """`fetch` gets the key set as JSON, and raises what it likes where it cannot. Not for several threads."""
 
     def __init__(self, fetch: Callable[[], Any], clock: Callable[[], float] = monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Who a token proves somebody to be: JSON Web Tokens (RFC 7519).
+"""Who a token proves somebody to be: JSON Web JwtAuthenticator (RFC 7519).
 
 They are signed with a secret that their issuer and this deployment share (HS256), or with the issuer's own key, whose
 public half it serves (RS256, ES256, EdDSA). Which of the two the configuration says, never the token.
@@ -17,7 +17,7 @@ from chaincast.protocol.commands import User
 if TYPE_CHECKING:
     from jwt import PyJWK
 
-    from chaincast.auth.jwks import Keys
+    from chaincast.auth.jwks import JwksCache
 
 LEEWAY_SECONDS = 30
 """By how much clocks may differ."""
@@ -35,7 +35,7 @@ Verifier: TypeAlias = "tuple[str | PyJWK, Sequence[str]]"
 class Authenticator(Protocol):
     """Who a token proves somebody to be."""
 
-    def user_of(self, token: str) -> User | None:
+    def authenticate(self, token: str) -> User | None:
         """None where tokens are not asked for. Raises `ClientError` with `AUTH_FAILED`."""
         ...
 
@@ -48,7 +48,7 @@ class Signer(Protocol):
         ...
 
 
-class Shared:
+class SharedSecretKey:
     """Signed with a shared secret; it is asked for when the first token comes."""
 
     def __init__(self, secret: Callable[[], str]) -> None:
@@ -58,10 +58,10 @@ class Shared:
         return self._secret(), ("HS256",)
 
 
-class Issued:
+class JwksKey:
     """Signed with an issuer's own key; the key says with which algorithm."""
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: JwksCache) -> None:
         self._keys = keys
 
     def verifier(self, token: str) -> Verifier:
@@ -72,7 +72,7 @@ class Issued:
         return key, (key.algorithm_name,)
 
 
-class Tokens:
+class JwtAuthenticator:
     """Checks tokens. `issuer` and `audience`: who must have issued them and for whom, if anybody is named."""
 
     def __init__(
@@ -83,12 +83,12 @@ class Tokens:
         self._issuer = issuer
         self._audience = audience
 
-    def user_of(self, token: str) -> User:
+    def authenticate(self, token: str) -> User:
         """Whose it is (`sub`). Raises `ClientError`: AUTH_FAILED, saying what is wrong with it and never the token;
         AUTH_UNAVAILABLE if it cannot be checked."""
         import jwt  # most connections never show a token
 
-        checked_token(token)
+        check_token_length(token)
         try:
             key, algorithms = self._signer.verifier(token)
             claims: dict[str, Any] = jwt.decode(
@@ -102,34 +102,34 @@ class Tokens:
             )
         except jwt.PyJWTError as error:
             raise _invalid(str(error)) from None
-        return user_from(claims, self._premium)
+        return user_from_claims(claims, self._premium)
 
 
-class Unchecked:
+class NoAuth:
     """Where nobody is asked for a token: whoever shows one is nobody in particular."""
 
-    def user_of(self, token: str) -> User | None:
+    def authenticate(self, token: str) -> User | None:
         return None
 
 
-def user_if_known(authenticator: Authenticator, token: str, mode: str) -> User | None:
+def authenticate_or_anonymous(authenticator: Authenticator, token: str, mode: str) -> User | None:
     """Whose a token is that came with the first words of a connection. Raises `ClientError`; but where nobody has to
     show one, a service that cannot say is no reason to let nobody in."""
     try:
-        return authenticator.user_of(token)
+        return authenticator.authenticate(token)
     except ClientError as error:
         if mode == "optional" and error.code is Code.AUTH_UNAVAILABLE:
             return None
         raise
 
 
-def checked_token(token: str) -> None:
+def check_token_length(token: str) -> None:
     """Raises `ClientError` with AUTH_FAILED for what is too long to be looked at."""
     if len(token) > MAX_TOKEN:
         raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN}")
 
 
-def user_from(claims: Mapping[str, Any], premium: Premium) -> User:
+def user_from_claims(claims: Mapping[str, Any], premium: Premium) -> User:
     """The user that claims (`sub`, `exp`, `email`) are about. Raises `ClientError` with AUTH_FAILED."""
     try:
         Topic.parse(f"user:{claims['sub']}")

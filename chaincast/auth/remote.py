@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from chaincast.auth.circuit_breaker import Breaker
-from chaincast.auth.jwt import checked_token, user_from
+from chaincast.auth.circuit_breaker import CircuitBreaker
+from chaincast.auth.jwt import check_token_length, user_from_claims
 from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User
@@ -22,25 +22,27 @@ _PLACES = ("data", "user")
 _IDS = ("id", "userId", "user_id", "sub")
 
 
-class Answer(NamedTuple):
+class ServiceResponse(NamedTuple):
     """An HTTP answer; `document` is None where the body was no JSON."""
 
     status: int
     document: Any
 
 
-class Asked:
+class RemoteAuthenticator:
     """Tokens are checked by a service. `ask` makes the request, and raises OSError where there is no answer."""
 
-    def __init__(self, ask: Callable[[str], Answer], premium: Premium, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self, ask: Callable[[str], ServiceResponse], premium: Premium, breaker: CircuitBreaker | None = None
+    ) -> None:
         self._ask = ask
         self._premium = premium
-        self._breaker = breaker or Breaker()
+        self._breaker = breaker or CircuitBreaker()
 
-    def user_of(self, token: str) -> User:
+    def authenticate(self, token: str) -> User:
         """Whose it is. Raises `ClientError`: AUTH_FAILED; AUTH_UNAVAILABLE if the service does not say."""
-        checked_token(token)
-        if not self._breaker.may_ask():
+        check_token_length(token)
+        if not self._breaker.allows_request():
             raise _unavailable()
         try:
             status, document = self._ask(token)
@@ -55,7 +57,7 @@ class Asked:
             self._breaker.failed()
             raise _unavailable()
         self._breaker.answered()
-        return user_from(claims, self._premium)
+        return user_from_claims(claims, self._premium)
 
 
 def _claims(document: Any) -> Mapping[str, Any] | None:

@@ -26,7 +26,7 @@ _BYTES = 32
 _MAX_LENGTH = 64
 
 
-class Tickets:
+class TicketStore:
     """Those of one deployment, in its State table."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:

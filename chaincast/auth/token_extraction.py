@@ -14,7 +14,7 @@ from chaincast.protocol.subprotocol import TOKEN_SUBPROTOCOL
 _BEARER = "bearer "
 
 
-def token_of(headers: Mapping[str, str], query: Mapping[str, str], *, cookie: str, in_query: bool) -> str:
+def extract_token(headers: Mapping[str, str], query: Mapping[str, str], *, cookie: str, in_query: bool) -> str:
     """The token, or the empty string. `headers` by lower-case name; `cookie`: the name of the one that carries it,
     empty if none does; `in_query`: whether `?token=` counts."""
     authorization = headers.get("authorization", "")

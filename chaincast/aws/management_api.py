@@ -1,7 +1,11 @@
-"""Single connections, by boto3: where one is posted to or closed now and then. (Fan-out has its own client.)"""
+"""Requests about single connections to API Gateway's management API (`@connections`), by boto3.
+
+Fan-out posts to many connections at once with its own asynchronous client (chaincast/aws/fast/).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -9,13 +13,33 @@ if TYPE_CHECKING:
     from mypy_boto3_apigatewaymanagementapi import ApiGatewayManagementApiClient
 
 
-def post(client: ApiGatewayManagementApiClient, connection_id: str, message: bytes) -> None:
-    """Post a message; to one that is gone, nothing."""
-    with suppress(client.exceptions.GoneException):
-        client.post_to_connection(ConnectionId=connection_id, Data=message)
+class ManagementApi:
+    """Posts to, closes and checks connections.
 
+    `client` returns the boto3 client. It is called with the first request, because some functions seldom make one and
+    making a client takes time.
+    """
 
-def close(client: ApiGatewayManagementApiClient, connection_id: str) -> None:
-    """Close a connection; `$disconnect` cleans up after it. One that is gone is closed."""
-    with suppress(client.exceptions.GoneException):
-        client.delete_connection(ConnectionId=connection_id)
+    def __init__(self, client: Callable[[], ApiGatewayManagementApiClient]) -> None:
+        self._client = client
+
+    def post(self, connection_id: str, message: bytes) -> None:
+        """Send a message. Do nothing if the connection is closed."""
+        client = self._client()
+        with suppress(client.exceptions.GoneException):
+            client.post_to_connection(ConnectionId=connection_id, Data=message)
+
+    def close(self, connection_id: str) -> None:
+        """Close a connection; API Gateway then invokes `$disconnect`. Do nothing if it is closed already."""
+        client = self._client()
+        with suppress(client.exceptions.GoneException):
+            client.delete_connection(ConnectionId=connection_id)
+
+    def is_open(self, connection_id: str) -> bool:
+        """Return True if a connection is open."""
+        client = self._client()
+        try:
+            client.get_connection(ConnectionId=connection_id)
+        except client.exceptions.GoneException:
+            return False
+        return True

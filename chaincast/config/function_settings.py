@@ -68,9 +68,14 @@ class Settings:
         return Premium(self.premium_topics, self.premium_claim, self.premium_values)
 
     @property
+    def app_source_names(self) -> tuple[str, ...]:
+        """Names of the sources that backends publish to."""
+        return tuple(f"app-{k}" for k in range(self.app_sources))
+
+    @property
     def sources(self) -> tuple[str, ...]:
         """Every source there is: the networks, and those that backends publish to."""
-        return (*self.networks, *(f"app-{k}" for k in range(self.app_sources)))
+        return (*self.networks, *self.app_source_names)
 
     def to_json(self) -> str:
         return orjson.dumps(asdict(self)).decode()

@@ -1,21 +1,22 @@
-"""Jobs of the lifecycle queue: what is to happen to a connection a moment later."""
+"""Jobs of the lifecycle queue: actions on a connection that are due some seconds later."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from typing import TypeAlias, Union
 
 import orjson
 
 from chaincast.errors import CodecError
 
-MAX_DELAY = 900
-"""SQS's longest, in seconds."""
+MAX_DELAY_SECONDS = 900
+"""Maximum delay of an SQS message, in seconds (SQS quotas)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Greet:
-    """Tell a new connection that it exists."""
+    """Send a new connection its greeting."""
 
     connection_id: str
     dialect: str
@@ -23,9 +24,9 @@ class Greet:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """Deliver to a connection what it missed of a source, from the Log, then let fan-out go on.
+    """Deliver from the event log what a connection missed of a source, then hand over to fan-out.
 
-    `shards` and `token` say which hold is this replay's; from where on is kept there.
+    `shards` and `token` identify the hold of this replay, which stores the position to continue from.
     """
 
     connection_id: str
@@ -36,8 +37,8 @@ class Replay:
 
 
 @dataclass(frozen=True, slots=True)
-class Settle:
-    """Delete a hold that was lifted a while ago."""
+class RemoveHold:
+    """Delete a hold that was released some time ago."""
 
     connection_id: str
     source: str
@@ -45,38 +46,58 @@ class Settle:
     token: str
 
 
+class Requirement(StrEnum):
+    """What a connection must have done before its deadline."""
+
+    JOINED = "joined"
+    """It has joined the namespace."""
+    AUTHENTICATED = "authenticated"
+    """It has an authenticated user."""
+    RENEWED = "renewed"
+    """It has an authenticated user with a token that has not expired."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """Close a connection that has not joined (`until` = "joined"), said whose it is ("authenticated") or said it anew
-    ("renewed") by then."""
+    """Close a connection that does not meet a requirement by now."""
 
     connection_id: str
-    until: str
+    requirement: Requirement
 
 
 @dataclass(frozen=True, slots=True)
-class Expiry:
-    """Tell a connection that what proved whose it is has ended, if that is still what ends at `until` (s)."""
+class IdentityExpiry:
+    """Notify a connection that its user's token has ended, if its token is still the one that ends at `until` (s)."""
 
     connection_id: str
     until: int
 
 
-Job: TypeAlias = Union[Greet, Replay, Settle, Deadline, Expiry]
-_JOBS: dict[str, type[Job]] = {job.__name__.lower(): job for job in (Greet, Replay, Settle, Deadline, Expiry)}
+Job: TypeAlias = Union[Greet, Replay, RemoveHold, Deadline, IdentityExpiry]
+
+_JOBS: dict[str, type[Job]] = {
+    "greet": Greet,
+    "replay": Replay,
+    "remove_hold": RemoveHold,
+    "deadline": Deadline,
+    "identity_expiry": IdentityExpiry,
+}
+_NAMES = {job: name for name, job in _JOBS.items()}
 
 
 def encode_job(job: Job) -> str:
-    """The message that orders a job."""
-    return orjson.dumps({"job": type(job).__name__.lower(), **asdict(job)}).decode()
+    """Return the queue message of a job."""
+    return orjson.dumps({"job": _NAMES[type(job)], **asdict(job)}).decode()
 
 
 def parse_job(body: str) -> Job:
-    """The job of a message. Raises `CodecError`."""
+    """Parse a queue message. Raises `CodecError` if it is not a job."""
     try:
         document = orjson.loads(body)
         name = document.pop("job")
         if name in _JOBS:
+            if "requirement" in document:
+                document["requirement"] = Requirement(document["requirement"])
             return _JOBS[name](**document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CodecError(f"not a lifecycle job: {error}: {body[:100]!r}") from error

@@ -18,7 +18,7 @@ from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains
 from chaincast.replay.holds import HoldLifted, Holds, Place
 from chaincast.replay.start import expired
-from chaincast.sessions.subscription_store import Subscriptions
+from chaincast.sessions.subscription_store import SubscriptionStore
 
 TOGETHER = 100
 """Log items that are told as one,"""
@@ -50,7 +50,7 @@ class Replayer:
         job: Replay,
         log: LogReader,
         holds: Holds,
-        subscriptions: Subscriptions,
+        subscriptions: SubscriptionStore,
         gateway: Gateway,
         max_bytes: int,
         chains: Chains,
@@ -114,7 +114,7 @@ class Replayer:
         """What the connection listens to; whatever is being subscribed now, too, unless that seems to have failed."""
         topics: Mapping[str, frozenset[str] | None] = {}
         for _ in range(_LOOKS):
-            topics, complete = await asyncio.to_thread(self._subscriptions.rows_of, self._job.connection_id)
+            topics, complete = await asyncio.to_thread(self._subscriptions.list_subscriptions, self._job.connection_id)
             if complete:
                 break
             await asyncio.sleep(_PAUSE)

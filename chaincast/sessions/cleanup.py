@@ -1,5 +1,4 @@
-"""Forgetting connections that are gone: their records, their subscriptions, their places under the limits; as many at
-once as the tables take."""
+"""Removal of closed connections: their records, subscriptions and quota entries, with many writes in parallel."""
 
 from __future__ import annotations
 
@@ -7,77 +6,58 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from chaincast.aws import boto_clients, environment
 from chaincast.policy.rate_limits import Limits, owner_of_address, owner_of_user
-from chaincast.sessions.connection_store import Connection, Connections
-from chaincast.sessions.open_counts import Population
-from chaincast.sessions.quota_store import Admission
-from chaincast.sessions.subscription_store import Subscriptions
+from chaincast.sessions.connection_store import Connection
+from chaincast.sessions.stores import SessionStores
 
-if TYPE_CHECKING:
-    from mypy_boto3_dynamodb import DynamoDBClient
-
-PARALLEL = 16
+MAX_PARALLEL_RELEASES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Forgotten:
-    """What forgetting came to: the connections that nobody had forgotten before, and how many writes it took."""
+class RemovedConnections:
+    """Result of a removal: the connections that no other function had removed before, and the number of writes."""
 
     connections: Sequence[Connection]
     writes: int
 
     @property
     def dialects(self) -> Iterator[str]:
-        """The dialect of each connection that was removed."""
+        """The dialect of each removed connection."""
         return (connection.dialect for connection in self.connections)
 
 
-class Forgetter:
-    """Deletes what the tables hold of connections. Repeating it is harmless."""
+class ConnectionCleanup:
+    """Deletes everything that is stored about connections. Repeating it is harmless."""
 
-    def __init__(
-        self, client: DynamoDBClient, connections: str, subscriptions: str, state: str, limits: Limits
-    ) -> None:
-        self._connections = Connections(client, connections)
-        self._population = Population(client, state)
-        self._subscriptions = Subscriptions(client, subscriptions, self._population)
-        self._admission = Admission(client, state, self._connections)
+    def __init__(self, stores: SessionStores, limits: Limits) -> None:
+        self._stores = stores
         self._limits = limits
 
-    @classmethod
-    def from_environment(cls, limits: Limits) -> Forgetter:
-        names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
-        connections, subscriptions, state = map(environment.name_of, names)
-        return cls(boto_clients.dynamodb(), connections, subscriptions, state, limits)
-
-    def forget(
+    def remove(
         self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()
-    ) -> Forgotten:
-        """Delete the records first, so that a message under way adds nothing more, then the subscriptions.
+    ) -> RemovedConnections:
+        """Delete the records first, so that a message in progress adds nothing afterwards, then the subscriptions.
 
-        `topics` and `shards`: where the caller may have seen rows. One that was put while the index item was being
-        deleted is found by them, when it is met the next time.
+        `topics` and `shards` say where the caller may have seen subscription rows. A row that was written while its
+        index item was being deleted is found by them, the next time that a caller meets it.
         """
-        gone = self._connections.remove_all(connection_ids)
-        places = self._places(gone)
-        with ThreadPoolExecutor(min(PARALLEL, len(places) or 1), "places") as threads:
-            for done in [threads.submit(self._admission.leave, *place) for place in places.items()]:
-                done.result()
-        self._population.left(gone)
-        return Forgotten(
-            gone, len(connection_ids) + len(places) + self._subscriptions.remove_all(connection_ids, topics, shards)
-        )
+        removed = self._stores.connections.remove_all(connection_ids)
+        by_owner = self._connections_by_owner(removed)
+        with ThreadPoolExecutor(min(MAX_PARALLEL_RELEASES, len(by_owner) or 1), "releases") as threads:
+            for release in [threads.submit(self._stores.quotas.release, *entry) for entry in by_owner.items()]:
+                release.result()
+        self._stores.open_counter.closed(removed)
+        writes = self._stores.subscriptions.remove_all(connection_ids, topics, shards)
+        return RemovedConnections(removed, len(connection_ids) + len(by_owner) + writes)
 
-    def _places(self, gone: Iterable[Connection]) -> Mapping[str, list[str]]:
-        """Where connections were counted while they were open, and which."""
-        places: dict[str, list[str]] = defaultdict(list)
-        for connection in gone:
+    def _connections_by_owner(self, connections: Iterable[Connection]) -> Mapping[str, list[str]]:
+        """Return the owners whose quotas count these connections, with the ids of each owner's connections."""
+        by_owner: dict[str, list[str]] = defaultdict(list)
+        for connection in connections:
             address = owner_of_address(connection.source_ip, self._limits.exempt_ips)
             if self._limits.connections_per_ip and address:
-                places[address].append(connection.connection_id)
+                by_owner[address].append(connection.connection_id)
             if self._limits.connections_per_user and connection.user:
-                places[owner_of_user(connection.user)].append(connection.connection_id)
-        return places
+                by_owner[owner_of_user(connection.user)].append(connection.connection_id)
+        return by_owner

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
-from chaincast.auth.jwt import Authenticator, user_if_known
+from chaincast.auth.jwt import Authenticator, authenticate_or_anonymous
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation
 from chaincast.model.events import Event, Json
@@ -67,7 +67,7 @@ class SubscriptionStore(Protocol):
 
     def remove(self, connection_id: str, topics: Sequence[str]) -> None: ...
 
-    def topics_of(self, connection_id: str) -> Sequence[str]: ...
+    def list_topics(self, connection_id: str) -> Sequence[str]: ...
 
 
 class Resumption(Protocol):
@@ -80,10 +80,12 @@ class Resumption(Protocol):
     def standing(self, sources: Iterable[str]) -> dict[str, str]: ...
 
 
-class Identities(Protocol):
-    """Who connections are; `chaincast.sessions.identities` keeps it."""
+class IdentityService(Protocol):
+    """Who connections are; `chaincast.sessions.identity_service` keeps it."""
 
-    def know(self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None) -> None: ...
+    def set_identity(
+        self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None
+    ) -> None: ...
 
 
 class CommandHandler:
@@ -94,7 +96,7 @@ class CommandHandler:
         subscriptions: SubscriptionStore,
         resumption: Resumption,
         past: HistoryStore,
-        identities: Identities,
+        identities: IdentityService,
         authenticator: Authenticator,
         settings: Settings,
     ) -> None:
@@ -129,17 +131,17 @@ class CommandHandler:
             case UnsubscribeFamilies(families, request_id):
                 return Unsubscribed(self._leave(caller, lambda topic: topic.family in families), request_id)
             case Authenticate(token, request_id):
-                user = self._authenticator.user_of(token)
+                user = self._authenticator.authenticate(token)
                 self._become(caller, user, now_ms)
                 return Authenticated(user, request_id)
             case Join(token, request_id):
-                joining = user_if_known(self._authenticator, token, self._settings.auth) if token else None
+                joining = authenticate_or_anonymous(self._authenticator, token, self._settings.auth) if token else None
                 self._become(caller, joining, now_ms, joined=True)
                 known = User(caller.user) if caller.user else None  # since the handshake
                 return Joined(caller.connection_id, joining or known, request_id)
             case Leave(request_id):
                 self._leave(caller, lambda _: True)
-                self._identities.know(caller, now_ms, joined=False)
+                self._identities.set_identity(caller, now_ms, joined=False)
                 return NoReply(request_id)
             case CloseConnection(request_id):
                 return ConnectionClosing(request_id)
@@ -221,13 +223,13 @@ class CommandHandler:
         one."""
         if user is not None and caller.user not in ("", user.id):
             self._leave(caller, lambda topic: topic.is_private)
-        self._identities.know(caller, now_ms, user=user, joined=joined)
+        self._identities.set_identity(caller, now_ms, user=user, joined=joined)
         if user is not None and caller.premium and not user.premium:
             self._leave(caller, self._premium.covers)
 
     def _leave(self, caller: Caller, is_left: Callable[[Topic], bool]) -> tuple[Topic, ...]:
         """Stop listening to some of the topics that are held; which those were."""
-        held = [Topic.parse(text) for text in self._subscriptions.topics_of(caller.connection_id)]
+        held = [Topic.parse(text) for text in self._subscriptions.list_topics(caller.connection_id)]
         left = tuple(topic for topic in held if is_left(topic))
         if left:
             self._subscriptions.remove(caller.connection_id, [str(t) for t in left])

@@ -7,34 +7,39 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from botocore.exceptions import ClientError as AwsError
-
 from chaincast.aws.dynamodb_batch import read_all, take_all
 from chaincast.policy.rate_limits import MINUTE_MS
 from chaincast.protocol.commands import User
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, ScanInputTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, ScanInputTypeDef, UpdateItemInputTypeDef
 
-MAX_SECONDS = 2 * 3600
-"""API Gateway closes a WebSocket after two hours, whatever happens on it."""
+MAX_CONNECTION_SECONDS = 2 * 3600
+"""Seconds after which API Gateway closes every WebSocket, active or not ("Amazon API Gateway quotas")."""
 
-SLOT_SECONDS = 300
-"""Resolution of `seen`: the index by it is written at most once per slot and connection, not once per message."""
+ACTIVITY_SLOT_SECONDS = 300
+"""Resolution of a connection's last activity, in seconds: the index by it is written at most once per slot."""
 
-BUCKETS = 16
-"""Partitions of that index per dialect: one would cap a dialect at 1,000 writes a second."""
+HEARTBEAT_PARTITIONS = 16
+"""Partitions of the index `by_beat` per dialect, because DynamoDB limits one partition to 1,000 writes a second."""
 
-_GRACE_SECONDS = 600
-_MINUTES_TAKEN_OFF = 12
+_EXPIRY_MARGIN_SECONDS = 600
+_REMOVED_MINUTES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What is known of a connection. `connected_at` in ms; `user`: whose it is, empty while nobody has said so;
-    `user_until` (s) when what proves that ends, 0: never; `premium`: may have premium topics;
-    `joined`: in protocols where that is a step of its own; `undecided`: it did not say what it speaks."""
+    """The record of a connection.
+
+    connected_at: time of the handshake, in milliseconds.
+    user: id of the authenticated user; empty if the connection is anonymous.
+    user_until: time (s) when the user's token ends; 0 if it does not end.
+    premium: True if the user may subscribe to premium topics.
+    joined: True if the client has joined the namespace, in dialects that have this step.
+    undecided: True if the handshake named no dialect, so that the first message may still change it.
+    seen: number of the activity slot in which the connection was last active.
+    """
 
     connection_id: str
     dialect: str
@@ -47,76 +52,81 @@ class Connection:
     joined: bool = False
     undecided: bool = False
     seen: int = 0
-    """The slot of time in which it was last heard of."""
 
 
-def slot(now_ms: int) -> int:
-    """The number of the time slot at `now_ms`."""
-    return now_ms // 1000 // SLOT_SECONDS
+def activity_slot(now_ms: int) -> int:
+    """Return the number of the activity slot at a time."""
+    return now_ms // 1000 // ACTIVITY_SLOT_SECONDS
 
 
-def beat(dialect: str, bucket: int) -> str:
-    """A partition of the index by which the heartbeat finds connections."""
-    return f"{dialect}#{bucket:02d}"
+def heartbeat_partition(dialect: str, number: int) -> str:
+    """Return the key of a partition of the index `by_beat`."""
+    return f"{dialect}#{number:02d}"
 
 
-def _beat_of(connection_id: str, dialect: str) -> str:
-    return beat(dialect, crc32(connection_id.encode()) % BUCKETS)
+def _partition_of_connection(connection_id: str, dialect: str) -> str:
+    return heartbeat_partition(dialect, crc32(connection_id.encode()) % HEARTBEAT_PARTITIONS)
 
 
-class Connections:
-    """The table's operations, each one request."""
+class ConnectionStore:
+    """Reads and writes connection records."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def put(self, connection: Connection) -> None:
-        """Record a connection that is being opened."""
+        """Write the record of a new connection."""
         now = connection.connected_at
-        self._client.put_item(
-            TableName=self._table,
-            Item={
-                "connection_id": {"S": connection.connection_id},
-                "dialect": {"S": connection.dialect},
-                "source_ip": {"S": connection.source_ip},
-                "origin": {"S": connection.origin},
-                "connected_at": {"N": str(now)},
-                "beat": {"S": _beat_of(connection.connection_id, connection.dialect)},
-                "seen": {"N": str(slot(now))},
-                "expires_at": {"N": str(now // 1000 + MAX_SECONDS + _GRACE_SECONDS)},
-                **(
-                    _identity(connection.user, connection.user_until, premium=connection.premium)
-                    if connection.user
-                    else {}
-                ),
-                **({"undecided": {"BOOL": True}} if connection.undecided else {}),
-            },
-        )
+        item: dict[str, AttributeValueTypeDef] = {
+            "connection_id": {"S": connection.connection_id},
+            "dialect": {"S": connection.dialect},
+            "source_ip": {"S": connection.source_ip},
+            "origin": {"S": connection.origin},
+            "connected_at": {"N": str(now)},
+            "beat": {"S": _partition_of_connection(connection.connection_id, connection.dialect)},
+            "seen": {"N": str(activity_slot(now))},
+            "expires_at": {"N": str(now // 1000 + MAX_CONNECTION_SECONDS + _EXPIRY_MARGIN_SECONDS)},
+        }
+        if connection.user:
+            item |= _identity_attributes(connection.user, connection.user_until, premium=connection.premium)
+        if connection.undecided:
+            item["undecided"] = {"BOOL": True}
+        self._client.put_item(TableName=self._table, Item=item)
 
-    def know(self, connection_id: str, *, user: User | None = None, joined: bool | None = None) -> None:
-        """Note whose a connection is, and whether it has joined; what is None stays. Nothing, if it is gone."""
+    def set_identity(self, connection_id: str, *, user: User | None = None, joined: bool | None = None) -> None:
+        """Record the user of a connection and whether it has joined. None leaves a value as it is.
+
+        Nothing is written if the connection has no record.
+        """
         values: dict[str, AttributeValueTypeDef] = {}
         if user is not None:
-            values |= _identity(user.id, user.until, premium=user.premium)
+            values |= _identity_attributes(user.id, user.until, premium=user.premium)
         if joined is not None:
             values["joined"] = {"BOOL": joined}
         if values:
-            self._set(connection_id, values)
+            self._set(connection_id, values, "attribute_exists(connection_id)")
 
-    def decide(self, connection_id: str, dialect: str) -> bool:
-        """Note what a connection turned out to speak; whether that was news. Nothing, if it is gone."""
-        where = _beat_of(connection_id, dialect)
-        values: dict[str, AttributeValueTypeDef] = {"dialect": {"S": dialect}, "beat": {"S": where}}
-        return self._set(connection_id, {**values, "undecided": {"BOOL": False}}, "undecided = :before", {"BOOL": True})
+    def set_dialect(self, connection_id: str, dialect: str) -> bool:
+        """Record the dialect that a connection's first message has shown.
+
+        Return False without a change if the dialect was decided before, or if the connection has no record.
+        """
+        values: dict[str, AttributeValueTypeDef] = {
+            "dialect": {"S": dialect},
+            "beat": {"S": _partition_of_connection(connection_id, dialect)},
+            "undecided": {"BOOL": False},
+        }
+        return self._set(connection_id, values, "undecided = :before", {":before": {"BOOL": True}})
 
     def _set(
         self,
         connection_id: str,
         values: Mapping[str, AttributeValueTypeDef],
-        condition: str = "attribute_exists(connection_id)",
-        before: AttributeValueTypeDef | None = None,
+        condition: str,
+        condition_values: Mapping[str, AttributeValueTypeDef] | None = None,
     ) -> bool:
+        """Set attributes of a record. Return False if the condition does not hold."""
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -126,88 +136,101 @@ class Connections:
                 ExpressionAttributeNames={f"#{name}": name for name in values},
                 ExpressionAttributeValues={
                     **{f":{name}": value for name, value in values.items()},
-                    **({} if before is None else {":before": before}),
+                    **(condition_values or {}),
                 },
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
 
-    def touch(self, connection_id: str, now_ms: int) -> Connection | None:
-        """Note that the connection is there; `None` if there is no record of it (closed meanwhile)."""
-        found = self._touch(connection_id, now_ms, "", {})
-        return None if found is None else _connection(found)
+    def mark_active(self, connection_id: str, now_ms: int) -> Connection | None:
+        """Record that a connection is active. Return its record; None if it has none, because it was closed."""
+        update = self._activity_update(connection_id, now_ms)
+        item = self._update_record(update)
+        return None if item is None else _connection(item)
 
-    def visit(self, connection_id: str, now_ms: int) -> tuple[Connection, int] | None:
-        """Note that a message came: the record, and how many there were in this minute; `None` as above.
+    def count_message(self, connection_id: str, now_ms: int) -> tuple[Connection, int] | None:
+        """Count a message. Return the connection's record and its number of messages in this minute; None as above.
 
-        A count for each minute, taken off with the next: in one write that needs no reading before, unlike a count
-        that had to be set back. After a longer silence one may stay behind, a dozen bytes.
+        Each minute has a counter of its own, which messages of later minutes remove. So one write is enough, whereas
+        a counter that is reset each minute would have to be read first. After a silence of more than twelve minutes
+        an old counter may remain; it takes a dozen bytes.
         """
         minute = now_ms // MINUTE_MS
-        before = ", ".join(f"m{minute - back}" for back in range(1, _MINUTES_TAKEN_OFF + 1))
-        found = self._touch(connection_id, now_ms, f" ADD m{minute} :one REMOVE {before}", {":one": {"N": "1"}})
-        return None if found is None else (_connection(found), int(found[f"m{minute}"]["N"]))
+        earlier = ", ".join(f"m{minute - back}" for back in range(1, _REMOVED_MINUTES + 1))
+        update = self._activity_update(connection_id, now_ms)
+        update["UpdateExpression"] = f"SET seen = :s ADD m{minute} :one REMOVE {earlier}"
+        update["ExpressionAttributeValues"] = {**update["ExpressionAttributeValues"], ":one": {"N": "1"}}
+        item = self._update_record(update)
+        return None if item is None else (_connection(item), int(item[f"m{minute}"]["N"]))
 
-    def _touch(
-        self, connection_id: str, now_ms: int, besides: str, values: Mapping[str, AttributeValueTypeDef]
-    ) -> Mapping[str, AttributeValueTypeDef] | None:
+    def _activity_update(self, connection_id: str, now_ms: int) -> UpdateItemInputTypeDef:
+        return {
+            "TableName": self._table,
+            "Key": {"connection_id": {"S": connection_id}},
+            "UpdateExpression": "SET seen = :s",
+            "ConditionExpression": "attribute_exists(connection_id)",
+            "ExpressionAttributeValues": {":s": {"N": str(activity_slot(now_ms))}},
+            "ReturnValues": "ALL_NEW",
+        }
+
+    def _update_record(self, update: UpdateItemInputTypeDef) -> Mapping[str, AttributeValueTypeDef] | None:
         try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key={"connection_id": {"S": connection_id}},
-                UpdateExpression="SET seen = :s" + besides,
-                ConditionExpression="attribute_exists(connection_id)",
-                ExpressionAttributeValues={":s": {"N": str(slot(now_ms))}, **values},
-                ReturnValues="ALL_NEW",
-            )
-        except AwsError as error:
-            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                return None
-            raise
-        return answer["Attributes"]
+            return self._client.update_item(**update)["Attributes"]
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
 
     def get(self, connection_id: str) -> Connection | None:
-        """The record, read consistently; `None` if there is none."""
-        answer = self._client.get_item(
+        """Read a record consistently. Return None if there is none."""
+        response = self._client.get_item(
             TableName=self._table, Key={"connection_id": {"S": connection_id}}, ConsistentRead=True
         )
-        return _connection(answer["Item"]) if "Item" in answer else None
+        return _connection(response["Item"]) if "Item" in response else None
 
     def get_all(self, connection_ids: Sequence[str]) -> Iterator[Connection]:
-        """The records that there are, read consistently, in any order."""
-        keys: list[dict[str, AttributeValueTypeDef]] = [{"connection_id": {"S": c}} for c in connection_ids]
-        return map(_connection, read_all(self._client, self._table, keys))
+        """Read records consistently. Connections without a record are left out; the order is undefined."""
+        return map(_connection, read_all(self._client, self._table, _keys(connection_ids)))
 
     def remove_all(self, connection_ids: Sequence[str]) -> list[Connection]:
-        """Delete the records of connections; those that there were."""
-        keys: list[dict[str, AttributeValueTypeDef]] = [{"connection_id": {"S": c}} for c in connection_ids]
-        return [_connection(item) for item in take_all(self._client, self._table, keys)]
+        """Delete records. Return those that existed."""
+        return [_connection(item) for item in take_all(self._client, self._table, _keys(connection_ids))]
 
     def page(self, limit: int, after: str) -> tuple[list[Connection], str]:
-        """So many connections behind this one, in no order that means anything; where the next page begins, if there
-        is one."""
-        asked: ScanInputTypeDef = {"TableName": self._table, "Limit": limit}
-        if after:
-            asked["ExclusiveStartKey"] = {"connection_id": {"S": after}}
-        answer = self._client.scan(**asked)
-        last = answer.get("LastEvaluatedKey")
-        return [_connection(item) for item in answer["Items"]], last["connection_id"]["S"] if last else ""
+        """Read up to `limit` records that follow the connection `after`, in an order without meaning.
 
-    def quiet(self, dialect: str, before_slot: int) -> Iterator[tuple[str, int]]:
-        """The connections of a dialect that sent nothing since `before_slot`, each with the slot in which they last
-        did; the index lags a little behind."""
-        for bucket in range(BUCKETS):
+        `after` is empty for the first page. Return the records and the `after` of the next page, empty at the end.
+        """
+        scan: ScanInputTypeDef = {"TableName": self._table, "Limit": limit}
+        if after:
+            scan["ExclusiveStartKey"] = {"connection_id": {"S": after}}
+        response = self._client.scan(**scan)
+        last = response.get("LastEvaluatedKey")
+        return [_connection(item) for item in response["Items"]], last["connection_id"]["S"] if last else ""
+
+    def idle_since(self, dialect: str, slot: int) -> Iterator[tuple[str, int]]:
+        """Find the connections of a dialect that have not been active in `slot` or later.
+
+        Yield connection ids, each with the activity slot in which it was last active. The index is read, which lags
+        behind the table by up to a second.
+        """
+        for number in range(HEARTBEAT_PARTITIONS):
             pages = self._client.get_paginator("query").paginate(
                 TableName=self._table,
                 IndexName="by_beat",
                 KeyConditionExpression="beat = :b AND seen < :s",
-                ExpressionAttributeValues={":b": {"S": beat(dialect, bucket)}, ":s": {"N": str(before_slot)}},
+                ExpressionAttributeValues={
+                    ":b": {"S": heartbeat_partition(dialect, number)},
+                    ":s": {"N": str(slot)},
+                },
                 ProjectionExpression="connection_id, seen",
             )
             for page in pages:
                 for item in page["Items"]:
                     yield item["connection_id"]["S"], int(item["seen"]["N"])
+
+
+def _keys(connection_ids: Sequence[str]) -> list[dict[str, AttributeValueTypeDef]]:
+    return [{"connection_id": {"S": connection_id}} for connection_id in connection_ids]
 
 
 def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
@@ -226,5 +249,5 @@ def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
     )
 
 
-def _identity(user: str, until: int, *, premium: bool) -> dict[str, AttributeValueTypeDef]:
+def _identity_attributes(user: str, until: int, *, premium: bool) -> dict[str, AttributeValueTypeDef]:
     return {"user": {"S": user}, "user_until": {"N": str(until)}, "premium": {"BOOL": premium}}

@@ -1,72 +1,111 @@
-"""Who is open, and how many came lately: one item of the State table per address and per user, and who is barred.
+"""Quotas of addresses and users, in the State table: open connections, connection rate, messages, bans.
 
-    key `ip/…` or `user/…`, sort `limits`: `open` (ids of open connections), `came` in the window that ends at `until`,
-    `barred` until then (ms)
+    key `ip/…` or `user/…`, sort `limits`: `open` (ids of open connections), `came` (connections in the window that
+    ends at `until`), `barred` (end of a ban), `healed` (time of the last reconciliation); times in ms
     key `user/…`, sort `minute/…`: messages in that minute, `all` and of each connection
 
-Every count is one conditional write, so that however many functions count at once, exactly as many get in as may.
+Every count is one conditional write, so the limits hold exactly however many functions count at the same time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
 from chaincast.errors import ClientError, Code
-from chaincast.policy.rate_limits import MINUTE_MS, Visit, retry_after
-from chaincast.sessions.connection_store import MAX_SECONDS, Connections
+from chaincast.policy.rate_limits import MINUTE_MS, MessageCounts, retry_after
+from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS, ConnectionStore
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-_GRACE_SECONDS = 600
-_ATTEMPTS = 8
-"""Each is lost to somebody else who did get in, or to what is mended before the next."""
+_EXPIRY_MARGIN_SECONDS = 600
+_MAX_ATTEMPTS = 8
+"""An attempt fails if another connection was admitted, or because of a state that the next attempt allows for."""
 
 Item = Mapping[str, "AttributeValueTypeDef"]
 
 
-class Admission:
-    """The counting, for functions that let connections in, watch them, or forget them."""
+@dataclass(frozen=True, slots=True)
+class _UpdateResult:
+    """Result of a conditional write.
 
-    def __init__(self, client: DynamoDBClient, state: str, connections: Connections) -> None:
+    applied: True if the condition held.
+    item: the stored item, if the condition did not hold; else empty.
+    """
+
+    applied: bool
+    item: Item
+
+
+class QuotaStore:
+    """Counts connections and messages against quotas. An owner is an address or a user (`policy.rate_limits`)."""
+
+    def __init__(self, client: DynamoDBClient, state_table: str, connections: ConnectionStore) -> None:
         self._client = client
-        self._table = state
+        self._table = state_table
         self._connections = connections
 
-    def enter(self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int) -> None:
-        """Let a connection in, for an address or a user. Raises `ClientError`: RATE_LIMITED, MAX_CONNECTIONS."""
-        begins = per_minute > 0  # a window, most likely: who comes seldom costs one write
-        for _ in range(_ATTEMPTS):
-            found = self._try(owner, connection_id, now_ms, per_minute=per_minute, at_once=at_once, begins=begins)
-            if found is None:
+    def admit(self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int) -> None:
+        """Count a new connection of an owner.
+
+        `per_minute` and `at_once` are the limits of new and of open connections; 0 means no limit. Raises `ClientError`
+        with RATE_LIMITED if the owner is banned or connects too often, MAX_CONNECTIONS if too many are open.
+        """
+        starts_window = per_minute > 0  # most likely: an owner that seldom connects costs one write
+        for _ in range(_MAX_ATTEMPTS):
+            attempt = self._try_admit(
+                owner, connection_id, now_ms, per_minute=per_minute, at_once=at_once, starts_window=starts_window
+            )
+            if attempt.applied:
                 return
-            if (ms := _number(found, "barred") - now_ms) > 0:
-                raise ClientError(Code.RATE_LIMITED, "too much came from there: wait", details=retry_after(ms))
-            running = _number(found, "until") > now_ms
-            if per_minute and running and (count := _number(found, "came")) >= per_minute:
-                words = f"{count} connections came from there within a minute; at most {per_minute}"
-                raise ClientError(Code.RATE_LIMITED, words, details=retry_after(_number(found, "until") - now_ms))
-            held = _strings(found, "open")
-            if at_once and len(held) >= at_once and not self._heal(owner, held, now_ms):
-                words = f"{len(held)} connections are open; at most {at_once}: close some"
-                raise ClientError(Code.MAX_CONNECTIONS, words)
-            begins = per_minute > 0 and not running
-        raise ClientError(Code.RATE_LIMITED, "many connect from there at once: try again", details=retry_after(1))
+            ban_ms = _number(attempt.item, "barred") - now_ms
+            if ban_ms > 0:
+                wait = retry_after(ban_ms)
+                raise ClientError(
+                    Code.RATE_LIMITED, f"temporarily banned; retry after {wait['retry_after']} s", details=wait
+                )
+            window_ms = _number(attempt.item, "until") - now_ms
+            recent = _number(attempt.item, "came")
+            if per_minute and window_ms > 0 and recent >= per_minute:
+                raise ClientError(
+                    Code.RATE_LIMITED,
+                    f"{recent} new connections within a minute; at most {per_minute}: retry later",
+                    details=retry_after(window_ms),
+                )
+            open_ids = _strings(attempt.item, "open")
+            if at_once and len(open_ids) >= at_once and not self._reconcile(owner, open_ids, now_ms):
+                raise ClientError(
+                    Code.MAX_CONNECTIONS, f"{len(open_ids)} connections are open; at most {at_once}: close some"
+                )
+            starts_window = per_minute > 0 and window_ms <= 0
+        wait = retry_after(1)
+        raise ClientError(
+            Code.RATE_LIMITED,
+            f"too many concurrent connection attempts; retry after {wait['retry_after']} s",
+            details=wait,
+        )
 
-    def leave(self, owner: str, connection_ids: Sequence[str]) -> None:
-        """Connections are not open any more; repeating it is harmless."""
-        self._update(owner, "DELETE #open :ids", "attribute_exists(#open)", {":ids": {"SS": list(connection_ids)}})
+    def release(self, owner: str, connection_ids: Sequence[str]) -> None:
+        """Remove connections from an owner's open ones. Connections that are not counted are ignored."""
+        self._update(
+            owner,
+            "DELETE #open :ids",
+            "attribute_exists(#open)",
+            {":ids": {"SS": list(connection_ids)}},
+            {"#open": "open"},
+        )
 
-    def open(self, owner: str) -> Sequence[str]:
-        """The connections that are counted as open."""
-        answer = self._client.get_item(TableName=self._table, Key=_key(owner), ConsistentRead=True)
-        return _strings(answer.get("Item", {}), "open")
+    def open_connections(self, owner: str) -> Sequence[str]:
+        """Return the ids of an owner's open connections."""
+        response = self._client.get_item(TableName=self._table, Key=_key(owner), ConsistentRead=True)
+        return _strings(response.get("Item", {}), "open")
 
-    def bar(self, owner: str, until_ms: int) -> None:
-        """Let nobody in from there until then."""
+    def ban_until(self, owner: str, until_ms: int) -> None:
+        """Refuse new connections of an owner until a time."""
         self._client.update_item(
             TableName=self._table,
             Key=_key(owner),
@@ -74,79 +113,89 @@ class Admission:
             ExpressionAttributeValues={":b": {"N": str(until_ms)}, ":e": _expiry(until_ms)},
         )
 
-    def count_message(self, owner: str, connection_id: str, now_ms: int) -> Visit:
-        """Count a message of a user's connection."""
+    def count_message(self, owner: str, connection_id: str, now_ms: int) -> MessageCounts:
+        """Count a message of a user's connection. Return the numbers of messages in this minute."""
         minute = now_ms // MINUTE_MS
-        mine = f"c{crc32(connection_id.encode()):x}"
-        answer = self._client.update_item(
+        counter = f"c{crc32(connection_id.encode()):x}"
+        attributes = self._client.update_item(
             TableName=self._table,
             Key={"key": {"S": owner}, "sort": {"S": f"minute/{minute}"}},
-            UpdateExpression="SET expires_at = :e ADD #all :one, #mine :one",
-            ExpressionAttributeNames={"#all": "all", "#mine": mine},
+            UpdateExpression="SET expires_at = :e ADD #all :one, #connection :one",
+            ExpressionAttributeNames={"#all": "all", "#connection": counter},
             ExpressionAttributeValues={":one": {"N": "1"}, ":e": {"N": str((minute + 2) * 60)}},
             ReturnValues="UPDATED_NEW",
         )["Attributes"]
-        return Visit(_number(answer, mine), _number(answer, "all"))
+        return MessageCounts(_number(attributes, counter), _number(attributes, "all"))
 
-    def _try(
-        self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int, begins: bool
-    ) -> Item | None:
-        """One attempt; None if it let the connection in, else what is on record."""
+    def _try_admit(
+        self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int, starts_window: bool
+    ) -> _UpdateResult:
+        """Count a connection if the limits allow it. `starts_window`: the write expects that no window is running."""
+        names: dict[str, str] = {}
         values: dict[str, AttributeValueTypeDef] = {":now": {"N": str(now_ms)}, ":e": _expiry(now_ms)}
-        sets, adds = ["expires_at = :e"], []
+        assignments, additions = ["expires_at = :e"], ""
         conditions = ["(attribute_not_exists(barred) OR barred <= :now)"]
         if per_minute:
+            names["#until"] = "until"
             values[":one"] = {"N": "1"}
-            if begins:
-                sets += ["came = :one", "#until = :end"]
+            if starts_window:
+                assignments += ["came = :one", "#until = :end"]
                 conditions.append("(attribute_not_exists(#until) OR #until <= :now)")
                 values[":end"] = {"N": str(now_ms + MINUTE_MS)}
             else:
-                sets.append("came = came + :one")
+                assignments.append("came = came + :one")
                 conditions.append("#until > :now AND came < :rate")
                 values[":rate"] = {"N": str(per_minute)}
         if at_once:
-            adds.append("#open :id")
+            names["#open"] = "open"
+            additions = " ADD #open :id"
             conditions.append("(attribute_not_exists(#open) OR size(#open) < :most)")
             values |= {":id": {"SS": [connection_id]}, ":most": {"N": str(at_once)}}
-        change = "SET " + ", ".join(sets) + (" ADD " + ", ".join(adds) if adds else "")
-        return self._update(owner, change, " AND ".join(conditions), values)
+        expression = "SET " + ", ".join(assignments) + additions
+        return self._update(owner, expression, " AND ".join(conditions), values, names)
 
-    def _heal(self, owner: str, held: Sequence[str], now_ms: int) -> bool:
-        """Take out connections that are gone without a word; whether there were any. At most once a minute: it reads
-        every record."""
-        recently: dict[str, AttributeValueTypeDef] = {
-            ":now": {"N": str(now_ms)},
-            ":ago": {"N": str(now_ms - MINUTE_MS)},
-        }
-        seldom = "attribute_not_exists(healed) OR healed <= :ago"
-        if self._update(owner, "SET healed = :now", seldom, recently) is not None:
+    def _reconcile(self, owner: str, open_ids: Sequence[str], now_ms: int) -> bool:
+        """Remove connections without a record, whose end was missed. Return True if there were any.
+
+        This is done at most once a minute per owner, because it reads every record.
+        """
+        reservation = self._update(
+            owner,
+            "SET healed = :now",
+            "attribute_not_exists(healed) OR healed <= :ago",
+            {":now": {"N": str(now_ms)}, ":ago": {"N": str(now_ms - MINUTE_MS)}},
+        )
+        if not reservation.applied:
             return False
-        there = {connection.connection_id for connection in self._connections.get_all(held)}
-        gone = [connection_id for connection_id in held if connection_id not in there]
-        if gone:
-            self.leave(owner, gone)
-        return bool(gone)
+        recorded = {connection.connection_id for connection in self._connections.get_all(open_ids)}
+        missing = [connection_id for connection_id in open_ids if connection_id not in recorded]
+        if missing:
+            self.release(owner, missing)
+        return bool(missing)
 
     def _update(
-        self, owner: str, change: str, condition: str, values: Mapping[str, AttributeValueTypeDef]
-    ) -> Item | None:
-        """Change the item; None if the condition held, else what is on record."""
-        names = {f"#{name}": name for name in ("open", "until") if f"#{name}" in change + condition}
+        self,
+        owner: str,
+        expression: str,
+        condition: str,
+        values: Mapping[str, AttributeValueTypeDef],
+        names: Mapping[str, str] | None = None,
+    ) -> _UpdateResult:
+        """Update an owner's item if a condition holds. `names`: the reserved words that the expressions use."""
         try:
             self._client.update_item(
                 TableName=self._table,
                 Key=_key(owner),
-                UpdateExpression=change,
+                UpdateExpression=expression,
                 ConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
                 **({"ExpressionAttributeNames": names} if names else {}),  # type: ignore[arg-type]  # as typed above
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
-            found: Item = error.response.get("Item", {})  # type: ignore[assignment]  # boto3's stubs know of no item
-            return found
-        return None
+            item: Item = error.response.get("Item", {})  # type: ignore[assignment]  # boto3's stubs know of no item
+            return _UpdateResult(applied=False, item=item)
+        return _UpdateResult(applied=True, item={})
 
 
 def _key(owner: str) -> dict[str, AttributeValueTypeDef]:
@@ -154,8 +203,8 @@ def _key(owner: str) -> dict[str, AttributeValueTypeDef]:
 
 
 def _expiry(now_ms: int) -> AttributeValueTypeDef:
-    """When nothing on an item matters any more: its connections are over by then."""
-    return {"N": str(now_ms // 1000 + MAX_SECONDS + _GRACE_SECONDS)}
+    """Return the time (s) at which every connection of the item has ended, so that DynamoDB may delete it."""
+    return {"N": str(now_ms // 1000 + MAX_CONNECTION_SECONDS + _EXPIRY_MARGIN_SECONDS)}
 
 
 def _number(item: Item, name: str) -> int:

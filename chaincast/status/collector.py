@@ -16,7 +16,7 @@ from chaincast.eventlog.checkpoint import read_listener_status
 from chaincast.eventlog.listener_status import ListenerStatus
 from chaincast.metrics.counter_store import summed
 from chaincast.metrics.recorder import SPREAD, counts_key
-from chaincast.sessions.open_counts import Population
+from chaincast.sessions.open_connections import OpenConnectionCounter
 from chaincast.status.report import Survey
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Surveyor:
         self._block_ms = block_ms
         self._auth = auth
         self._state = tables["state"][0]
-        self._population = Population(database, self._state)
+        self._open_counter = OpenConnectionCounter(database, self._state)
 
     def survey(self) -> Survey:
         """How everything is now; what does not answer is said to do so."""
@@ -64,7 +64,7 @@ class Surveyor:
         if tables["state"]:
             try:
                 counts, since = self._counts()
-                opened = self._population.read(int(now * 1000))
+                opened = self._open_counter.read(int(now * 1000))
                 listeners = {name: read_listener_status(self._database, self._state, name) for name in self._block_ms}
             except (AwsError, BotoCoreError, ChaincastError):
                 tables["state"] = False

@@ -16,7 +16,7 @@ from chaincast.config.network import url_variable
 from chaincast.eventlog.checkpoint import newest, read_listener_status
 from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
-from chaincast.sessions.open_counts import Population
+from chaincast.sessions.open_connections import OpenConnectionCounter
 from local.stack.administrator import session
 from local.stack.local_stack import LocalStack
 from tests.chaos.emulator_names import ADMINISTRATOR
@@ -120,7 +120,7 @@ class World:
 
     def counted(self) -> tuple[int, int]:
         """Return the numbers of connections and subscriptions that `/metrics` would report."""
-        counts = Population(self._clients["dynamodb"], self.table("STATE")).read(int(time.time() * 1000))
+        counts = OpenConnectionCounter(self._clients["dynamodb"], self.table("STATE")).read(int(time.time() * 1000))
         return total(counts, "Connections"), total(counts, "Subscriptions")
 
     def table(self, name: str) -> str:

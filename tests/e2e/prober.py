@@ -13,9 +13,9 @@ import jwt
 
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.protocol.commands import User
-from chaincast.sessions.connection_store import Connection, Connections
-from chaincast.sessions.open_counts import Population
-from chaincast.sessions.subscription_store import Subscriptions
+from chaincast.sessions.connection_store import Connection, ConnectionStore
+from chaincast.sessions.open_connections import OpenConnectionCounter
+from chaincast.sessions.subscription_store import SubscriptionStore
 from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
 from tests.e2e.leaks import register_secret
@@ -102,7 +102,7 @@ class Prober:
         }
 
     def tables(self, part: str) -> tuple[str, str]:
-        """Return the names of tables State and Connections."""
+        """Return the names of tables State and ConnectionStore."""
         return self.resource_name(part, "STATE_TABLE"), self.resource_name(part, "CONNECTIONS_TABLE")
 
     def connection(
@@ -119,7 +119,7 @@ class Prober:
         identity = user or User("")
         _, table = self.tables("GatewayMessage")
         record = Connection(name, dialect, address, "", now, user=identity.id, user_until=identity.until)
-        Connections(self.client("dynamodb"), table).put(record)
+        ConnectionStore(self.client("dynamodb"), table).put(record)
         if topics:
             self.subscriptions().add(name, dialect, topics, (), 50, now)
         return name
@@ -146,15 +146,15 @@ class Prober:
     def remove(self, *names: str) -> None:
         """Remove the records of connections."""
         _, table = self.tables("GatewayMessage")
-        Connections(self.client("dynamodb"), table).remove_all(names)
+        ConnectionStore(self.client("dynamodb"), table).remove_all(names)
         self.subscriptions().remove_all(names)
 
-    def subscriptions(self) -> Subscriptions:
+    def subscriptions(self) -> SubscriptionStore:
         """Return the store of subscriptions."""
         state, _ = self.tables("GatewayMessage")
-        population = Population(self.client("dynamodb"), state)
-        return Subscriptions(
-            self.client("dynamodb"), self.resource_name("GatewayMessage", "SUBSCRIPTIONS_TABLE"), population
+        open_counter = OpenConnectionCounter(self.client("dynamodb"), state)
+        return SubscriptionStore(
+            self.client("dynamodb"), self.resource_name("GatewayMessage", "SUBSCRIPTIONS_TABLE"), open_counter
         )
 
     def check_status(self, response: Any) -> None:

@@ -12,14 +12,14 @@ from base64 import b64encode
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from chaincast.auth.tickets import Tickets
+from chaincast.auth.tickets import TicketStore
 from chaincast.aws.dynamodb_batch import SINGLY
 from chaincast.fanout.messages import Close, Deliver, Open, Work, encode_work
-from chaincast.jobs.messages import Deadline, Expiry, Greet, Job, Replay, Settle, encode_job
+from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, Requirement, encode_job
 from chaincast.model.sharding import Worker
 from chaincast.protocol.commands import User
 from chaincast.replay.holds import Holds, Place
-from chaincast.sessions.connection_store import Connections
+from chaincast.sessions.connection_store import ConnectionStore
 from tests.e2e.leaks import register_secret
 from tests.e2e.prober import Prober
 from tests.e2e.unreachable import unreachable
@@ -40,7 +40,9 @@ class Probe(Prober):
         """Connect with a token, with a ticket, and from an address whose quota is used up."""
         address, name = self.address(), f"c{next(self._numbers)}"
         state, connections = self.tables("GatewayConnect")
-        ticket = register_secret(Tickets(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000)))
+        ticket = register_secret(
+            TicketStore(self.client("dynamodb"), state).issue(User("ann"), int(time.time() * 1000))
+        )
         handshake = self.event("CONNECT", name, address)
         handshake["headers"] = {"Authorization": f"Bearer {self.token('ann')}"}
         self.invoke("GatewayConnect", handshake)
@@ -48,7 +50,7 @@ class Probe(Prober):
         crowded = self.address()
         self.fill_quota(state, f"ip/{crowded}")
         self.invoke("GatewayConnect", self.event("CONNECT", name + "f", crowded))
-        Connections(self.client("dynamodb"), connections).remove_all([name, name + "t", name + "f"])
+        ConnectionStore(self.client("dynamodb"), connections).remove_all([name, name + "t", name + "f"])
 
     def disconnect(self) -> None:
         """Disconnect a connection with a subscription."""
@@ -89,10 +91,10 @@ class Probe(Prober):
         holds.place(Place(self.live_connection, "app-0", 1, token), 0, now * 1000)
         jobs: tuple[Job, ...] = (
             Greet(self.live_connection, "chaincast.v1"),
-            Deadline(late, "joined"),
-            Expiry(ended, now - 5),
+            Deadline(late, Requirement.JOINED),
+            IdentityExpiry(ended, now - 5),
             Replay(self.live_connection, "chaincast.v1", "app-0", 1, token),
-            Settle(self.live_connection, "app-0", 1, token),
+            RemoveHold(self.live_connection, "app-0", 1, token),
         )
         for job in jobs:
             record = {"messageId": "m", "body": encode_job(job)}
@@ -103,10 +105,10 @@ class Probe(Prober):
     def heartbeat(self) -> None:
         """Check an open connection, a closed one, one to ping and one without pong, and a batch that was not queued."""
         table = self.resource_name("GatewayHeartbeat", "CONNECTIONS_TABLE")
-        connections = Connections(self.client("dynamodb"), table)
+        connections = ConnectionStore(self.client("dynamodb"), table)
         self.publish()
         self.mark_unqueued()
-        connections.touch(self.live_connection, LONG_AGO)
+        connections.mark_active(self.live_connection, LONG_AGO)
         gone = self.connection(self.address(), topics=("price:X",), seen=LONG_AGO)
         silent = self.connection(self.address(), dialect="socketio", seen=LONG_AGO)
         pinged = self.connection(self.address(), dialect="socketio")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.connection_store import Connection, ConnectionStore
 from local.stack.checkout import REGION
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
@@ -47,12 +47,12 @@ async def test_closed_connections_are_removed_and_idle_ones_are_kept(stack: Loca
     database: DynamoDBClient = aws(stack, "dynamodb")
     tables = database.list_tables()["TableNames"]
     table = resource_named(tables, "StorageConnections")
-    connections = Connections(database, table)
+    connections = ConnectionStore(database, table)
     await asyncio.to_thread(beat, stack)  # remove connections that earlier tests left
     async with Client(stack.outputs.websocket_url) as client:
         alive = (await client.message("connected"))["connection_id"]
         await client.subscribe("tokens:anvil")
-        record = connections.touch(alive, LONG_AGO)
+        record = connections.mark_active(alive, LONG_AGO)
         assert record is not None
         connections.put(Connection("gone", "chaincast.v1", "", "", LONG_AGO))
         counts = await asyncio.to_thread(beat, stack)

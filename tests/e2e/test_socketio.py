@@ -21,8 +21,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection as Socket
 from websockets.sync.client import connect as connect_now
 
-from chaincast.aws.management_api import close
-from chaincast.sessions.connection_store import Connections
+from chaincast.aws.management_api import ManagementApi
+from chaincast.sessions.connection_store import ConnectionStore
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import SECONDS
 from tests.e2e.mining import Miner
@@ -113,13 +113,13 @@ async def test_another_protocol_or_transport_is_refused(stack: LocalStack, query
 
 async def test_idle_clients_are_pinged_and_who_stops_answering_is_removed(stack: LocalStack) -> None:
     database = aws(stack, "dynamodb")
-    table = Connections(database, resource_named(database.list_tables()["TableNames"], "StorageConnections"))
+    table = ConnectionStore(database, resource_named(database.list_tables()["TableNames"], "StorageConnections"))
     async with opened(stack) as (socket, alive), opened(stack) as (deaf, silent):
         for _ in range(3):
             await asyncio.to_thread(beat, stack)
             assert await receive(socket) == "2"
             await socket.send("3")
-        table.touch(silent["sid"], LONG_AGO)
+        table.mark_active(silent["sid"], LONG_AGO)
         counts = await asyncio.to_thread(beat, stack)
         assert counts["silent"] == 1
         await closed(deaf)
@@ -242,7 +242,7 @@ async def test_a_client_whose_connection_is_closed_comes_back_by_itself(stack: L
         sid = (await client.first("connection", lambda r: "connected" in r))["connected"]
         await client.event("subscription:confirmed")
         behind = len(client.reports)
-        await asyncio.to_thread(close, connections(stack), sid)
+        await asyncio.to_thread(ManagementApi(lambda: connections(stack)).close, sid)
         await again(client, miner, behind)
 
 

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 management = handlers.management
-fresh_modules = handlers.fresh_modules
 
 SETTINGS = Settings(
     networks=("anvil",),
@@ -63,6 +62,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "AWS_LAMBDA_FUNCTION_NAME": "test",
         "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
         "CHAINCAST_SETTINGS": SETTINGS.to_json(),
+        environment.MANAGEMENT_ENDPOINT: "http://127.0.0.1:9/prod",
         **{variable: variable.lower() for variable in TABLES},
     }.items():
         monkeypatch.setenv(name, value)

@@ -1,13 +1,14 @@
-"""The functions' handlers as a test calls them, on moto: connections, messages, jobs, and who tells them what."""
+"""The functions as tests invoke them, on moto: handshakes, messages, jobs, and what they have stored."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import cache
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -16,9 +17,18 @@ import jwt
 import pytest
 
 from chaincast.aws import boto_clients, environment
-from chaincast.aws.lambda_events import WebSocketEvent
-from chaincast.sessions.connection_store import Connection, Connections
-from tests.integration.helpers import Context, items
+from chaincast.aws.fast.poster import Outcomes
+from chaincast.aws.lambda_events import SqsRecord, WebSocketEvent
+from chaincast.config.function_settings import Settings
+from chaincast.jobs.lifecycle_handler import LifecycleHandler, Replays
+from chaincast.jobs.messages import Job, encode_job
+from chaincast.metrics.logger import make_logger
+from chaincast.metrics.recorder import Telemetry
+from chaincast.sessions.connection_store import Connection, ConnectionStore
+from chaincast.sessions.deadlines import DeadlineEnforcer
+from chaincast.sessions.greeter import Greeter
+from functions.composition import lifecycle_queue, management_api
+from tests.integration.helpers import Context, items, session_stores
 
 SECRET = "s" * 64
 NOW = int(time.time() * 1000)
@@ -30,7 +40,7 @@ class Gone(Exception):
 
 
 class Management:
-    """Stands where the API's management endpoint is: what was posted, and who was closed."""
+    """A fake of boto3's client of the management API. It records posted messages and closed connections."""
 
     exceptions = SimpleNamespace(GoneException=Gone)
 
@@ -47,29 +57,19 @@ class Management:
 
 @pytest.fixture
 def management(monkeypatch: pytest.MonkeyPatch) -> Management:
-    found = Management()
-    monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, "http://127.0.0.1:9/prod")
-    monkeypatch.setattr(boto_clients, "management", cache(lambda endpoint: found))
-    return found
-
-
-@pytest.fixture(autouse=True)
-def fresh_modules() -> Iterator[None]:
-    yield
-    for name in ("connect", "disconnect", "message", "heartbeat", "lifecycle", "ticket", "admin", "status"):
-        sys.modules.pop(f"functions.{name}", None)
+    client = Management()
+    monkeypatch.setattr(boto_clients, "management", cache(lambda endpoint: client))
+    return client
 
 
 def load(name: str) -> ModuleType:
-    sys.modules.pop(f"functions.{name}", None)
-    module = importlib.import_module(f"functions.{name}")
-    if name == "lifecycle":  # moto answers boto3 alone
-        module.telemetry._write = lambda update: boto_clients.dynamodb().update_item(**update)
-    return module
+    """Load a function as a new execution environment does, with the variables that are set at this moment."""
+    loaded = sys.modules.get(f"functions.{name}")
+    return importlib.reload(loaded) if loaded else importlib.import_module(f"functions.{name}")
 
 
 def with_settings(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
-    """Other settings than the defaults, for functions loaded from now on."""
+    """Change settings for functions that are loaded from now on."""
     document = json.loads(os.environ["CHAINCAST_SETTINGS"])
     monkeypatch.setenv("CHAINCAST_SETTINGS", json.dumps({**document, **settings}))
 
@@ -100,7 +100,7 @@ def connect(**query: str) -> dict[str, Any]:
 
 
 def say(module: ModuleType, message: object) -> str | None:
-    """What is answered, if anything."""
+    """Send a message. Return the reply; None if there is none."""
     body = message if isinstance(message, str) else json.dumps(message)
     answer = module.handler(event("MESSAGE", body), Context())
     assert answer["statusCode"] == 200
@@ -109,19 +109,19 @@ def say(module: ModuleType, message: object) -> str | None:
 
 
 def record() -> Connection:
-    found = Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).get("c1=")
+    found = ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).get("c1=")
     assert found is not None
     return found
 
 
 def held() -> dict[str, str]:
-    """Topics the connection listens to, with the dialect they are told in."""
+    """Return the subscribed topics, each with the dialect that its events are sent in."""
     rows = [item for item in items(environment.SUBSCRIPTIONS) if not item["topic_shard"]["S"].startswith("connection/")]
     return {row["topic_shard"]["S"].rpartition("#")[0]: row["dialect"]["S"] for row in rows}
 
 
 def jobs() -> tuple[int, int]:
-    """Messages in the lifecycle queue that can be taken now, and that wait."""
+    """Return the numbers of messages in the lifecycle queue that are visible, and that are delayed."""
     attributes = boto_clients.sqs().get_queue_attributes(
         QueueUrl=os.environ[environment.LIFECYCLE_QUEUE],
         AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed"],
@@ -133,8 +133,46 @@ def token(user: str = "ann", seconds: float = 86_400, **claims: object) -> str:
     return jwt.encode({"sub": user, "exp": time.time() + seconds, **claims}, SECRET)
 
 
-def at(module: ModuleType, monkeypatch: pytest.MonkeyPatch, ms: int) -> None:
-    monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: ms / 1000))
+def at(message: ModuleType, monkeypatch: pytest.MonkeyPatch, ms: int) -> None:
+    """Set the clock of the message function."""
+    monkeypatch.setattr(message.message_handler, "_clock", lambda: ms)
+
+
+class Lifecycle:
+    """The handler of the lifecycle queue, with a poster that records messages and a clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.posted: list[dict[str, Any]] = []
+        """The messages that clients received, parsed."""
+        self._now_ms = NOW
+        settings, metrics, logger = Settings.from_environment(), Telemetry("lifecycle"), make_logger("lifecycle")
+        connections, clock = session_stores().connections, lambda: self._now_ms
+        services = (lambda: connections, management_api, lifecycle_queue)
+        self._handler = LifecycleHandler(
+            Greeter(settings, self, lambda: connections, metrics, logger, clock=clock),
+            DeadlineEnforcer(settings, self, *services, metrics, clock),
+            self._no_replays,
+            metrics,
+            logger,
+        )
+
+    async def deliver(self, payloads: Iterable[bytes], connections: Iterable[str]) -> Outcomes:
+        self.posted += [json.loads(payload) for payload in payloads]
+        return Outcomes(posted=len([*connections]))
+
+    def run(self, *jobs: Job, at_s: float) -> None:
+        """Run jobs at a time (s)."""
+        self._now_ms = int(at_s * 1000)
+        records: list[SqsRecord] = [
+            {"messageId": str(number), "body": encode_job(job), "receiptHandle": "", "attributes": {}}
+            for number, job in enumerate(jobs)
+        ]
+        response = asyncio.run(self._handler.handle({"Records": records}, 30_000))
+        assert response == {"batchItemFailures": []}
+
+    @staticmethod
+    def _no_replays() -> Replays:
+        raise AssertionError("these tests replay nothing")
 
 
 def opened(connection_id: str, ip: str = "203.0.113.9", **query: str) -> dict[str, Any]:

@@ -15,16 +15,21 @@ from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.fanout.messages import Deliver, Work, decode_work
 from chaincast.model.batches import Batch, decode_batch
-from chaincast.sessions.open_counts import Population
-from chaincast.sessions.subscription_store import Subscriptions
+from chaincast.sessions.stores import SessionStores, make_stores
+from chaincast.sessions.subscription_store import SubscriptionStore
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
 
 
-def subscriptions(shards: int = 1) -> Subscriptions:
-    """The Subscriptions table, and State to count in."""
-    population = Population(boto_clients.dynamodb(), environment.STATE.lower())
-    return Subscriptions(boto_clients.dynamodb(), environment.SUBSCRIPTIONS.lower(), population, shards)
+def session_stores(shards: int = 1) -> SessionStores:
+    """Return the stores of sessions, in moto's tables."""
+    tables = (environment.CONNECTIONS.lower(), environment.SUBSCRIPTIONS.lower(), environment.STATE.lower())
+    return make_stores(boto_clients.dynamodb(), *tables, shards)
+
+
+def subscriptions(shards: int = 1) -> SubscriptionStore:
+    """The SubscriptionStore table, and State to count in."""
+    return session_stores(shards).subscriptions
 
 
 def items(variable: str) -> list[Item]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from chaincast.aws import boto_clients, environment
@@ -14,11 +11,12 @@ from chaincast.aws.lambda_events import SqsRecord
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.messages import Deliver, encode_work
-from chaincast.jobs.messages import parse_job
+from chaincast.jobs.messages import Job, encode_job, parse_job
 from chaincast.model.batches import Batch, split_batch
 from chaincast.model.sharding import Worker
-from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import TOKEN, make_batch, make_event
+from tests.integration.handlers import load
 from tests.integration.helpers import Context, end_loop
 from tests.integration.scripted import ScriptedServer
 
@@ -38,13 +36,8 @@ class Stack:
         self.gateway = gateway
         self._database = database
         self._log = Log(database, environment.LOG.lower(), 3600)
-        self._connections = Connections(database, environment.CONNECTIONS.lower())
-        self.message, self.lifecycle, self.fanout = (self._load(name) for name in ("message", "lifecycle", "fanout"))
-
-    @staticmethod
-    def _load(name: str) -> ModuleType:
-        sys.modules.pop(f"functions.{name}", None)
-        return importlib.import_module(f"functions.{name}")
+        self._connections = ConnectionStore(database, environment.CONNECTIONS.lower())
+        self.message, self.lifecycle, self.fanout = (load(name) for name in ("message", "lifecycle", "fanout"))
 
     def append(self, *batches: Batch) -> None:
         for batch in batches:
@@ -79,12 +72,16 @@ class Stack:
         return found
 
     def work_off(self, milliseconds: int = 30_000) -> list[Any]:
-        """Do the jobs of the lifecycle queue; the jobs."""
-        bodies = self.jobs()
-        records = [{"messageId": str(i), "body": body} for i, body in enumerate(bodies)]
-        answer = self.lifecycle.handler({"Records": records}, Context(milliseconds))
-        assert answer == {"batchItemFailures": []}
-        return [parse_job(body) for body in bodies]
+        """Run the jobs of the lifecycle queue, and return them."""
+        jobs = [parse_job(body) for body in self.jobs()]
+        self.run(*jobs, milliseconds=milliseconds)
+        return jobs
+
+    def run(self, *jobs: Job, milliseconds: int = 30_000) -> None:
+        """Run jobs in the lifecycle function."""
+        records = [{"messageId": str(number), "body": encode_job(job)} for number, job in enumerate(jobs)]
+        response = self.lifecycle.handler({"Records": records}, Context(milliseconds))
+        assert response == {"batchItemFailures": []}
 
     def fan_out(self, *batches: Batch) -> None:
         records: list[SqsRecord] = [
@@ -115,8 +112,6 @@ class Stack:
     def close(self) -> None:
         end_loop(self.lifecycle.loop, self.lifecycle.management, self.lifecycle.database)
         end_loop(self.fanout.loop, self.fanout.management, self.fanout.database)
-        for name in ("message", "lifecycle", "fanout"):
-            sys.modules.pop(f"functions.{name}")
 
 
 def batch(seq: int, *, token: str = TOKEN, source: str = "anvil") -> Batch:

@@ -12,7 +12,7 @@ from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.messages import Deliver, Work, encode_work
 from chaincast.model.batches import Batch
 from chaincast.model.sharding import Worker
-from chaincast.sessions.connection_store import Connection, Connections
+from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, subscriptions
 from tests.integration.scripted import ScriptedServer
@@ -31,7 +31,7 @@ class Stage:
         self.gateway = gateway
         self.module = module
         self.retried: list[SqsRecord] = []
-        self._connections = Connections(database, environment.CONNECTIONS.lower())
+        self._connections = ConnectionStore(database, environment.CONNECTIONS.lower())
         self._database = database
         vars(module)["_retry_soon"] = self.retried.extend
 

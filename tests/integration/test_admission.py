@@ -11,13 +11,13 @@ import pytest
 
 from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
-from chaincast.policy.rate_limits import MINUTE_MS, Limits, Visit
+from chaincast.policy.rate_limits import MINUTE_MS, Limits, MessageCounts
 from chaincast.protocol.commands import User
-from chaincast.sessions.cleanup import Forgetter
-from chaincast.sessions.connection_store import Connection, Connections, slot
-from chaincast.sessions.message_counter import Visits
-from chaincast.sessions.quota_store import Admission
-from tests.integration.helpers import items
+from chaincast.sessions.cleanup import ConnectionCleanup
+from chaincast.sessions.connection_store import Connection, ConnectionStore, activity_slot
+from chaincast.sessions.message_rate import MessageRateCounter
+from chaincast.sessions.quota_store import QuotaStore
+from tests.integration.helpers import items, session_stores
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -39,13 +39,13 @@ def one_write_at_a_time(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def connections(database: DynamoDBClient) -> Connections:
-    return Connections(database, environment.CONNECTIONS.lower())
+def connections(database: DynamoDBClient) -> ConnectionStore:
+    return ConnectionStore(database, environment.CONNECTIONS.lower())
 
 
 @pytest.fixture
-def admission(database: DynamoDBClient, connections: Connections) -> Admission:
-    return Admission(database, environment.STATE.lower(), connections)
+def quotas(database: DynamoDBClient, connections: ConnectionStore) -> QuotaStore:
+    return QuotaStore(database, environment.STATE.lower(), connections)
 
 
 def noting(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -61,117 +61,115 @@ def noting(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> list[st
 
 
 def enter(
-    admission: Admission, name: str, now: int = NOW, *, per_minute: int = 10, at_once: int = 100, owner: str = IP
+    quotas: QuotaStore, name: str, now: int = NOW, *, per_minute: int = 10, at_once: int = 100, owner: str = IP
 ) -> tuple[Code | None, object]:
     try:
-        admission.enter(owner, name, now, per_minute=per_minute, at_once=at_once)
+        quotas.admit(owner, name, now, per_minute=per_minute, at_once=at_once)
     except ClientError as error:
         return error.code, error.details.get("retry_after")
     return None, None
 
 
-def test_of_200_at_once_exactly_as_many_get_in_as_may(admission: Admission) -> None:
+def test_of_200_at_once_exactly_as_many_get_in_as_may(quotas: QuotaStore) -> None:
     with ThreadPoolExecutor(32) as threads:
-        found = Counter(code for code, _ in threads.map(lambda i: enter(admission, f"c{i}"), range(200)))
+        found = Counter(code for code, _ in threads.map(lambda i: enter(quotas, f"c{i}"), range(200)))
     assert found == {None: 10, Code.RATE_LIMITED: 190}
     assert len(items(environment.STATE)[0]["open"]["SS"]) == 10
 
 
-def test_of_200_at_once_exactly_as_many_are_open_as_may(admission: Admission, connections: Connections) -> None:
+def test_of_200_at_once_exactly_as_many_are_open_as_may(quotas: QuotaStore, connections: ConnectionStore) -> None:
     for i in range(200):
         connections.put(Connection(f"c{i}", "moonx", "203.0.113.9", "", NOW))
     with ThreadPoolExecutor(32) as threads:
-        codes = threads.map(lambda i: enter(admission, f"c{i}", per_minute=0, at_once=7)[0], range(200))
+        codes = threads.map(lambda i: enter(quotas, f"c{i}", per_minute=0, at_once=7)[0], range(200))
         assert Counter(codes) == {None: 7, Code.MAX_CONNECTIONS: 193}
 
 
-def test_a_window_is_a_minute_from_the_first(admission: Admission) -> None:
-    assert [enter(admission, f"a{i}", NOW + i, per_minute=2)[0] for i in range(3)] == [None, None, Code.RATE_LIMITED]
-    assert enter(admission, "b", NOW + 20_000, per_minute=2) == (Code.RATE_LIMITED, 40)
-    assert enter(admission, "c", NOW + MINUTE_MS, per_minute=2) == (None, None)
-    assert enter(admission, "d", NOW + MINUTE_MS + 59_999, per_minute=2) == (None, None)
-    assert enter(admission, "e", NOW + MINUTE_MS + 59_999, per_minute=2)[0] is Code.RATE_LIMITED
+def test_a_window_is_a_minute_from_the_first(quotas: QuotaStore) -> None:
+    assert [enter(quotas, f"a{i}", NOW + i, per_minute=2)[0] for i in range(3)] == [None, None, Code.RATE_LIMITED]
+    assert enter(quotas, "b", NOW + 20_000, per_minute=2) == (Code.RATE_LIMITED, 40)
+    assert enter(quotas, "c", NOW + MINUTE_MS, per_minute=2) == (None, None)
+    assert enter(quotas, "d", NOW + MINUTE_MS + 59_999, per_minute=2) == (None, None)
+    assert enter(quotas, "e", NOW + MINUTE_MS + 59_999, per_minute=2)[0] is Code.RATE_LIMITED
 
 
-def test_addresses_do_not_count_for_each_other(admission: Admission) -> None:
+def test_addresses_do_not_count_for_each_other(quotas: QuotaStore) -> None:
     for owner in ("ip/192.0.2.1", "ip/192.0.2.2", "user/ann"):
-        assert enter(admission, "x", per_minute=1, owner=owner) == (None, None)
+        assert enter(quotas, "x", per_minute=1, owner=owner) == (None, None)
 
 
-def test_who_leaves_makes_room(admission: Admission, connections: Connections) -> None:
+def test_who_leaves_makes_room(quotas: QuotaStore, connections: ConnectionStore) -> None:
     for name in ("a", "b", "c"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW))
-    assert [enter(admission, name, at_once=2)[0] for name in "abc"] == [None, None, Code.MAX_CONNECTIONS]
-    admission.leave(IP, ["a"])
-    admission.leave(IP, ["a", "never"])
-    admission.leave("ip/unknown", ["a"])
+    assert [enter(quotas, name, at_once=2)[0] for name in "abc"] == [None, None, Code.MAX_CONNECTIONS]
+    quotas.release(IP, ["a"])
+    quotas.release(IP, ["a", "never"])
+    quotas.release("ip/unknown", ["a"])
     assert [item["key"]["S"] for item in items(environment.STATE)] == [IP], "leaving makes no item"
-    assert enter(admission, "c", at_once=2) == (None, None)
+    assert enter(quotas, "c", at_once=2) == (None, None)
 
 
 def test_who_is_gone_without_a_word_makes_room_but_is_looked_for_seldom(
-    admission: Admission, connections: Connections
+    quotas: QuotaStore, connections: ConnectionStore
 ) -> None:
     for name in ("b", "c"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW))
-    assert [enter(admission, name, at_once=2)[0] for name in ("lost", "b", "c")] == [None, None, None]
-    assert enter(admission, "d", at_once=2)[0] is Code.MAX_CONNECTIONS
+    assert [enter(quotas, name, at_once=2)[0] for name in ("lost", "b", "c")] == [None, None, None]
+    assert enter(quotas, "d", at_once=2)[0] is Code.MAX_CONNECTIONS
     connections.remove_all(["b"])
-    assert enter(admission, "d", NOW + 30_000, at_once=2)[0] is Code.MAX_CONNECTIONS
-    assert enter(admission, "d", NOW + MINUTE_MS, at_once=2) == (None, None)
+    assert enter(quotas, "d", NOW + 30_000, at_once=2)[0] is Code.MAX_CONNECTIONS
+    assert enter(quotas, "d", NOW + MINUTE_MS, at_once=2) == (None, None)
 
 
-def test_who_is_barred_waits(admission: Admission) -> None:
-    assert enter(admission, "a") == (None, None)
-    admission.bar(IP, NOW + 30_000)
-    assert enter(admission, "b", NOW + 1) == (Code.RATE_LIMITED, 30)
-    assert enter(admission, "b", NOW + 30_000) == (None, None)
+def test_who_is_barred_waits(quotas: QuotaStore) -> None:
+    assert enter(quotas, "a") == (None, None)
+    quotas.ban_until(IP, NOW + 30_000)
+    assert enter(quotas, "b", NOW + 1) == (Code.RATE_LIMITED, 30)
+    assert enter(quotas, "b", NOW + 30_000) == (None, None)
 
 
-def test_one_write_lets_in_who_comes_seldom(admission: Admission, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = noting(admission._client, monkeypatch)
-    assert enter(admission, "a") == (None, None)
-    assert enter(admission, "b", NOW + MINUTE_MS) == (None, None)
+def test_one_write_lets_in_who_comes_seldom(quotas: QuotaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = noting(quotas._client, monkeypatch)
+    assert enter(quotas, "a") == (None, None)
+    assert enter(quotas, "b", NOW + MINUTE_MS) == (None, None)
     assert len(calls) == 2
     for _ in range(5):
-        enter(admission, "c", NOW + MINUTE_MS, per_minute=1)
+        enter(quotas, "c", NOW + MINUTE_MS, per_minute=1)
     assert len(calls) == 7, "and one is what a refusal costs"
 
 
 def test_forgetting_a_connection_gives_its_places_back(
-    admission: Admission, connections: Connections, database: DynamoDBClient
+    quotas: QuotaStore, connections: ConnectionStore, database: DynamoDBClient
 ) -> None:
     limits = Limits(connections_per_ip=5, connections_per_user=5)
-    names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
-    table, rows, state = (name.lower() for name in names)
-    forgetter = Forgetter(database, table, rows, state, limits)
+    cleanup = ConnectionCleanup(session_stores(), limits)
     for name in ("a", "b"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW, user="ann"))
-        assert enter(admission, name) == enter(admission, name, owner="user/ann") == (None, None)
-    forgetter.forget(["a", "never"])
+        assert enter(quotas, name) == enter(quotas, name, owner="user/ann") == (None, None)
+    cleanup.remove(["a", "never"])
     places = {item["key"]["S"]: item["open"]["SS"] for item in items(environment.STATE) if "open" in item}
     assert places == {IP: ["b"], "user/ann": ["b"]}
-    forgetter.forget(["a", "b"])
+    cleanup.remove(["a", "b"])
     assert not any("open" in item for item in items(environment.STATE))
 
 
 def test_messages_are_counted_by_the_minute_with_one_write_each(
-    admission: Admission, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    quotas: QuotaStore, connections: ConnectionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = NOW - NOW % (5 * MINUTE_MS)
     writes = noting(connections._client, monkeypatch)
     connections.put(Connection("anon", "moonx", "203.0.113.9", "", begin))
-    visits = Visits(connections, admission, Limits(messages_per_minute=5), users=True)
+    visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5), users=True)
 
-    def count(name: str, at: int) -> Visit:
+    def count(name: str, at: int) -> MessageCounts:
         found = visits.count(name, at)
         assert found is not None
         assert found[0].connection_id == name
         return found[1]
 
-    assert [count("anon", begin + i).of_connection for i in range(4)] == [1, 2, 3, 4]
-    assert count("anon", begin + MINUTE_MS) == Visit(1)
-    assert count("anon", begin + 30 * MINUTE_MS) == Visit(1)
+    assert [count("anon", begin + i).by_connection for i in range(4)] == [1, 2, 3, 4]
+    assert count("anon", begin + MINUTE_MS) == MessageCounts(1)
+    assert count("anon", begin + 30 * MINUTE_MS) == MessageCounts(1)
     assert len(writes) == 6
     [record] = items(environment.CONNECTIONS)
     assert len([name for name in record if name.startswith("m")]) <= 2, "minutes that are over are taken off"
@@ -179,45 +177,45 @@ def test_messages_are_counted_by_the_minute_with_one_write_each(
 
 
 def test_a_users_messages_are_counted_over_all_his_connections_with_one_write_each(
-    admission: Admission, connections: Connections, monkeypatch: pytest.MonkeyPatch
+    quotas: QuotaStore, connections: ConnectionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = NOW - NOW % (5 * MINUTE_MS)
     for name in ("a", "b"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", begin, user="ann"))
     connections.put(Connection("anon", "moonx", "203.0.113.9", "", begin))
-    visits = Visits(connections, admission, Limits(messages_per_minute=5, messages_per_user=9), users=True)
+    visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True)
     writes = noting(connections._client, monkeypatch)
     found = [visits.count(name, begin + 1) for name in ("a", "a", "b", "anon", "a")]
     assert [visit for _, visit in filter(None, found)] == [
-        Visit(1, 1),
-        Visit(2, 2),
-        Visit(1, 3),
-        Visit(1, 0),
-        Visit(3, 4),
+        MessageCounts(1, 1),
+        MessageCounts(2, 2),
+        MessageCounts(1, 3),
+        MessageCounts(1, 0),
+        MessageCounts(3, 4),
     ]
     assert len(writes) == 5
     later = visits.count("a", begin + 5 * MINUTE_MS)
     assert later is not None
-    assert later[1] == Visit(1), "the message that moves `seen` is counted there"
+    assert later[1] == MessageCounts(1), "the message that moves `seen` is counted there"
     assert connections.get("a") is not None
-    assert later[0].seen == slot(begin + 5 * MINUTE_MS)
+    assert later[0].seen == activity_slot(begin + 5 * MINUTE_MS)
     assert len(writes) == 6
 
 
-def test_200_messages_at_once_are_counted_exactly(admission: Admission, connections: Connections) -> None:
+def test_200_messages_at_once_are_counted_exactly(quotas: QuotaStore, connections: ConnectionStore) -> None:
     connections.put(Connection("a", "moonx", "203.0.113.9", "", NOW, user="ann"))
-    visits = Visits(connections, admission, Limits(messages_per_minute=5, messages_per_user=9), users=True)
+    visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True)
     with ThreadPoolExecutor(16) as threads:
         found = [*threads.map(lambda _: visits.count("a", NOW), range(200))]
-    assert sorted(visit.of_user for _, visit in filter(None, found)) == list(range(1, 201))
+    assert sorted(visit.by_user for _, visit in filter(None, found)) == list(range(1, 201))
 
 
-def test_a_record_says_whose_a_connection_is_and_until_when(connections: Connections) -> None:
+def test_a_record_says_whose_a_connection_is_and_until_when(connections: ConnectionStore) -> None:
     connections.put(Connection("a", "moonx", "203.0.113.9", "", NOW, user="ann", user_until=77, premium=True))
     found = connections.get("a")
     assert found is not None
     assert (found.user, found.user_until, found.premium) == ("ann", 77, True)
-    connections.know("a", user=User("bob"))
+    connections.set_identity("a", user=User("bob"))
     found = connections.get("a")
     assert found is not None
     assert (found.user, found.user_until, found.premium) == ("bob", 0, False)

@@ -10,10 +10,10 @@ from threading import Event
 
 import pytest
 
-from chaincast.auth.circuit_breaker import FAILURES, PAUSE_SECONDS, Breaker
+from chaincast.auth.circuit_breaker import FAILURES, PAUSE_SECONDS, CircuitBreaker
 from chaincast.auth.factory import make_authenticator
-from chaincast.auth.jwt import Authenticator, Tokens, Unchecked
-from chaincast.auth.remote import Asked
+from chaincast.auth.jwt import Authenticator, JwtAuthenticator, NoAuth
+from chaincast.auth.remote import RemoteAuthenticator
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 from tests.integration.conftest import SETTINGS
@@ -33,10 +33,10 @@ def issuer() -> Iterator[str]:
 def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) -> None:
     settings = replace(SETTINGS, auth="optional", auth_jwks_url=f"{issuer}/keys", auth_issuer="https://issuer.example")
     tokens = make_authenticator(settings)
-    assert isinstance(tokens, Tokens)
-    assert tokens.user_of(token("e")).id == "u1"
+    assert isinstance(tokens, JwtAuthenticator)
+    assert tokens.authenticate(token("e")).id == "u1"
     with pytest.raises(ClientError, match="issuer"):
-        tokens.user_of(token("e", iss="https://evil.example"))
+        tokens.authenticate(token("e", iss="https://evil.example"))
 
 
 @pytest.mark.parametrize("path", ["/nowhere", ":1/keys"])
@@ -44,19 +44,19 @@ def test_an_issuer_that_does_not_answer_is_no_fault_of_the_token(issuer: str, pa
     url = f"{issuer}{path}" if path.startswith("/") else f"http://127.0.0.1{path}"
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_jwks_url=url))
     with pytest.raises(ClientError) as caught:
-        tokens.user_of(token("e"))
+        tokens.authenticate(token("e"))
     assert caught.value.code == Code.AUTH_UNAVAILABLE
 
 
 def test_where_nobody_is_asked_nothing_is_fetched() -> None:
-    assert isinstance(make_authenticator(replace(SETTINGS, auth="off", auth_jwks_url="http://127.0.0.1:1/")), Unchecked)
+    assert isinstance(make_authenticator(replace(SETTINGS, auth="off", auth_jwks_url="http://127.0.0.1:1/")), NoAuth)
 
 
 def test_a_secret_that_is_too_short_signs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaincast.auth.factory.secret", lambda variable: "short")
     tokens = make_authenticator(replace(SETTINGS, auth="optional"))
     with pytest.raises(ValueError, match="5 bytes; at least 32"):
-        tokens.user_of("a.b.c")
+        tokens.authenticate("a.b.c")
 
 
 class AuthService:
@@ -90,7 +90,7 @@ def service() -> Iterator[tuple[AuthService, str]]:
 
 def code_of(tokens: Authenticator, token: str) -> Code | None:
     try:
-        assert tokens.user_of(token) == User("ann", "a@example.com")
+        assert tokens.authenticate(token) == User("ann", "a@example.com")
     except ClientError as error:
         return error.code
     return None
@@ -102,7 +102,7 @@ def test_a_teams_auth_service_is_asked_and_what_it_does_not_say_nobody_guesses(
     monkeypatch.setattr("chaincast.auth.factory.ASK_SECONDS", 0.2)
     known, url = service
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
-    assert isinstance(tokens, Asked)
+    assert isinstance(tokens, RemoteAuthenticator)
     assert [code_of(tokens, token) for token in ("good", "bad", "go\nod", "gööd")] == [None, *[Code.AUTH_FAILED] * 3]
     assert known.asked == ["/api/v1/auth/verify Bearer good", "/api/v1/auth/verify Bearer bad"]
     for mode in ("broken", "moved", "slow"):
@@ -117,7 +117,7 @@ def test_a_service_that_is_down_is_left_alone_and_found_again(
 ) -> None:
     known, url = service
     now = 0.0
-    monkeypatch.setattr(Breaker.__init__, "__defaults__", (lambda: now,))
+    monkeypatch.setattr(CircuitBreaker.__init__, "__defaults__", (lambda: now,))
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
     known.mode = "broken"
     assert {code_of(tokens, "good") for _ in range(100)} == {Code.AUTH_UNAVAILABLE}

@@ -7,7 +7,7 @@ import pytest
 
 from chaincast.aws import environment
 from chaincast.protocol.commands import User
-from chaincast.sessions.connection_store import SLOT_SECONDS, Connection, Connections, slot
+from chaincast.sessions.connection_store import ACTIVITY_SLOT_SECONDS, Connection, ConnectionStore, activity_slot
 from tests.integration.helpers import items
 
 if TYPE_CHECKING:
@@ -18,66 +18,66 @@ MINUTE = 60_000
 
 
 @pytest.fixture
-def connections(database: DynamoDBClient) -> Connections:
-    return Connections(database, environment.CONNECTIONS.lower())
+def connections(database: DynamoDBClient) -> ConnectionStore:
+    return ConnectionStore(database, environment.CONNECTIONS.lower())
 
 
 def connection(name: str, at: int = NOW) -> Connection:
     return Connection(name, "chaincast.v1", "203.0.113.9", "https://app.example", at)
 
 
-def test_a_record_comes_back_with_a_touch(connections: Connections) -> None:
+def test_a_record_comes_back_with_a_touch(connections: ConnectionStore) -> None:
     connections.put(connection("c1="))
     assert connections.get("c1=") is not None
-    assert connections.touch("c1=", NOW + 1) == replace(connection("c1="), seen=slot(NOW))
+    assert connections.mark_active("c1=", NOW + 1) == replace(connection("c1="), seen=activity_slot(NOW))
 
 
-def test_a_touch_never_makes_a_record(connections: Connections) -> None:
-    assert connections.touch("gone", NOW) is None
+def test_a_touch_never_makes_a_record(connections: ConnectionStore) -> None:
+    assert connections.mark_active("gone", NOW) is None
     assert items(environment.CONNECTIONS) == []
 
 
-def test_records_expire_after_api_gateways_longest_connection(connections: Connections) -> None:
+def test_records_expire_after_api_gateways_longest_connection(connections: ConnectionStore) -> None:
     connections.put(connection("c1"))
     assert int(items(environment.CONNECTIONS)[0]["expires_at"]["N"]) >= NOW // 1000 + 7200
 
 
-def test_the_quiet_are_those_not_heard_of_lately(connections: Connections) -> None:
+def test_the_quiet_are_those_not_heard_of_lately(connections: ConnectionStore) -> None:
     for i in range(40):
         connections.put(connection(f"old{i}", NOW))
     connections.put(connection("new", NOW + 20 * MINUTE))
-    connections.touch("old7", NOW + 20 * MINUTE)
-    quiet = set(connections.quiet("chaincast.v1", slot(NOW + 20 * MINUTE)))
-    assert quiet == {(f"old{i}", slot(NOW)) for i in range(40) if i != 7}
-    assert set(connections.quiet("other", slot(NOW + 20 * MINUTE))) == set()
+    connections.mark_active("old7", NOW + 20 * MINUTE)
+    quiet = set(connections.idle_since("chaincast.v1", activity_slot(NOW + 20 * MINUTE)))
+    assert quiet == {(f"old{i}", activity_slot(NOW)) for i in range(40) if i != 7}
+    assert set(connections.idle_since("other", activity_slot(NOW + 20 * MINUTE))) == set()
 
 
 def test_messages_in_one_slot_do_not_write_the_index_again() -> None:
-    assert slot(NOW) == slot(NOW - NOW % (SLOT_SECONDS * 1000))
-    assert slot(NOW + SLOT_SECONDS * 1000) == slot(NOW) + 1
+    assert activity_slot(NOW) == activity_slot(NOW - NOW % (ACTIVITY_SLOT_SECONDS * 1000))
+    assert activity_slot(NOW + ACTIVITY_SLOT_SECONDS * 1000) == activity_slot(NOW) + 1
 
 
-def test_deleting_is_repeatable(connections: Connections) -> None:
+def test_deleting_is_repeatable(connections: ConnectionStore) -> None:
     connections.put(connection("c1"))
     connections.remove_all(["c1", "c2"])
     connections.remove_all(["c1"])
     assert connections.get("c1") is None
 
 
-def test_what_is_learnt_of_a_connection_stays_with_it(connections: Connections) -> None:
+def test_what_is_learnt_of_a_connection_stays_with_it(connections: ConnectionStore) -> None:
     connections.put(replace(connection("c1"), undecided=True))
-    connections.know("c1", user=User("ann"))
-    connections.know("c1", joined=True)
-    connections.know("c1")
-    connections.decide("c1", "coremem")
-    found = connections.touch("c1", NOW)
+    connections.set_identity("c1", user=User("ann"))
+    connections.set_identity("c1", joined=True)
+    connections.set_identity("c1")
+    connections.set_dialect("c1", "coremem")
+    found = connections.mark_active("c1", NOW)
     assert found is not None
     assert (found.user, found.joined, found.undecided, found.dialect) == ("ann", True, False, "coremem")
-    assert [c for c, _ in connections.quiet("coremem", slot(NOW) + 1)] == ["c1"]
-    assert [*connections.quiet("chaincast.v1", slot(NOW) + 1)] == []
+    assert [c for c, _ in connections.idle_since("coremem", activity_slot(NOW) + 1)] == ["c1"]
+    assert [*connections.idle_since("chaincast.v1", activity_slot(NOW) + 1)] == []
 
 
-def test_what_is_learnt_of_one_that_is_gone_is_forgotten(connections: Connections) -> None:
-    connections.know("gone", user=User("ann"), joined=True)
-    connections.decide("gone", "coremem")
+def test_what_is_learnt_of_one_that_is_gone_is_forgotten(connections: ConnectionStore) -> None:
+    connections.set_identity("gone", user=User("ann"), joined=True)
+    connections.set_dialect("gone", "coremem")
     assert connections.get("gone") is None

@@ -10,13 +10,14 @@ import pytest
 from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import History
-from chaincast.jobs.messages import Deadline, encode_job
+from chaincast.jobs.messages import Deadline, Requirement
 from chaincast.protocol.commands import User
-from chaincast.sessions.connection_store import Connection, Connections, slot
+from chaincast.sessions.connection_store import Connection, ConnectionStore, activity_slot
 from tests.factories import TOKEN, make_batch
 from tests.integration.handlers import (
     NOW,
     TOKEN_OF_ANN,
+    Lifecycle,
     Management,
     connect,
     event,
@@ -27,7 +28,7 @@ from tests.integration.handlers import (
     say,
     with_auth,
 )
-from tests.integration.helpers import Context, end_loop, items, subscriptions
+from tests.integration.helpers import Context, items, subscriptions
 from tests.unit.protocol.sample_events import CREATED, PRICE, TRADE
 
 
@@ -162,7 +163,7 @@ def test_a_socket_io_client_brings_its_token_when_it_joins(
 def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connections = Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower())
+    connections = ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower())
     five = 300_000
     for name, dialect, quiet_for in (
         ("fresh", "socketio", 0),
@@ -176,7 +177,7 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
         connections.put(Connection(name, dialect, "", "", NOW - quiet_for))
     subscriptions().add("silent", "socketio", ["a"], (), 9, NOW)
     heartbeat = load("heartbeat")
-    monkeypatch.setattr(heartbeat, "time", SimpleNamespace(time=lambda: NOW / 1000))  # or another slot might begin
+    monkeypatch.setattr(heartbeat.heartbeat_handler, "_clock", lambda: NOW)  # else a new slot might begin
     pinged: dict[str, list[str]] = {}
 
     async def deliver(payloads: list[bytes], names: list[str]) -> SimpleNamespace:
@@ -186,7 +187,7 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
         gone = [name for name in names if name == "left"]
         return SimpleNamespace(posted=len(names) - len(gone), gone=gone)
 
-    monkeypatch.setattr(heartbeat.gateway, "deliver", deliver)
+    monkeypatch.setattr(heartbeat.heartbeat_handler, "_poster", SimpleNamespace(deliver=deliver))
     counts = heartbeat.handler({}, Context(60_000))
     assert {payload: sorted(names) for payload, names in pinged.items()} == {
         "2": ["fresh", "once", "twice"],
@@ -195,7 +196,7 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
     }
     assert management.closed == ["silent"]
     assert counts == {"asked": 0, "pinged": 4, "silent": 1, "gone": 1, "left": 0, "healed": 0}
-    assert {c for c, _ in connections.quiet("socketio", slot(NOW) + 1)} == {"fresh", "once", "twice"}
+    assert {c for c, _ in connections.idle_since("socketio", activity_slot(NOW) + 1)} == {"fresh", "once", "twice"}
     assert connections.get("left") is None
     assert items(environment.SUBSCRIPTIONS) == []
 
@@ -222,25 +223,15 @@ def test_who_misses_a_deadline_is_told_and_closed(
     management: Management, monkeypatch: pytest.MonkeyPatch, until: str, joined: bool, user: str, closes: bool
 ) -> None:
     connect(dialect="moonx")
-    Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).know(
+    ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).set_identity(
         "c1=", user=User(user) if user else None, joined=joined
     )
-    lifecycle = load("lifecycle")
-    told: list[bytes] = []
-
-    async def deliver(payloads: tuple[bytes, ...], names: list[str]) -> SimpleNamespace:
-        told.extend(payloads)
-        return SimpleNamespace(posted=1)
-
-    monkeypatch.setattr(lifecycle.gateway, "deliver", deliver)
-    job = encode_job(Deadline("c1=", until))
-    records = [{"messageId": "m", "body": job}, {"messageId": "n", "body": job.replace("c1=", "gone")}]
-    assert lifecycle.handler({"Records": records}, Context(30_000)) == {"batchItemFailures": []}
+    lifecycle = Lifecycle()
+    lifecycle.run(Deadline("c1=", Requirement(until)), Deadline("gone", Requirement(until)), at_s=NOW / 1000)
     assert management.closed == (["c1="] if closes else [])
-    assert [json.loads(message)["type"] for message in told] == (
+    assert [message["type"] for message in lifecycle.posted] == (
         ["auth_failed"] if closes and until == "authenticated" else []
     )
-    end_loop(lifecycle.loop)
 
 
 def test_a_token_may_come_with_the_handshake(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:

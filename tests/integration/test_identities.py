@@ -5,19 +5,19 @@ from __future__ import annotations
 
 import json
 import time
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chaincast.auth.tickets import Tickets
+from chaincast.auth.tickets import TicketStore
 from chaincast.aws import boto_clients, environment
-from chaincast.jobs.messages import Deadline, Expiry, Job, encode_job, parse_job
+from chaincast.jobs.messages import Deadline, IdentityExpiry, Job, Requirement, parse_job
 from chaincast.protocol.commands import User
 from tests.factories import http_event
 from tests.integration.handlers import (
     NOW,
     TOKEN_OF_ANN,
+    Lifecycle,
     Management,
     at,
     connect,
@@ -30,7 +30,7 @@ from tests.integration.handlers import (
     with_auth,
     with_settings,
 )
-from tests.integration.helpers import Context, end_loop, items
+from tests.integration.helpers import Context, items
 
 if TYPE_CHECKING:
     from chaincast.aws.lambda_events import HttpEvent
@@ -56,7 +56,7 @@ def test_a_ticket_for_a_token_connects_its_user_once(management: Management, mon
 def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, auth_query=True)
-    ticket = Tickets(boto_clients.dynamodb(), environment.STATE.lower()).issue(User("ann"), NOW)
+    ticket = TicketStore(boto_clients.dynamodb(), environment.STATE.lower()).issue(User("ann"), NOW)
     both = opened("c1=", ticket=ticket, token=token("bob"))
     assert (both["statusCode"], ticket in both["body"]) == (401, False)
     assert opened("c1=", ticket=ticket)["statusCode"] == 200, "it was not used up"
@@ -113,26 +113,6 @@ def test_premium_topics_need_their_claim(management: Management, monkeypatch: py
     assert set(held()) == {"price:ETH"}, "who may not have them any more, has them no more"
 
 
-class Lifecycle:
-    """The lifecycle function, its clock, and what it told whom."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.told: list[dict[str, Any]] = []
-        self.module = load("lifecycle")
-        self._monkeypatch = monkeypatch
-
-        async def deliver(payloads: tuple[bytes, ...], names: list[str]) -> SimpleNamespace:
-            self.told += [json.loads(payload) for payload in payloads]
-            return SimpleNamespace(posted=1)
-
-        monkeypatch.setattr(self.module.gateway, "deliver", deliver)
-
-    def do(self, job: Job, at_s: float) -> None:
-        at(self.module, self._monkeypatch, int(at_s * 1000))
-        answer = self.module.handler({"Records": [{"messageId": "m", "body": encode_job(job)}]}, Context(30_000))
-        assert answer == {"batchItemFailures": []}
-
-
 @pytest.fixture
 def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Job, int]]:
     """Every job that is ordered, with its delay."""
@@ -166,25 +146,24 @@ def test_a_token_that_ends_is_noticed_told_and_renewed_or_the_connection_closed(
     assert orders == [], "no connection lives so long"
     end = authenticate(1000)
     [(job, delay)] = orders
-    assert (job, delay) == (Expiry("c1=", end), 900)
-    lifecycle = Lifecycle(monkeypatch)
+    assert (job, delay) == (IdentityExpiry("c1=", end), 900)
+    lifecycle = Lifecycle()
     orders.clear()
-    lifecycle.do(job, end - 100)
-    assert (orders, lifecycle.told) == ([(job, 100)], []), "SQS waits for a quarter of an hour at most"
-    lifecycle.do(job, end)
-    assert [message["type"] for message in lifecycle.told] == ["auth_expired", "auth_required"]
-    assert lifecycle.told[0]["data"] == {"timeout": 30_000}
-    assert orders[1:] == [(Deadline("c1=", "renewed"), 30)]
+    lifecycle.run(job, at_s=end - 100)
+    assert (orders, lifecycle.posted) == ([(job, 100)], []), "SQS waits for a quarter of an hour at most"
+    lifecycle.run(job, at_s=end)
+    assert [message["type"] for message in lifecycle.posted] == ["auth_expired", "auth_required"]
+    assert lifecycle.posted[0]["data"] == {"timeout": 30_000}
+    assert orders[1:] == [(Deadline("c1=", Requirement.RENEWED), 30)]
     later = authenticate(2000)
     assert later > end
-    lifecycle.do(Deadline("c1=", "renewed"), end + 30)
-    lifecycle.do(job, end + 31)
-    assert (management.closed, len(lifecycle.told)) == ([], 2), "there is a fresh one"
-    lifecycle.do(Deadline("c1=", "renewed"), later)
+    lifecycle.run(Deadline("c1=", Requirement.RENEWED), at_s=end + 30)
+    lifecycle.run(job, at_s=end + 31)
+    assert (management.closed, len(lifecycle.posted)) == ([], 2), "there is a fresh one"
+    lifecycle.run(Deadline("c1=", Requirement.RENEWED), at_s=later)
     assert management.closed == ["c1="]
-    assert lifecycle.told[-1]["type"] == "auth_failed"
-    lifecycle.do(Expiry("gone", 5), later)
-    end_loop(lifecycle.module.loop)
+    assert lifecycle.posted[-1]["type"] == "auth_failed"
+    lifecycle.run(IdentityExpiry("gone", 5), at_s=later)
 
 
 def test_a_token_whose_end_nobody_noticed_opens_no_private_topic(

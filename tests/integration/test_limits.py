@@ -9,7 +9,7 @@ import pytest
 
 from chaincast.aws import boto_clients, environment
 from chaincast.policy.rate_limits import MINUTE_MS
-from chaincast.sessions.connection_store import Connections
+from chaincast.sessions.connection_store import ConnectionStore
 from tests.integration.handlers import (
     NOW,
     TOKEN_OF_ANN,
@@ -100,7 +100,7 @@ def test_who_says_too_much_is_told_so_in_his_protocols_words_then_closed_then_ke
     function = load("message")
     at(function, monkeypatch, NOW - NOW % MINUTE_MS + 40_000)
     if "EIO" in query:
-        Connections(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).know("c1=", joined=True)
+        ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).set_identity("c1=", joined=True)
     for _ in range(3):
         assert "RATE_LIMITED" not in (say(function, message) or "")
     told = say(function, message) or ""
@@ -118,8 +118,8 @@ def test_who_says_too_much_is_told_so_in_his_protocols_words_then_closed_then_ke
         else [True] * 7
     )
     assert management.closed == ["c1="] * 3, "until API Gateway has done it"
-    barred = opened("another")
-    assert (barred["statusCode"], "wait" in barred["body"]) == (429, True)
+    banned = opened("another")
+    assert (banned["statusCode"], "temporarily banned" in banned["body"]) == (429, True)
     assert opened("elsewhere", "203.0.113.10")["statusCode"] == 200
 
 

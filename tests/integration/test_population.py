@@ -12,12 +12,10 @@ from chaincast.aws import dynamodb_batch as writes
 from chaincast.aws import environment
 from chaincast.errors import ClientError
 from chaincast.policy.rate_limits import Limits
-from chaincast.sessions.cleanup import Forgetter
-from chaincast.sessions.connection_store import MAX_SECONDS, Connection, Connections
-from chaincast.sessions.open_counts import GRACE_SECONDS, SLOT_SECONDS, Population
-from chaincast.sessions.subscription_store import Subscriptions
-from tests.integration.helpers import items
-from tests.integration.helpers import subscriptions as made
+from chaincast.sessions.cleanup import ConnectionCleanup
+from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS, Connection
+from chaincast.sessions.open_connections import GRACE_SECONDS, PERIOD_SECONDS, OpenConnectionCounter
+from tests.integration.helpers import items, session_stores
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,29 +27,26 @@ V1 = "chaincast.v1"
 class World:
     """Connections that come, listen and are forgotten."""
 
-    def __init__(self, database: DynamoDBClient) -> None:
-        names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
-        connections, rows, state = (name.lower() for name in names)
-        self.population = Population(database, state)
-        self.records = Connections(database, connections)
-        self.rows: Subscriptions = made()
-        self.forgetter = Forgetter(database, connections, rows, state, Limits())
+    def __init__(self) -> None:
+        stores = session_stores()
+        self.open_counter, self.records, self.rows = stores.open_counter, stores.connections, stores.subscriptions
+        self.cleanup = ConnectionCleanup(stores, Limits())
 
     def come(self, name: str, *topics: str, dialect: str = V1, now: int = NOW) -> Connection:
         connection = Connection(name, dialect, "203.0.113.9", "", now)
         self.records.put(connection)
-        self.population.came(connection)
+        self.open_counter.opened(connection)
         if topics:
             self.rows.add(name, dialect, topics, (), 5, now)
         return connection
 
     def counted(self, now: int = NOW) -> dict[str, int]:
-        return {name: count for name, count in self.population.read(now).items() if count}
+        return {name: count for name, count in self.open_counter.read(now).items() if count}
 
 
 @pytest.fixture
-def world(database: DynamoDBClient) -> World:
-    return World(database)
+def world() -> World:
+    return World()
 
 
 def test_who_comes_and_what_he_listens_to_is_counted_once(world: World) -> None:
@@ -77,8 +72,8 @@ def test_a_refused_subscribe_counts_nothing(world: World) -> None:
 def test_who_is_forgotten_twice_is_counted_off_once(world: World) -> None:
     for name in "abc":
         world.come(name, "a:1", "b:2")
-    assert [c.connection_id for c in world.forgetter.forget(["a", "b", "never"]).connections] == ["a", "b"]
-    assert world.forgetter.forget(["a", "b"]).connections == []
+    assert [c.connection_id for c in world.cleanup.remove(["a", "b", "never"]).connections] == ["a", "b"]
+    assert world.cleanup.remove(["a", "b"]).connections == []
     assert world.counted() == {"Connections|dialect=chaincast.v1": 1, "Subscriptions": 2}
 
 
@@ -97,7 +92,7 @@ def test_many_who_forget_the_same_at_once_count_it_off_once(
     for name in names:
         world.come(name, "a:1")
     with ThreadPoolExecutor(4) as threads:
-        forgotten = list(threads.map(lambda _: world.forgetter.forget(names), range(4)))
+        forgotten = list(threads.map(lambda _: world.cleanup.remove(names), range(4)))
     assert sum(len(f.connections) for f in forgotten) == 30
     assert world.counted() == {}
 
@@ -107,22 +102,22 @@ def test_hundreds_at_once_are_counted_off_too(world: World, monkeypatch: pytest.
     names = [f"c{number}" for number in range(8)]
     for name in names:
         world.come(name, "a:1")
-    assert len(world.forgetter.forget(names).connections) == 8
+    assert len(world.cleanup.remove(names).connections) == 8
     assert world.counted() == {}
 
 
 def test_a_connection_that_turns_out_to_speak_otherwise_is_counted_there(world: World) -> None:
     connection = world.come("c")
-    world.population.turned(connection, "coremem")
+    world.open_counter.dialect_changed(connection, "coremem")
     assert world.counted() == {"Connections|dialect=coremem": 1}
 
 
 def test_what_was_miscounted_is_forgotten_when_it_cannot_be_open_any_more(world: World) -> None:
     world.come("lost", "a:1")  # and its end is never counted off
-    alive = NOW + MAX_SECONDS * 1000
+    alive = NOW + MAX_CONNECTION_SECONDS * 1000
     world.come("new", now=alive)
     assert world.counted(alive) == {"Connections|dialect=chaincast.v1": 2, "Subscriptions": 1}
-    healed = NOW + (MAX_SECONDS + GRACE_SECONDS + SLOT_SECONDS) * 1000
+    healed = NOW + (MAX_CONNECTION_SECONDS + GRACE_SECONDS + PERIOD_SECONDS) * 1000
     assert world.counted(healed) == {"Connections|dialect=chaincast.v1": 1}
     ends = {int(item["expires_at"]["N"]) for item in items(environment.STATE) if item["key"]["S"].startswith("open/")}
     assert min(ends) > healed // 1000, "and nothing is removed before"
@@ -131,5 +126,5 @@ def test_what_was_miscounted_is_forgotten_when_it_cannot_be_open_any_more(world:
 def test_a_count_that_cannot_be_written_fails_nobody(
     world: World, database: DynamoDBClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    Population(database, "no-such-table").came(world.come("c"))
+    OpenConnectionCounter(database, "no-such-table").opened(world.come("c"))
     assert [record.message for record in caplog.records] == ["not counted"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from chaincast.aws import boto_clients, environment
-from chaincast.jobs.messages import Replay, Settle, parse_job
+from chaincast.jobs.messages import RemoveHold, Replay, parse_job
 from chaincast.model.cursors import format_cursor
 from chaincast.replay import replayer
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
@@ -294,7 +294,7 @@ def test_a_hold_is_deleted_when_it_has_done_its_work(stack: Stack) -> None:
     (job,) = stack.work_off()
     (hold,) = (i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/"))
     assert hold["after"]["N"] == "1"
-    stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(Settle("c1", "anvil", 1, "other"), 10))
-    stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(Settle("c1", "anvil", 1, job.token), 10))
+    stack.run(RemoveHold("c1", "anvil", 1, "other"))
+    stack.run(RemoveHold("c1", "anvil", 1, job.token))
     assert not [i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"].startswith("resuming/")]
-    assert stack.lifecycle.loop.run_until_complete(stack.lifecycle._do(job, 10))  # delivered twice by SQS
+    stack.run(job)  # SQS has delivered the job twice

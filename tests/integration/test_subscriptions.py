@@ -8,9 +8,9 @@ from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
 from chaincast.model.sharding import home
 from chaincast.policy.rate_limits import Limits
-from chaincast.sessions.cleanup import Forgetter
-from chaincast.sessions.subscription_store import Subscriptions, index_key
-from tests.integration.helpers import items
+from chaincast.sessions.cleanup import ConnectionCleanup
+from chaincast.sessions.subscription_store import SubscriptionStore, index_key
+from tests.integration.helpers import items, session_stores
 from tests.integration.helpers import subscriptions as made
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ V1 = "chaincast.v1"
 
 
 @pytest.fixture
-def subscriptions() -> Subscriptions:
+def subscriptions() -> SubscriptionStore:
     return made(4)
 
 
@@ -41,7 +41,7 @@ def at(*topics: str, connection_id: str = "c1") -> set[str]:
     return {home(t, connection_id, 4) for t in topics}
 
 
-def test_a_row_per_topic_in_the_connections_shard(subscriptions: Subscriptions) -> None:
+def test_a_row_per_topic_in_the_connections_shard(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 50, NOW)
     assert rows() == at("a:1", "b:2")
     assert held() == {"a:1", "b:2"}
@@ -50,13 +50,13 @@ def test_a_row_per_topic_in_the_connections_shard(subscriptions: Subscriptions) 
     assert int(row["expires_at"]["N"]) > NOW // 1000 + 7200
 
 
-def test_subscribing_again_changes_nothing(subscriptions: Subscriptions) -> None:
+def test_subscribing_again_changes_nothing(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1"], (), 1, NOW)
     subscriptions.add("c1", V1, ["a:1"], (), 1, NOW)
     assert rows() == at("a:1")
 
 
-def test_the_limit_refuses_whole_and_keeps_what_was(subscriptions: Subscriptions) -> None:
+def test_the_limit_refuses_whole_and_keeps_what_was(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "a:2"], (), 3, NOW)
     with pytest.raises(ClientError, match="4 topics would be subscribed; at most 3") as caught:
         subscriptions.add("c1", V1, ["a:2", "a:3", "a:4"], (), 3, NOW)
@@ -66,7 +66,7 @@ def test_the_limit_refuses_whole_and_keeps_what_was(subscriptions: Subscriptions
     subscriptions.add("c1", V1, ["a:3"], (), 3, NOW)
 
 
-def test_more_topics_than_one_batch_write_takes(subscriptions: Subscriptions) -> None:
+def test_more_topics_than_one_batch_write_takes(subscriptions: SubscriptionStore) -> None:
     topics = [f"price:S{i}" for i in range(60)]
     subscriptions.add("c1", V1, topics, (), 100, NOW)
     assert rows() == at(*topics)
@@ -75,7 +75,7 @@ def test_more_topics_than_one_batch_write_takes(subscriptions: Subscriptions) ->
     assert held() == set(topics[40:])
 
 
-def test_removing_what_is_not_held_is_no_error(subscriptions: Subscriptions) -> None:
+def test_removing_what_is_not_held_is_no_error(subscriptions: SubscriptionStore) -> None:
     subscriptions.remove("c1", ["a:1"])
     assert items(environment.SUBSCRIPTIONS) == []
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
@@ -83,7 +83,7 @@ def test_removing_what_is_not_held_is_no_error(subscriptions: Subscriptions) -> 
     assert rows() == set()
 
 
-def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: Subscriptions) -> None:
+def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 5, NOW)
     later = made(8)
     later.add("c1", V1, ["c:3"], (), 5, NOW)
@@ -96,49 +96,49 @@ def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: S
     assert items(environment.SUBSCRIPTIONS) == []
 
 
-def test_kinds_stand_in_the_rows(subscriptions: Subscriptions) -> None:
+def test_kinds_stand_in_the_rows(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1"], ("trade", "alert"), 5, NOW)
     subscriptions.add("c1", V1, ["b:2"], (), 5, NOW)
-    assert subscriptions.rows_of("c1") == ({"a:1": frozenset({"trade", "alert"}), "b:2": None}, True)
-    assert subscriptions.rows_of("c2") == ({}, True)
+    assert subscriptions.list_subscriptions("c1") == ({"a:1": frozenset({"trade", "alert"}), "b:2": None}, True)
+    assert subscriptions.list_subscriptions("c2") == ({}, True)
 
 
-def test_while_a_topic_is_reserved_and_has_no_row_that_is_not_all(subscriptions: Subscriptions) -> None:
+def test_while_a_topic_is_reserved_and_has_no_row_that_is_not_all(subscriptions: SubscriptionStore) -> None:
     seen = []
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
-    subscriptions.add("c1", V1, ["b:2"], (), 5, NOW, lambda: seen.append(subscriptions.rows_of("c1")))
+    subscriptions.add("c1", V1, ["b:2"], (), 5, NOW, lambda: seen.append(subscriptions.list_subscriptions("c1")))
     assert seen == [({"a:1": None}, False)]
 
 
 @pytest.fixture
-def forgetter(database: DynamoDBClient) -> Forgetter:
-    names = (environment.CONNECTIONS, environment.SUBSCRIPTIONS, environment.STATE)
-    connections, rows, state = (name.lower() for name in names)
-    return Forgetter(database, connections, rows, state, Limits())
+def cleanup() -> ConnectionCleanup:
+    return ConnectionCleanup(session_stores(), Limits())
 
 
-def test_forgetting_leaves_nothing_and_touches_nobody_else(subscriptions: Subscriptions, forgetter: Forgetter) -> None:
+def test_forgetting_leaves_nothing_and_touches_nobody_else(
+    subscriptions: SubscriptionStore, cleanup: ConnectionCleanup
+) -> None:
     for name in ("c1", "c2", "c3"):
         subscriptions.add(name, V1, ["a:1", "b:2"], (), 5, NOW)
-    assert forgetter.forget(["c1", "c3"]).writes == 2 + 4 + 2
-    forgetter.forget(["c1"])
+    assert cleanup.remove(["c1", "c3"]).writes == 2 + 4 + 2
+    cleanup.remove(["c1"])
     assert rows() == held() == rows("c3") == set()
     assert rows("c2") == at("a:1", "b:2", connection_id="c2")
 
 
-def test_hundreds_are_forgotten_in_batches(subscriptions: Subscriptions, forgetter: Forgetter) -> None:
+def test_hundreds_are_forgotten_in_batches(subscriptions: SubscriptionStore, cleanup: ConnectionCleanup) -> None:
     names = [f"c{i}" for i in range(130)]
     for name in names:
         subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
-    forgetter.forget(names)
+    cleanup.remove(names)
     assert items(environment.SUBSCRIPTIONS) == []
 
 
 def test_a_row_without_an_index_item_goes_by_the_topics_and_shards_that_were_seen(
-    subscriptions: Subscriptions, forgetter: Forgetter, database: DynamoDBClient
+    subscriptions: SubscriptionStore, cleanup: ConnectionCleanup, database: DynamoDBClient
 ) -> None:
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     key = {"topic_shard": {"S": index_key("c1")}, "connection_id": {"S": "c1"}}
     database.delete_item(TableName=environment.SUBSCRIPTIONS.lower(), Key=key)
-    forgetter.forget(["c1"], ["a:1"], [1, 4])
+    cleanup.remove(["c1"], ["a:1"], [1, 4])
     assert items(environment.SUBSCRIPTIONS) == []

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chaincast.auth.tickets import TICKET_SECONDS, Tickets
+from chaincast.auth.tickets import TICKET_SECONDS, TicketStore
 from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
@@ -19,11 +19,11 @@ ANN = User("ann", "ann@example.com", until=1_700_000_900, premium=True)
 
 
 @pytest.fixture
-def tickets(database: DynamoDBClient) -> Tickets:
-    return Tickets(database, environment.STATE.lower())
+def tickets(database: DynamoDBClient) -> TicketStore:
+    return TicketStore(database, environment.STATE.lower())
 
 
-def refused(tickets: Tickets, ticket: str, now: int = NOW) -> str:
+def refused(tickets: TicketStore, ticket: str, now: int = NOW) -> str:
     with pytest.raises(ClientError) as caught:
         tickets.redeem(ticket, now)
     assert caught.value.code is Code.AUTH_FAILED
@@ -31,13 +31,13 @@ def refused(tickets: Tickets, ticket: str, now: int = NOW) -> str:
     return caught.value.message
 
 
-def test_a_ticket_is_its_users_once(tickets: Tickets) -> None:
+def test_a_ticket_is_its_users_once(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
     assert tickets.redeem(ticket, NOW + TICKET_SECONDS * 1000) == ANN
     assert "used before" in refused(tickets, ticket)
 
 
-def test_of_many_at_once_one_gets_in(tickets: Tickets) -> None:
+def test_of_many_at_once_one_gets_in(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
 
     def redeem(_: int) -> bool:
@@ -50,18 +50,18 @@ def test_of_many_at_once_one_gets_in(tickets: Tickets) -> None:
         assert sum(threads.map(redeem, range(50))) == 1
 
 
-def test_a_ticket_ends(tickets: Tickets) -> None:
+def test_a_ticket_ends(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
     assert "30 seconds" in refused(tickets, ticket, NOW + TICKET_SECONDS * 1000 + 1)
     assert "used before" in refused(tickets, ticket), "and is gone"
 
 
 @pytest.mark.parametrize("ticket", ["", "x", "cct_", "cct_unknown", "cct_" + "x" * 100, "../cct_", "cct_ü"])
-def test_what_is_no_ticket_is_refused(tickets: Tickets, ticket: str) -> None:
+def test_what_is_no_ticket_is_refused(tickets: TicketStore, ticket: str) -> None:
     refused(tickets, ticket)
 
 
-def test_who_reads_the_table_learns_no_ticket(tickets: Tickets) -> None:
+def test_who_reads_the_table_learns_no_ticket(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
     assert ticket.removeprefix("cct_") not in repr(items(environment.STATE))
     assert len({tickets.issue(ANN, NOW) for _ in range(50)}) == 50

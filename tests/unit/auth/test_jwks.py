@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from chaincast.auth.jwks import MAX_AGE_SECONDS, PAUSE_SECONDS, STALE_SECONDS, Keys
-from chaincast.auth.jwt import Issued, Tokens
+from chaincast.auth.jwks import MAX_AGE_SECONDS, PAUSE_SECONDS, STALE_SECONDS, JwksCache
+from chaincast.auth.jwt import JwksKey, JwtAuthenticator
 from chaincast.errors import ClientError, Code
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -53,8 +53,8 @@ class Issuer:
             raise OSError("no answer")
         return {"keys": self.keys}
 
-    def made(self) -> Keys:
-        return Keys(self.fetch, lambda: self.now)
+    def made(self) -> JwksCache:
+        return JwksCache(self.fetch, lambda: self.now)
 
 
 def token(kid: str | None = "r", key: object = None, algorithm: str | None = None, **claims: object) -> str:
@@ -64,10 +64,10 @@ def token(kid: str | None = "r", key: object = None, algorithm: str | None = Non
     return jwt.encode(claims, signing, algorithm or ALGORITHM[kid or "r"], headers)
 
 
-def code_of(tokens: Tokens, bad: str) -> Code | None:
+def code_of(tokens: JwtAuthenticator, bad: str) -> Code | None:
     refusal: ClientError | None = None
     try:
-        tokens.user_of(bad)
+        tokens.authenticate(bad)
     except ClientError as error:
         refusal = error
     if refusal is None:
@@ -78,12 +78,12 @@ def code_of(tokens: Tokens, bad: str) -> Code | None:
 
 @pytest.mark.parametrize("kid", ["r", "e", "d"])
 def test_a_token_of_each_algorithm_is_good(kid: str) -> None:
-    assert Tokens(Issued(Issuer(ALL).made())).user_of(token(kid)).id == "u1"
+    assert JwtAuthenticator(JwksKey(Issuer(ALL).made())).authenticate(token(kid)).id == "u1"
 
 
 def test_a_token_without_a_key_id_is_good_where_there_is_one_key() -> None:
-    assert Tokens(Issued(Issuer([jwk("r")]).made())).user_of(token(None)).id == "u1"
-    assert code_of(Tokens(Issued(Issuer(ALL).made())), token(None)) == Code.AUTH_FAILED
+    assert JwtAuthenticator(JwksKey(Issuer([jwk("r")]).made())).authenticate(token(None)).id == "u1"
+    assert code_of(JwtAuthenticator(JwksKey(Issuer(ALL).made())), token(None)) == Code.AUTH_FAILED
 
 
 PUBLIC_PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
@@ -123,14 +123,14 @@ def forged(header: dict[str, object]) -> str:
     ],
 )
 def test_what_is_forged_expired_or_for_somebody_else_is_refused(bad: str) -> None:
-    tokens = Tokens(Issued(Issuer(ALL).made()), "https://issuer.example", ("app",))
-    assert tokens.user_of(token("r")).id == "u1"
+    tokens = JwtAuthenticator(JwksKey(Issuer(ALL).made()), "https://issuer.example", ("app",))
+    assert tokens.authenticate(token("r")).id == "u1"
     assert code_of(tokens, bad) == Code.AUTH_FAILED
 
 
 def test_a_flood_of_unknown_keys_costs_one_look_in_a_while() -> None:
     issuer = Issuer(ALL)
-    tokens = Tokens(Issued(issuer.made()))
+    tokens = JwtAuthenticator(JwksKey(issuer.made()))
     for number in range(1_000):
         assert code_of(tokens, token(f"k{number}", RSA, "RS256")) == Code.AUTH_FAILED
     assert issuer.asked == 1
@@ -142,25 +142,25 @@ def test_a_flood_of_unknown_keys_costs_one_look_in_a_while() -> None:
 
 def test_a_new_key_is_found_and_an_old_one_forgotten() -> None:
     issuer = Issuer([jwk("r")])
-    tokens = Tokens(Issued(issuer.made()))
-    tokens.user_of(token("r"))
+    tokens = JwtAuthenticator(JwksKey(issuer.made()))
+    tokens.authenticate(token("r"))
     issuer.keys = [jwk("e")]
     issuer.now += PAUSE_SECONDS
-    tokens.user_of(token("e"))
+    tokens.authenticate(token("e"))
     assert code_of(tokens, token("r")) == Code.AUTH_FAILED
 
 
 def test_known_keys_are_looked_at_again_and_outlive_an_issuer_that_is_down() -> None:
     issuer = Issuer(ALL)
-    tokens = Tokens(Issued(issuer.made()))
-    tokens.user_of(token("r"))
+    tokens = JwtAuthenticator(JwksKey(issuer.made()))
+    tokens.authenticate(token("r"))
     issuer.now += MAX_AGE_SECONDS + 1
-    tokens.user_of(token("r"))
+    tokens.authenticate(token("r"))
     assert issuer.asked == 2
     issuer.down = True
     issuer.now += MAX_AGE_SECONDS + 1
     for _ in range(100):
-        tokens.user_of(token("r"))
+        tokens.authenticate(token("r"))
     assert issuer.asked == 3
     issuer.now += STALE_SECONDS
     assert code_of(tokens, token("r")) == Code.AUTH_UNAVAILABLE
@@ -181,11 +181,11 @@ def test_known_keys_are_looked_at_again_and_outlive_an_issuer_that_is_down() -> 
     ],
 )
 def test_keys_that_are_none_are_left_out(keys: Any) -> None:
-    assert code_of(Tokens(Issued(Issuer(keys).made())), token("r")) == Code.AUTH_FAILED
+    assert code_of(JwtAuthenticator(JwksKey(Issuer(keys).made())), token("r")) == Code.AUTH_FAILED
 
 
 def test_an_issuer_that_answers_nonsense_is_as_good_as_down() -> None:
     answers: tuple[object, ...] = (None, 7, {}, {"keys": None}, {"keys": 7}, {"keys": "nonsense"})
     for answer in answers:
-        tokens = Tokens(Issued(Keys(partial(dict.get, {"answer": answer}, "answer"))))
+        tokens = JwtAuthenticator(JwksKey(JwksCache(partial(dict.get, {"answer": answer}, "answer"))))
         assert code_of(tokens, token("r")) == Code.AUTH_UNAVAILABLE

@@ -5,7 +5,7 @@ import time
 import jwt
 import pytest
 
-from chaincast.auth.jwt import Shared, Tokens, Unchecked
+from chaincast.auth.jwt import JwtAuthenticator, NoAuth, SharedSecretKey
 from chaincast.errors import ClientError, Code
 from chaincast.protocol.commands import User
 
@@ -19,10 +19,12 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: object) -> s
 
 
 def test_a_good_token_names_its_user() -> None:
-    tokens = Tokens(Shared(lambda: SECRET))
-    assert tokens.user_of(token(email="u@example.com", exp=NOW + 9_000)) == User("u1", "u@example.com", NOW + 9_000)
-    assert tokens.user_of(token(email=7, exp=1e300 + NOW)) == User("u1", "", 1 << 40)
-    assert tokens.user_of(token(aud="somebody")).id == "u1"
+    tokens = JwtAuthenticator(SharedSecretKey(lambda: SECRET))
+    assert tokens.authenticate(token(email="u@example.com", exp=NOW + 9_000)) == User(
+        "u1", "u@example.com", NOW + 9_000
+    )
+    assert tokens.authenticate(token(email=7, exp=1e300 + NOW)) == User("u1", "", 1 << 40)
+    assert tokens.authenticate(token(aud="somebody")).id == "u1"
 
 
 @pytest.mark.parametrize(
@@ -47,7 +49,7 @@ def test_a_good_token_names_its_user() -> None:
 )
 def test_a_bad_token_is_refused_and_not_repeated(bad: str, words: str) -> None:
     with pytest.raises(ClientError) as caught:
-        Tokens(Shared(lambda: SECRET)).user_of(bad)
+        JwtAuthenticator(SharedSecretKey(lambda: SECRET)).authenticate(bad)
     assert caught.value.code == Code.AUTH_FAILED
     assert caught.value.message.startswith("Invalid token: ")
     assert words in caught.value.message
@@ -61,11 +63,11 @@ def test_the_secret_is_asked_for_when_a_token_comes_and_no_sooner() -> None:
         asked.append(1)
         return SECRET
 
-    tokens = Tokens(Shared(secret))
+    tokens = JwtAuthenticator(SharedSecretKey(secret))
     assert asked == []
-    tokens.user_of(token())
+    tokens.authenticate(token())
     assert asked == [1]
 
 
 def test_where_nobody_is_asked_nobody_is_known() -> None:
-    assert Unchecked().user_of("anything") is None
+    assert NoAuth().authenticate("anything") is None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.auth.token_extraction import token_of
+from chaincast.auth.token_extraction import extract_token
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln-_A"
 
@@ -27,16 +27,16 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln-_A"
     ],
 )
 def test_a_token_is_found_wherever_it_may_be(headers: dict[str, str], query: dict[str, str], found: str) -> None:
-    assert token_of(headers, query, cookie="session", in_query=True) == found
+    assert extract_token(headers, query, cookie="session", in_query=True) == found
 
 
 def test_it_is_not_looked_for_where_it_may_not_be() -> None:
     headers, query = {"cookie": f"session={TOKEN}"}, {"token": TOKEN}
-    assert token_of(headers, query, cookie="", in_query=False) == ""
-    assert token_of(headers, query, cookie="other", in_query=False) == ""
+    assert extract_token(headers, query, cookie="", in_query=False) == ""
+    assert extract_token(headers, query, cookie="other", in_query=False) == ""
 
 
 @given(st.text(), st.text(), st.text())
 def test_no_header_breaks_it(authorization: str, protocols: str, cookies: str) -> None:
     headers = {"authorization": authorization, "sec-websocket-protocol": protocols, "cookie": cookies}
-    assert isinstance(token_of(headers, {}, cookie="session", in_query=False), str)
+    assert isinstance(extract_token(headers, {}, cookie="session", in_query=False), str)

@@ -6,12 +6,12 @@ from chaincast.errors import Code, ProtocolViolation
 from chaincast.policy.rate_limits import (
     HOUR_MS,
     MINUTE_MS,
-    Abuse,
+    AbuseAction,
     Limits,
-    Visit,
-    abuse,
+    MessageCounts,
+    RateDecision,
+    check_message_rate,
     owner_of_address,
-    refusal,
     too_many_subscribes,
 )
 
@@ -38,22 +38,22 @@ def test_whom_an_address_counts_for(address: str, owner: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("visit", "refused", "closes"),
+    ("counts", "refused", "closes"),
     [
-        (Visit(1), False, False),
-        (Visit(100), False, False),
-        (Visit(101), True, False),
-        (Visit(200), True, False),
-        (Visit(201), True, True),
-        (Visit(10, 500), False, False),
-        (Visit(10, 501), True, False),
-        (Visit(10, 1001), True, True),
-        (Visit(101, 1001), True, True),
-        (Visit(150, 600), True, False),
+        (MessageCounts(1), False, False),
+        (MessageCounts(100), False, False),
+        (MessageCounts(101), True, False),
+        (MessageCounts(200), True, False),
+        (MessageCounts(201), True, True),
+        (MessageCounts(10, 500), False, False),
+        (MessageCounts(10, 501), True, False),
+        (MessageCounts(10, 1001), True, True),
+        (MessageCounts(101, 1001), True, True),
+        (MessageCounts(150, 600), True, False),
     ],
 )
-def test_what_is_too_much_and_what_is_abuse(visit: Visit, refused: bool, closes: bool) -> None:
-    error = refusal(visit, LIMITS, NOW + 17_500)
+def test_what_is_too_much_and_what_is_abuse(counts: MessageCounts, refused: bool, closes: bool) -> None:
+    error = check_message_rate(counts, LIMITS, NOW + 17_500).refusal
     assert (error is not None) == refused
     assert isinstance(error, ProtocolViolation) == closes
     if error is not None:
@@ -63,19 +63,24 @@ def test_what_is_too_much_and_what_is_abuse(visit: Visit, refused: bool, closes:
 
 
 def test_a_limit_of_nothing_is_none() -> None:
-    assert refusal(Visit(10**6, 10**6), Limits(), NOW) is None
-    assert abuse(Visit(1, 1), Limits()) is None
+    assert check_message_rate(MessageCounts(10**6, 10**6), Limits(), NOW) == RateDecision()
     assert too_many_subscribes(10**6, 0, NOW) is None
 
 
-def test_abuse_begins_once_and_is_ended_again_now_and_then() -> None:
-    found = {n: abuse(Visit(n), LIMITS) for n in range(1, 1000)}
-    assert [n for n in found if found[n] is Abuse.BEGINS] == [201]
-    assert [n for n in found if found[n] is Abuse.GOES_ON] == [301, 401, 501, 601, 701, 801, 901]
-    assert [n for n in found if found[n] is None] == [*range(1, 201)]
-    assert [n for n in range(1, 3000) if abuse(Visit(1, n), LIMITS) is Abuse.BEGINS] == [1001]
+def abuse_action(count: int, limits: Limits = LIMITS) -> AbuseAction | None:
+    return check_message_rate(MessageCounts(count), limits, NOW).abuse
+
+
+def test_abuse_is_banned_once_and_disconnected_again_at_intervals() -> None:
+    actions = {n: abuse_action(n) for n in range(1, 1000)}
+    assert [n for n in actions if actions[n] is AbuseAction.DISCONNECT_AND_BAN] == [201]
+    assert [n for n in actions if actions[n] is AbuseAction.DISCONNECT_AGAIN] == [301, 401, 501, 601, 701, 801, 901]
+    assert [n for n in actions if actions[n] is None] == [*range(1, 201)]
+    by_user = {n: check_message_rate(MessageCounts(1, n), LIMITS, NOW).abuse for n in range(1, 3000)}
+    assert [n for n in by_user if by_user[n] is AbuseAction.DISCONNECT_AND_BAN] == [1001]
     one = Limits(messages_per_minute=1)
-    assert [abuse(Visit(n), one) for n in (1, 2, 3, 4)] == [None, None, Abuse.BEGINS, Abuse.GOES_ON]
+    expected = [None, None, AbuseAction.DISCONNECT_AND_BAN, AbuseAction.DISCONNECT_AGAIN]
+    assert [abuse_action(n, one) for n in (1, 2, 3, 4)] == expected
 
 
 def test_subscribes_are_counted_by_the_hour() -> None:

@@ -71,13 +71,15 @@ class Recorder:
     def remove(self, connection_id: str, topics: Sequence[str]) -> None:
         self.calls.append(("remove", connection_id, tuple(topics)))
 
-    def topics_of(self, connection_id: str) -> Sequence[str]:
+    def list_topics(self, connection_id: str) -> Sequence[str]:
         return ["price:*", "prices:*:*", "tokens:*", "user:ann"]
 
-    def know(self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None) -> None:
-        self.calls.append(("know", caller.connection_id, (str(user and user.id), str(joined))))
+    def set_identity(
+        self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None
+    ) -> None:
+        self.calls.append(("set_identity", caller.connection_id, (str(user and user.id), str(joined))))
 
-    def user_of(self, token: str) -> User | None:
+    def authenticate(self, token: str) -> User | None:
         if token != "good":
             raise ClientError(Code.AUTH_FAILED, "bad token")
         return User("ann", "ann@example.com")
@@ -220,7 +222,7 @@ def test_a_token_gives_a_connection_its_user() -> None:
     store = Recorder()
     ann = User("ann", "ann@example.com")
     assert make_handler(store).handle(Authenticate("good", 1), CALLER, 0) == Authenticated(ann, 1)
-    assert store.calls == [("know", "c1", ("ann", "None"))]
+    assert store.calls == [("set_identity", "c1", ("ann", "None"))]
     refused = make_handler(store).handle(Authenticate("bad", 2), CALLER, 0)
     assert isinstance(refused, ClientError)
     assert (refused.code, refused.request_id) == (Code.AUTH_FAILED, 2)
@@ -230,10 +232,10 @@ def test_a_token_gives_a_connection_its_user() -> None:
 def test_another_user_on_a_connection_hears_nothing_of_the_one_before() -> None:
     store = Recorder()
     make_handler(store).handle(Authenticate("good"), replace(CALLER, user="bob"), 0)
-    assert store.calls == [("remove", "c1", ("user:ann",)), ("know", "c1", ("ann", "None"))]
+    assert store.calls == [("remove", "c1", ("user:ann",)), ("set_identity", "c1", ("ann", "None"))]
     store.calls.clear()
     make_handler(store).handle(Authenticate("good"), ANN, 0)
-    assert store.calls == [("know", "c1", ("ann", "None"))]
+    assert store.calls == [("set_identity", "c1", ("ann", "None"))]
 
 
 def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
@@ -311,10 +313,10 @@ def test_joining_leaving_and_closing() -> None:
     assert make_handler(store).handle(Leave(3), joined, 0) == NoReply(3)
     assert make_handler(store).handle(CloseConnection(4), joined, 0) == ConnectionClosing(4)
     assert store.calls == [
-        ("know", "c1", ("ann", "True")),
-        ("know", "c1", ("None", "True")),
+        ("set_identity", "c1", ("ann", "True")),
+        ("set_identity", "c1", ("None", "True")),
         ("remove", "c1", ("price:*", "prices:*:*", "tokens:*", "user:ann")),
-        ("know", "c1", ("None", "False")),
+        ("set_identity", "c1", ("None", "False")),
     ]
     known = replace(ANN, joined=False)
     assert make_handler(store).handle(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), "since the handshake"

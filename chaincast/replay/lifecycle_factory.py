@@ -1,0 +1,61 @@
+"""Builds the handler of the lifecycle queue.
+
+Its parts that use boto3 are built with the first job that needs them: importing boto3 takes half a second, which
+greetings can do without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools import Logger
+
+from chaincast.aws.fast.poster import Gateway
+from chaincast.config.function_settings import Settings
+from chaincast.jobs.lifecycle_handler import LifecycleHandler
+from chaincast.metrics.recorder import Telemetry
+from chaincast.sessions.deadlines import DeadlineEnforcer
+from chaincast.sessions.greeter import Greeter
+
+if TYPE_CHECKING:
+    from chaincast.aws.management_api import ManagementApi
+    from chaincast.jobs.queue import JobQueue
+    from chaincast.replay.replay_jobs import ReplayJobs
+    from chaincast.sessions.connection_store import ConnectionStore
+    from chaincast.sessions.stores import SessionStores
+
+
+def make_lifecycle_handler(
+    settings: Settings,
+    stores: Callable[[], SessionStores],
+    connection_api: Callable[[], ManagementApi],
+    jobs: Callable[[], JobQueue],
+    log_table: str,
+    subscriptions_table: str,
+    poster: Gateway,
+    metrics: Telemetry,
+    logger: Logger,
+) -> LifecycleHandler:
+    """Return the handler of a deployment's lifecycle queue."""
+
+    def connections() -> ConnectionStore:
+        return stores().connections
+
+    def replays() -> ReplayJobs:
+        from chaincast.aws import boto_clients
+        from chaincast.eventlog.log_store import LogReader
+        from chaincast.replay.holds import Holds
+        from chaincast.replay.replay_jobs import ReplayJobs
+
+        client = boto_clients.dynamodb()
+        log, holds = LogReader(client, log_table), Holds(client, subscriptions_table)
+        return ReplayJobs(settings, log, holds, stores().subscriptions, poster, jobs(), metrics, logger)
+
+    return LifecycleHandler(
+        Greeter(settings, poster, connections, metrics, logger),
+        DeadlineEnforcer(settings, poster, connections, connection_api, jobs, metrics),
+        replays,
+        metrics,
+        logger,
+    )

@@ -1,0 +1,71 @@
+"""Runs the replay jobs of the lifecycle queue."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aws_lambda_powertools import Logger
+
+from chaincast.aws.fast.poster import Gateway
+from chaincast.config.function_settings import Settings
+from chaincast.eventlog.log_store import LogReader
+from chaincast.jobs.messages import RemoveHold, Replay
+from chaincast.jobs.queue import JobQueue
+from chaincast.metrics.recorder import Telemetry
+from chaincast.replay.holds import Holds, Place
+from chaincast.replay.replayer import Ending, Replayer
+from chaincast.sessions.subscription_store import SubscriptionStore
+
+CONTINUE_SECONDS = 1
+"""Delay, in seconds, after which an unfinished replay continues."""
+
+HOLD_REMOVAL_SECONDS = 120
+"""Delay, in seconds, before a released hold is deleted.
+
+By then fan-out has processed every batch that was queued at the release; if not, a client may receive duplicates.
+"""
+
+
+class ReplayJobs:
+    """Runs replays and deletes holds."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        log: LogReader,
+        holds: Holds,
+        subscriptions: SubscriptionStore,
+        poster: Gateway,
+        jobs: JobQueue,
+        metrics: Telemetry,
+        logger: Logger,
+    ) -> None:
+        self._settings = settings
+        self._log = log
+        self._holds = holds
+        self._subscriptions = subscriptions
+        self._poster = poster
+        self._jobs = jobs
+        self._metrics = metrics
+        self._logger = logger
+
+    async def run(self, job: Replay, seconds: float) -> None:
+        """Replay for up to `seconds`, then enqueue what follows: the rest of the replay, or the hold's deletion."""
+        settings = self._settings
+        replayer = Replayer(
+            job, self._log, self._holds, self._subscriptions, self._poster, settings.delivery_bytes, settings.chains
+        )
+        ending = await replayer.run(seconds)
+        line = {"connection": job.connection_id, "source": job.source, "at": replayer.at}
+        self._logger.info("replayed", extra={**line, "posted": replayer.posted, "ending": ending.value})
+        self._metrics.count("MessagesOut", replayer.posted, by="replay")
+        if ending is Ending.LIVE:
+            removal = RemoveHold(job.connection_id, job.source, job.shards, job.token)
+            await asyncio.to_thread(self._jobs.enqueue, removal, HOLD_REMOVAL_SECONDS)
+        if ending is Ending.UNFINISHED:
+            await asyncio.to_thread(self._jobs.enqueue, job, CONTINUE_SECONDS)
+
+    async def remove_hold(self, job: RemoveHold) -> None:
+        """Delete a released hold, if it is still the one of the job."""
+        hold = Place(job.connection_id, job.source, job.shards, job.token)
+        await asyncio.to_thread(self._holds.remove, hold)

@@ -1,0 +1,41 @@
+"""Objects that several composition roots build from the environment in the same way.
+
+Modules that use boto3 are imported when they are needed: importing boto3 takes half a second, which the lifecycle
+function pays only for jobs that use it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chaincast.aws.environment import CONNECTIONS, LIFECYCLE_QUEUE, MANAGEMENT_ENDPOINT, STATE, SUBSCRIPTIONS, name_of
+
+if TYPE_CHECKING:
+    from chaincast.aws.management_api import ManagementApi
+    from chaincast.jobs.queue import LifecycleQueue
+    from chaincast.sessions.stores import SessionStores
+
+
+def session_stores(shards: int = 1) -> SessionStores:
+    """Return the stores of the deployment's sessions. `shards`: number of shards for new connections."""
+    from chaincast.aws import boto_clients
+    from chaincast.sessions.stores import make_stores
+
+    return make_stores(boto_clients.dynamodb(), name_of(CONNECTIONS), name_of(SUBSCRIPTIONS), name_of(STATE), shards)
+
+
+def lifecycle_queue() -> LifecycleQueue:
+    """Return the deployment's lifecycle queue."""
+    from chaincast.aws import boto_clients
+    from chaincast.jobs.queue import LifecycleQueue
+
+    return LifecycleQueue(boto_clients.sqs, name_of(LIFECYCLE_QUEUE))
+
+
+def management_api() -> ManagementApi:
+    """Return the management API of the deployment's WebSockets."""
+    from chaincast.aws import boto_clients
+    from chaincast.aws.management_api import ManagementApi
+
+    endpoint = name_of(MANAGEMENT_ENDPOINT)
+    return ManagementApi(lambda: boto_clients.management(endpoint))

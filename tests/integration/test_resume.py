@@ -14,6 +14,7 @@ from chaincast.jobs.messages import RemoveHold, Replay, parse_job
 from chaincast.model.cursors import format_cursor
 from chaincast.replay import replayer
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
+from tests.integration.handlers import load, with_settings
 from tests.integration.helpers import Context, items
 from tests.integration.resuming import Stack, batch, ids
 from tests.integration.scripted import ScriptedServer
@@ -106,19 +107,19 @@ def test_a_job_that_fails_fails_alone(stack: Stack, monkeypatch: pytest.MonkeyPa
     stack.append(batch(1))
     for name in ("c1", "c2"):
         stack.subscribe("network:anvil", since=format_cursor(0), connection_id=name)
-    deliver = stack.lifecycle.gateway.deliver
+    deliver = stack.lifecycle.poster.deliver
 
     async def broken(payloads: list[bytes], connections: list[str]) -> object:
         if connections == ["c1"]:
             raise ZeroDivisionError
         return await deliver(payloads, connections)
 
-    monkeypatch.setattr(stack.lifecycle.gateway, "deliver", broken)
+    monkeypatch.setattr(stack.lifecycle.poster, "deliver", broken)
     records = [{"messageId": parse_job(body).connection_id, "body": body} for body in stack.jobs()]
     answer = stack.lifecycle.handler({"Records": records}, Context(30_000))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "c1"}]}
     assert (stack.told("c1"), stack.told("c2")) == ([], ids(batch(1)))
-    monkeypatch.setattr(stack.lifecycle.gateway, "deliver", deliver)
+    monkeypatch.setattr(stack.lifecycle.poster, "deliver", deliver)
     stack.lifecycle.handler({"Records": records}, Context(30_000))
     assert stack.told("c1") == stack.told("c2") == ids(batch(1))
 
@@ -197,12 +198,8 @@ def test_two_resumes_at_once_are_one_from_the_earlier_cursor(stack: Stack) -> No
 
 def test_each_source_is_resumed_by_itself(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     networks = ("anvil", "bsc")
-    for module in (stack.message, stack.lifecycle):
-        settings = type(module.settings)(
-            **{**{f: getattr(module.settings, f) for f in module.settings.__slots__}, "networks": networks}
-        )
-        monkeypatch.setattr(module, "settings", settings)
-    monkeypatch.setattr(stack.message.command_handler, "_settings", stack.message.settings)
+    with_settings(monkeypatch, networks=networks)
+    stack.message = load("message")
     for source in networks:
         stack.append(*(batch(i, source=source) for i in (1, 2, 3)))
     stack.subscribe("trades:*:*", since={"anvil": format_cursor(1), "bsc": format_cursor(2)})

@@ -1,0 +1,59 @@
+"""Tests of what follows a replay, with a replayer that ends as the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from chaincast.jobs.messages import Job, RemoveHold, Replay
+from chaincast.metrics.logger import make_logger
+from chaincast.replay import replay_jobs
+from chaincast.replay.replay_jobs import CONTINUE_SECONDS, HOLD_REMOVAL_SECONDS, ReplayJobs
+from chaincast.replay.replayer import Ending
+from tests.unit.handler_fakes import SETTINGS, CountingMetrics, RecordingJobs
+
+JOB = Replay("c1", "chaincast.v1", "anvil", 4, "t")
+REMOVAL = RemoveHold("c1", "anvil", 4, "t")
+
+
+@pytest.mark.parametrize(
+    ("ending", "following"),
+    [
+        (Ending.LIVE, [(REMOVAL, HOLD_REMOVAL_SECONDS)]),
+        (Ending.UNFINISHED, [(JOB, CONTINUE_SECONDS)]),
+        (Ending.GONE, []),
+        (Ending.EXPIRED, []),
+        (Ending.SUPERSEDED, []),
+    ],
+)
+def test_what_follows_a_replay(
+    monkeypatch: pytest.MonkeyPatch, ending: Ending, following: list[tuple[Job, int]]
+) -> None:
+    seconds: list[float] = []
+
+    async def run(limit: float) -> Ending:
+        seconds.append(limit)
+        return ending
+
+    monkeypatch.setattr(replay_jobs, "Replayer", lambda *_: SimpleNamespace(run=run, at=9, posted=3))
+    unused: Any = None
+    jobs, metrics = RecordingJobs(), CountingMetrics()
+    runner = ReplayJobs(SETTINGS, unused, unused, unused, unused, jobs, metrics, make_logger("test"))
+    asyncio.run(runner.run(JOB, 7.0))
+    assert (seconds, jobs.jobs) == ([7.0], following)
+    assert metrics.counts == {"MessagesOut replay": 3}
+
+
+def test_the_hold_of_a_removal_is_deleted() -> None:
+    removed: list[Any] = []
+    holds: Any = SimpleNamespace(remove=removed.append)
+    unused: Any = None
+    runner = ReplayJobs(
+        SETTINGS, unused, holds, unused, unused, RecordingJobs(), CountingMetrics(), make_logger("test")
+    )
+    asyncio.run(runner.remove_hold(REMOVAL))
+    (hold,) = removed
+    assert (hold.connection_id, hold.source, hold.shards, hold.token) == ("c1", "anvil", 4, "t")

@@ -20,10 +20,10 @@ telemetry = Telemetry("archive")
 settings = Settings.from_environment()
 archiver = Archiver(
     boto_clients.dynamodb(),
-    environment.name_of(environment.STATE),
-    LogReader(boto_clients.dynamodb(), environment.name_of(environment.LOG)),
+    environment.require_env(environment.STATE),
+    LogReader(boto_clients.dynamodb(), environment.require_env(environment.LOG)),
     boto_clients.s3(),
-    environment.name_of(environment.ARCHIVE_BUCKET),
+    environment.require_env(environment.ARCHIVE_BUCKET),
 )
 
 

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaincast.aws.environment import CONNECTIONS, LIFECYCLE_QUEUE, MANAGEMENT_ENDPOINT, STATE, SUBSCRIPTIONS, name_of
+from chaincast.aws.environment import (
+    CONNECTIONS,
+    LIFECYCLE_QUEUE,
+    MANAGEMENT_ENDPOINT,
+    STATE,
+    SUBSCRIPTIONS,
+    require_env,
+)
 
 if TYPE_CHECKING:
     from chaincast.aws.management_api import ManagementApi
@@ -21,7 +28,9 @@ def session_stores(shards: int = 1) -> SessionStores:
     from chaincast.aws import boto_clients
     from chaincast.sessions.stores import make_stores
 
-    return make_stores(boto_clients.dynamodb(), name_of(CONNECTIONS), name_of(SUBSCRIPTIONS), name_of(STATE), shards)
+    return make_stores(
+        boto_clients.dynamodb(), require_env(CONNECTIONS), require_env(SUBSCRIPTIONS), require_env(STATE), shards
+    )
 
 
 def lifecycle_queue() -> LifecycleQueue:
@@ -29,7 +38,7 @@ def lifecycle_queue() -> LifecycleQueue:
     from chaincast.aws import boto_clients
     from chaincast.jobs.queue import LifecycleQueue
 
-    return LifecycleQueue(boto_clients.sqs, name_of(LIFECYCLE_QUEUE))
+    return LifecycleQueue(boto_clients.sqs, require_env(LIFECYCLE_QUEUE))
 
 
 def management_api() -> ManagementApi:
@@ -37,5 +46,5 @@ def management_api() -> ManagementApi:
     from chaincast.aws import boto_clients
     from chaincast.aws.management_api import ManagementApi
 
-    endpoint = name_of(MANAGEMENT_ENDPOINT)
+    endpoint = require_env(MANAGEMENT_ENDPOINT)
     return ManagementApi(lambda: boto_clients.management(endpoint))

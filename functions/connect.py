@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chaincast.auth.factory import make_authenticator
 from chaincast.auth.tickets import TicketStore
 from chaincast.aws import boto_clients
-from chaincast.aws.environment import STATE, name_of
+from chaincast.aws.environment import STATE, require_env
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 logger, metrics, settings = make_logger("connect"), Telemetry("connect"), Settings.from_environment()
 stores, jobs = session_stores(settings.shards), lifecycle_queue()
-tickets = TicketStore(boto_clients.dynamodb(), name_of(STATE))
+tickets = TicketStore(boto_clients.dynamodb(), require_env(STATE))
 identities = IdentityService(stores.connections, stores.quotas, settings.limits, jobs)
 counters = (stores.open_counter, stores.quotas, identities)
 connect_handler = ConnectHandler(

@@ -55,13 +55,13 @@ QUERIES = 64
 settings = Settings.from_environment()
 loop = uvloop.new_event_loop()
 management = ServiceClient(
-    Pool(environment.name_of(environment.MANAGEMENT_ENDPOINT), CONNECTIONS), environment.region(), "execute-api"
+    Pool(environment.require_env(environment.MANAGEMENT_ENDPOINT), CONNECTIONS), environment.region(), "execute-api"
 )
 database = ServiceClient(Pool(environment.dynamodb_endpoint(), QUERIES), environment.region(), "dynamodb")
 telemetry = Telemetry("fanout", async_counter_writer(loop, database))
-table = environment.name_of(environment.SUBSCRIPTIONS)
+table = environment.require_env(environment.SUBSCRIPTIONS)
 deliverer = Deliverer(
-    Audience(database, table, environment.name_of(environment.CONNECTIONS), known=settings.auth == "required"),
+    Audience(database, table, environment.require_env(environment.CONNECTIONS), known=settings.auth == "required"),
     HeldConnections(database, table),
     Gateway(management),
     settings.delivery_bytes,
@@ -80,7 +80,7 @@ def handler(event: SqsEvent, context: LambdaContext) -> SqsBatchResponse:
         groups.setdefault(record["attributes"]["MessageGroupId"], []).append(record)
     invocation = _Invocation(context, started)
     failed = [r for records in loop.run_until_complete(invocation.run(groups)) for r in records]
-    telemetry.count("BatchesHandedBack", len(failed))
+    telemetry.count("BatchesRetried", len(failed))
     if failed:
         _retry_soon(failed)
     return {"batchItemFailures": [{"itemIdentifier": r["messageId"]} for r in failed]}
@@ -195,7 +195,7 @@ def _measure(
         "queries": report.queries,
         "posted": outcomes.posted,
         "gone": len(outcomes.gone),
-        "left": len(outcomes.left),
+        "deferred": len(outcomes.left),
         "throttled": outcomes.throttled,
         "retried": outcomes.retried,
         "repeated": outcomes.repeated,
@@ -212,7 +212,7 @@ def _measure(
     for outcome, value in (
         ("delivered", outcomes.posted),
         ("gone", len(outcomes.gone)),
-        ("left", len(outcomes.left)),
+        ("deferred", len(outcomes.left)),
         ("throttled", outcomes.throttled),
         ("repeated", outcomes.repeated),
         ("refused", outcomes.refused.total()),
@@ -238,7 +238,7 @@ def _state() -> FanoutState:
     from chaincast.aws import boto_clients  # boto3: as above
     from chaincast.fanout.state_store import FanoutState
 
-    return FanoutState(boto_clients.dynamodb(), environment.name_of(environment.STATE))
+    return FanoutState(boto_clients.dynamodb(), environment.require_env(environment.STATE))
 
 
 def _disconnect(connections: list[str]) -> None:
@@ -247,7 +247,7 @@ def _disconnect(connections: list[str]) -> None:
 
     from chaincast.aws import boto_clients
 
-    client = boto_clients.management(environment.name_of(environment.MANAGEMENT_ENDPOINT))
+    client = boto_clients.management(environment.require_env(environment.MANAGEMENT_ENDPOINT))
     for connection in connections:
         try:
             client.delete_connection(ConnectionId=connection)
@@ -265,7 +265,7 @@ def _retry_soon(records: list[SqsRecord]) -> None:
     for record in records:
         tries = int(record["attributes"]["ApproximateReceiveCount"])
         boto_clients.sqs().change_message_visibility(
-            QueueUrl=environment.name_of(environment.FANOUT_QUEUE),
+            QueueUrl=environment.require_env(environment.FANOUT_QUEUE),
             ReceiptHandle=record["receiptHandle"],
             VisibilityTimeout=min(2 ** (tries - 1), MAX_RETRY_SECONDS),
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws.environment import MANAGEMENT_ENDPOINT, name_of, region
+from chaincast.aws.environment import MANAGEMENT_ENDPOINT, require_env, region
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, metrics, settings = make_logger("heartbeat"), Telemetry("heartbeat"), Settings.from_environment()
-client = ServiceClient(Pool(name_of(MANAGEMENT_ENDPOINT), CONNECTIONS), region(), "execute-api")
+client = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), CONNECTIONS), region(), "execute-api")
 stores, appender = session_stores(), make_appender(settings)
 cleanup, posting = ConnectionCleanup(stores, settings.limits), (Gateway(client), uvloop.new_event_loop())
 heartbeat_handler = HeartbeatHandler(

@@ -58,8 +58,8 @@ def handler(event: KafkaEvent, context: LambdaContext) -> KafkaBatchResponse:
             published += len(chunk) - bad
             poisoned += bad
     telemetry.count("EventsPublished", published)
-    telemetry.count("MessagesPoisoned", poisoned)
-    telemetry.count("PartitionsHandedBack", len(failures))
+    telemetry.count("KafkaMessagesRejected", poisoned)
+    telemetry.count("KafkaPartitionsRetried", len(failures))
     return {"batchItemFailures": [{"itemIdentifier": _identifier(record)} for record in failures]}
 
 
@@ -118,7 +118,9 @@ def _poison(cluster: str, record: KafkaRecord, error: ClientError) -> None:
     value = record.get("value") or ""
     cause = {"code": error.code.value, "message": error.message}
     body = orjson.dumps({**place, "cause": cause, "value": value[:700_000], "truncated": len(value) > 700_000})
-    boto_clients.sqs().send_message(QueueUrl=environment.name_of(environment.REJECTED_QUEUE), MessageBody=body.decode())
+    boto_clients.sqs().send_message(
+        QueueUrl=environment.require_env(environment.REJECTED_QUEUE), MessageBody=body.decode()
+    )
 
 
 def _identifier(record: KafkaRecord) -> dict[str, str | int]:

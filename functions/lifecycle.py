@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws.environment import LOG, MANAGEMENT_ENDPOINT, SUBSCRIPTIONS, dynamodb_endpoint, name_of, region
+from chaincast.aws.environment import LOG, MANAGEMENT_ENDPOINT, SUBSCRIPTIONS, dynamodb_endpoint, require_env, region
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import Gateway
 from chaincast.aws.fast.service_client import ServiceClient
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, settings, loop = make_logger("lifecycle"), Settings.from_environment(), uvloop.new_event_loop()
-management = ServiceClient(Pool(name_of(MANAGEMENT_ENDPOINT), 32), region(), "execute-api")
+management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), 32), region(), "execute-api")
 database = ServiceClient(Pool(dynamodb_endpoint(), 1), region(), "dynamodb")
 poster, metrics = Gateway(management), Telemetry("lifecycle", async_counter_writer(loop, database))
-services, tables = (session_stores, management_api, lifecycle_queue), (name_of(LOG), name_of(SUBSCRIPTIONS))
+services, tables = (session_stores, management_api, lifecycle_queue), (require_env(LOG), require_env(SUBSCRIPTIONS))
 lifecycle_handler = make_lifecycle_handler(settings, *services, *tables, poster, metrics, logger)
 
 

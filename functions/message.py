@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients
-from chaincast.aws.environment import HISTORY, LOG, STATE, SUBSCRIPTIONS, name_of
+from chaincast.aws.environment import HISTORY, LOG, STATE, SUBSCRIPTIONS, require_env
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import HistoryReader
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 import_module("chaincast.protocol.dialects.chaincast_v1.messages")
 logger, metrics, settings = make_logger("message"), Telemetry("message"), Settings.from_environment()
 database, jobs, stores = boto_clients.dynamodb(), lifecycle_queue(), session_stores(settings.shards)
-history = HistoryReader(database, name_of(HISTORY))
-tables = (name_of(LOG), name_of(STATE), name_of(SUBSCRIPTIONS))
+history = HistoryReader(database, require_env(HISTORY))
+tables = (require_env(LOG), require_env(STATE), require_env(SUBSCRIPTIONS))
 resumption = make_resumption(database, *tables, jobs, settings.shards)
 authenticator = make_authenticator(settings)
 message_handler = make_message_handler(

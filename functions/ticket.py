@@ -8,7 +8,7 @@ from chaincast.auth.factory import make_authenticator
 from chaincast.auth.ticket_handler import TicketHandler
 from chaincast.auth.tickets import TicketStore
 from chaincast.aws import boto_clients
-from chaincast.aws.environment import STATE, name_of
+from chaincast.aws.environment import STATE, require_env
 from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, metrics, settings = make_logger("ticket"), Telemetry("ticket"), Settings.from_environment()
-tickets = TicketStore(boto_clients.dynamodb(), name_of(STATE))
+tickets = TicketStore(boto_clients.dynamodb(), require_env(STATE))
 ticket_handler = TicketHandler(settings, make_authenticator(settings), tickets, metrics, logger)
 app = ticket_handler.routes.app
 

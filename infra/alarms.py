@@ -50,8 +50,8 @@ class Alarms(Construct):
             "the oldest batch has waited more than 30 s in the fan-out queue",
         )
         self._add(
-            "PostsLeft",
-            function_metric("PostsLeft", "fanout", FIVE_MINUTES),
+            "PostsDeferred",
+            function_metric("PostsDeferred", "fanout", FIVE_MINUTES),
             100,
             "in five minutes, posts to 100 or more connections failed and will be retried",
         )

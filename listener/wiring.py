@@ -81,25 +81,25 @@ def _observed(metrics: ListenerMetrics, label: str, method: str, seconds: float,
 def make_sink(config: Config, name: str, owner: str) -> Sink:
     """The sink of a network, on the tables and the queue that the environment names."""
     database = boto_clients.dynamodb()
-    state = environment.name_of(environment.STATE)
+    state = environment.require_env(environment.STATE)
     return Sink(
         Lease(database, state, name, owner, LEASE_SECONDS),
-        Log(database, environment.name_of(environment.LOG), config.retention.log_hours * 3600),
+        Log(database, environment.require_env(environment.LOG), config.retention.log_hours * 3600),
         History(
             database,
-            environment.name_of(environment.HISTORY),
+            environment.require_env(environment.HISTORY),
             config.retention.history_days * DAY_SECONDS,
             {kind: days * DAY_SECONDS for kind, days in config.retention.kinds.items()},
         ),
         Contracts(database, state, name),
-        FanoutQueue(boto_clients.sqs(), environment.name_of(environment.FANOUT_QUEUE)),
+        FanoutQueue(boto_clients.sqs(), environment.require_env(environment.FANOUT_QUEUE)),
         config.fanout.shards,
     )
 
 
 def make_market_store(name: str, network: Network) -> MarketStore:
     """Where the market of a network is kept."""
-    state = MarketState(boto_clients.dynamodb(), environment.name_of(environment.STATE), name)
+    state = MarketState(boto_clients.dynamodb(), environment.require_env(environment.STATE), name)
     return MarketStore(state, name, MarketSettings.of(network))
 
 

@@ -1,8 +1,6 @@
-"""The names of what the stack made, as its functions and listeners find them in their environment.
+"""Environment variables through which a function or a listener finds the resources of its stack.
 
-infra sets these variables (and checks against this list in a test, since it imports nothing of the core).
-
-Where the hot clients send their calls; boto3 finds its endpoints by the same rules.
+infra/ sets these variables. It imports nothing of the core, so a test compares its list with this one.
 """
 
 from __future__ import annotations
@@ -22,29 +20,32 @@ LIFECYCLE_DLQ: Final = "CHAINCAST_LIFECYCLE_DLQ_URL"
 ARCHIVE_BUCKET: Final = "CHAINCAST_ARCHIVE_BUCKET"
 REJECTED_QUEUE: Final = "CHAINCAST_REJECTED_QUEUE_URL"
 MANAGEMENT_ENDPOINT: Final = "CHAINCAST_MANAGEMENT_ENDPOINT"
-JWT_SECRET: Final = "CHAINCAST_JWT_SECRET"  # noqa: S105 - the name of its variable
-METRICS_TOKEN: Final = "CHAINCAST_METRICS_TOKEN"  # noqa: S105 - as above
+JWT_SECRET: Final = "CHAINCAST_JWT_SECRET"  # noqa: S105 - the name of a variable
+METRICS_TOKEN: Final = "CHAINCAST_METRICS_TOKEN"  # noqa: S105 - the name of a variable
 
 
-def name_of(variable: str) -> str:
-    """The value of one of the variables above. Raises `KeyError` with a hint where it is not set."""
+def require_env(variable: str) -> str:
+    """Return the value of an environment variable. Raise `KeyError` with a hint if it is not set."""
     try:
         return os.environ[variable]
     except KeyError:
         raise KeyError(
-            f"{variable} is not set: the stack gives it to every function and listener that needs it"
+            f"{variable}: not set; the stack sets it for every function and listener that needs it"
         ) from None
 
 
 def region() -> str:
-    """The region of this execution environment."""
+    """Return the AWS region of this process."""
     return os.environ["AWS_REGION"] if "AWS_REGION" in os.environ else os.environ["AWS_DEFAULT_REGION"]
 
 
 def dynamodb_endpoint() -> str:
-    """DynamoDB's endpoint: AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, else the region's own."""
+    """Return DynamoDB's endpoint by boto3's rules, for the asynchronous client.
+
+    `AWS_ENDPOINT_URL_DYNAMODB` comes first, then `AWS_ENDPOINT_URL`, then the region's own endpoint.
+    """
     for variable in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(variable):
             return url
-    here = region()
-    return f"https://dynamodb.{here}.amazonaws.com{'.cn' if here.startswith('cn-') else ''}"
+    name = region()
+    return f"https://dynamodb.{name}.amazonaws.com{'.cn' if name.startswith('cn-') else ''}"

@@ -69,7 +69,7 @@ class LifecycleHandler:
         """
         seconds = (remaining_ms - DEADLINE_MARGIN_MS) / 1000
         failed = await self._run_all(event["Records"], seconds)
-        self._metrics.count("JobsHandedBack", len(failed))
+        self._metrics.count("JobsRetried", len(failed))
         return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
     async def _run_all(self, records: Sequence[SqsRecord], seconds: float) -> list[str]:

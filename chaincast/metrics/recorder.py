@@ -110,7 +110,7 @@ class Telemetry:
             self._logger.warning("counts not recorded yet", error=str(error))
 
     def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
-        table = environment.name_of(environment.STATE)
+        table = environment.require_env(environment.STATE)
         since = "since = if_not_exists(since, :v)"
         return addition(table, self._key, self._service, counts, since, int(time.time()))
 

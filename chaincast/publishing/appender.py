@@ -172,6 +172,6 @@ class Appender:
 def make_appender(settings: Settings) -> Appender:
     """What appends to app sources."""
     database = boto_clients.dynamodb()
-    log = Log(database, environment.name_of(environment.LOG), settings.log_seconds)
-    queue = FanoutQueue(boto_clients.sqs(), environment.name_of(environment.FANOUT_QUEUE))
-    return Appender(database, environment.name_of(environment.STATE), log, queue, settings.shards)
+    log = Log(database, environment.require_env(environment.LOG), settings.log_seconds)
+    queue = FanoutQueue(boto_clients.sqs(), environment.require_env(environment.FANOUT_QUEUE))
+    return Appender(database, environment.require_env(environment.STATE), log, queue, settings.shards)

@@ -141,4 +141,4 @@ def make_intake(settings: Settings, kinds_file: Path = KINDS_FILE) -> Intake:
     """What takes in what is published. Raises `BadSchema`."""
     schemas = orjson.loads(kinds_file.read_bytes()) if kinds_file.exists() else {}
     reader = Reader(Kinds(schemas), settings.app_sources)
-    return Intake(boto_clients.dynamodb(), environment.name_of(environment.STATE), reader, make_appender(settings))
+    return Intake(boto_clients.dynamodb(), environment.require_env(environment.STATE), reader, make_appender(settings))

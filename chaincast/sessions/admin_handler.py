@@ -121,7 +121,7 @@ class AdminHandler:
         for connection_id in connection_ids:
             self._connection_api.close(connection_id)
         self._logger.info("connections closed", extra={**log_fields, "closed": len(connection_ids)})
-        self._metrics.count("ConnectionsEnded", len(connection_ids))
+        self._metrics.count("ConnectionsClosedByAdmin", len(connection_ids))
         return json_response(200, {"closed": len(connection_ids)})
 
 

@@ -104,7 +104,7 @@ class ConnectHandler:
         request = event["requestContext"]
         if request["eventType"] != "CONNECT":
             # A client sent a message with "type": "$connect", which API Gateway routed here.
-            self._metrics.count("Misrouted")
+            self._metrics.count("ReservedRouteMessages")
             return {"statusCode": 200}
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         query = event.get("queryStringParameters") or {}

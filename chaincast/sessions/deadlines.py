@@ -61,7 +61,7 @@ class DeadlineEnforcer:
             error = ClientError(Code.AUTH_FAILED, "Authentication timed out", Request("authenticate"))
             await self._notify(connection, error)
         await asyncio.to_thread(lambda: self._connection_api().close(job.connection_id))
-        self._metrics.count("DeadlinesMissed")
+        self._metrics.count("HandshakeTimeouts")
 
     async def expire_identity(self, job: IdentityExpiry) -> None:
         """Notify a connection that its user's token has ended, and set a deadline for a new one."""
@@ -74,7 +74,7 @@ class DeadlineEnforcer:
             return
         await self._notify(connection, AuthenticationExpired(self._settings.auth_grace))
         await self._enqueue(Deadline(job.connection_id, Requirement.RENEWED), self._settings.auth_grace)
-        self._metrics.count("AuthExpired")
+        self._metrics.count("AuthenticationsExpired")
 
     async def _notify(self, connection: Connection, outcome: Outcome) -> None:
         dialect = registry.get(connection.dialect, self._settings.chains)

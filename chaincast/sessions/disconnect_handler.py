@@ -31,7 +31,7 @@ class DisconnectHandler:
         request = event["requestContext"]
         if request["eventType"] != "DISCONNECT":
             # A client sent a message with "type": "$disconnect", which API Gateway routed here.
-            self._metrics.count("Misrouted")
+            self._metrics.count("ReservedRouteMessages")
             return {"statusCode": 200}
         self._metrics.closed(self._cleanup.remove([request["connectionId"]]).dialects)
         return {"statusCode": 200}

@@ -115,8 +115,8 @@ class HeartbeatHandler:
         counts = run.counts
         counts["healed"] = sum(self._appender.heal(source) for source in self._settings.app_source_names)
         self._logger.info("heartbeat", extra=counts)
-        self._metrics.count("ConnectionsPurged", counts["gone"])
-        self._metrics.count("ConnectionsSilent", counts["silent"])
+        self._metrics.count("StaleConnectionsRemoved", counts["gone"])
+        self._metrics.count("PingTimeouts", counts["silent"])
         self._metrics.count("MessagesOut", counts["pinged"], by="ping")
         return counts
 

@@ -108,7 +108,7 @@ class MessageHandler:
             dialect = registry.get(self._dialect_name(connection, body), self._settings.chains)
             decision = check_message_rate(counts, self._settings.limits, now)
             if decision.abuse is AbuseAction.DROP:
-                self._metrics.count("MessagesIgnored")
+                self._metrics.count("MessagesDropped")
                 return {"statusCode": 200}
             if decision.abuse is AbuseAction.DISCONNECT_AND_BAN:
                 self._ban_address(connection, now)
@@ -155,7 +155,7 @@ class MessageHandler:
         owner = owner_of_address(connection.source_ip, limits.exempt_ips)
         if owner and limits.cool_down_seconds:
             self._bans.ban_until(owner, now + limits.cool_down_seconds * 1000)
-            self._metrics.count("AddressesBarred")
+            self._metrics.count("AddressesBanned")
 
     def _internal_error(self, request_id: RequestId) -> ClientError:
         """Log the current exception and return an error without details."""

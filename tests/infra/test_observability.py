@@ -27,7 +27,7 @@ def alarms(template: Template) -> dict[str, Any]:
 
 def test_there_is_an_alarm_for_everything_that_can_go_wrong(template: Template) -> None:
     wanted = {"FanoutDeadLetters", "LifecycleDeadLetters", "KafkaDeadLetters"}
-    wanted |= {"FanoutLate", "PostsLeft", "PostsThrottled"}
+    wanted |= {"FanoutLate", "PostsDeferred", "PostsThrottled"}
     wanted |= {f"{name.capitalize()}{what}" for name in FUNCTIONS for what in ("Errors", "Throttled", "Slow")}
     wanted |= {f"{name}{what}" for name in ("BscTestnet", "Base") for what in ("Stopped", "Silent", "Late")}
     assert set(alarms(template)) == wanted

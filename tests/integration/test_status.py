@@ -88,8 +88,8 @@ def test_what_is_wrong_is_said(
     sink.write(make_batch(make_event(), seq=1), [])
     with_settings(monkeypatch, auth="optional", auth_service="http://127.0.0.1:9/verify")
     module = status()
-    queues.send_message(QueueUrl=environment.name_of(environment.LIFECYCLE_DLQ), MessageBody="x")
-    queues.delete_queue(QueueUrl=environment.name_of(environment.FANOUT_QUEUE))
+    queues.send_message(QueueUrl=environment.require_env(environment.LIFECYCLE_DLQ), MessageBody="x")
+    queues.delete_queue(QueueUrl=environment.require_env(environment.FANOUT_QUEUE))
     code, found = get(module, "/health")
     assert (code, found["status"], found["healthy"]) == (200, "degraded", False)
     assert found["services"]["auth"] is found["services"]["publish"] is found["services"]["kafka"] is False

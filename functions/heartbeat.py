@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws.environment import MANAGEMENT_ENDPOINT, require_env, region
+from chaincast.aws.environment import MANAGEMENT_ENDPOINT, region, require_env
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import CONNECTIONS, Gateway
 from chaincast.aws.fast.service_client import ServiceClient

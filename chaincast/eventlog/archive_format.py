@@ -20,7 +20,7 @@ from chaincast.model.cursors import format_cursor
 NAME = re.compile(r"source=(?P<source>[^/]+)/date=[0-9-]+/(?P<first>\d+)-(?P<last>\d+)\.jsonl\.gz$")
 
 
-def require_env(batches: Sequence[Batch]) -> str:
+def name_of(batches: Sequence[Batch]) -> str:
     """Where consecutive batches of one source belong."""
     first, last = batches[0], batches[-1]
     date = datetime.fromtimestamp(first.timestamp / 1000, UTC).strftime("%Y-%m-%d")

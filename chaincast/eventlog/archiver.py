@@ -38,7 +38,7 @@ class Archiver:
         mark, archived = self._mark(source), 0
         for stretch in _stretches(self._log.after(source, mark)):
             self._s3.put_object(
-                Bucket=self._bucket, Key=archive_format.require_env(stretch), Body=archive_format.encode(stretch)
+                Bucket=self._bucket, Key=archive_format.name_of(stretch), Body=archive_format.encode(stretch)
             )
             self._move(source, mark, stretch[-1].seq)
             mark = stretch[-1].seq

@@ -28,7 +28,7 @@ def write(folder: Path, source: str, count: int) -> list[str]:
         replace(make_batch(make_event(number), seq=number), source=source, block=None, block_hash=None)
         for number in range(1, count + 1)
     ]
-    path = folder / archive_format.require_env(batches)
+    path = folder / archive_format.name_of(batches)
     path.parent.mkdir(parents=True)
     path.write_bytes(archive_format.encode(batches))
     return [event.id for batch in batches for event in batch.events]

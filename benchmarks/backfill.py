@@ -24,7 +24,8 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--events", type=int, default=100_000)
     arguments = options.parse_args()
-    blocks = arguments.events // LOGS + FINALITY
+    events = 2_500 if arguments.quick else arguments.events
+    blocks = events // LOGS + FINALITY
     with TemporaryDirectory() as folder, around(Path(folder), blocks, LOGS) as there:
         prepare(there.aws)
         figures = asyncio.run(_measure(there.http, blocks - FINALITY))
@@ -37,7 +38,7 @@ def main() -> int:
         ["seconds", f"{figures['seconds']:.1f}"],
         ["RSS MB", f"{figures['rss_mb']:.0f}"],
     ]
-    show(f"backfill of {arguments.events:,} logs over HTTP", ["", ""], rows)
+    show(f"backfill of {events:,} logs over HTTP", ["", ""], rows)
     show("where its CPU time goes", ["", "share"], [[part, f"{share:.0%}"] for part, share in profile.shares()])
     finish(arguments, {**figures, "cpu": dict(profile.shares())})
     return 0

@@ -13,12 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
-import httptools
 import uvloop
 from eth_abi.abi import encode
 
+from benchmarks.dynamodb import AcceptingTables
+from benchmarks.http_server import listen
 from listener.adapters.launchpad import TOKEN_CREATED, TRADE
 from local.stack.checkout import PYTHON, ROOT, free_port, port_taken
 from local.stack.processes import spawn, wait_until_up
@@ -85,32 +85,6 @@ def trades(number: int, count: int) -> list[Entry]:
     return found
 
 
-class _Aws(asyncio.Protocol):
-    """Answers what a listener calls, as if all went well."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._parser = httptools.HttpRequestParser(self)
-        self._target = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if name.lower() == b"x-amz-target":
-            self._target = value.rpartition(b".")[2]
-        elif name.lower() == b"expect":
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def on_message_complete(self) -> None:
-        body = {
-            b"UpdateItem": b'{"Attributes":{"fence":{"N":"1"}}}',
-            b"Query": b'{"Items":[],"Count":0}',
-            b"SendMessage": b'{"MessageId":"1"}',
-        }.get(self._target, b"{}")
-        self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-
-
 async def _serve(port: int, aws_port: int, blocks: int, logs: int, seconds: float) -> None:
     # Live blocks must be of now; a past may be of whenever.
     chain = Chain(genesis_time=int(time.time()) - blocks - 1)
@@ -118,7 +92,7 @@ async def _serve(port: int, aws_port: int, blocks: int, logs: int, seconds: floa
     for number in range(1, blocks):
         chain.mine(*trades(number, logs))
     async with RpcServer({"node": Node(chain)}, port) as server:
-        aws = await asyncio.get_running_loop().create_server(_Aws, "127.0.0.1", aws_port)
+        aws = await listen(aws_port, AcceptingTables().respond)
         async with aws:
             due = time.time()
             while True:

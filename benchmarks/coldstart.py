@@ -145,16 +145,17 @@ def main() -> int:
     options.add_argument("--runs", type=int, default=5)
     options.add_argument("--stack", action="store_true", help="in the local stack, too")
     arguments = options.parse_args()
+    runs = 1 if arguments.quick else arguments.runs
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     switches = Switches(ROOT / "chaincast.toml", local=True, python=python, management_endpoint=None)
     configuration = read_configuration(switches)
     runtime, rows, figures = runtime_client(), [], {}
-    fresh = fresh_workers(arguments.runs) if arguments.stack else {}
+    fresh = fresh_workers(runs) if arguments.stack else {}
     for module in FUNCTIONS:
         code = code_directory(module, configuration["publish"]["kinds"], configuration["settings"])
         layers = {name: layer_directory(name, switches) for name in layers_of(module)}
         paths = [code, *(folder / "python" for folder in layers.values())]
-        milliseconds, megabytes = measure(module, paths, runtime, arguments.runs)
+        milliseconds, megabytes = measure(module, paths, runtime, runs)
         sizes = {
             "code_kb": len(zip_directory(code)) / 1024,
             "all_mb": sum(map(unzipped, (code, *layers.values()))) / 2**20,

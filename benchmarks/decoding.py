@@ -42,7 +42,9 @@ ENOUGH = 2_000
 
 def main() -> int:
     arguments = parser(__doc__).parse_args()
-    faster = _environment()
+    enough, rounds = (100, 1) if arguments.quick else (ENOUGH, ROUNDS)
+    # A quick run leaves out the library that needs an environment of its own.
+    libraries = {"eth_abi": PYTHON} | ({} if arguments.quick else {"faster_eth_abi": _environment()})
     rows, figures = [], {}
     for name, inputs in EVENTS.items():
         abi = {
@@ -51,23 +53,22 @@ def main() -> int:
             "anonymous": False,
             "inputs": [{"name": n, "type": t, "indexed": i} for n, t, i in inputs],
         }
-        logs = _logs(abi)
+        logs = _logs(abi, enough)
         found = {
-            "web3": _web3(abi, logs[: ENOUGH // 4]),
-            "eth_abi": _worker(PYTHON, "eth_abi", abi, logs),
-            "faster_eth_abi": _worker(faster, "faster_eth_abi", abi, logs),
-            "ours": _ours(abi, logs),
+            "web3": _web3(abi, logs[: enough // 4], rounds),
+            **{name: _worker(python, name, abi, logs) for name, python in libraries.items()},
+            "ours": _ours(abi, logs, rounds),
         }
         ratio = found["web3"] / found["ours"]
         rows.append([name, *(f"{value:.1f}" for value in found.values()), f"{ratio:.0f} ×"])
         figures[name] = {**found, "times_web3": ratio}
-    columns = ["event", "web3 process_log", "eth-abi", "faster-eth-abi", "ours", "ours / web3"]
+    columns = ["event", "web3 process_log", *(name.replace("_", "-") for name in libraries), "ours", "web3 / ours"]
     show("decoding a log, µs", columns, rows)
     finish(arguments, figures)
     return 0
 
 
-def _logs(abi: dict[str, Any]) -> list[RawLog]:
+def _logs(abi: dict[str, Any], enough: int) -> list[RawLog]:
     """Real logs of the event, as many as need be by repeating them."""
     decoder = EventDecoder(abi["name"], *parameters_of(abi["inputs"]))
     if FOLDER.exists():
@@ -88,29 +89,29 @@ def _logs(abi: dict[str, Any]) -> list[RawLog]:
         types = [i["type"] for i in abi["inputs"] if not i["indexed"]]
         data = encode(types, [values[t] for t in types])
         logs = [RawLog("0x" + "cd" * 20, (decoder.topic0, *topics), data, 0, "")]
-    return (logs * (ENOUGH // len(logs) + 1))[:ENOUGH]
+    return (logs * (enough // len(logs) + 1))[:enough]
 
 
-def _best(work: Callable[[], object], count: int) -> float:
+def _best(work: Callable[[], object], count: int, rounds: int) -> float:
     best = float("inf")
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         started = perf_counter()
         work()
         best = min(best, perf_counter() - started)
     return best / count * 1e6
 
 
-def _ours(abi: dict[str, Any], logs: Sequence[RawLog]) -> float:
+def _ours(abi: dict[str, Any], logs: Sequence[RawLog], rounds: int) -> float:
     decoder = EventDecoder(abi["name"], *parameters_of(abi["inputs"]), json=True)
 
     def work() -> None:
         for log in logs:
             decoder.decode(log)
 
-    return _best(work, len(logs))
+    return _best(work, len(logs), rounds)
 
 
-def _web3(abi: dict[str, Any], logs: Sequence[RawLog]) -> float:
+def _web3(abi: dict[str, Any], logs: Sequence[RawLog], rounds: int) -> float:
     event = Web3().eth.contract(abi=[abi]).events[abi["name"]]()
     receipts = [
         LogReceipt(
@@ -134,7 +135,7 @@ def _web3(abi: dict[str, Any], logs: Sequence[RawLog]) -> float:
         for receipt in receipts:
             event.process_log(receipt)
 
-    return _best(work, len(receipts))
+    return _best(work, len(receipts), rounds)
 
 
 def _worker(python: str, library: str, abi: dict[str, Any], logs: Sequence[RawLog]) -> float:

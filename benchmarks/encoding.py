@@ -48,7 +48,7 @@ def main() -> int:
     rows, figures = [], {}
     for name, kinds in OF.items():
         batch = make_batch(*(_numbered(kinds[i % len(kinds)], i) for i in range(EVENTS)))
-        microseconds, messages, size = _measure(name, batch)
+        microseconds, messages, size = _measure(name, batch, 5 if arguments.quick else ROUNDS)
         rows.append([name, f"{microseconds:.0f}", f"{microseconds / EVENTS:.1f}", str(messages), f"{size / 1024:.1f}"])
         figures[name] = {"us": microseconds, "messages": messages, "bytes": size}
     show(
@@ -64,10 +64,10 @@ def _numbered(event: Event, number: int) -> Event:
     return replace(event, id=f"{event.id}:{number}", conflation_key=None)
 
 
-def _measure(name: str, batch: Batch) -> tuple[float, int, int]:
+def _measure(name: str, batch: Batch, rounds: int) -> tuple[float, int, int]:
     best = float("inf")
     messages: tuple[bytes, ...] = ()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         plan = Plan([batch], 131_072, CHAINS)
         started = perf_counter()
         messages = plan.messages(((name, (1 << EVENTS) - 1),))

@@ -25,14 +25,15 @@ def main() -> int:
     options.add_argument("--blocks", type=int, default=60)
     options.add_argument("--events", type=int, default=2000)
     arguments = options.parse_args()
-    with TemporaryDirectory() as folder, around(Path(folder), PAST, arguments.events, 1.0) as there:
+    blocks, events = (5, 100) if arguments.quick else (arguments.blocks, arguments.events)
+    with TemporaryDirectory() as folder, around(Path(folder), PAST, events, 1.0) as there:
         prepare(there.aws)
-        written = asyncio.run(_follow(there.ws, arguments.blocks))
+        written = asyncio.run(_follow(there.ws, blocks))
         mined = _mined(there.log)
     lags = [written[number] - mined[number] for number in written if number in mined][2:]
     figures = {"p50_s": median(lags), "p99_s": percentile(lags, 0.99), "worst_s": max(lags), "blocks": len(lags)}
     rows = [[name, f"{value:.3f}" if name != "blocks" else str(value)] for name, value in figures.items()]
-    show(f"{arguments.events:,} events a block, a block a second", ["from mined to queued", ""], rows)
+    show(f"{events:,} events a block, a block a second", ["from mined to queued", ""], rows)
     finish(arguments, figures)
     return 0
 

@@ -47,6 +47,8 @@ def main() -> int:
     options.add_argument("--blocks", type=int, default=100)
     options.add_argument("--trades", type=int, default=4, help="trades in a block, about")
     arguments = options.parse_args()
+    if arguments.quick:
+        arguments.clients, arguments.blocks = 3, 5
     with LocalStack(StackOptions(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
         market = Market(stack.node, seed=5)
         hashes = market.send([market.create_transaction() for _ in range(5)])

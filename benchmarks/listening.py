@@ -24,8 +24,8 @@ _SAMPLE = 0.002
 _PARTS = (
     ("benchmarks/", ""),
     ("listener/adapters/", "decode"),
-    ("chaincast/aws/history", "history items"),
-    ("chaincast/batches", "batch encoding"),
+    ("chaincast/eventlog/history_store", "history items"),
+    ("chaincast/model/batches", "batch encoding"),
     ("botocore/", "boto3 (and its HTTP)"),
     ("boto3/", "boto3 (and its HTTP)"),
     ("listener/sources/", "fetch: JSON-RPC, headers, raw logs"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import median
 from time import process_time
 
@@ -20,10 +21,23 @@ from listener.market.engine import Market
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
 
-TOKENS, TRADES, SECONDS = 10_000, 1_000, 60
-DENSE_TOKENS, DENSE_MINUTES, KEEP_MINUTES = 200, 26 * 60, 10
+KEEP_MINUTES = 10
 FINALITY = 64
 START = 1_700_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is measured. CPU: `trades` a second of `tokens` for `seconds`; memory: `dense` tokens for `minutes`."""
+
+    tokens: int = 10_000
+    trades: int = 1_000
+    seconds: int = 60
+    dense: int = 200
+    minutes: int = 26 * 60
+
+
+QUICK = Size(tokens=100, trades=100, seconds=6, dense=5, minutes=60)
 
 
 class Shelf:
@@ -42,46 +56,50 @@ class Shelf:
 
 def main() -> int:
     arguments = parser(__doc__).parse_args()
-    microseconds, told = _cpu()
-    active, chunks = _memory()
+    size = QUICK if arguments.quick else Size()
+    microseconds, per_trade = _cpu(size)
+    active, chunks = _memory(size)
     rows = [
         ["CPU a trade, with all that follows from it", f"{microseconds:.1f} µs"],
-        ["events told a trade (itself, price, alerts)", f"{told:.2f}"],
+        ["events per trade (itself, price, alerts)", f"{per_trade:.2f}"],
         ["memory of a token that trades every minute for a day", f"{active:,.0f} bytes"],
         ["of that, packed minutes", f"{chunks:,.0f} bytes"],
     ]
-    show(f"{TOKENS:,} tokens, {TRADES:,} trades/s", ["what", "figure"], rows)
-    finish(arguments, {"us_per_trade": microseconds, "bytes_per_token": active, "told_per_trade": told})
+    show(f"{size.tokens:,} tokens, {size.trades:,} trades/s", ["what", "figure"], rows)
+    finish(arguments, {"us_per_trade": microseconds, "bytes_per_token": active, "events_per_trade": per_trade})
     return 0
 
 
-def _cpu() -> tuple[float, float]:
+def _cpu(size: Size) -> tuple[float, float]:
     dice = random.Random(1)
     market, store = Market("bench", MarketSettings(alerts=Alerts()), 0), _store()
-    weights = [1 / (rank + 1) for rank in range(TOKENS)]
+    weights = [1 / (rank + 1) for rank in range(size.tokens)]
     blocks = [
-        [_trade(dice, token, second, i) for i, token in enumerate(dice.choices(range(TOKENS), weights, k=TRADES))]
-        for second in range(SECONDS)
+        [
+            _trade(dice, token, second, i)
+            for i, token in enumerate(dice.choices(range(size.tokens), weights, k=size.trades))
+        ]
+        for second in range(size.seconds)
     ]
-    told, spent = 0, []
+    delivered, spent = 0, []
     for number, events in enumerate(blocks, 1):
         timestamp = START + number
         store.fill(market, events, timestamp)
         began = process_time()
-        told += len(market.advance(number, f"0x{number:064x}", timestamp, events))
+        delivered += len(market.advance(number, f"0x{number:064x}", timestamp, events))
         market.settle(number - FINALITY)
-        if number > SECONDS // 3:
+        if number > size.seconds // 3:
             spent.append(process_time() - began)
-    return median(spent) * 1e6 / TRADES, told / (SECONDS * TRADES)
+    return median(spent) * 1e6 / size.trades, delivered / (size.seconds * size.trades)
 
 
-def _memory() -> tuple[float, float]:
+def _memory(size: Size) -> tuple[float, float]:
     dice = random.Random(2)
     market, store = Market("bench", MarketSettings(alerts=Alerts()), 0), _store()
     timestamp = START
-    for minute in range(1, DENSE_MINUTES):
+    for minute in range(1, size.minutes):
         timestamp = START + minute * 60
-        events = [_trade(dice, token, minute * 60, token) for token in range(DENSE_TOKENS)]
+        events = [_trade(dice, token, minute * 60, token) for token in range(size.dense)]
         store.fill(market, events, timestamp)
         market.advance(minute, f"0x{minute:064x}", timestamp, events)
         market.settle(minute)
@@ -89,18 +107,18 @@ def _memory() -> tuple[float, float]:
             kept = market.keep()
             store.write(kept)
             market.kept(kept, timestamp)
-    return _sizes(market)
+    return _sizes(market, size.dense)
 
 
-def _sizes(market: Market) -> tuple[float, float]:
+def _sizes(market: Market, tokens: int) -> tuple[float, float]:
     """Mean bytes of a token: every object that only it has."""
     total = packed = 0
     seen: set[int] = set()  # what tokens share counts once
-    for number in range(DENSE_TOKENS):
+    for number in range(tokens):
         token = market.token(_address(number))
         total += _size(token, seen)
         packed += sum(sys.getsizeof(chunk) for chunk in token.series.chunks if chunk)
-    return total / DENSE_TOKENS, packed / DENSE_TOKENS
+    return total / tokens, packed / tokens
 
 
 def _size(thing: object, seen: set[int]) -> int:

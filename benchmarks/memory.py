@@ -22,9 +22,10 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--blocks", type=int, default=50_000)
     arguments = options.parse_args()
-    with TemporaryDirectory() as folder, around(Path(folder), arguments.blocks + 1, LOGS) as there:
+    blocks = 200 if arguments.quick else arguments.blocks
+    with TemporaryDirectory() as folder, around(Path(folder), blocks + 1, LOGS) as there:
         prepare(there.aws)
-        held = asyncio.run(_follow(there.http, arguments.blocks))
+        held = asyncio.run(_follow(there.http, blocks))
     show("the listener's memory", ["blocks", "RSS MB"], [[f"{n:,}", f"{mb:.1f}"] for n, mb in held.items()])
     finish(arguments, {"rss_mb": held})
     return 0

@@ -25,7 +25,7 @@ def main() -> int:
     arguments = parser(__doc__).parse_args()
     rows, figures = [], {}
     for events in EVENTS:
-        for subscribers in SUBSCRIBERS:
+        for subscribers in SUBSCRIBERS[:1] if arguments.quick else SUBSCRIBERS:
             milliseconds, bytes_out, messages = _measure(events, subscribers)
             microseconds = milliseconds * 1000 / subscribers
             rows.append(

@@ -28,6 +28,8 @@ def main() -> int:
     options.add_argument("--rate", type=int, default=1000, help="of the stream, events a second")
     options.add_argument("--seconds", type=int, default=60, help="of the stream")
     arguments = options.parse_args()
+    if arguments.quick:
+        arguments.events, arguments.rate, arguments.seconds = 5, 100, 2
     os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     stack_options = StackOptions(port=free_port(), node_port=free_port(), block_time=None, seed=None)
     with LocalStack(stack_options) as stack, Publisher(stack.outputs.http_url, region=REGION) as publisher:

@@ -1,29 +1,25 @@
-"""A DynamoDB-protocol responder: answers Query on the Subscriptions table from pages that are prepared at its start.
+"""DynamoDB for the fan-out function: Query on the Subscriptions table from pages that are prepared at its start.
 
-A process of its own (`python -m benchmarks.responder PORT SUBSCRIBERS OTHERS`), so that the measured one has only the
-work it has in Lambda. `OTHERS` are connections with rows under topics that no event is about.
+A process of its own (`python -m benchmarks.responder PORT SUBSCRIBERS OTHERS`), so that the measured process has only
+the work that it has in Lambda. `OTHERS` connections have rows under topics of no event.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
-import httptools
-import orjson
 import uvloop
 
+from benchmarks.dynamodb import AcceptingTables
+from benchmarks.http_server import listen
 from benchmarks.posting import connection_id
 from benchmarks.subscribers import prepared, topics_of
 from chaincast.model.sharding import partition
 from local.stack.checkout import PYTHON, ROOT, free_port, port_taken
 from local.stack.processes import spawn, wait_until_up
-
-_EMPTY = b'{"Items":[],"Count":0}'
 
 
 @contextmanager
@@ -44,41 +40,18 @@ def responder(subscribers: int, others: int, folder: Path) -> Iterator[str]:
         child.stop()
 
 
-class _Server(asyncio.Protocol):
-    pages: dict[tuple[str, str], bytes]
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._parser = httptools.HttpRequestParser(self)
-        self._body: list[bytes] = []
-
-    def data_received(self, data: bytes) -> None:
-        self._parser.feed_data(data)
-
-    def on_body(self, data: bytes) -> None:
-        self._body.append(data)
-
-    def on_message_complete(self) -> None:
-        query = orjson.loads(b"".join(self._body))
-        self._body.clear()
-        key = query["ExpressionAttributeValues"][":k"]["S"]
-        after = (query.get("ExclusiveStartKey") or {}).get("connection_id", {"S": ""})["S"]
-        body = self.pages.get((key, after), _EMPTY)
-        self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
-
-
 async def _serve(port: int, subscribers: int, others: int) -> None:
     by_topic: dict[str, list[str]] = {}
     for number in range(subscribers):
         by_topic.setdefault(topics_of(number), []).append(connection_id(number))
     for number in range(others):
         by_topic.setdefault(f"price:SYMBOL{number % 1000}", []).append(connection_id(5_000_000 + number))
-    _Server.pages = {
+    pages = {
         (partition(topic, 1, 0), after): body
         for topic, ids in by_topic.items()
         for after, body in prepared(sorted(ids))
     }
-    server = await asyncio.get_running_loop().create_server(_Server, "127.0.0.1", port)
+    server = await listen(port, AcceptingTables(pages).respond)
     await server.serve_forever()
 
 

@@ -12,7 +12,7 @@ import math
 import random
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -71,6 +71,9 @@ class Load:
     shards: int = 1
     seconds: float = 60.0
 
+
+SIZES = (10_000, 100_000, 1_000_000)
+"""Numbers of connections of the forecast."""
 
 AWS = World(
     # What AWS's own services take within a region, as is commonly reported; the rest is measured here.
@@ -194,10 +197,10 @@ def compare(first: int, others: tuple[int, ...], blocks: int) -> list[dict[str, 
     return rows
 
 
-def forecast() -> list[dict[str, Any]]:
+def forecast(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
     """At sizes to come: a block every two seconds that a fifth of all connections get something of."""
     rows = []
-    for connections in (10_000, 100_000, 1_000_000):
+    for connections in sizes:
         reached, blocks = connections // 5, 0.5
         needed = reached * blocks
         for quota, shards in ((AWS.quota, 1), (max(AWS.quota, needed * 4), 1), (max(AWS.quota, needed * 4), 8)):
@@ -224,7 +227,7 @@ def main() -> int:
             ["clients", "p50", "simulated", "p99", "simulated"],
             table,
         )
-    found = forecast()
+    found = forecast(SIZES[:1] if arguments.quick else SIZES)
     figures["forecast"] = found
     cells = [
         [

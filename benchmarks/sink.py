@@ -1,12 +1,15 @@
-"""The sink: nginx with one worker, answering 200 to every POST, in clear and over TLS.
+"""The sink: nginx with one worker, which answers 200 to every POST, in clear and over TLS.
 
-Faster than any client here, so that the client is what is measured. Needs Debian's `nginx-light` (and, for the
-comparison, `wrk`); a certificate of its own is made for each run.
+It is faster than every client here, so that the client is measured. It needs Debian's `nginx-light` (and, for the
+comparison, `wrk`). A certificate is made for each run. Quick runs use a Python process in nginx' place, which any
+machine has.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shutil
+import ssl
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import uvloop
+
 from benchmarks.certificate import make_certificate
-from local.stack.checkout import free_port, port_taken
+from benchmarks.http_server import listen
+from local.stack.checkout import PYTHON, ROOT, free_port, port_taken
 from local.stack.processes import spawn, wait_until_up
 
 _CONFIGURATION = """
@@ -36,7 +42,7 @@ http {{
 
 @dataclass(frozen=True, slots=True)
 class Sink:
-    """A running sink. `authority`: the certificate to trust."""
+    """A running sink: its two URLs, and the certificate to trust."""
 
     clear: str
     tls: str
@@ -44,7 +50,7 @@ class Sink:
 
 
 def needed(*programs: str) -> None:
-    """End the benchmark with advice where a program is missing."""
+    """Exit with advice if a program is missing."""
     packages = {"nginx": "nginx-light", "wrk": "wrk"}
     missing = [packages[p] for p in programs if _find(p) is None]
     if missing:
@@ -56,25 +62,44 @@ def _find(program: str) -> str | None:
 
 
 @contextmanager
-def running() -> Iterator[Sink]:
-    """A sink on free ports of the loopback interface."""
-    needed("nginx")
+def running(*, quick: bool = False) -> Iterator[Sink]:
+    """Run a sink on free ports of the loopback interface: nginx or, if `quick`, a Python process in its place."""
+    if not quick:
+        needed("nginx")
     with TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o755)  # nginx's worker is another user where its master is root
         make_certificate(folder)
         clear, tls = free_port(), free_port()
-        (folder / "nginx.conf").write_text(_CONFIGURATION.format(folder=folder, clear=clear, tls=tls))
-        nginx = spawn(
-            "nginx", [_find("nginx") or "nginx", "-c", str(folder / "nginx.conf")], {}, folder / "log", folder
-        )
+        if quick:
+            command = [PYTHON, "-m", "benchmarks.sink", str(clear), str(tls), str(folder)]
+            server = spawn("sink", command, {"PYTHONPATH": str(ROOT)}, folder / "log", ROOT)
+        else:
+            (folder / "nginx.conf").write_text(_CONFIGURATION.format(folder=folder, clear=clear, tls=tls))
+            command = [_find("nginx") or "nginx", "-c", str(folder / "nginx.conf")]
+            server = spawn("nginx", command, {}, folder / "log", folder)
 
         def answers() -> None:
             if not port_taken(tls):
                 raise ConnectionError
 
-        wait_until_up(nginx, answers, 10, "look at what nginx says")
+        wait_until_up(server, answers, 10, f"read {folder / 'log'}")
         try:
             yield Sink(f"http://127.0.0.1:{clear}/prod", f"https://127.0.0.1:{tls}/prod", folder / "certificate.pem")
         finally:
-            nginx.stop()
+            server.stop()
+
+
+async def _serve(clear: int, tls: int, folder: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "certificate.pem", folder / "key.pem")
+    servers = [await listen(clear, _accept), await listen(tls, _accept, context)]
+    await asyncio.gather(*(server.serve_forever() for server in servers))
+
+
+def _accept(_operation: str, _body: bytes) -> tuple[int, bytes]:
+    return 200, b""
+
+
+if __name__ == "__main__":
+    uvloop.run(_serve(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])))

@@ -46,6 +46,23 @@ def test_a_good_token_names_its_user() -> None:
         ("", "Not enough segments"),
         ("a" * 9_000, "9000 characters"),
     ],
+    ids=[
+        "another key",
+        "expired",
+        "not yet valid",
+        "no exp",
+        "no sub",
+        "sub with a colon",
+        "empty sub",
+        "sub of a private topic",
+        "sub that is a wildcard",
+        "sub that is a number",
+        "no signature",
+        "another algorithm",
+        "no JWT",
+        "empty",
+        "too long",
+    ],
 )
 def test_a_bad_token_is_refused_and_not_repeated(bad: str, words: str) -> None:
     with pytest.raises(ClientError) as caught:

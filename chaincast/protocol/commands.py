@@ -1,4 +1,7 @@
-"""What a client asks for and what it is told, in no protocol's words: the two sides of every dialect."""
+"""Commands that clients send and outcomes that they receive, independent of any wire protocol.
+
+A dialect decodes a client's bytes to one `Command` and encodes one `Outcome` to the messages of its protocol.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,12 @@ from chaincast.model.topics import Topic
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a command: a connection, whose it is (empty while nobody has said so), and whether it has joined (None
-    where its dialect knows no joining). `premium`: whether its user may have premium topics."""
+    """The connection that sent a command.
+
+    `user`: id of the authenticated user; empty if the connection is anonymous.
+    `joined`: True once the connection has sent `Join`; None if its dialect has no join step.
+    `premium`: True if the user may subscribe to premium topics.
+    """
 
     connection_id: str
     dialect: str
@@ -25,29 +32,31 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Listen to `topics`, to events of some `kinds` only if any are named (`contract.event:Name`: of contracts' events
-    those called so); with `since` (a cursor per source) also to what came after those. `cursors`: the answer says where
-    each source stands that the topics can be of.
+    """Subscribe the connection to topics.
 
-    A caller who has a user listens to `own` instead, if there are any. `vocabulary`: in whose words the events are
-    told, where the dialect has several. `current`: of topics of these families that name a token, the answer says how
-    it stands; `recent`: so many of the newest events under the topics come with it.
+    `kinds`: kinds of events to receive (`contract.event:Name` selects contract events by name); empty means all.
+    `since`: cursor per source; the events after these cursors are replayed.
+    `with_cursors`: True if the reply carries a cursor for each source that can publish under the topics.
+    `own_topics`: topics that replace `topics` if the caller has a user; empty if there is no such replacement.
+    `vocabulary`: vocabulary that the events are encoded in, for dialects that have several.
+    `snapshot_families`: families of topics for which the reply carries a snapshot of the topic's token.
+    `recent_events`: number of newest events of each topic that the reply carries.
     """
 
     topics: tuple[Topic, ...]
     kinds: tuple[str, ...] = ()
     since: Mapping[str, str] | None = None
-    cursors: bool = False
+    with_cursors: bool = False
     request_id: RequestId = None
-    own: tuple[Topic, ...] = ()
+    own_topics: tuple[Topic, ...] = ()
     vocabulary: str = ""
-    current: tuple[str, ...] = ("token",)
-    recent: int = 0
+    snapshot_families: tuple[str, ...] = ("token",)
+    recent_events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribe:
-    """Stop listening to `topics`."""
+    """Unsubscribe the connection from topics."""
 
     topics: tuple[Topic, ...]
     request_id: RequestId = None
@@ -55,7 +64,7 @@ class Unsubscribe:
 
 @dataclass(frozen=True, slots=True)
 class UnsubscribeFamilies:
-    """Stop listening to every topic of some families."""
+    """Unsubscribe the connection from every topic of some families."""
 
     families: frozenset[str]
     request_id: RequestId = None
@@ -63,28 +72,33 @@ class UnsubscribeFamilies:
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """Is anybody there?"""
+    """Ask the server for a `Pong`."""
 
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class GetHistory:
-    """The newest `limit` events under a topic that has a history; of those called `names` only, if any are
-    named; before a position, if one is given. `alert`: of a network, the alerts of that type."""
+    """Get the newest `limit` events of a topic that has a history.
+
+    `what`: name of the requested history in the client's protocol; the reply repeats it.
+    `event_names`: names of contract events to return; empty means all.
+    `before`: position at which an earlier page ended; None for the newest events.
+    `alert_type`: type of alerts to return. If it is set, `topic` names the network and the alerts' history is read.
+    """
 
     what: str
     topic: Topic
     limit: int
-    names: tuple[str, ...] = ()
+    event_names: tuple[str, ...] = ()
     before: str | None = None
     request_id: RequestId = None
-    alert: str = ""
+    alert_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class GetPrice:
-    """What a token costs now; `network` may be `*`."""
+    """Get the current price of a token; `network` may be `*`, which means the newest price on any network."""
 
     network: str
     token: str
@@ -93,15 +107,15 @@ class GetPrice:
 
 @dataclass(frozen=True, slots=True)
 class GetStats:
-    """What is known of a token or of a contract; `about` is its topic (`token:…` or `contract:…`)."""
+    """Get the statistics of a token or contract; `topic` is its topic (`token:…` or `contract:…`)."""
 
-    about: Topic
+    topic: Topic
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticate:
-    """Whose the connection is, as a token proves."""
+    """Authenticate the connection with a token."""
 
     token: str
     request_id: RequestId = None
@@ -109,7 +123,7 @@ class Authenticate:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Begin to talk, in protocols where that is a step of its own; with a token, if the client has one."""
+    """Join the namespace, in dialects that require it before other commands; `token` is empty if none was sent."""
 
     token: str = ""
     request_id: RequestId = None
@@ -117,21 +131,21 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Stop talking, and listening to anything; the connection stays."""
+    """Leave the namespace and drop all subscriptions; the connection stays open."""
 
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """CloseConnection the connection."""
+    """Close the connection."""
 
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class KeepAlive:
-    """A message that only shows that the client is there."""
+    """A message that asks for nothing and only shows that the client is alive."""
 
     request_id: RequestId = None
 
@@ -154,8 +168,12 @@ Command: TypeAlias = Union[
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Whose a connection is. `id` is what private topics name; `until` (s) when what proves it ends, 0: never;
-    `premium`: may have premium topics."""
+    """An authenticated user.
+
+    `id`: name of the user in private topics.
+    `until`: Unix time (s) at which the token expires; 0 if it never does.
+    `premium`: True if the user may subscribe to premium topics.
+    """
 
     id: str
     email: str = ""
@@ -165,7 +183,10 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """The greeting: the connection exists and may subscribe. `max_bytes`: the longest message it may send."""
+    """Greeting of a new connection, which may now send commands.
+
+    `max_bytes`: maximum size of a message from the client.
+    """
 
     connection_id: str
     networks: tuple[str, ...]
@@ -174,7 +195,7 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class TokenSnapshot:
-    """A token's newest price and trade, None where there is none."""
+    """The newest price and trade of a token; None where the token has none."""
 
     price: Event | None
     latest_trade: Event | None
@@ -182,25 +203,31 @@ class TokenSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """These topics are live: what is queued from now on reaches the connection. `now`: of topics about one token, how
-    it stands. `recent`: newest first. `cursors`: of each source one that all that follows comes behind."""
+    """Confirmation that topics are live: every event queued from now on reaches the connection.
+
+    `snapshots`: topic to the snapshot of its token.
+    `recent_events`: newest events of the topics, newest first.
+    `cursors`: source to a cursor; every event that the connection receives from the source lies behind it.
+    """
 
     topics: tuple[Topic, ...]
     request_id: RequestId = None
-    now: Mapping[str, TokenSnapshot] = field(default_factory=dict)
-    recent: tuple[Event, ...] = ()
+    snapshots: Mapping[str, TokenSnapshot] = field(default_factory=dict)
+    recent_events: tuple[Event, ...] = ()
     cursors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Unsubscribed:
+    """Confirmation that the connection receives no further events of these topics."""
+
     topics: tuple[Topic, ...]
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class Pong:
-    """`timestamp` is the server's clock in ms."""
+    """Reply to `Ping`; `timestamp` is the server's clock (ms)."""
 
     timestamp: int
     request_id: RequestId = None
@@ -208,7 +235,7 @@ class Pong:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """Events, newest first; `before` is where to go on, None at the end."""
+    """A page of a history, newest event first; `before` is where the next page begins, None at the end."""
 
     what: str
     events: tuple[Event, ...]
@@ -218,7 +245,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A token's newest price event, None where there is none."""
+    """The newest price event of a token; None if the token was never traded."""
 
     network: str
     token: str
@@ -228,16 +255,16 @@ class Price:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """What is known of a token or contract: names to numbers, as chaincast/sessions/statistics.py makes them."""
+    """The statistics of a token or contract: name to value, as `chaincast.sessions.statistics` computes them."""
 
-    about: Topic
-    figures: Mapping[str, Json]
+    topic: Topic
+    values: Mapping[str, Json]
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """`user`: None where tokens are not asked for, and nobody looks at them."""
+    """Confirmation of `Authenticate`; `user` is None if the deployment does not use authentication."""
 
     user: User | None
     request_id: RequestId = None
@@ -245,7 +272,10 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True)
 class AuthenticationExpired:
-    """What proved whose the connection is has ended; without a fresh token it is closed after so many seconds."""
+    """Notice that the connection's token has expired.
+
+    The server closes the connection after `grace_seconds` unless the client authenticates again.
+    """
 
     grace_seconds: int
     request_id: RequestId = None
@@ -253,7 +283,7 @@ class AuthenticationExpired:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """`user`: None where no token came along."""
+    """Confirmation of `Join`; `user` is None if the connection is anonymous."""
 
     connection_id: str
     user: User | None
@@ -262,14 +292,14 @@ class Joined:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosing:
-    """The connection is to be closed, with nothing more to say."""
+    """The server closes the connection without a reply."""
 
     request_id: RequestId = None
 
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """There is nothing to say."""
+    """The command was carried out and its protocol has no reply to it."""
 
     request_id: RequestId = None
 

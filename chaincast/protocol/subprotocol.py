@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 TOKEN_SUBPROTOCOL = "chaincast.token."  # noqa: S105 - a prefix, not a token
-"""Prefix of a subprotocol that carries a token, because a browser's WebSocket cannot send headers of its own."""
+"""Prefix of a subprotocol that carries a token, because a browser's WebSocket cannot set request headers."""

@@ -162,14 +162,14 @@ class CommandHandler:
                 if network != ANY:
                     self._check_network(network, "get price")
                 self._check_premium(Topic("prices", network, token), caller)
-                return Price(network, token, self._past.last("prices", network, token), request_id)
+                return Price(network, token, self._past.latest("prices", network, token), request_id)
             case GetStats(about, request_id):
                 self._check(about, caller)
                 return Stats(about, self._stats(about, now_ms), request_id)
 
     def _subscribe(self, command: Subscribe, caller: Caller, now_ms: int) -> Subscribed:
         since = command.since
-        wanted = command.own if command.own and caller.user else command.topics
+        wanted = command.own_topics if command.own_topics and caller.user else command.topics
         topics = tuple(_own(topic, caller.user) for topic in wanted)
         for topic in topics:
             self._check(topic, caller)
@@ -179,7 +179,7 @@ class CommandHandler:
                     self._check_network(source, "since")
             self._resumption.check(since)
         # Before the rows are there: nothing that is live from then on comes before these.
-        cursors = self._cursors(topics, since or {}) if command.cursors else {}
+        cursors = self._cursors(topics, since or {}) if command.with_cursors else {}
         if topics:
             self._subscriptions.add(
                 caller.connection_id,
@@ -193,18 +193,18 @@ class CommandHandler:
                 else None,
                 per_hour=self._settings.limits.subscribes_per_hour,
             )
-        about_tokens = [t for t in topics if t.family in command.current and t.key not in (ANY, "")]
+        about_tokens = [t for t in topics if t.family in command.snapshot_families and t.key not in (ANY, "")]
         now = {
             str(topic): TokenSnapshot(
-                self._past.last("prices", topic.scope, topic.key),
-                self._past.last("trades", topic.scope, topic.key) if topic.family == "token" else None,
+                self._past.latest("prices", topic.scope, topic.key),
+                self._past.latest("trades", topic.scope, topic.key) if topic.family == "token" else None,
             )
             for topic in about_tokens[:MAX_SNAPSHOTS]
         }
         recent: list[Event] = []
-        if command.recent:
+        if command.recent_events:
             for topic in topics:
-                recent += self._past.newest(topic, command.recent, (), None)[0]
+                recent += self._past.newest(topic, command.recent_events, (), None)[0]
         return Subscribed(topics, command.request_id, now, tuple(recent), cursors)
 
     def _cursors(self, topics: Sequence[Topic], since: Mapping[str, str]) -> dict[str, str]:
@@ -237,8 +237,8 @@ class CommandHandler:
 
     def _stats(self, about: Topic, now_ms: int) -> dict[str, Json]:
         if about.family == "token":
-            return token_stats(self._past.last("prices", about.scope, about.key), now_ms)
-        found, complete = self._past.many(about, MAX_STATS_EVENTS)
+            return token_stats(self._past.latest("prices", about.scope, about.key), now_ms)
+        found, complete = self._past.read_many(about, MAX_STATS_EVENTS)
         return contract_stats(found, complete, now_ms)
 
     def _check_allowed(self, command: Command, caller: Caller) -> None:

@@ -1,4 +1,4 @@
-"""What is kept of the past, of one network or of all."""
+"""Queries of the history, on one network or on all networks."""
 
 from __future__ import annotations
 
@@ -10,57 +10,75 @@ from chaincast.model.topics import ANY, Topic, alerts_of
 
 
 class HistoryStore(Protocol):
-    """What is kept under one topic; `chaincast.eventlog.history_store` reads it from DynamoDB."""
+    """Storage of the history; `chaincast.eventlog.history_store` reads it from DynamoDB."""
 
     def newest(
         self, topic: str, limit: int, names: Collection[str], before: str | None
-    ) -> tuple[list[Event], str | None]: ...
+    ) -> tuple[list[Event], str | None]:
+        """Return the newest events of a topic and the position at which the next page begins; None at the end."""
+        ...
 
 
 class HistoryQueries:
-    """Reads it by topics whose network may be `*`: positions are per network, so all are asked, and merged by time."""
+    """Reads the history of topics whose network may be `*`.
 
-    def __init__(self, kept: HistoryStore, networks: Sequence[str]) -> None:
-        self._kept = kept
+    Positions are per network. A query of all networks therefore reads each network and merges the events by time.
+    """
+
+    def __init__(self, store: HistoryStore, networks: Sequence[str]) -> None:
+        self._store = store
         self._networks = networks
 
     def newest(
-        self, topic: Topic, limit: int, names: Collection[str], before: str | None
+        self, topic: Topic, limit: int, event_names: Collection[str] = (), before: str | None = None
     ) -> tuple[list[Event], str | None]:
-        """The newest events, newest first, and where to go on: None at the end, and of all networks."""
-        if topic.scope != ANY:
-            return self._kept.newest(_kept_under(topic), limit, names, before)
-        found: list[Event] = []
-        for network in self._networks:
-            events, _ = self._kept.newest(_kept_under(Topic(topic.family, network, topic.key)), limit, names, None)
-            found += events
-        found.sort(key=lambda event: event.timestamp, reverse=True)
-        return found[:limit], None
+        """Return the newest events, newest first, and the position at which the next page begins.
 
-    def last(self, family: str, network: str, token: str) -> Event | None:
-        """The newest event about a token."""
-        events, _ = self.newest(Topic(family, network, token), 1, (), None)
+        The position is None at the end of the history, and always None for a query of all networks.
+        """
+        if topic.scope != ANY:
+            return self._store.newest(_history_key(topic), limit, event_names, before)
+        events: list[Event] = []
+        for network in self._networks:
+            page, _ = self._store.newest(_history_key(_on_network(topic, network)), limit, event_names, None)
+            events += page
+        return _newest_first(events)[:limit], None
+
+    def latest(self, family: str, network: str, token: str) -> Event | None:
+        """Return the newest event of a token's topic; None if there is none."""
+        events, _ = self.newest(Topic(family, network, token), 1)
         return events[0] if events else None
 
-    def many(self, topic: Topic, most: int) -> tuple[list[Event], bool]:
-        """As many as there are, but not more than `most` of a network, newest first; and whether that is all."""
-        found: list[Event] = []
+    def read_many(self, topic: Topic, max_events: int) -> tuple[list[Event], bool]:
+        """Return up to `max_events` events of each network, newest first, and True if these are all events."""
+        events: list[Event] = []
         complete = True
         for network in self._networks if topic.scope == ANY else (topic.scope,):
-            before: str | None = None
-            wanted = most
-            while wanted > 0:
-                under = Topic(topic.family, network, topic.key)
-                events, before = self._kept.newest(_kept_under(under), wanted, (), before)
-                found += events
-                wanted -= len(events)
-                if before is None:
-                    break
-            complete = complete and before is None
-        if topic.scope == ANY:
-            found.sort(key=lambda event: event.timestamp, reverse=True)
-        return found, complete
+            network_events, is_all = self._read_network(_on_network(topic, network), max_events)
+            events += network_events
+            complete = complete and is_all
+        return (_newest_first(events) if topic.scope == ANY else events), complete
+
+    def _read_network(self, topic: Topic, max_events: int) -> tuple[list[Event], bool]:
+        """Read pages of one network's topic until the limit or the end; return True if the end was reached."""
+        events: list[Event] = []
+        before: str | None = None
+        while len(events) < max_events:
+            page, before = self._store.newest(_history_key(topic), max_events - len(events), (), before)
+            events += page
+            if before is None:
+                break
+        return events, before is None
 
 
-def _kept_under(topic: Topic) -> str:
+def _on_network(topic: Topic, network: str) -> Topic:
+    return Topic(topic.family, network, topic.key)
+
+
+def _history_key(topic: Topic) -> str:
+    """Return the topic that events are stored under: alerts are stored per network and type."""
     return alerts_of(topic.scope, topic.key) if topic.family == "alerts" else str(topic)
+
+
+def _newest_first(events: list[Event]) -> list[Event]:
+    return sorted(events, key=lambda event: event.timestamp, reverse=True)

@@ -1,4 +1,4 @@
-"""Statistics of a token or a contract, from what History keeps of it: pure."""
+"""Statistics of a token or a contract, computed from the events of its history."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chaincast.model.events import Event, Json
 
 DAY_MS = 86_400_000
 
-_OF_TOKEN = (
+_LASTING_FIELDS = (
     "trades",
     "buys",
     "sells",
@@ -20,41 +20,50 @@ _OF_TOKEN = (
     "supply",
     "latest_trade",
 )
-_OF_A_DAY: dict[str, Json] = {"trades_24h": 0, "volume_24h": "0", "volume_24h_usd": 0.0, "change_24h": 0.0}
-"""What is left of a day's figures when the day is over."""
+"""Members of a price event that stay valid until the next one."""
+
+_DAY_FIELDS: dict[str, Json] = {"trades_24h": 0, "volume_24h": "0", "volume_24h_usd": 0.0, "change_24h": 0.0}
+"""Members of a price event that cover 24 hours, and their values once a day has passed without a trade."""
 
 
 def token_stats(price: Event | None, now_ms: int) -> dict[str, Json]:
-    """A token's, from its newest price event (None: it was never traded). The day's figures are as of `as_of`."""
+    """Return the statistics of a token from its newest price event, which is None if it was never traded.
+
+    `as_of` is the time of that event (ms). If it is older than a day, the members that cover 24 hours are zero.
+    """
     if price is None:
         return {"trades": 0, "as_of": None}
-    quiet = now_ms - price.timestamp >= DAY_MS
-    day: dict[str, Json] = {
-        name: after if quiet and price.data.get(name) is not None else price.data.get(name)
-        for name, after in _OF_A_DAY.items()
-    }
-    return {**{name: price.data.get(name) for name in _OF_TOKEN}, **day, "as_of": price.timestamp}
+    stats: dict[str, Json] = {name: price.data.get(name) for name in (*_LASTING_FIELDS, *_DAY_FIELDS)}
+    if now_ms - price.timestamp >= DAY_MS:
+        for name, zero in _DAY_FIELDS.items():
+            if stats[name] is not None:  # a value that was unknown stays unknown
+                stats[name] = zero
+    stats["as_of"] = price.timestamp
+    return stats
 
 
 def contract_stats(newest_first: Iterable[Event], complete: bool, now_ms: int) -> dict[str, Json]:
-    """A contract's, of the events that are kept: how many of each type, in all and in 24 h, the first and the last.
+    """Return the statistics of a contract from its events: counts by type, in total and in 24 hours, first and last.
 
-    `complete`: whether these are all that are kept.
+    `complete`: True if these are all events that the history holds.
     """
     counts: Counter[str] = Counter()
-    day: Counter[str] = Counter()
-    first = last = None
+    day_counts: Counter[str] = Counter()
+    first: int | None = None
+    last: int | None = None
     for event in newest_first:
         name = str(event.data.get("event", event.kind))
         counts[name] += 1
-        day[name] += now_ms - event.timestamp < DAY_MS
-        last = last or event.timestamp
+        if now_ms - event.timestamp < DAY_MS:
+            day_counts[name] += 1
+        if last is None:
+            last = event.timestamp
         first = event.timestamp
     return {
         "events": counts.total(),
         "by_type": dict(counts),
-        "events_24h": day.total(),
-        "by_type_24h": {name: count for name, count in day.items() if count},
+        "events_24h": day_counts.total(),
+        "by_type_24h": dict(day_counts),
         "first": first,
         "last": last,
         "complete": complete,

@@ -1,4 +1,4 @@
-"""What a dialect is: a pure codec between a wire protocol and Chaincast's commands, outcomes and events."""
+"""The interface of a dialect: a pure codec between a wire protocol and commands, outcomes and events."""
 
 from __future__ import annotations
 
@@ -9,56 +9,56 @@ from chaincast.model.events import Event
 from chaincast.protocol.commands import Command, Outcome
 
 Chains: TypeAlias = Mapping[str, int]
-"""Networks and their chain ids (EIP-155), for protocols that name chains by number."""
+"""Network → chain id (EIP-155), for protocols that identify chains by number."""
 
 
 class Dialect(Protocol):
-    """Bytes in, a command out; an outcome or events in, bytes out. No state, no I/O.
+    """Decodes a client's bytes to a command, and encodes outcomes and events to bytes. No state, no I/O.
 
-    Events are encoded in two steps, so that fan-out encodes each event once per dialect and then only joins
-    fragments: `event` gives the fragment, `events` the message around some of them, all of one `channel`. `overhead`
-    is an upper bound, in bytes, of what a message adds around its fragments (and `separator` between two).
+    Events are encoded in two steps, so that fan-out encodes each event once per dialect and then only joins fragments:
+    `event_fragment` encodes one event, `events_message` the message around several fragments of the same `channel`.
     """
 
     name: str
     overhead: int
+    """Maximum bytes that a message adds around its fragments."""
     separator: int
+    """Bytes between two fragments."""
     single_event_messages: bool
-    """Whether a message carries one event only."""
+    """True if each message carries one event only."""
     requires_join: bool
-    """Whether a client must join (`Join`) before anything else."""
+    """True if a client must send `Join` before any other command."""
     answers_pings: bool
-    """Whether its clients answer a server's ping: those that stop are gone."""
+    """True if clients reply to a server's ping; a client that stops replying is considered disconnected."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        """The client's command. Raises `ClientError`, and nothing else, whatever the bytes are."""
+        """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
         ...
 
     def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
-        """The answer to one command, or the greeting, in as many messages as the protocol wants; `now_ms` is the
-        server's clock."""
+        """Return the messages that report an outcome, in the order of sending; `now_ms` is the server's clock."""
         ...
 
     def ping_message(self, now_ms: int) -> bytes | None:
-        """What keeps an idle connection open; `None` where that is the client's task."""
+        """Return a message that keeps an idle connection open; None if that is the client's task."""
         ...
 
     def event_fragment(self, event: Event) -> bytes | None:
-        """An event as a fragment of a message; `None` where the protocol has no word for it."""
+        """Return an event as a fragment of a message; None if the protocol has no message for this kind."""
         ...
 
     def channel(self, event: Event) -> str:
-        """Which events may share a message with this one: those of the same channel."""
+        """Return the event's channel; only events of the same channel may share a message."""
         ...
 
     def events_message(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
-        """The message that carries a channel's fragments, in order. `cursor` is what the client may resume from."""
+        """Return the message that carries a channel's fragments, in order; `cursor` is where a client may resume."""
         ...
 
     def retraction_fragment(self, event_id: str) -> bytes | None:
-        """The id of a retracted event as a fragment; `None` where the protocol cannot take an event back."""
+        """Return the id of a retracted event as a fragment; None if the protocol has no retractions."""
         ...
 
     def retractions_message(self, source: str, cursor: str, fragments: Sequence[bytes]) -> bytes:
-        """The message that carries retraction fragments, newest event first."""
+        """Return the message that carries retraction fragments, newest event first."""
         ...

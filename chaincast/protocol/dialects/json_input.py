@@ -1,4 +1,4 @@
-"""From a client's bytes to JSON: the checks that every JSON dialect makes first."""
+"""Parsing of a client's bytes to text or JSON: the checks that every dialect makes before it looks at the content."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ import orjson
 from chaincast.errors import ClientError, Code
 
 MAX_DEPTH = 32
-"""Levels of nesting a message may have; the deepest documented message has five."""
+"""Maximum levels of nesting in a message; the deepest documented message has five."""
 
-_OPEN, _CLOSE, _QUOTE, _BACKSLASH = b"[{", b"]}", 0x22, 0x5C
+_OPENING_BRACKETS, _CLOSING_BRACKETS, _QUOTE, _BACKSLASH = b"[{", b"]}", 0x22, 0x5C
 
 
 def parse_text(body: bytes, max_bytes: int) -> str:
-    """The text of a frame. Raises `ClientError`: TOO_LARGE or BAD_UTF8."""
+    """Return the text of a frame. Raises `ClientError`: TOO_LARGE or BAD_UTF8."""
     if len(body) > max_bytes:
         raise ClientError(Code.TOO_LARGE, f"message has {len(body)} bytes; at most {max_bytes}")
     try:
@@ -25,7 +25,10 @@ def parse_text(body: bytes, max_bytes: int) -> str:
 
 
 def parse_object(body: bytes, max_bytes: int) -> dict[str, object]:
-    """The JSON object in `body`. Raises `ClientError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE."""
+    """Return the JSON object in a frame.
+
+    Raises `ClientError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE.
+    """
     text = parse_text(body, max_bytes)
     if depth_exceeds(body, MAX_DEPTH):
         raise ClientError(Code.TOO_DEEP, f"message is nested deeper than {MAX_DEPTH} levels")
@@ -39,7 +42,10 @@ def parse_object(body: bytes, max_bytes: int) -> dict[str, object]:
 
 
 def depth_exceeds(body: bytes, limit: int) -> bool:
-    """Whether brackets outside strings nest deeper than `limit`. Linear, and free for bodies with few brackets."""
+    """Return True if brackets outside strings nest deeper than `limit`.
+
+    The time is linear in the length. A body with at most `limit` opening brackets, as nearly all are, is not scanned.
+    """
     if body.count(b"[") + body.count(b"{") <= limit:
         return False
     depth = 0
@@ -54,10 +60,10 @@ def depth_exceeds(body: bytes, limit: int) -> bool:
                 in_string = False
         elif byte == _QUOTE:
             in_string = True
-        elif byte in _OPEN:
+        elif byte in _OPENING_BRACKETS:
             depth += 1
             if depth > limit:
                 return True
-        elif byte in _CLOSE:
+        elif byte in _CLOSING_BRACKETS:
             depth -= 1
     return False

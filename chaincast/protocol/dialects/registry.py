@@ -1,4 +1,15 @@
-"""The registry of dialects: adding one is one module here and one line below."""
+"""The registry of dialects.
+
+To add a dialect:
+
+1. Write `chaincast/protocol/dialects/NAME/codec.py` with a class that implements `Dialect` (base.py). Its constructor
+   takes the deployment's `Chains`. Functions that only encode use it, too, so it must not import pydantic.
+2. Write `chaincast/protocol/dialects/NAME/messages.py` with `decode`, which `Dialect.decode` imports and calls, and
+   `MODELS` (verb → pydantic model), which the AsyncAPI page describes.
+3. Add a line to `_CODECS` below. Negotiation, fan-out, heartbeat, generated documents and the tests that run over all
+   dialects take the name from there.
+4. If a message alone identifies the dialect, let `negotiation.detect_dialect` recognise it.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +21,9 @@ from chaincast.errors import ClientError, Code
 from chaincast.protocol.dialects.base import Chains, Dialect
 
 DEFAULT = "chaincast.v1"
+"""Dialect of a client that does not name one."""
 
-_MODULES: dict[str, tuple[str, str]] = {
+_CODECS: dict[str, tuple[str, str]] = {
     "chaincast.v1": ("chaincast.protocol.dialects.chaincast_v1.codec", "ChaincastV1"),
     "coremem": ("chaincast.protocol.dialects.coremem.codec", "Coremem"),
     "moonx": ("chaincast.protocol.dialects.moonx.codec", "Moonx"),
@@ -20,25 +32,32 @@ _MODULES: dict[str, tuple[str, str]] = {
     "socketio/adstack": ("chaincast.protocol.dialects.socketio.codec", "adstack"),
     "socketio/moonx-gateway": ("chaincast.protocol.dialects.socketio.codec", "moonx_gateway"),
 }
+"""Name → module and class (or function) that makes the codec.
 
-NAMES = tuple(name for name in _MODULES if "/" not in name)
-"""What a connection can speak; the others are the vocabularies of one of these."""
+The full names of modules are written out because the bundler of the functions finds imports by them. A name
+`DIALECT/VOCABULARY` is what fan-out encodes events in for subscriptions made with a verb of that vocabulary.
+"""
 
-VOCABULARY_NAMES = tuple(name for name in _MODULES if "/" in name)
+NAMES = tuple(name for name in _CODECS if "/" not in name)
+"""Dialects that a connection can speak."""
+
+VOCABULARY_NAMES = tuple(name for name in _CODECS if "/" in name)
+"""Dialects that only encode events, in one vocabulary of the dialect before the slash."""
 
 
 @cache
 def _make(name: str, chains: tuple[tuple[str, int], ...]) -> Dialect:
-    module, class_ = _MODULES[name]
-    factory: Callable[[Chains], Dialect] = getattr(import_module(module), class_)
+    module, factory_name = _CODECS[name]
+    factory: Callable[[Chains], Dialect] = getattr(import_module(module), factory_name)
     return factory(dict(chains))
 
 
 def get(name: str, chains: Chains) -> Dialect:
-    """The dialect of that name, imported on first use: a function pays only for those its clients speak.
+    """Return the codec of a dialect.
 
-    `chains`: the deployment's networks. Raises `ClientError` with `UNKNOWN_DIALECT`.
+    Its module is imported on first use, so that a function pays only for the dialects that its clients speak.
+    `chains`: the deployment's networks. Raises `ClientError` with UNKNOWN_DIALECT.
     """
-    if name not in _MODULES:
-        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(_MODULES)}")
+    if name not in _CODECS:
+        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(_CODECS)}")
     return _make(name, tuple(chains.items()))

@@ -1,30 +1,28 @@
-"""A client's message against the model of it: every JSON dialect refuses in the same words."""
+"""Validation of a client's message against its model, so that every JSON dialect reports errors in the same words.
+
+It is apart from `json_input`, because functions that read no messages of clients must not import pydantic.
+"""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from chaincast.errors import ClientError, Code
+from chaincast.model.validation_errors import describe_errors
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def validate_message(adapter: TypeAdapter[M], document: object, what: str, skip: int = 0) -> M:
-    """The message. Raises `ClientError` with `BAD_MESSAGE`, saying where `what` is wrong; `skip`: so many of the places
-    that the adapter names say only which model it was."""
+def validate_message(model: type[M], document: object, verb: str, document_name: str = "message") -> M:
+    """Return the document as an instance of the model.
+
+    `verb`: what the client asked for; the error begins with it. `document_name`: name of the document in errors that
+    concern it as a whole. Raises `ClientError` with BAD_MESSAGE, which says which field is wrong and what it must be.
+    """
     try:
-        return adapter.validate_python(document)
+        return model.model_validate(document)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(str(p) for p in first["loc"][skip:]) or "it"
-        raise ClientError(
-            Code.BAD_MESSAGE, f"{what}: {where} is {quote_value(first['input'])}: {first['msg']}"
-        ) from None
-
-
-def quote_value(value: object) -> str:
-    """A value as errors show it."""
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+        errors = error.errors(include_url=False)
+        raise ClientError(Code.BAD_MESSAGE, f"{verb}: {describe_errors(errors, document, document_name)}") from None

@@ -31,7 +31,7 @@ from chaincast.protocol.commands import (
     User,
 )
 from chaincast.protocol.dialects import registry
-from chaincast.protocol.dialects.chaincast_v1.messages import _ABOUT
+from chaincast.protocol.dialects.chaincast_v1.messages import _GET_TOPICS
 from tests.factories import BLOCK_HASH, MARKET, TOKEN, make_event
 
 V1 = registry.get("chaincast.v1", {})
@@ -77,7 +77,7 @@ def topics(*texts: str) -> tuple[Topic, ...]:
         ),
         (
             {"type": "get", "what": "alerts", "network": "BSC", "alert": "Rug", "limit": 7},
-            GetHistory("alerts", topics("network:bsc")[0], 7, alert="rug"),
+            GetHistory("alerts", topics("network:bsc")[0], 7, alert_type="rug"),
         ),
         ({"type": "get", "what": "price", "network": "bsc", "token": "0xAB"}, GetPrice("bsc", "0xab")),
         (
@@ -98,7 +98,7 @@ def topics(*texts: str) -> tuple[Topic, ...]:
         ),
         (
             {"type": "subscribe", "topics": ["tokens:bsc"], "cursors": True},
-            Subscribe(topics("tokens:bsc"), cursors=True),
+            Subscribe(topics("tokens:bsc"), with_cursors=True),
         ),
         (
             {"type": "subscribe", "topics": ["contract:bsc:*"], "kinds": ["trade", "token.created"]},
@@ -207,7 +207,7 @@ json_values = st.recursive(
         optional={"id": json_values, "topics": st.lists(st.text()) | json_values, "since": json_values},
     )
     | st.fixed_dictionaries(
-        {"type": st.just("get"), "what": st.sampled_from(sorted(_ABOUT)), "network": st.text()},
+        {"type": st.just("get"), "what": st.sampled_from(sorted(_GET_TOPICS)), "network": st.text()},
         optional={
             name: st.text() | json_values for name in ("token", "contract", "alert", "limit", "events", "before", "id")
         },

@@ -72,7 +72,7 @@ def test_channels_are_topics(channel: str, params: object, topics: list[str]) ->
     command = decode({"type": "subscribe", "channel": channel, "params": params})
     assert isinstance(command, Subscribe)
     assert [str(topic) for topic in command.topics] == topics
-    assert command.recent == 0
+    assert command.recent_events == 0
     if params and channel != "tokens":
         gone = decode({"type": "unsubscribe", "channel": channel, "params": params})
         assert isinstance(gone, Unsubscribe) or channel == "alerts"
@@ -81,7 +81,7 @@ def test_channels_are_topics(channel: str, params: object, topics: list[str]) ->
 def test_recent_tokens_are_asked_for() -> None:
     command = decode({"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
     assert isinstance(command, Subscribe)
-    assert command.recent == 20
+    assert command.recent_events == 20
 
 
 def test_a_channel_is_left_whole() -> None:
@@ -212,7 +212,7 @@ def test_answers() -> None:
     assert said(Pong(18)) == [{"type": "pong", "timestamp": 18}]
     request = Request("subscribe", ("tokens",))
     assert said(Unsubscribed((), request)) == [{"type": "unsubscribed", "channel": "tokens"}]
-    confirmed, recent = said(Subscribed((), request, recent=(CREATED, CREATED)))
+    confirmed, recent = said(Subscribed((), request, recent_events=(CREATED, CREATED)))
     assert confirmed == {"type": "subscribed", "channel": "tokens"}
     assert len(recent["data"]["tokens"]) == 2
     now = {"prices:*:a": TokenSnapshot(PRICE, None), "prices:*:b": TokenSnapshot(None, None)}

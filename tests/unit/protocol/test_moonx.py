@@ -73,7 +73,7 @@ def test_channels_are_topics(channel: str, topics: list[str], own: list[str], fa
     command = decode("subscribe", {"channel": channel})
     assert isinstance(command, Subscribe)
     assert [str(topic) for topic in command.topics] == topics
-    assert [str(topic) for topic in command.own] == own
+    assert [str(topic) for topic in command.own_topics] == own
     left = decode("unsubscribe", {"channel": channel})
     assert isinstance(left, UnsubscribeFamilies)
     assert left.families == families

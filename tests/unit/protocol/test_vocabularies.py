@@ -24,7 +24,7 @@ from chaincast.protocol.commands import (
     Unsubscribed,
 )
 from chaincast.protocol.dialects import registry
-from chaincast.protocol.dialects.socketio.kaspump import ours, theirs
+from chaincast.protocol.dialects.socketio.kaspump import to_client_network, to_network
 from tests.factories import MARKET, TOKEN
 from tests.unit.protocol.sample_events import (
     ANNOUNCEMENT,
@@ -284,4 +284,4 @@ def test_what_a_vocabulary_has_no_word_for_is_not_told(event: Event, vocabulary:
     ("camel", "kebab"), [("bscTestnet", "bsc-testnet"), ("base", "base"), ("arbitrumSepolia", "arbitrum-sepolia")]
 )
 def test_networks_are_spelled_as_each_side_does(camel: str, kebab: str) -> None:
-    assert (ours(camel), theirs(kebab), ours(kebab)) == (kebab, camel, kebab)
+    assert (to_network(camel), to_client_network(kebab), to_network(kebab)) == (kebab, camel, kebab)

@@ -145,7 +145,7 @@ def test_a_resume_begins_when_its_topics_are_reserved_and_no_row_is_there() -> N
 )
 def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sources: tuple[str, ...]) -> None:
     store = Recorder()
-    outcome = make_handler(store).handle(Subscribe(topics(*asked), cursors=True), CALLER, 0)
+    outcome = make_handler(store).handle(Subscribe(topics(*asked), with_cursors=True), CALLER, 0)
     assert isinstance(outcome, Subscribed)
     assert set(outcome.cursors.items()) == {(source, "000000000042") for source in sources}
     assert [call[0] for call in store.calls] == ["standing", "add"]
@@ -154,7 +154,7 @@ def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sou
 
 def test_the_cursor_of_what_is_replayed_is_where_that_begins() -> None:
     store = Recorder()
-    command = Subscribe(topics("trades:bsc:*", "network:anvil"), since={"bsc": "000000000009"}, cursors=True)
+    command = Subscribe(topics("trades:bsc:*", "network:anvil"), since={"bsc": "000000000009"}, with_cursors=True)
     outcome = make_handler(store).handle(command, CALLER, 0)
     assert isinstance(outcome, Subscribed)
     assert outcome.cursors == {"bsc": "000000000009", "anvil": "000000000042"}
@@ -252,7 +252,7 @@ def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
 
 def test_who_has_a_user_hears_of_his_own_instead_of_everybodys() -> None:
     store = Recorder()
-    command = Subscribe((Topic("trade", ANY),), ("trade",), own=(Topic("user", OWN),))
+    command = Subscribe((Topic("trade", ANY),), ("trade",), own_topics=(Topic("user", OWN),))
     make_handler(store).handle(command, CALLER, 0)
     make_handler(store).handle(command, ANN, 0)
     assert [call[2] for call in store.calls] == [("trade:*", "trade"), ("user:ann", "trade")]

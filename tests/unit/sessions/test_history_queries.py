@@ -39,10 +39,10 @@ def test_of_all_networks_the_newest_are_merged_by_time() -> None:
     events, before = HistoryQueries(kept, ("anvil", "bsc")).newest(Topic("trades", "*", "x"), 4, (), None)
     assert [event.block for event in events] == [1000, 1000, 999, 999]
     assert before is None
-    last = HistoryQueries(kept, ("anvil", "bsc")).last("trades", "*", "x")
+    last = HistoryQueries(kept, ("anvil", "bsc")).latest("trades", "*", "x")
     assert last is not None
     assert last.block == 1000
-    assert HistoryQueries(kept, ("anvil",)).last("prices", "*", "x") is None
+    assert HistoryQueries(kept, ("anvil",)).latest("prices", "*", "x") is None
 
 
 def test_alerts_are_kept_per_network_and_type() -> None:
@@ -54,8 +54,8 @@ def test_alerts_are_kept_per_network_and_type() -> None:
 def test_many_are_read_to_the_end_or_to_the_most() -> None:
     kept = Kept(contract_bsc_c=25, contract_anvil_c=12)
     past = HistoryQueries(kept, ("anvil", "bsc"))
-    found, complete = past.many(Topic("contract", "*", "c"), 100)
+    found, complete = past.read_many(Topic("contract", "*", "c"), 100)
     assert (len(found), complete) == (37, True)
     assert [e.timestamp for e in found] == sorted((e.timestamp for e in found), reverse=True)
-    found, complete = past.many(Topic("contract", "bsc", "c"), 20)
+    found, complete = past.read_many(Topic("contract", "bsc", "c"), 20)
     assert (len(found), complete) == (20, False)

@@ -1,17 +1,19 @@
-"""What a `chaincast.v1` client may send: its messages as models, and bytes decoded to commands.
+"""Messages of a `chaincast.v1` client: their models, and the decoder from bytes to commands.
 
-Apart from the encoder, because only functions that read clients' messages should pay for importing pydantic.
+It is apart from the encoder, because functions that read no messages of clients must not import pydantic.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias, Union
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal, TypeAlias, Union
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
 from chaincast.errors import ClientError, Code, RequestId
 from chaincast.model.cursors import CURSOR_DIGITS, POSITION
-from chaincast.model.topics import Topic
+from chaincast.model.topics import ANY, Topic
+from chaincast.model.validation_errors import quote_value
 from chaincast.protocol.commands import (
     Authenticate,
     Command,
@@ -23,7 +25,11 @@ from chaincast.protocol.commands import (
     Unsubscribe,
 )
 from chaincast.protocol.dialects.json_input import parse_object
-from chaincast.protocol.dialects.validation import quote_value, validate_message
+from chaincast.protocol.dialects.validation import validate_message
+
+_MAX_ID_LENGTH: Final = 128
+_MAX_SAFE_INTEGER: Final = 2**53
+"""Integers below this, in either direction, survive a client that reads numbers as doubles (RFC 8259, 6)."""
 
 WireId: TypeAlias = Annotated[Union[StrictStr, StrictInt, None], Field(union_mode="left_to_right")]
 WireTopics: TypeAlias = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(min_length=1)]
@@ -38,9 +44,9 @@ class _Message(BaseModel):
 
 
 class SubscribeMessage(_Message):
-    """Listen to topics, with `kinds` to events of these kinds only; with `since`, also to what came after that cursor
-    (of one source, or per source). `cursors`: the answer says from where to resume, should the connection be lost
-    before anything came."""
+    """Subscribe to topics. `kinds` limits the events to these kinds. `since` replays the events after a cursor (one
+    cursor, or one per source). With `cursors`, the reply carries the cursors to resume from if the connection is lost
+    before the first event arrives."""
 
     type: Literal["subscribe"]
     topics: WireTopics
@@ -50,29 +56,29 @@ class SubscribeMessage(_Message):
 
 
 class UnsubscribeMessage(_Message):
-    """Stop listening to topics."""
+    """Unsubscribe from topics."""
 
     type: Literal["unsubscribe"]
     topics: WireTopics
 
 
 class PingMessage(_Message):
-    """Answered by `pong`; also keeps the connection open (API Gateway closes it after ten idle minutes)."""
+    """Ask for a `pong`. This also keeps the connection open, which API Gateway closes after ten idle minutes."""
 
     type: Literal["ping"]
 
 
 class AuthenticateMessage(_Message):
-    """Whose the connection is, by a token; private topics are for their own user."""
+    """Authenticate the connection with a token. Private topics require the user that they name."""
 
     type: Literal["authenticate"]
     token: Annotated[StrictStr, Field(min_length=1)]
 
 
 class GetMessage(_Message):
-    """What is known now, the `price` of a `token` or the `stats` of a `token` or `contract`; or the newest events of a
-    kind that is kept: `trades` and `prices` of a `token`, `history` of a `contract` (of its `events` by name only, if
-    any are named), new `tokens`, `alerts` of a type; `before` goes on where an answer ended."""
+    """Get current values (the `price` of a `token`, the `stats` of a `token` or `contract`) or the newest events of a
+    history: `trades` and `prices` of a `token`, `history` of a `contract` (`events` selects some by name), new
+    `tokens`, `alerts` of a type. `before` continues where an earlier reply ended."""
 
     type: Literal["get"]
     what: Literal["price", "stats", "trades", "prices", "history", "tokens", "alerts"]
@@ -87,17 +93,34 @@ class GetMessage(_Message):
     before: Annotated[StrictStr, Field(pattern=POSITION)] | None = None
 
 
-ClientMessage: TypeAlias = Annotated[
-    Union[SubscribeMessage, UnsubscribeMessage, PingMessage, AuthenticateMessage, GetMessage],
-    Field(discriminator="type"),
-]
 _AnyMessage: TypeAlias = SubscribeMessage | UnsubscribeMessage | PingMessage | AuthenticateMessage | GetMessage
-_client_message: TypeAdapter[_AnyMessage] = TypeAdapter(ClientMessage)
-_TYPES = ("subscribe", "unsubscribe", "ping", "authenticate", "get")
+
+MODELS: Final[Mapping[str, type[_AnyMessage]]] = {
+    "subscribe": SubscribeMessage,
+    "unsubscribe": UnsubscribeMessage,
+    "ping": PingMessage,
+    "authenticate": AuthenticateMessage,
+    "get": GetMessage,
+}
+"""Message type → model of the message."""
+
+_GET_TOPICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "price": ("prices", ("token",)),
+    "stats": ("", ("token", "contract")),
+    "trades": ("trades", ("token",)),
+    "prices": ("prices", ("token",)),
+    "history": ("contract", ("contract",)),
+    "tokens": ("tokens", ()),
+    "alerts": ("alerts", ("alert",)),
+}
+"""Value of `what` → topic family to read, and the members of which exactly one must be given.
+
+The family is empty if it is the name of the given member.
+"""
 
 
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
-    """The client's command. Raises `ClientError`, and nothing else, whatever the bytes are."""
+    """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
     document = parse_object(body, max_bytes)
     request_id = _request_id(document)
     try:
@@ -107,16 +130,15 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
 
 
 def _request_id(document: dict[str, object]) -> RequestId:
-    """The message's `id` where it is usable, so that even the error about a bad message can be matched to it."""
+    """Return the message's `id`, which is read first, so that the error about an invalid message carries it, too."""
     value = document.get("id")
-    if isinstance(value, str) and len(value) <= 128:
+    if value is None or (isinstance(value, str) and len(value) <= _MAX_ID_LENGTH):
         return value
-    if isinstance(value, int) and not isinstance(value, bool) and -(2**53) < value < 2**53:
+    if isinstance(value, int) and not isinstance(value, bool) and -_MAX_SAFE_INTEGER < value < _MAX_SAFE_INTEGER:
         return value
-    if value is None:
-        return None
     raise ClientError(
-        Code.BAD_MESSAGE, f"id {quote_value(value)} must be a string of at most 128 characters or an integer"
+        Code.BAD_MESSAGE,
+        f"id {quote_value(value)} must be a string of at most {_MAX_ID_LENGTH} characters or an integer",
     )
 
 
@@ -131,49 +153,38 @@ def _command(document: dict[str, object], max_topics: int, request_id: RequestId
             return Unsubscribe(_topics(topics, max_topics), request_id)
         case GetMessage():
             return _get(message, request_id)
-        case SubscribeMessage(topics=topics, kinds=kinds, since=since, cursors=cursors):
+        case SubscribeMessage(topics=topics, kinds=kinds, since=since, cursors=with_cursors):
             parsed = _topics(topics, max_topics)
-            after = None if since is None else _since(since, parsed)
-            return Subscribe(parsed, tuple(kinds), after, cursors, request_id)
+            cursors = None if since is None else _since(since, parsed)
+            return Subscribe(parsed, tuple(kinds), cursors, with_cursors, request_id)
 
 
 def _validated(document: dict[str, object]) -> _AnyMessage:
     type_ = document.get("type")
+    known = ", ".join(MODELS)
     if not isinstance(type_, str):
-        raise ClientError(Code.BAD_MESSAGE, f"type {quote_value(type_)} must be one of {', '.join(_TYPES)}")
-    if type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
-    return validate_message(_client_message, document, type_, skip=1)
-
-
-_ABOUT = {
-    "price": ("prices", ("token",)),
-    "stats": ("", ("token", "contract")),
-    "trades": ("trades", ("token",)),
-    "prices": ("prices", ("token",)),
-    "history": ("contract", ("contract",)),
-    "tokens": ("tokens", ()),
-    "alerts": ("alerts", ("alert",)),
-}
-"""What is asked for → the family of topics it is about, and the members of which one says of what."""
+        raise ClientError(Code.BAD_MESSAGE, f"type {quote_value(type_)} must be one of {known}")
+    if type_ not in MODELS:
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {known}")
+    return validate_message(MODELS[type_], document, type_)
 
 
 def _get(message: GetMessage, request_id: RequestId) -> Command:
-    family, members = _ABOUT[message.what]
-    given = [(member, key) for member in members if (key := getattr(message, member))]
-    if len(given) != bool(members):
-        which = " or ".join(members)
-        wrong = "is missing" if not given else "are both given"
-        raise ClientError(Code.BAD_MESSAGE, f"get {message.what}: {which} {wrong}: of which {which}?")
-    about, key = given[0] if given else ("", "")
-    if "*" in (message.network, key):
-        named = f"the network and the {about}" if about else "the network"
-        raise ClientError(Code.BAD_TOPIC, f"get {message.what}: '*' is not allowed: name {named}")
+    family, members = _GET_TOPICS[message.what]
+    given = [(member, value) for member in members if (value := getattr(message, member))]
+    if members and len(given) != 1:
+        required = " or ".join(members)
+        fault = "is missing: add it" if not given else "are both given: remove one of them"
+        raise ClientError(Code.BAD_MESSAGE, f"get {message.what}: {required} {fault}")
+    member, key = given[0] if given else ("", "")
+    if ANY in (message.network, key):
+        names = f"the network and the {member}" if member else "the network"
+        raise ClientError(Code.BAD_TOPIC, f"get {message.what}: '*' is not allowed: name {names}")
     if message.what == "alerts":
         network = Topic.parse(f"network:{message.network}")
-        Topic.parse(f"alerts:{key}")
-        return GetHistory("alerts", network, message.limit, (), message.before, request_id, alert=key.lower())
-    topic = Topic.parse(":".join(part for part in (family or about, message.network, key) if part))
+        Topic.parse(f"alerts:{key}")  # raises if the type is malformed
+        return GetHistory("alerts", network, message.limit, (), message.before, request_id, alert_type=key.lower())
+    topic = Topic.parse(":".join(part for part in (family or member, message.network, key) if part))
     if message.what == "price":
         return GetPrice(topic.scope, topic.key, request_id)
     if message.what == "stats":
@@ -182,13 +193,14 @@ def _get(message: GetMessage, request_id: RequestId) -> Command:
 
 
 def _topics(texts: list[str], max_topics: int) -> tuple[Topic, ...]:
+    """Return the topics without duplicates. Raises `ClientError`."""
     if len(texts) > max_topics:
         raise ClientError(Code.TOO_MANY_TOPICS, f"{len(texts)} topics in one message; at most {max_topics}")
     return tuple(dict.fromkeys(Topic.parse(text) for text in texts))
 
 
 def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, str]:
-    """Cursors per source. A bare cursor is that of the one network the topics are about."""
+    """Return a cursor per source; a single cursor belongs to the one network that all topics name."""
     if isinstance(since, str):
         networks = {topic.network for topic in topics}
         network = networks.pop() if len(networks) == 1 else None
@@ -203,17 +215,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         if len(cursor) != CURSOR_DIGITS or not (cursor.isascii() and cursor.isdigit()):
             raise ClientError(
                 Code.BAD_CURSOR,
-                f"since {quote_value(cursor)} of {quote_value(source)} is no cursor; "
+                f"since {quote_value(cursor)} of {quote_value(source)} is not a cursor: "
                 f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it",
             )
     return since
-
-
-MODELS: dict[str, type[BaseModel]] = {
-    "subscribe": SubscribeMessage,
-    "unsubscribe": UnsubscribeMessage,
-    "ping": PingMessage,
-    "authenticate": AuthenticateMessage,
-    "get": GetMessage,
-}
-"""Message type → what it must be."""

@@ -1,4 +1,4 @@
-"""`coremem`: JSON objects with a `type`; what is new comes as `data` of a channel, in arrays. docs/dialects.md."""
+"""`coremem`: JSON objects with a `type`; events arrive as arrays in the `data` of a channel (docs/dialects.md)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,15 @@ from chaincast.protocol.commands import (
     Unsubscribed,
 )
 from chaincast.protocol.dialects.base import Chains
-from chaincast.protocol.dialects.event_fields import ANONYMOUS, coins, error_fields, number, text, trade, units
+from chaincast.protocol.dialects.event_fields import (
+    ANONYMOUS,
+    error_fields,
+    native_coins,
+    number,
+    text,
+    trade_fields,
+    whole_units,
+)
 from chaincast.protocol.dialects.mixins import WithoutRetractions
 
 _CHANNEL: Final[Mapping[str, str]] = {
@@ -31,12 +39,14 @@ _CHANNEL: Final[Mapping[str, str]] = {
     Kind.ALERT: "alerts",
     Kind.SYSTEM_ALERT: "system",
 }
-_FACTS: Final = frozenset({"type", "severity", "title", "message", "name", "symbol", "market"})
-"""Members of an alert's data that it has a place of its own for, or none."""
+"""Kind → channel that carries its events."""
+
+_PROMOTED_FIELDS: Final = frozenset({"type", "severity", "title", "message", "name", "symbol", "market"})
+"""Members of an alert's data that the message carries at its top level or not at all; the others stay in `data`."""
 
 
 class Coremem(WithoutRetractions):
-    """The codec. See `chaincast.protocol.dialects.base.Dialect` for what each method promises."""
+    """The codec; `chaincast.protocol.dialects.base.Dialect` describes its methods."""
 
     name = "coremem"
     overhead = 96
@@ -44,21 +54,24 @@ class Coremem(WithoutRetractions):
     single_event_messages = requires_join = answers_pings = False
 
     def __init__(self, chains: Chains) -> None:
-        """There is one chain here, whichever it is."""
+        """Ignore the chain ids: this protocol has only one chain."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        from chaincast.protocol.dialects.coremem.messages import decode  # pydantic: not for those that only encode
+        """Return the client's command. Raises `ClientError`."""
+        # Imported here, because functions that only encode must not import pydantic.
+        from chaincast.protocol.dialects.coremem.messages import decode
 
         return decode(body, max_bytes, max_topics)
 
     def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:
+        """Return the reply, followed by the data that it brings; nothing for outcomes that have no message."""
         match outcome:
             case Connected(connection_id):
                 return (orjson.dumps({"type": "connected", "clientId": connection_id, "timestamp": now_ms}),)
-            case Subscribed(_, request_id, now, recent):
-                prices = [n.price for n in now.values() if n.price is not None]
+            case Subscribed(_, request_id, snapshots, recent_events):
+                prices = [snapshot.price for snapshot in snapshots.values() if snapshot.price is not None]
                 confirmed = orjson.dumps({"type": "subscribed", "channel": _channel_of(request_id)})
-                return (confirmed, *self._data(prices), *self._data(reversed(recent)))
+                return (confirmed, *self._data(prices), *self._data(reversed(recent_events)))
             case Unsubscribed(_, request_id):
                 return (orjson.dumps({"type": "unsubscribed", "channel": _channel_of(request_id)}),)
             case Pong(timestamp):
@@ -72,25 +85,34 @@ class Coremem(WithoutRetractions):
         return ()
 
     def ping_message(self, now_ms: int) -> bytes | None:
+        """Return a `ping` message, which clients do not have to answer."""
         return orjson.dumps({"type": "ping", "timestamp": now_ms})
 
     def event_fragment(self, event: Event) -> bytes | None:
-        # A backend's trades and prices have kinds of the same names, and no token.
-        shape = _SHAPES.get(event.kind) if event.block is not None or event.kind == Kind.SYSTEM_ALERT else None
-        return None if shape is None else orjson.dumps(shape(event))
+        """Return the event as an element of its channel's array."""
+        # Backends publish trades and prices of the same kinds; this protocol has only those of the chain.
+        encode = _ENCODERS.get(event.kind) if event.block is not None or event.kind == Kind.SYSTEM_ALERT else None
+        return None if encode is None else orjson.dumps(encode(event))
 
     def channel(self, event: Event) -> str:
+        """Return the channel of the event's kind."""
         return _CHANNEL[event.kind]
 
     def events_message(self, source: str, cursor: str, channel: str, fragments: Sequence[bytes]) -> bytes:
+        """Return a `data` message."""
         head = f'{{"type":"data","channel":"{channel}","data":{{"{channel}":['.encode()
         return b"%b%b]}}" % (head, b",".join(fragments))
 
     def _data(self, events: Iterable[Event]) -> tuple[bytes, ...]:
-        found = [(event, fragment) for event in events if (fragment := self.event_fragment(event)) is not None]
-        if not found:
-            return ()
-        return (self.events_message("", "", self.channel(found[0][0]), [fragment for _, fragment in found]),)
+        """Return one `data` message with events of the same channel; nothing if there are none."""
+        channel = ""
+        fragments = []
+        for event in events:
+            fragment = self.event_fragment(event)
+            if fragment is not None:
+                channel = channel or self.channel(event)
+                fragments.append(fragment)
+        return (self.events_message("", "", channel, fragments),) if fragments else ()
 
 
 def _channel_of(request_id: RequestId) -> str:
@@ -99,16 +121,16 @@ def _channel_of(request_id: RequestId) -> str:
 
 def _price(event: Event) -> dict[str, Json]:
     data = event.data
-    dollars = data.get("price_usd") is not None
+    in_dollars = data.get("price_usd") is not None
     volume, liquidity = data.get("volume_24h_usd"), data.get("liquidity_usd")
     return {
         "id": event.id,
         "tokenAddress": event.token,
         "tokenSymbol": text(data, "symbol"),
-        "price": number(data.get("price_usd") if dollars else data.get("price_native") or data.get("price")),
+        "price": number(data.get("price_usd") if in_dollars else data.get("price_native") or data.get("price")),
         "priceChange24h": number(data.get("change_24h")) or 0.0,
-        "volume24h": number(volume) if dollars and volume is not None else coins(data.get("volume_24h")),
-        "liquidity": number(liquidity) if dollars and liquidity is not None else coins(data.get("liquidity")),
+        "volume24h": number(volume) if in_dollars and volume is not None else native_coins(data.get("volume_24h")),
+        "liquidity": number(liquidity) if in_dollars and liquidity is not None else native_coins(data.get("liquidity")),
         "timestamp": event.timestamp,
     }
 
@@ -120,10 +142,10 @@ def _token(event: Event) -> dict[str, Json]:
         "address": event.token,
         "name": text(data, "name"),
         "symbol": text(data, "symbol"),
-        "totalSupply": units(data.get("supply"), NATIVE_DECIMALS),
+        "totalSupply": whole_units(data.get("supply"), NATIVE_DECIMALS),
         "creator": text(data, "creator"),
         "pairAddress": text(data, "market"),
-        "initialLiquidity": "0",  # a curve begins with nobody's money in it
+        "initialLiquidity": "0",  # a launchpad's bonding curve starts without liquidity
         "timestamp": event.timestamp,
         "blockNumber": event.block,
         "txHash": event.tx_hash,
@@ -131,33 +153,33 @@ def _token(event: Event) -> dict[str, Json]:
 
 
 def _trade(event: Event) -> dict[str, Json]:
-    told = trade(event)
+    trade = trade_fields(event)
     return {
         "id": event.id,
         "txHash": event.tx_hash,
         "tokenAddress": event.token,
-        "tokenSymbol": told.symbol,
-        "trader": told.trader,
-        "type": told.side,
-        "amountToken": told.token_amount,
-        "amountCore": told.quote_amount,
-        "price": number(told.price),
+        "tokenSymbol": trade.symbol,
+        "trader": trade.trader,
+        "type": trade.side,
+        "amountToken": trade.token_amount,
+        "amountCore": trade.quote_amount,
+        "price": number(trade.price),
         "timestamp": event.timestamp,
         "blockNumber": event.block,
-        "dex": told.venue,
+        "dex": trade.venue,
     }
 
 
 def _alert(event: Event) -> dict[str, Json]:
     data = event.data
-    facts = {name: value for name, value in data.items() if name not in _FACTS}
+    details = {name: value for name, value in data.items() if name not in _PROMOTED_FIELDS}
     if data.get("type") == "whale":
         value = data.get("value_usd")
-        facts |= {
+        details |= {
             "walletAddress": text(data, "trader"),
             "action": text(data, "side"),
-            "amount": number(units(data.get("token_amount"), data.get("token_decimals", NATIVE_DECIMALS))),
-            "value": number(value) if value is not None else coins(data.get("value")),
+            "amount": number(whole_units(data.get("token_amount"), data.get("token_decimals", NATIVE_DECIMALS))),
+            "value": number(value) if value is not None else native_coins(data.get("value")),
         }
     return {
         "id": event.id,
@@ -167,7 +189,7 @@ def _alert(event: Event) -> dict[str, Json]:
         "title": text(data, "title"),
         "message": text(data, "message"),
         "severity": text(data, "severity"),
-        "data": facts,
+        "data": details,
         "timestamp": event.timestamp,
     }
 
@@ -176,10 +198,11 @@ def _system(event: Event) -> dict[str, Json]:
     return {"id": event.id, **event.data, "timestamp": event.timestamp}
 
 
-_SHAPES: Final[Mapping[str, Callable[[Event], dict[str, Json]]]] = {
+_ENCODERS: Final[Mapping[str, Callable[[Event], dict[str, Json]]]] = {
     Kind.PRICE: _price,
     Kind.TOKEN_CREATED: _token,
     Kind.TRADE: _trade,
     Kind.ALERT: _alert,
     Kind.SYSTEM_ALERT: _system,
 }
+"""Kind → function that returns an event's element."""

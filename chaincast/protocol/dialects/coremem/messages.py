@@ -1,22 +1,23 @@
-"""What a `coremem` client may send.
+"""Messages of a `coremem` client: their models, and the decoder from bytes to commands.
 
-Apart from the encoder, because only functions that read clients' messages should pay for importing pydantic.
+It is apart from the encoder, because functions that read no messages of clients must not import pydantic.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
 from chaincast.errors import ClientError, Code, Request
 from chaincast.model.topics import ANY, Topic
+from chaincast.model.validation_errors import quote_value
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
 from chaincast.protocol.dialects.json_input import parse_object
-from chaincast.protocol.dialects.validation import quote_value, validate_message
+from chaincast.protocol.dialects.validation import validate_message
 
-RECENT: Final = 20
-"""New tokens that `includeRecent` brings."""
+RECENT_TOKENS: Final = 20
+"""Number of new tokens that a reply carries if the client sets `includeRecent`."""
 
 CHANNELS: Final = ("prices", "tokens", "trades", "alerts")
 _TYPES: Final = ("subscribe", "unsubscribe", "ping", "authenticate")
@@ -25,7 +26,7 @@ _Names = Annotated[list[Annotated[StrictStr, Field(max_length=1024)]], Field(max
 
 
 class _Params(BaseModel):
-    """Which tokens or alert types; all, if none are named."""
+    """The tokens or alert types to receive; all, if the list is empty."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     tokens: _Names = Field(default_factory=list)
@@ -40,58 +41,10 @@ class _ChannelMessage(BaseModel):
 
 
 class _TokenMessage(BaseModel):
-    """Not a word of the server that spoke this before; tokens of its clients may end, too."""
+    """Authenticate with a fresh token. The original server did not have this message."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
     token: Annotated[StrictStr, Field(min_length=1)]
-
-
-_token: TypeAdapter[_TokenMessage] = TypeAdapter(_TokenMessage)
-_message: TypeAdapter[_ChannelMessage] = TypeAdapter(_ChannelMessage)
-
-
-def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
-    """The client's command. Raises `ClientError`, and nothing else, whatever the bytes are."""
-    document = parse_object(body, max_bytes)
-    type_ = document.get("type")
-    if type_ == "ping":
-        return Ping()
-    if type_ == "authenticate":
-        return Authenticate(validate_message(_token, document, "authenticate").token)
-    if type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
-    message = validate_message(_message, document, str(type_))
-    channel = message.channel
-    if channel not in CHANNELS:
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(CHANNELS)}")
-    request = Request(str(type_), (channel,))
-    named = _named(channel, message.params)
-    try:
-        if type_ == "unsubscribe" and not named:
-            return UnsubscribeFamilies(frozenset({channel}), request)
-        topics = _topics(channel, named, max_topics)
-        if type_ == "unsubscribe":
-            return Unsubscribe(topics, request)
-    except ClientError as error:
-        raise error.with_request_id(request) from None
-    wants_recent = channel == "tokens" and message.params.includeRecent
-    return Subscribe(topics, request_id=request, current=("prices",), recent=RECENT if wants_recent else 0)
-
-
-def _named(channel: str, params: _Params) -> list[str]:
-    if channel == "tokens":
-        return []
-    return params.types if channel == "alerts" else params.tokens
-
-
-def _topics(channel: str, named: list[str], max_topics: int) -> tuple[Topic, ...]:
-    if len(named) > max_topics:
-        raise ClientError(Code.TOO_MANY_TOPICS, f"{len(named)} names in one message; at most {max_topics}")
-    if channel == "tokens":
-        return (Topic("tokens", ANY),)
-    if channel == "alerts":
-        return tuple(dict.fromkeys(Topic.parse(f"alerts:{type_}") for type_ in named or [ANY]))
-    return tuple(dict.fromkeys(Topic.parse(f"{channel}:{ANY}:{token}") for token in named or [ANY]))
 
 
 MODELS: Final[dict[str, type[BaseModel] | None]] = {
@@ -100,4 +53,54 @@ MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "authenticate": _TokenMessage,
     "ping": None,
 }
-"""Message type → what it must be, beside its `type`."""
+"""Message type → model of its other members; None if there are none."""
+
+
+def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
+    """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
+    document = parse_object(body, max_bytes)
+    match document.get("type"):
+        case "ping":
+            return Ping()
+        case "authenticate":
+            return Authenticate(validate_message(_TokenMessage, document, "authenticate").token)
+        case "subscribe" | "unsubscribe" as verb:
+            return _channel_command(verb, document, max_topics)
+        case type_:
+            raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+
+
+def _channel_command(verb: str, document: dict[str, object], max_topics: int) -> Command:
+    message = validate_message(_ChannelMessage, document, verb)
+    channel = message.channel
+    if channel not in CHANNELS:
+        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(CHANNELS)}")
+    request = Request(verb, (channel,))
+    names = _names(channel, message.params)
+    if verb == "unsubscribe" and not names:
+        return UnsubscribeFamilies(frozenset({channel}), request)
+    try:
+        topics = _topics(channel, names, max_topics)
+    except ClientError as error:
+        raise error.with_request_id(request) from None
+    if verb == "unsubscribe":
+        return Unsubscribe(topics, request)
+    recent_events = RECENT_TOKENS if channel == "tokens" and message.params.includeRecent else 0
+    return Subscribe(topics, request_id=request, snapshot_families=("prices",), recent_events=recent_events)
+
+
+def _names(channel: str, params: _Params) -> list[str]:
+    """Return the tokens or alert types that the message names; the channel `tokens` has no such filter."""
+    if channel == "tokens":
+        return []
+    return params.types if channel == "alerts" else params.tokens
+
+
+def _topics(channel: str, names: list[str], max_topics: int) -> tuple[Topic, ...]:
+    """Return the topics of a channel without duplicates. Raises `ClientError`."""
+    if len(names) > max_topics:
+        raise ClientError(Code.TOO_MANY_TOPICS, f"{len(names)} names in one message; at most {max_topics}")
+    if channel == "tokens":
+        return (Topic("tokens", ANY),)
+    prefix = "alerts" if channel == "alerts" else f"{channel}:{ANY}"
+    return tuple(dict.fromkeys(Topic.parse(f"{prefix}:{name}") for name in names or [ANY]))

@@ -1,31 +1,33 @@
-"""What a `moonx` client may send.
+"""Messages of a `moonx` client: their models, and the decoder from bytes to commands.
 
-Apart from the encoder, because only functions that read clients' messages should pay for importing pydantic.
+It is apart from the encoder, because functions that read no messages of clients must not import pydantic.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
 from chaincast.errors import ClientError, Code, Request
 from chaincast.model.events import Kind
 from chaincast.model.topics import ANY, OWN, Topic
+from chaincast.model.validation_errors import quote_value
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, UnsubscribeFamilies
 from chaincast.protocol.dialects.json_input import parse_object
-from chaincast.protocol.dialects.validation import quote_value, validate_message
+from chaincast.protocol.dialects.validation import validate_message
 
 _TYPES: Final = ("authenticate", "subscribe", "unsubscribe", "ping")
 
-_TRADES = (Topic("trade", ANY), Topic("trades", ANY, ANY))
+_ALL_PRICES: Final = (Topic("price", ANY), Topic("prices", ANY, ANY))
+_ALL_TRADES: Final = (Topic("trade", ANY), Topic("trades", ANY, ANY))
 _FAMILIES: Final = {
     "prices": frozenset({"price", "prices"}),
     "orders": frozenset({"orders"}),
     "portfolio": frozenset({"portfolio"}),
     "trades": frozenset({"trade", "trades", "user"}),
 }
-"""Channel → the families of its topics."""
+"""Channel → families of its topics."""
 
 
 class _Envelope(BaseModel):
@@ -44,44 +46,47 @@ class _Channel(BaseModel):
     channel: StrictStr
 
 
-_envelope: TypeAdapter[_Envelope] = TypeAdapter(_Envelope)
-_token: TypeAdapter[_Token] = TypeAdapter(_Token)
-_channel: TypeAdapter[_Channel] = TypeAdapter(_Channel)
-
-
-def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
-    """The client's command. Raises `ClientError`, and nothing else, whatever the bytes are."""
-    document = parse_object(body, max_bytes)
-    type_ = document.get("type")
-    if not isinstance(type_, str) or type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
-    envelope = validate_message(_envelope, document, type_)
-    request = Request(type_, ("" if envelope.id is None else str(envelope.id), ""))
-    try:
-        if type_ == "ping":
-            return Ping(request)
-        if type_ == "authenticate":
-            return Authenticate(validate_message(_token, envelope.data, "authenticate: data").token, request)
-        channel = validate_message(_channel, envelope.data, f"{type_}: data").channel
-        if channel not in _FAMILIES:
-            raise ClientError(
-                Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(_FAMILIES)}"
-            )
-    except ClientError as error:
-        raise error.with_request_id(request) from None
-    request = Request(type_, (request.about[0], channel))
-    if type_ == "unsubscribe":
-        return UnsubscribeFamilies(_FAMILIES[channel], request)
-    if channel == "trades":  # his own, or where nobody has said who he is: everybody's
-        return Subscribe(_TRADES, (Kind.TRADE,), request_id=request, own=(Topic("user", OWN),), current=())
-    topics = (Topic("price", ANY), Topic("prices", ANY, ANY)) if channel == "prices" else (Topic(channel, OWN),)
-    return Subscribe(topics, request_id=request, current=())
-
-
 MODELS: Final[dict[str, type[BaseModel] | None]] = {
     "authenticate": _Token,
     "subscribe": _Channel,
     "unsubscribe": _Channel,
     "ping": None,
 }
-"""Message type → what its `data` must be."""
+"""Message type → model of its `data`; None if there is none."""
+
+
+def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
+    """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
+    document = parse_object(body, max_bytes)
+    type_ = document.get("type")
+    if not isinstance(type_, str) or type_ not in _TYPES:
+        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+    envelope = validate_message(_Envelope, document, type_)
+    message_id = "" if envelope.id is None else str(envelope.id)
+    request = Request(type_, (message_id, ""))
+    try:
+        match type_:
+            case "ping":
+                return Ping(request)
+            case "authenticate":
+                return Authenticate(validate_message(_Token, envelope.data, "authenticate data").token, request)
+        channel = validate_message(_Channel, envelope.data, f"{type_} data").channel
+        if channel not in _FAMILIES:
+            known = ", ".join(_FAMILIES)
+            raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {known}")
+    except ClientError as error:
+        raise error.with_request_id(request) from None
+    request = Request(type_, (message_id, channel))
+    if type_ == "unsubscribe":
+        return UnsubscribeFamilies(_FAMILIES[channel], request)
+    return _subscribe(channel, request)
+
+
+def _subscribe(channel: str, request: Request) -> Subscribe:
+    match channel:
+        case "trades":  # an authenticated user receives only their own trades, an anonymous one those of all users
+            own = (Topic("user", OWN),)
+            return Subscribe(_ALL_TRADES, (Kind.TRADE,), request_id=request, own_topics=own, snapshot_families=())
+        case "prices":
+            return Subscribe(_ALL_PRICES, request_id=request, snapshot_families=())
+    return Subscribe((Topic(channel, OWN),), request_id=request, snapshot_families=())

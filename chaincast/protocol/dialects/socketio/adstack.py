@@ -1,4 +1,4 @@
-"""The vocabulary of adstack's clients: contracts and their events. docs/dialects.md."""
+"""The vocabulary of adstack's clients: contracts and their events (docs/dialects.md)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ from chaincast.protocol.dialects.socketio.vocabulary import SocketIoEmit
 
 
 class Adstack:
-    """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
+    """The vocabulary; `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary` describes its methods."""
 
     def event(self, event: Event) -> SocketIoEmit | None:
+        """Return an `event` for events of contracts."""
         return SocketIoEmit("event", _event(event)) if event.contract is not None else None
 
-    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
+    def reply(self, outcome: Outcome) -> SocketIoEmit | None:
+        """Return the reply, which names the contract as the client wrote it."""
         match outcome:
             case Subscribed(_, Request(_, (contract, *types))):
                 return SocketIoEmit("subscribed", {"contractId": contract, "eventTypes": [*types]}, True)
@@ -25,11 +27,12 @@ class Adstack:
                 return SocketIoEmit("unsubscribed", {"contractId": contract}, True)
             case History(_, events, _, Request(_, (contract, *_))):
                 return SocketIoEmit("history", {"contractId": contract, "events": [_event(event) for event in events]})
-            case Stats(_, figures, Request(_, (contract, *_))):
-                return SocketIoEmit("stats", {"contractId": contract, **_figures(figures)})
+            case Stats(_, values, Request(_, (contract, *_))):
+                return SocketIoEmit("stats", {"contractId": contract, **_stats(values)})
         return None
 
     def error(self, error: ClientError) -> SocketIoEmit:
+        """Return an `error`."""
         return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, True)
 
 
@@ -46,13 +49,13 @@ def _event(event: Event) -> dict[str, Json]:
     }
 
 
-def _figures(figures: Mapping[str, Json]) -> dict[str, Json]:
+def _stats(values: Mapping[str, Json]) -> dict[str, Json]:
     return {
-        "totalEvents": figures.get("events"),
-        "eventCounts": figures.get("by_type"),
-        "events24h": figures.get("events_24h"),
-        "eventCounts24h": figures.get("by_type_24h"),
-        "firstEvent": figures.get("first"),
-        "lastEvent": figures.get("last"),
-        "complete": figures.get("complete"),
+        "totalEvents": values.get("events"),
+        "eventCounts": values.get("by_type"),
+        "events24h": values.get("events_24h"),
+        "eventCounts24h": values.get("by_type_24h"),
+        "firstEvent": values.get("first"),
+        "lastEvent": values.get("last"),
+        "complete": values.get("complete"),
     }

@@ -1,4 +1,4 @@
-"""The vocabulary of moonx-gateway's clients: rooms of what backends publish. docs/dialects.md."""
+"""The vocabulary of moonx-gateway's clients: rooms of events that backends publish (docs/dialects.md)."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ from chaincast.protocol.commands import Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.protocol.dialects.event_fields import error_fields
 from chaincast.protocol.dialects.socketio.vocabulary import SocketIoEmit
 
-_NAMES: Final[Mapping[str, str]] = {
+_EVENT_NAMES: Final[Mapping[str, str]] = {
     Kind.PRICE: "price_update",
     Kind.ORDER_BOOK: "order_book_update",
     Kind.TRADE: "trade_notification",
     Kind.PORTFOLIO: "portfolio_update",
     Kind.ORDER: "order_update",
 }
-"""Kind → event. A team's own kinds are called what they are."""
+"""Kind → name of the Socket.IO event. Kinds that a team has defined itself keep their names."""
 
 
 class MoonxGateway:
-    """See `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary`."""
+    """The vocabulary; `chaincast.protocol.dialects.socketio.vocabulary.Vocabulary` describes its methods."""
 
     def event(self, event: Event) -> SocketIoEmit | None:
-        # Announcements reach every connection as it is: a room of them would tell them twice.
+        """Return a published event; None for on-chain events."""
+        # Announcements reach every connection anyway: a room of them would deliver them twice.
         if event.block is not None or event.kind == Kind.SYSTEM_ALERT:
             return None
-        return published(event, _NAMES.get(event.kind, event.kind))
+        return emit_published(event, _EVENT_NAMES.get(event.kind, event.kind))
 
-    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
+    def reply(self, outcome: Outcome) -> SocketIoEmit | None:
+        """Return the reply, which names the room or the types as the client wrote them."""
         match outcome:
             case Subscribed(_, Request("moonx-gateway/join_room", (room, *_))):
                 return SocketIoEmit("room_joined", {"room": room}, True)
@@ -43,9 +45,10 @@ class MoonxGateway:
         return None
 
     def error(self, error: ClientError) -> SocketIoEmit:
+        """Return an `error`."""
         return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, True)
 
 
-def published(event: Event, name: str) -> SocketIoEmit:
-    """What a backend published, as it put it, when that was, and the event's id (the data's own `id` goes first)."""
+def emit_published(event: Event, name: str) -> SocketIoEmit:
+    """Return a published event: the backend's data with the event's timestamp, and its id if the data has no `id`."""
     return SocketIoEmit(name, {"id": event.id, **event.data, "timestamp": event.timestamp})

@@ -1,4 +1,7 @@
-"""What the servers that spoke Socket.IO before differ in: their words. One vocabulary each."""
+"""The interface of a vocabulary: the names and fields of the events that one of the original servers emitted.
+
+Three servers spoke Socket.IO with different events. Each has a vocabulary here.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,27 @@ from chaincast.protocol.commands import Outcome
 
 
 class SocketIoEmit(NamedTuple):
-    """A Socket.IO event with one argument. `always`: also where the client is answered by an acknowledgement."""
+    """A Socket.IO event with one argument.
+
+    `even_with_ack`: True if it is emitted also when the client waits for an acknowledgement.
+    """
 
     name: str
     data: Json
-    always: bool = False
+    even_with_ack: bool = False
 
 
 class Vocabulary(Protocol):
-    """Which event says what."""
+    """Translates events, outcomes and errors to what one of the original servers emitted."""
 
     def event(self, event: Event) -> SocketIoEmit | None:
-        """An event in these words; None where they have none for it."""
+        """Return what reports an event; None if the vocabulary has nothing for its kind."""
         ...
 
-    def answer(self, outcome: Outcome) -> SocketIoEmit | None:
-        """What is answered to one of its verbs."""
+    def reply(self, outcome: Outcome) -> SocketIoEmit | None:
+        """Return the reply to one of the vocabulary's verbs; None if the outcome has no reply."""
         ...
 
     def error(self, error: ClientError) -> SocketIoEmit:
-        """That one of its verbs could not be obeyed."""
+        """Return what reports that a verb failed."""
         ...

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws.environment import (
     CONNECTIONS,
+    JWT_SECRET,
     LIFECYCLE_QUEUE,
     MANAGEMENT_ENDPOINT,
     STATE,
@@ -31,6 +32,13 @@ def session_stores(shards: int = 1) -> SessionStores:
     return make_stores(
         boto_clients.dynamodb(), require_env(CONNECTIONS), require_env(SUBSCRIPTIONS), require_env(STATE), shards
     )
+
+
+def jwt_secret() -> str:
+    """Return the secret that the deployment shares with the issuer of its tokens."""
+    from chaincast.aws.secrets import secret
+
+    return secret(JWT_SECRET)
 
 
 def lifecycle_queue() -> LifecycleQueue:

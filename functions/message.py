@@ -15,7 +15,7 @@ from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
 from chaincast.replay.factory import make_resumption
 from chaincast.sessions.message_factory import make_message_handler
-from functions.composition import lifecycle_queue, management_api, session_stores
+from functions.composition import jwt_secret, lifecycle_queue, management_api, session_stores
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -27,7 +27,7 @@ database, jobs, stores = boto_clients.dynamodb(), lifecycle_queue(), session_sto
 history = HistoryReader(database, require_env(HISTORY))
 tables = (require_env(LOG), require_env(STATE), require_env(SUBSCRIPTIONS))
 resumption = make_resumption(database, *tables, jobs, settings.shards)
-authenticator = make_authenticator(settings)
+authenticator = make_authenticator(settings, jwt_secret)
 message_handler = make_message_handler(
     settings, stores, history, resumption, authenticator, jobs, management_api(), metrics, logger
 )

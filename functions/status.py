@@ -29,6 +29,7 @@ from chaincast.status.collector import Surveyor
 from chaincast.status.prometheus import CONTENT_TYPE, exposition
 from chaincast.status.report import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
 from chaincast.version import VERSION
+from functions.composition import jwt_secret
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -43,7 +44,7 @@ PAGES = Path(__file__).parents[1] / "pages"
 """Made when the stack is synthesized (`python -m pages`): nothing is rendered when somebody asks."""
 
 settings = Settings.from_environment()
-authenticator = make_authenticator(settings)
+authenticator = make_authenticator(settings, jwt_secret)
 
 
 def _probe() -> str:

@@ -13,13 +13,14 @@ from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import Telemetry
+from functions.composition import jwt_secret
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger, metrics, settings = make_logger("ticket"), Telemetry("ticket"), Settings.from_environment()
 tickets = TicketStore(boto_clients.dynamodb(), require_env(STATE))
-ticket_handler = TicketHandler(settings, make_authenticator(settings), tickets, metrics, logger)
+ticket_handler = TicketHandler(settings, make_authenticator(settings, jwt_secret), tickets, metrics, logger)
 app = ticket_handler.routes.app
 
 

@@ -1,37 +1,37 @@
-"""A circuit breaker: who asks a service that does not answer should not wait for it each time."""
+"""A circuit breaker, so that requests to a service that does not respond fail at once instead of after a timeout."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from time import monotonic
 
-FAILURES = 3
-"""After so many in a row the circuit is open: nobody asks."""
+MAX_FAILURES = 3
+"""Number of consecutive failures after which the circuit is open: no requests are made."""
 
-PAUSE_SECONDS = 10.0
-"""Then one may try; if that fails, too, again after as long."""
+OPEN_SECONDS = 10.0
+"""After this many seconds one trial request is allowed (half-open). If it fails, the circuit stays open again."""
 
 
 class CircuitBreaker:
-    """One service's circuit, as this process sees it. Not for several threads."""
+    """The circuit of one service, as this process sees it. Not thread-safe."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._failures = 0
-        self._tried = float("-inf")
+        self._last_request = float("-inf")
 
     def allows_request(self) -> bool:
-        """Whether to ask now; if the answer is yes, tell how it went."""
-        if self._failures >= FAILURES and self._clock() - self._tried < PAUSE_SECONDS:
+        """Return True if a request may be made. The caller must then report its result."""
+        if self._failures >= MAX_FAILURES and self._clock() - self._last_request < OPEN_SECONDS:
             return False
-        self._tried = self._clock()
+        self._last_request = self._clock()
         return True
 
-    def answered(self) -> None:
-        """The service answered, whatever."""
+    def record_success(self) -> None:
+        """Report that the service responded, even if it refused the request."""
         self._failures = 0
 
-    def failed(self) -> None:
-        """It did not."""
+    def record_failure(self) -> None:
+        """Report that the service did not respond, or not in a way that can be understood."""
         self._failures += 1
-        self._tried = self._clock()
+        self._last_request = self._clock()

@@ -1,6 +1,7 @@
-"""The public keys of whoever issues tokens: a JSON Web Key Set (RFC 7517), fetched when it is needed and kept.
+"""The public keys of a token issuer: a JSON Web Key Set (RFC 7517), fetched when it is needed and cached.
 
-Issuers change their keys: a key that is not known is looked for, but not more often than once in a while, whoever asks.
+Issuers change their keys. Therefore an unknown key id causes a fetch, but not more often than every few seconds,
+however many such tokens arrive.
 """
 
 from __future__ import annotations
@@ -15,63 +16,71 @@ if TYPE_CHECKING:
     from jwt import PyJWK
 
 ALGORITHMS: Final = ("RS256", "ES256", "EdDSA")
+
 MAX_AGE_SECONDS = 3_600
-"""How long keys are good without being looked at again."""
+"""Seconds after which cached keys are fetched again."""
 
 STALE_SECONDS = 86_400
-"""How long they are used when they cannot be looked at."""
+"""Maximum age, in seconds, of cached keys that are used because they cannot be fetched again."""
 
-PAUSE_SECONDS = 10
-"""Between two looks: what comes with a key that nobody has costs no request each."""
+FETCH_PAUSE_SECONDS = 10
+"""Minimum seconds between two fetches, so that tokens with unknown key ids cost no request each."""
 
 MAX_KEYS = 100
 
 
 class JwksCache:
-    """`fetch` gets the key set as JSON, and raises what it likes where it cannot. Not for several threads."""
+    """The cached key set of an issuer. Not thread-safe.
+
+    `fetch` returns the key set as parsed JSON. It may raise any exception if it cannot.
+    """
 
     def __init__(self, fetch: Callable[[], Any], clock: Callable[[], float] = monotonic) -> None:
         self._fetch = fetch
         self._clock = clock
         self._keys: Mapping[str, PyJWK] = {}
-        self._fetched = self._tried = float("-inf")
+        self._fetched_at = self._tried_at = float("-inf")
 
-    def of(self, kid: str | None) -> PyJWK:
-        """The key of that id; without one, the only key there is. Raises `ClientError`: AUTH_FAILED if there is none,
-        AUTH_UNAVAILABLE if that cannot be known."""
+    def get(self, key_id: str | None) -> PyJWK:
+        """Return the key with an id. If `key_id` is None, return the only key of the set.
+
+        Raises `ClientError` with AUTH_FAILED if there is no such key, AUTH_UNAVAILABLE if the keys cannot be fetched.
+        """
         now = self._clock()
-        if (self._find(kid) is None or now - self._fetched > MAX_AGE_SECONDS) and now - self._tried >= PAUSE_SECONDS:
-            self._tried = now
-            self._look(now)
-        if now - self._fetched > STALE_SECONDS:
-            raise ClientError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now; try again")
-        found = self._find(kid)
-        if found is None:
-            raise ClientError(Code.AUTH_FAILED, f"Invalid token: its issuer has no key {str(kid)[:60]!r}")
-        return found
+        is_due = self._find(key_id) is None or now - self._fetched_at > MAX_AGE_SECONDS
+        if is_due and now - self._tried_at >= FETCH_PAUSE_SECONDS:
+            self._tried_at = now
+            self._refresh(now)
+        if now - self._fetched_at > STALE_SECONDS:
+            raise ClientError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the issuer's keys are unavailable")
+        key = self._find(key_id)
+        if key is None:
+            raise ClientError(Code.AUTH_FAILED, f"Invalid token: its issuer has no key {str(key_id)[:60]!r}")
+        return key
 
-    def _find(self, kid: str | None) -> PyJWK | None:
-        if kid is None:
+    def _find(self, key_id: str | None) -> PyJWK | None:
+        if key_id is None:
             return next(iter(self._keys.values())) if len(self._keys) == 1 else None
-        return self._keys.get(kid)
+        return self._keys.get(key_id)
 
-    def _look(self, now: float) -> None:
-        from jwt import PyJWK, PyJWTError  # only where there are keys
+    def _refresh(self, now: float) -> None:
+        """Fetch the key set. If that fails, keep the cached keys."""
+        from jwt import PyJWK, PyJWTError  # imported here, because most deployments have no key set
 
         try:
-            listed = self._fetch()["keys"]
-        except Exception:  # of whatever kind: what is known is used as long as it may be
+            entries = self._fetch()["keys"]
+        except Exception:  # of any kind: the cached keys are used as long as they may be
             return
-        if not isinstance(listed, list):
+        if not isinstance(entries, list):
             return
-        found: dict[str, PyJWK] = {}
-        for place, entry in enumerate(listed[:MAX_KEYS]):
+        keys: dict[str, PyJWK] = {}
+        for number, entry in enumerate(entries[:MAX_KEYS]):
             if not isinstance(entry, dict) or entry.get("use", "sig") != "sig":
                 continue
             try:
                 key = PyJWK.from_dict(entry)
             except (PyJWTError, ValueError, TypeError):
-                continue  # of a kind that nobody here can use
+                continue  # a key type that is not supported
             if key.algorithm_name in ALGORITHMS:
-                found[str(key.key_id or place)] = key
-        self._keys, self._fetched = found, now
+                keys[str(key.key_id or number)] = key
+        self._keys, self._fetched_at = keys, now

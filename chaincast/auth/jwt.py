@@ -1,7 +1,7 @@
-"""Who a token proves somebody to be: JSON Web JwtAuthenticator (RFC 7519).
+"""Authentication by JSON Web Tokens (RFC 7519).
 
-They are signed with a secret that their issuer and this deployment share (HS256), or with the issuer's own key, whose
-public half it serves (RS256, ES256, EdDSA). Which of the two the configuration says, never the token.
+Tokens are signed with a secret that the issuer and this deployment share (HS256), or with the issuer's private key,
+whose public key it publishes (RS256, ES256, EdDSA). The configuration decides which, never the token.
 """
 
 from __future__ import annotations
@@ -20,77 +20,87 @@ if TYPE_CHECKING:
     from chaincast.auth.jwks import JwksCache
 
 LEEWAY_SECONDS = 30
-"""By how much clocks may differ."""
+"""Maximum difference between the issuer's clock and ours, in seconds."""
 
-MAX_TOKEN = 8_192
-_FAR = 1 << 40
-"""Seconds; later is never."""
+MAX_TOKEN_CHARS = 8_192
+"""Maximum length of a token, in characters."""
 
-NOTHING_PREMIUM = Premium()
+_MAX_EXPIRY = 1 << 40
+"""Maximum expiry (s since 1970) that is recorded, so that it fits all clients' integers."""
 
-Verifier: TypeAlias = "tuple[str | PyJWK, Sequence[str]]"
+NO_PREMIUM_TOPICS = Premium()
+
+VerificationKey: TypeAlias = "tuple[str | PyJWK, Sequence[str]]"
 """A key, and the algorithms that it may be used with."""
 
 
 class Authenticator(Protocol):
-    """Who a token proves somebody to be."""
+    """Verifies tokens."""
 
     def authenticate(self, token: str) -> User | None:
-        """None where tokens are not asked for. Raises `ClientError` with `AUTH_FAILED`."""
+        """Return the user of a token; None if authentication is off.
+
+        Raises `ClientError` with AUTH_FAILED or AUTH_UNAVAILABLE.
+        """
         ...
 
 
-class Signer(Protocol):
-    """Whoever tokens are signed by."""
+class SigningKey(Protocol):
+    """The key that tokens are signed with."""
 
-    def verifier(self, token: str) -> Verifier:
-        """What a token's signature is to be checked with. Raises `ClientError` or `jwt.PyJWTError`."""
+    def verification_key(self, token: str) -> VerificationKey:
+        """Return the key that verifies a token's signature. Raises `ClientError` or `jwt.PyJWTError`."""
         ...
 
 
 class SharedSecretKey:
-    """Signed with a shared secret; it is asked for when the first token comes."""
+    """A shared secret. `secret` returns it; it is called with the first token."""
 
     def __init__(self, secret: Callable[[], str]) -> None:
         self._secret = secret
 
-    def verifier(self, token: str) -> Verifier:
+    def verification_key(self, token: str) -> VerificationKey:
+        """Return the secret."""
         return self._secret(), ("HS256",)
 
 
 class JwksKey:
-    """Signed with an issuer's own key; the key says with which algorithm."""
+    """A key of the issuer's key set. The key determines the algorithm."""
 
     def __init__(self, keys: JwksCache) -> None:
         self._keys = keys
 
-    def verifier(self, token: str) -> Verifier:
-        import jwt  # most connections never show a token
+    def verification_key(self, token: str) -> VerificationKey:
+        """Return the public key that the token's header names."""
+        import jwt  # imported here, because most connections send no token
 
-        kid = jwt.get_unverified_header(token).get("kid")
-        key = self._keys.of(kid if isinstance(kid, str) else None)
+        key_id = jwt.get_unverified_header(token).get("kid")
+        key = self._keys.get(key_id if isinstance(key_id, str) else None)
         return key, (key.algorithm_name,)
 
 
 class JwtAuthenticator:
-    """Checks tokens. `issuer` and `audience`: who must have issued them and for whom, if anybody is named."""
+    """Verifies JSON Web Tokens. `issuer` and `audience`: required values of `iss` and `aud`, if not empty."""
 
     def __init__(
-        self, signer: Signer, issuer: str = "", audience: Sequence[str] = (), premium: Premium = NOTHING_PREMIUM
+        self, key: SigningKey, issuer: str = "", audience: Sequence[str] = (), premium: Premium = NO_PREMIUM_TOPICS
     ) -> None:
-        self._signer = signer
+        self._key = key
         self._premium = premium
         self._issuer = issuer
         self._audience = audience
 
     def authenticate(self, token: str) -> User:
-        """Whose it is (`sub`). Raises `ClientError`: AUTH_FAILED, saying what is wrong with it and never the token;
-        AUTH_UNAVAILABLE if it cannot be checked."""
-        import jwt  # most connections never show a token
+        """Return the user that a token names in `sub`.
+
+        Raises `ClientError` with AUTH_FAILED, whose message says what is wrong and never quotes the token, or with
+        AUTH_UNAVAILABLE if the token cannot be verified now.
+        """
+        import jwt  # imported here, because most connections send no token
 
         check_token_length(token)
         try:
-            key, algorithms = self._signer.verifier(token)
+            key, algorithms = self._key.verification_key(token)
             claims: dict[str, Any] = jwt.decode(
                 token,
                 key,
@@ -106,15 +116,19 @@ class JwtAuthenticator:
 
 
 class NoAuth:
-    """Where nobody is asked for a token: whoever shows one is nobody in particular."""
+    """The authenticator of deployments without authentication: tokens are ignored."""
 
     def authenticate(self, token: str) -> User | None:
+        """Return None: every connection is anonymous."""
         return None
 
 
 def authenticate_or_anonymous(authenticator: Authenticator, token: str, mode: str) -> User | None:
-    """Whose a token is that came with the first words of a connection. Raises `ClientError`; but where nobody has to
-    show one, a service that cannot say is no reason to let nobody in."""
+    """Authenticate the token of a handshake; `mode` is `auth.mode` of the configuration.
+
+    In mode `optional`, an unavailable auth service yields an anonymous connection (None) instead of an error. Raises
+    `ClientError` otherwise.
+    """
     try:
         return authenticator.authenticate(token)
     except ClientError as error:
@@ -124,25 +138,28 @@ def authenticate_or_anonymous(authenticator: Authenticator, token: str, mode: st
 
 
 def check_token_length(token: str) -> None:
-    """Raises `ClientError` with AUTH_FAILED for what is too long to be looked at."""
-    if len(token) > MAX_TOKEN:
-        raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN}")
+    """Raise `ClientError` with AUTH_FAILED if a token is too long."""
+    if len(token) > MAX_TOKEN_CHARS:
+        raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN_CHARS}")
 
 
 def user_from_claims(claims: Mapping[str, Any], premium: Premium) -> User:
-    """The user that claims (`sub`, `exp`, `email`) are about. Raises `ClientError` with AUTH_FAILED."""
+    """Return the user that claims (`sub`, `exp`, `email`) describe.
+
+    Raises `ClientError` with AUTH_FAILED if `sub` cannot be part of a topic.
+    """
     try:
         Topic.parse(f"user:{claims['sub']}")
     except ClientError:
-        raise _invalid("its sub cannot be a topic's part") from None
-    email, exp = claims.get("email"), claims.get("exp")
+        raise _invalid("its sub cannot be part of a topic") from None
+    email, expiry = claims.get("email"), claims.get("exp")
     return User(
         claims["sub"],
         email if isinstance(email, str) else "",
-        until=min(max(int(exp), 1), _FAR) if isinstance(exp, (int, float)) else 0,
+        until=min(max(int(expiry), 1), _MAX_EXPIRY) if isinstance(expiry, (int, float)) else 0,
         premium=bool(premium.topics) and premium.allows(claims),
     )
 
 
-def _invalid(why: str) -> ClientError:
-    return ClientError(Code.AUTH_FAILED, f"Invalid token: {why}")
+def _invalid(reason: str) -> ClientError:
+    return ClientError(Code.AUTH_FAILED, f"Invalid token: {reason}")

@@ -1,8 +1,10 @@
-"""Asking a team's own auth service whose a token is.
+"""Authentication by a team's own auth service.
 
-GET {service_url}{verify_path}            Authorization: Bearer TOKEN
-200  {"user": {"id": "ann", "email": …}}  (or in `data`, or the user alone; `userId` or `sub` will do for `id`)
-400, 401, 403, 404: the token is not good. Anything else, or no answer in time: nobody knows.
+    GET {service_url}{verify_path}            Authorization: Bearer TOKEN
+    200  {"user": {"id": "ann", "email": …}}  (or inside `data`, or the user alone; `userId` or `sub` instead of `id`)
+
+400, 401, 403 and 404 mean that the token is invalid. Any other response, or none in time, means that the service is
+unavailable.
 """
 
 from __future__ import annotations
@@ -16,64 +18,68 @@ from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User
 
-_REFUSED = (400, 401, 403, 404)
-_PLACES = ("data", "user")
-"""One in the other, or one of them, or neither."""
-_IDS = ("id", "userId", "user_id", "sub")
+_INVALID_TOKEN_STATUSES = (400, 401, 403, 404)
+_WRAPPERS = ("data", "user")
+"""Members that may contain the user: nested in this order, one of them, or none."""
+_ID_MEMBERS = ("id", "userId", "user_id", "sub")
 
 
 class ServiceResponse(NamedTuple):
-    """An HTTP answer; `document` is None where the body was no JSON."""
+    """An HTTP response. `document` is None if the body is not JSON."""
 
     status: int
     document: Any
 
 
 class RemoteAuthenticator:
-    """Tokens are checked by a service. `ask` makes the request, and raises OSError where there is no answer."""
+    """Verifies tokens by a request to an auth service.
+
+    `request` makes the request for a token, and raises `OSError` if there is no response.
+    """
 
     def __init__(
-        self, ask: Callable[[str], ServiceResponse], premium: Premium, breaker: CircuitBreaker | None = None
+        self, request: Callable[[str], ServiceResponse], premium: Premium, breaker: CircuitBreaker | None = None
     ) -> None:
-        self._ask = ask
+        self._request = request
         self._premium = premium
         self._breaker = breaker or CircuitBreaker()
 
     def authenticate(self, token: str) -> User:
-        """Whose it is. Raises `ClientError`: AUTH_FAILED; AUTH_UNAVAILABLE if the service does not say."""
+        """Return the user of a token. Raises `ClientError` with AUTH_FAILED or AUTH_UNAVAILABLE."""
         check_token_length(token)
         if not self._breaker.allows_request():
             raise _unavailable()
         try:
-            status, document = self._ask(token)
+            status, document = self._request(token)
         except OSError:
-            self._breaker.failed()
+            self._breaker.record_failure()
             raise _unavailable() from None
-        if status in _REFUSED:
-            self._breaker.answered()
+        if status in _INVALID_TOKEN_STATUSES:
+            self._breaker.record_success()
             raise ClientError(Code.AUTH_FAILED, "Invalid token: the auth service does not accept it")
         claims = _claims(document) if status == 200 else None
         if claims is None:
-            self._breaker.failed()
+            self._breaker.record_failure()
             raise _unavailable()
-        self._breaker.answered()
+        self._breaker.record_success()
         return user_from_claims(claims, self._premium)
 
 
 def _claims(document: Any) -> Mapping[str, Any] | None:
-    """What the service says of a user, his id as `sub`; None if it is nothing that can be understood."""
-    top = found = document
-    for place in _PLACES:
-        if isinstance(found, Mapping) and isinstance(found.get(place), Mapping):
-            found = found[place]
-    if not isinstance(found, Mapping):
+    """Return the members of the user, with the id as `sub`; None if the document contains no user."""
+    user = document
+    for wrapper in _WRAPPERS:
+        if isinstance(user, Mapping) and isinstance(user.get(wrapper), Mapping):
+            user = user[wrapper]
+    if not isinstance(user, Mapping):
         return None
-    id_ = next((found[name] for name in _IDS if isinstance(found.get(name), (str, int))), None)
-    if id_ is None or isinstance(id_, bool) or top.get("valid") is False or top.get("success") is False:
+    user_id = next((user[name] for name in _ID_MEMBERS if isinstance(user.get(name), (str, int))), None)
+    if user_id is None or isinstance(user_id, bool):
         return None
-    exp = found.get("exp", top.get("exp"))
-    return {**found, "sub": str(id_), "exp": exp}
+    if document.get("valid") is False or document.get("success") is False:
+        return None
+    return {**user, "sub": str(user_id), "exp": user.get("exp", document.get("exp"))}
 
 
 def _unavailable() -> ClientError:
-    return ClientError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the auth service does not answer")
+    return ClientError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the auth service does not respond; retry")

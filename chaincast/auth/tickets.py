@@ -1,8 +1,8 @@
-"""Tickets: what a browser that cannot send headers connects with, instead of a token in its URL.
+"""Tickets: browsers, which cannot send headers, connect with them instead of a token in the URL.
 
-    State: key `ticket/{SHA-256}`, sort `ticket`: `user`, `email`, `user_until`, `premium`, `ends` (ms)
+    State: key `ticket/{SHA-256}`, sort `ticket`: `user`, `email`, `user_until` (s), `premium`, `ends` (ms)
 
-The ticket itself is kept nowhere: who reads the table learns none. It is deleted by whoever uses it first.
+Only the hash of a ticket is stored, so reading the table reveals no ticket. The first use deletes the item.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 PREFIX = "cct_"
-"""What a ticket begins with, so that a log can be looked through for them."""
+"""Prefix of every ticket, by which logs can be searched for leaked ones."""
 
 TICKET_SECONDS = 30
-_BYTES = 32
-_MAX_LENGTH = 64
+"""Seconds for which a ticket is valid."""
+
+_RANDOM_BYTES = 32
+_MAX_CHARS = 64
 
 
 class TicketStore:
-    """Those of one deployment, in its State table."""
+    """Issues and redeems the tickets of a deployment, in its State table."""
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, state_table: str) -> None:
         self._client = client
-        self._table = table
+        self._table = state_table
 
     def issue(self, user: User, now_ms: int) -> str:
-        """A ticket that connects this user, once, within `TICKET_SECONDS`."""
-        ticket = PREFIX + token_urlsafe(_BYTES)
+        """Return a ticket that connects a user once, within `TICKET_SECONDS`."""
+        ticket = PREFIX + token_urlsafe(_RANDOM_BYTES)
         ends = now_ms + TICKET_SECONDS * 1000
         self._client.put_item(
             TableName=self._table,
@@ -52,15 +54,15 @@ class TicketStore:
         return ticket
 
     def redeem(self, ticket: str, now_ms: int) -> User:
-        """Whose ticket it is; it is used up. Raises `ClientError` with AUTH_FAILED."""
-        if not ticket.startswith(PREFIX) or len(ticket) > _MAX_LENGTH:
-            raise _refused("it is none of this server's")
-        found = self._client.delete_item(TableName=self._table, Key=_key(ticket), ReturnValues="ALL_OLD")
-        item = found.get("Attributes")
+        """Use up a ticket and return its user. Raises `ClientError` with AUTH_FAILED."""
+        if not ticket.startswith(PREFIX) or len(ticket) > _MAX_CHARS:
+            raise _invalid("it was not issued by this server")
+        deleted = self._client.delete_item(TableName=self._table, Key=_key(ticket), ReturnValues="ALL_OLD")
+        item = deleted.get("Attributes")
         if not item:
-            raise _refused("it is not known, or was used before")
+            raise _invalid("it is not known, or was used before")
         if int(item["ends"]["N"]) < now_ms:
-            raise _refused(f"it was good for {TICKET_SECONDS} seconds")
+            raise _invalid(f"it was valid for {TICKET_SECONDS} seconds")
         return User(
             item["user"]["S"], item["email"]["S"], int(item["user_until"]["N"]), premium=item["premium"]["BOOL"]
         )
@@ -70,5 +72,5 @@ def _key(ticket: str) -> dict[str, AttributeValueTypeDef]:
     return {"key": {"S": f"ticket/{sha256(ticket.encode()).hexdigest()}"}, "sort": {"S": "ticket"}}
 
 
-def _refused(why: str) -> ClientError:
-    return ClientError(Code.AUTH_FAILED, f"Invalid ticket: {why}: ask for another one (POST /ticket)")
+def _invalid(reason: str) -> ClientError:
+    return ClientError(Code.AUTH_FAILED, f"Invalid ticket: {reason}; request a new one (POST /ticket)")

@@ -1,7 +1,7 @@
-"""The token that came with a handshake, wherever the client could put it.
+"""Finds the token of a handshake, in any of the places where clients can put it.
 
-A browser's WebSocket cannot send headers of its own: it has the subprotocol (`chaincast.token.JWT` beside the
-dialect's), a cookie, or, where that is allowed, the query string, which ends up in logs.
+A WebSocket of a browser cannot send headers of its own. It can use the subprotocol (`chaincast.token.JWT` in addition
+to the dialect's), a cookie, or, if the configuration allows it, the query string, which ends up in logs.
 """
 
 from __future__ import annotations
@@ -15,22 +15,25 @@ _BEARER = "bearer "
 
 
 def extract_token(headers: Mapping[str, str], query: Mapping[str, str], *, cookie: str, in_query: bool) -> str:
-    """The token, or the empty string. `headers` by lower-case name; `cookie`: the name of the one that carries it,
-    empty if none does; `in_query`: whether `?token=` counts."""
+    """Return the token; the empty string if there is none.
+
+    `headers` has lower-case names. `cookie` is the name of the cookie that carries tokens, empty if none does.
+    `in_query` says if the query parameter `token` is read.
+    """
     authorization = headers.get("authorization", "")
     if authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
-    for offered in headers.get("sec-websocket-protocol", "").split(","):
-        if offered.strip().startswith(TOKEN_SUBPROTOCOL):
-            return offered.strip().removeprefix(TOKEN_SUBPROTOCOL)
-    if cookie and (found := _cookie(headers.get("cookie", ""), cookie)):
-        return found
+    for subprotocol in headers.get("sec-websocket-protocol", "").split(","):
+        if subprotocol.strip().startswith(TOKEN_SUBPROTOCOL):
+            return subprotocol.strip().removeprefix(TOKEN_SUBPROTOCOL)
+    if cookie and (value := _cookie_value(headers.get("cookie", ""), cookie)):
+        return value
     return query.get("token", "") if in_query else ""
 
 
-def _cookie(header: str, name: str) -> str:
+def _cookie_value(header: str, name: str) -> str:
     try:
-        found = SimpleCookie(header).get(name)
+        morsel = SimpleCookie(header).get(name)
     except CookieError:
         return ""
-    return "" if found is None else found.value
+    return "" if morsel is None else morsel.value

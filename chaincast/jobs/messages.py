@@ -47,7 +47,7 @@ class RemoveHold:
 
 
 class Requirement(StrEnum):
-    """What a connection must have done before its deadline."""
+    """A condition that a connection must meet before its deadline."""
 
     JOINED = "joined"
     """It has joined the namespace."""

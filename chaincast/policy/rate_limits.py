@@ -133,5 +133,5 @@ def too_many_subscribes(count: int, limit: int, now_ms: int) -> ClientError | No
 
 
 def retry_after(ms: int) -> dict[str, int]:
-    """Return the error detail that tells a client after how many whole seconds to try again."""
+    """Return the error detail with the number of whole seconds after which a client may try again."""
     return {"retry_after": max(1, -(-ms // 1000))}

@@ -150,7 +150,9 @@ class ConnectionStore:
         return None if item is None else _connection(item)
 
     def count_message(self, connection_id: str, now_ms: int) -> tuple[Connection, int] | None:
-        """Count a message. Return the connection's record and its number of messages in this minute; None as above.
+        """Count a message. Return the connection's record and its number of messages in this minute.
+
+        Return None if the connection has no record.
 
         Each minute has a counter of its own, which messages of later minutes remove. So one write is enough, whereas
         a counter that is reset each minute would have to be read first. After a silence of more than twelve minutes

@@ -1,4 +1,4 @@
-"""The Subscriptions table, as clients' messages change it. (Fan-out reads it in chaincast/fanout/subscribers.py.)
+"""The Subscriptions table, as clients' messages change it. Fan-out reads it in chaincast/fanout/subscribers.py.
 
 The table has a row per topic and connection, and one *index item* per connection: the set of its topics, and the number
 of shards that its rows are distributed over, which never changes for a connection. The limit is checked against that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -80,23 +81,21 @@ def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) ->
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_function_has_the_environment_variables_that_its_module_reads(template: Template, name: str) -> None:
     root = Path(__file__).parents[2]
-    sources = [root / "functions" / f"{name}.py"]
+    text = (root / "functions" / f"{name}.py").read_text()
     indirect_readers = {
-        "Forgetter": "sessions/cleanup",
         "make_appender": "publishing/appender",
         "make_intake": "publishing/service",
         "make_intake(": "publishing/appender",
-        "make_authenticator": "auth/factory",
-        "import order": "jobs/queue",
         "Telemetry": "metrics/recorder",
     }
-    text = sources[0].read_text()
-    sources += [root / "chaincast" / f"{module}.py" for word, module in indirect_readers.items() if word in text]
-    asked = {
-        getattr(resources, constant)
-        for source in sources
-        for constant in re.findall(r"environment\.([A-Z_]+)\b", source.read_text())
-    }
+    texts = [text]
+    texts += [
+        (root / "chaincast" / f"{file}.py").read_text() for word, file in indirect_readers.items() if word in text
+    ]
+    composition = ast.parse((root / "functions" / "composition.py").read_text()).body
+    texts += [ast.unparse(f) for f in composition if isinstance(f, ast.FunctionDef) and f.name in text]
+    constants = {constant for source in texts for constant in re.findall(r"\b[A-Z][A-Z_]+\b", source)}
+    asked = {getattr(resources, constant) for constant in constants if hasattr(resources, constant)}
     environment = functions(template)[name]["Environment"]["Variables"]
     assert asked <= set(environment)
     assert {v for v in environment if v.startswith("CHAINCAST_")} == asked | {"CHAINCAST_SETTINGS"}

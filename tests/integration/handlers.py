@@ -76,7 +76,7 @@ def with_settings(monkeypatch: pytest.MonkeyPatch, **settings: object) -> None:
 
 def with_auth(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     with_settings(monkeypatch, auth=mode)
-    monkeypatch.setattr("chaincast.auth.factory.secret", lambda variable: SECRET)
+    monkeypatch.setattr("functions.composition.jwt_secret", lambda: SECRET)
 
 
 def event(kind: str, body: str | None = None, query: dict[str, str] | None = None) -> WebSocketEvent:

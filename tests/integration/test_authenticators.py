@@ -10,7 +10,7 @@ from threading import Event
 
 import pytest
 
-from chaincast.auth.circuit_breaker import FAILURES, PAUSE_SECONDS, CircuitBreaker
+from chaincast.auth.circuit_breaker import MAX_FAILURES, OPEN_SECONDS, CircuitBreaker
 from chaincast.auth.factory import make_authenticator
 from chaincast.auth.jwt import Authenticator, JwtAuthenticator, NoAuth
 from chaincast.auth.remote import RemoteAuthenticator
@@ -19,6 +19,10 @@ from chaincast.protocol.commands import User
 from tests.integration.conftest import SETTINGS
 from tests.serving import Answer, serving
 from tests.unit.auth.test_jwks import ALL, token
+
+
+def no_secret() -> str:
+    raise AssertionError("no shared secret is needed")
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def issuer() -> Iterator[str]:
 
 def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) -> None:
     settings = replace(SETTINGS, auth="optional", auth_jwks_url=f"{issuer}/keys", auth_issuer="https://issuer.example")
-    tokens = make_authenticator(settings)
+    tokens = make_authenticator(settings, no_secret)
     assert isinstance(tokens, JwtAuthenticator)
     assert tokens.authenticate(token("e")).id == "u1"
     with pytest.raises(ClientError, match="issuer"):
@@ -42,19 +46,20 @@ def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) ->
 @pytest.mark.parametrize("path", ["/nowhere", ":1/keys"])
 def test_an_issuer_that_does_not_answer_is_no_fault_of_the_token(issuer: str, path: str) -> None:
     url = f"{issuer}{path}" if path.startswith("/") else f"http://127.0.0.1{path}"
-    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_jwks_url=url))
+    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_jwks_url=url), no_secret)
     with pytest.raises(ClientError) as caught:
         tokens.authenticate(token("e"))
     assert caught.value.code == Code.AUTH_UNAVAILABLE
 
 
 def test_where_nobody_is_asked_nothing_is_fetched() -> None:
-    assert isinstance(make_authenticator(replace(SETTINGS, auth="off", auth_jwks_url="http://127.0.0.1:1/")), NoAuth)
+    assert isinstance(
+        make_authenticator(replace(SETTINGS, auth="off", auth_jwks_url="http://127.0.0.1:1/"), no_secret), NoAuth
+    )
 
 
-def test_a_secret_that_is_too_short_signs_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaincast.auth.factory.secret", lambda variable: "short")
-    tokens = make_authenticator(replace(SETTINGS, auth="optional"))
+def test_a_secret_that_is_too_short_is_refused() -> None:
+    tokens = make_authenticator(replace(SETTINGS, auth="optional"), lambda: "short")
     with pytest.raises(ValueError, match="5 bytes; at least 32"):
         tokens.authenticate("a.b.c")
 
@@ -99,15 +104,15 @@ def code_of(tokens: Authenticator, token: str) -> Code | None:
 def test_a_teams_auth_service_is_asked_and_what_it_does_not_say_nobody_guesses(
     service: tuple[AuthService, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaincast.auth.factory.ASK_SECONDS", 0.2)
+    monkeypatch.setattr("chaincast.auth.factory.SERVICE_TIMEOUT_SECONDS", 0.2)
     known, url = service
-    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
+    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url), no_secret)
     assert isinstance(tokens, RemoteAuthenticator)
     assert [code_of(tokens, token) for token in ("good", "bad", "go\nod", "gööd")] == [None, *[Code.AUTH_FAILED] * 3]
     assert known.asked == ["/api/v1/auth/verify Bearer good", "/api/v1/auth/verify Bearer bad"]
     for mode in ("broken", "moved", "slow"):
         known.mode = mode
-        tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
+        tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url), no_secret)
         assert code_of(tokens, "good") is Code.AUTH_UNAVAILABLE
     assert not any("elsewhere" in asked for asked in known.asked), "a token does not follow a redirect"
 
@@ -118,11 +123,11 @@ def test_a_service_that_is_down_is_left_alone_and_found_again(
     known, url = service
     now = 0.0
     monkeypatch.setattr(CircuitBreaker.__init__, "__defaults__", (lambda: now,))
-    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url))
+    tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url), no_secret)
     known.mode = "broken"
     assert {code_of(tokens, "good") for _ in range(100)} == {Code.AUTH_UNAVAILABLE}
-    assert len(known.asked) == FAILURES, "ninety-seven were refused without a word to it"
+    assert len(known.asked) == MAX_FAILURES, "ninety-seven were refused without a word to it"
     known.mode = "well"
     assert code_of(tokens, "good") is Code.AUTH_UNAVAILABLE
-    now += PAUSE_SECONDS
+    now += OPEN_SECONDS
     assert [code_of(tokens, "good") for _ in range(3)] == [None] * 3

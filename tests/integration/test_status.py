@@ -153,7 +153,7 @@ def test_figures_are_what_happened(
     management: Management, status: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_settings(monkeypatch, auth="optional", auth_query=True, limits={"connections_per_minute": 3})
-    monkeypatch.setattr("chaincast.auth.factory.secret", lambda variable: "s" * 64)
+    monkeypatch.setattr("functions.composition.jwt_secret", lambda: "s" * 64)
     for name in ("c1=", "c2", "c3", "c4", "c5"):
         opened(name, token=TOKEN_OF_ANN)
     opened("m1", ip="203.0.113.10", dialect="moonx")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
-from chaincast.auth.jwks import MAX_AGE_SECONDS, PAUSE_SECONDS, STALE_SECONDS, JwksCache
+from chaincast.auth.jwks import FETCH_PAUSE_SECONDS, MAX_AGE_SECONDS, STALE_SECONDS, JwksCache
 from chaincast.auth.jwt import JwksKey, JwtAuthenticator
 from chaincast.errors import ClientError, Code
 
@@ -150,7 +150,7 @@ def test_a_flood_of_unknown_keys_costs_one_look_in_a_while() -> None:
     for number in range(1_000):
         assert code_of(tokens, token(f"k{number}", RSA, "RS256")) == Code.AUTH_FAILED
     assert issuer.asked == 1
-    issuer.now += PAUSE_SECONDS
+    issuer.now += FETCH_PAUSE_SECONDS
     assert code_of(tokens, token("k", RSA, "RS256")) == Code.AUTH_FAILED
     assert issuer.asked == 2
     assert code_of(tokens, token("r")) is None
@@ -161,7 +161,7 @@ def test_a_new_key_is_found_and_an_old_one_forgotten() -> None:
     tokens = JwtAuthenticator(JwksKey(issuer.made()))
     tokens.authenticate(token("r"))
     issuer.keys = [jwk("e")]
-    issuer.now += PAUSE_SECONDS
+    issuer.now += FETCH_PAUSE_SECONDS
     tokens.authenticate(token("e"))
     assert code_of(tokens, token("r")) == Code.AUTH_FAILED
 
@@ -181,7 +181,7 @@ def test_known_keys_are_looked_at_again_and_outlive_an_issuer_that_is_down() -> 
     issuer.now += STALE_SECONDS
     assert code_of(tokens, token("r")) == Code.AUTH_UNAVAILABLE
     issuer.down = False
-    issuer.now += PAUSE_SECONDS
+    issuer.now += FETCH_PAUSE_SECONDS
     assert code_of(tokens, token("r")) is None
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from chaincast.auth.circuit_breaker import FAILURES, PAUSE_SECONDS, CircuitBreaker
+from chaincast.auth.circuit_breaker import MAX_FAILURES, OPEN_SECONDS, CircuitBreaker
 from chaincast.auth.remote import RemoteAuthenticator, ServiceResponse
 from chaincast.errors import ClientError, Code
 from chaincast.policy.premium_topics import Premium
@@ -80,15 +80,15 @@ def test_a_token_that_the_service_refuses_is_no_failure_of_the_service(status: i
 def test_what_nobody_can_make_anything_of_opens_the_circuit(answer: ServiceResponse | OSError) -> None:
     now = 100.0
     service = Service(
-        *[answer] * (FAILURES + 1), ServiceResponse(200, {"id": "ann"}), ServiceResponse(200, {"id": "ann"})
+        *[answer] * (MAX_FAILURES + 1), ServiceResponse(200, {"id": "ann"}), ServiceResponse(200, {"id": "ann"})
     )
     asked = RemoteAuthenticator(service, Premium(), CircuitBreaker(lambda: now))
-    assert {code(asked) for _ in range(FAILURES + 50)} == {Code.AUTH_UNAVAILABLE}
-    assert len(service.asked) == FAILURES, "then nobody waits for it"
-    now += PAUSE_SECONDS
+    assert {code(asked) for _ in range(MAX_FAILURES + 50)} == {Code.AUTH_UNAVAILABLE}
+    assert len(service.asked) == MAX_FAILURES, "then nobody waits for it"
+    now += OPEN_SECONDS
     assert [code(asked) for _ in range(5)] == [Code.AUTH_UNAVAILABLE] * 5
-    assert len(service.asked) == FAILURES + 1, "one tries"
-    now += PAUSE_SECONDS
+    assert len(service.asked) == MAX_FAILURES + 1, "one tries"
+    now += OPEN_SECONDS
     assert [code(asked) for _ in range(2)] == [None, None], "and when it answers again, everybody is served"
 
 

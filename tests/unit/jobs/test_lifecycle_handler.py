@@ -76,7 +76,7 @@ def test_every_job_reaches_its_service() -> None:
     services = Services()
     assert services.handle(*map(encode_job, JOBS)) == []
     assert services.jobs == JOBS
-    assert services.metrics.counts == {"JobsHandedBack": 0}
+    assert services.metrics.counts == {"JobsRetried": 0}
 
 
 def test_a_replay_ends_before_the_function_is_stopped() -> None:
@@ -96,7 +96,7 @@ def test_a_job_that_fails_is_tried_again_without_the_others(caplog: pytest.LogCa
     bodies = [encode_job(job) for job in (GREET, Greet("bad", "chaincast.v1"), REPLAY)]
     assert services.handle(*bodies) == ["1"]
     assert services.jobs == [GREET, REPLAY]
-    assert services.metrics.counts == {"JobsHandedBack": 1}
+    assert services.metrics.counts == {"JobsRetried": 1}
     assert "ZeroDivisionError" in caplog.text
 
 

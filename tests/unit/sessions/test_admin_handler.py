@@ -76,7 +76,7 @@ def test_connections_are_closed_and_counted() -> None:
     assert world.request("DELETE", "/users/ann/connections") == (200, {"closed": 1})
     assert world.request("DELETE", "/users/bob/connections") == (200, {"closed": 0})
     assert world.api.closed == ["b=", "a="]
-    assert world.metrics.counts["ConnectionsEnded"] == 2
+    assert world.metrics.counts["ConnectionsClosedByAdmin"] == 2
 
 
 def test_without_counts_by_user_their_connections_cannot_be_closed() -> None:

@@ -111,7 +111,7 @@ def test_a_message_that_is_routed_here_changes_nothing() -> None:
     gate = Gate()
     assert gate.handler.handle(websocket_event("MESSAGE", {"type": "$connect"})) == {"statusCode": 200}
     assert gate.refused()
-    assert gate.metrics.counts == {"Misrouted": 1}
+    assert gate.metrics.counts == {"ReservedRouteMessages": 1}
 
 
 def test_a_requested_subprotocol_is_confirmed() -> None:

@@ -60,7 +60,7 @@ def test_what_meets_a_requirement(requirement: Requirement, record: Connection, 
     world = World(record)
     asyncio.run(world.enforcer.enforce(Deadline("c1", requirement)))
     assert world.api.closed == ([] if met else ["c1"])
-    assert world.metrics.counts.get("DeadlinesMissed", 0) == (0 if met else 1)
+    assert world.metrics.counts.get("HandshakeTimeouts", 0) == (0 if met else 1)
 
 
 @pytest.mark.parametrize("requirement", Requirement)
@@ -81,7 +81,7 @@ def test_the_end_of_a_token_is_notified_and_sets_a_deadline() -> None:
     asyncio.run(world.enforcer.expire_identity(IdentityExpiry("c1", NOW_S)))
     assert world.types() == ["auth_expired", "auth_required"]
     assert world.jobs.jobs == [(Deadline("c1", Requirement.RENEWED), SETTINGS.auth_grace)]
-    assert world.metrics.counts == {"MessagesOut notice": 2, "AuthExpired": 1}
+    assert world.metrics.counts == {"MessagesOut notice": 2, "AuthenticationsExpired": 1}
 
 
 @pytest.mark.parametrize(("seconds_left", "delay"), [(100, 100), (2_000, MAX_DELAY_SECONDS)])

@@ -19,4 +19,4 @@ def test_a_message_that_is_routed_here_removes_nothing() -> None:
     cleanup, metrics = RecordingCleanup(connection()), CountingMetrics()
     event = websocket_event("MESSAGE", {"type": "$disconnect"})
     assert DisconnectHandler(cleanup, metrics).handle(event) == {"statusCode": 200}
-    assert (cleanup.removed, metrics.counts) == ([], {"Misrouted": 1})
+    assert (cleanup.removed, metrics.counts) == ([], {"ReservedRouteMessages": 1})

@@ -96,7 +96,9 @@ def test_idle_connections_of_clients_that_ping_are_looked_up() -> None:
     world = World({"chaincast.v1": ids}, Poster(), "busy", "recent", "idle")
     assert world.beat() == counts(asked=2, gone=1)
     assert (world.active, world.cleanup.removed, world.poster.pinged) == (["idle"], ["gone"], [])
-    assert world.metrics.counts["ConnectionsPurged"] == world.metrics.counts["ConnectionsClosed chaincast.v1"] == 1
+    assert (
+        world.metrics.counts["StaleConnectionsRemoved"] == world.metrics.counts["ConnectionsClosed chaincast.v1"] == 1
+    )
 
 
 def test_all_connections_of_a_dialect_whose_server_pings_are_pinged() -> None:
@@ -112,7 +114,7 @@ def test_clients_that_answer_no_ping_are_closed_and_removed() -> None:
     world = World({"socketio": {"silent": silent, "alive": alive}}, Poster())
     assert world.beat() == counts(pinged=1, silent=1)
     assert (world.api.closed, world.cleanup.removed, world.poster.pinged) == (["silent"], ["silent"], ["alive"])
-    assert world.metrics.counts["ConnectionsSilent"] == 1
+    assert world.metrics.counts["PingTimeouts"] == 1
 
 
 def test_when_the_time_is_up_the_rest_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,7 +206,7 @@ def test_far_beyond_the_limit_the_connection_is_closed_and_its_address_banned() 
     assert reply["code"] == "RATE_LIMITED"
     assert sessions.bans == [(f"ip/{IP}", NOW + 60_000)]
     assert sessions.api.closed == ["c1"]
-    assert sessions.metrics.counts["AddressesBarred"] == 1
+    assert sessions.metrics.counts["AddressesBanned"] == 1
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_no_address_is_banned_if_bans_are_off_or_it_is_exempt(limits: Limits) ->
 def test_messages_after_the_ban_are_dropped_and_the_connection_closed_again_at_intervals() -> None:
     sessions = Sessions(connection(), replace(SETTINGS, limits=LIMITS), messages=22)
     assert sessions.send(PING) is None
-    assert sessions.metrics.counts == {"MessagesIgnored": 1}
+    assert sessions.metrics.counts == {"MessagesDropped": 1}
     sessions.messages = 31
     assert sessions.send(PING) is not None
     assert (sessions.api.closed, sessions.bans) == (["c1"], [])

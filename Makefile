@@ -4,14 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-# Two targets at once, the output of each in one piece (which the make of macOS, 3.81, cannot).
-SIDE_BY_SIDE = $(MAKE) --no-print-directory -j2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+# Tests on all cores, at most four of them.
+PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
-# Tests on the real stack in three parts, for what runs beside them.
-GUARDED = $(addprefix tests/e2e/test_,attacks.py least_privilege.py)
-OPERATED = $(addprefix tests/e2e/test_,command_line.py crashes.py deploying.py own_node.py shards.py standby.py status.py torn_connections.py)
-
-.PHONY: help setup clients client dev tail redeploy test test-unit test-client test-integration test-infra test-guard test-operated test-delivered test-e2e chaos load check lint types imports format hooks bench contracts picture requirements clean
+.PHONY: help setup clients client dev tail redeploy test test-unit test-integration test-infra test-client test-benchmarks test-e2e chaos load check lint types imports format hooks bench contracts picture requirements clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -34,33 +30,25 @@ tail: setup ## show events of the local stack; ARGS="--topic 'trades:*:*' --json
 redeploy: setup ## deploy changed code to the running local stack
 	@$(BIN)/chaincast redeploy $(ARGS)
 
-test: clients ## everything
-	@$(SIDE_BY_SIDE) check test-unit test-client
-	@$(SIDE_BY_SIDE) test-integration test-guard
-	@$(SIDE_BY_SIDE) test-operated test-delivered
+test: setup ## run all tests, side by side; the output of each stage is in .build/tests
+	@$(BIN)/python -m tests.run
 
-test-unit: setup ## what decides, with nothing around it
-	$(BIN)/pytest tests/unit $(ARGS)
+test-unit: setup ## run the tests of pure code
+	$(BIN)/pytest tests/unit $(PARALLEL) $(ARGS)
 
-test-client: clients ## the TypeScript package: types, its own tests, its size
-	$(BIN)/pytest tests/client $(ARGS)
+test-integration: setup ## run the tests of handlers, stores and the listener against moto
+	$(BIN)/pytest tests/integration $(PARALLEL) $(ARGS)
 
-test-integration: setup ## handlers, stores and the listener against moto
-	$(BIN)/pytest tests/integration $(ARGS)
-
-test-infra: setup ## the synthesized template
+test-infra: setup ## run the tests of the synthesized template
 	$(BIN)/pytest tests/infra $(ARGS)
 
-test-guard: test-infra ## what keeps strangers out: on stacks of their own, so beside other tests
-	$(BIN)/pytest $(GUARDED) $(ARGS)
+test-client: clients ## run the npm package's and the console's checks
+	$(BIN)/pytest tests/client $(ARGS)
 
-test-operated: clients ## what is started, stopped, killed, changed and cut off while it runs
-	$(BIN)/pytest $(OPERATED) $(ARGS)
+test-benchmarks: setup ## run every benchmark with --quick
+	$(BIN)/pytest tests/benchmarks $(ARGS)
 
-test-delivered: clients ## what reaches whom, in every protocol
-	$(BIN)/pytest tests/e2e $(addprefix --ignore=,$(GUARDED) $(OPERATED)) $(ARGS)
-
-test-e2e: clients ## the deployed template on MiniStack, a real node, real clients, IAM enforced
+test-e2e: clients ## run the deployed template on MiniStack with a real node, real clients and IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
 
 chaos: setup ## run the chaos test, which takes at most five minutes; ARGS="--seed 7"

@@ -1,0 +1,193 @@
+"""`make test`: run all tests, several stages side by side, and report what runs and how far it is.
+
+Each lane runs its stages one after the other; lanes run in parallel. The lanes mix stages that compute (unit and
+integration tests, on all cores) with stages that mostly wait for a stack. A stage's output goes to a file and is
+printed whole if the stage fails.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+LOGS = ROOT / ".build" / "tests"
+PYTEST = (sys.executable, "-m", "pytest", "-q")
+PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
+REPORT_SECONDS = 30
+
+GUARD = ("attacks", "least_privilege")
+"""End-to-end tests of what keeps strangers out. They start stacks of their own."""
+OPERATE = [
+    "command_line",
+    "crashes",
+    "deploying",
+    "own_node",
+    "shards",
+    "standby",
+    "status",
+    "torn_connections",
+]  # stacks of their own
+
+
+def _files(names: Sequence[str]) -> list[str]:
+    return [f"tests/e2e/test_{name}.py" for name in names]
+
+
+@dataclass(slots=True)
+class Stage:
+    """One command of the test run, which waits for the stage `after` to pass.
+
+    `started`, `ended`: seconds of the monotonic clock, 0 before.
+    """
+
+    name: str
+    command: Sequence[str]
+    after: str = ""
+    started: float = 0.0
+    ended: float = 0.0
+    status: int | None = None
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = LOGS / f"{self.name}.log"
+
+    def seconds(self) -> float:
+        """Return how long the stage has run."""
+        return (self.ended or time.monotonic()) - self.started if self.started else 0.0
+
+    def progress(self) -> str:
+        """Return the share of its tests that are done, as pytest last printed it."""
+        shares = re.findall(r"\[ *(\d+)%\]", self.log.read_text(errors="replace")) if self.log.exists() else []
+        return f"{self.name} {shares[-1]} %" if shares else self.name
+
+    def summary(self) -> str:
+        """Return the last line of the output: with pytest, the numbers of tests."""
+        lines = self.log.read_text(errors="replace").strip().splitlines()
+        return lines[-1].strip("= ") if lines else ""
+
+
+def lanes() -> list[list[Stage]]:
+    """Return the stages, lane by lane."""
+    delivered = ["tests/e2e", *(f"--ignore={file}" for file in _files([*GUARD, *OPERATE]))]
+    return [
+        [
+            Stage("clients", [sys.executable, "local/maintenance/bootstrap.py", "--clients"]),
+            Stage("unit", [*PYTEST, "tests/unit", *PARALLEL]),
+            Stage("integration", [*PYTEST, "tests/integration", *PARALLEL]),
+        ],
+        [
+            Stage("check", ["make", "--no-print-directory", "check"]),
+            Stage("guard", [*PYTEST, *_files(GUARD)]),
+        ],
+        [
+            Stage("infra", [*PYTEST, "tests/infra"]),
+            Stage("operate", [*PYTEST, *_files(OPERATE)], after="clients"),
+        ],
+        [
+            Stage("client", [*PYTEST, "tests/client"], after="clients"),
+            Stage("deliver", [*PYTEST, *delivered]),
+            Stage("benchmarks", [*PYTEST, "tests/benchmarks"]),
+        ],
+    ]
+
+
+class Run:
+    """A run of all lanes."""
+
+    def __init__(self) -> None:
+        self._lanes = lanes()
+        self._started = time.monotonic()
+        self._lock = threading.Lock()
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._stopping = False
+
+    def finish(self) -> int:
+        """Run everything; return 0 if every stage passed."""
+        LOGS.mkdir(parents=True, exist_ok=True)
+        threads = [threading.Thread(target=self._run_lane, args=(lane,), daemon=True) for lane in self._lanes]
+        for thread in threads:
+            thread.start()
+        due = time.monotonic() + REPORT_SECONDS
+        while any(thread.is_alive() for thread in threads):
+            for thread in threads:
+                thread.join(0.2)
+            if time.monotonic() >= due:
+                due += REPORT_SECONDS
+                self._say(
+                    " · ".join(stage.progress() for stage in self._stages() if stage.status is None and stage.started)
+                )
+        failed = [stage.name for stage in self._stages() if stage.status]
+        self._say(f"failed: {', '.join(failed)}" if failed else "all tests passed")
+        return 1 if failed else 0
+
+    def stop(self) -> None:
+        """Stop all stages."""
+        self._stopping = True
+        for process in list(self._processes):
+            os.killpg(process.pid, signal.SIGINT)
+
+    def _running(self) -> list[Stage]:
+        return [stage for stage in self._stages() if stage.started and stage.status is None]
+
+    def _stages(self) -> list[Stage]:
+        return [stage for lane in self._lanes for stage in lane]
+
+    def _run_lane(self, lane: list[Stage]) -> None:
+        for stage in lane:
+            self._wait_for(stage.after)
+            if self._stopping:
+                return
+            stage.started = time.monotonic()
+            with stage.log.open("wb") as log:
+                process = subprocess.Popen(
+                    stage.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                )
+                self._processes.add(process)
+                status = process.wait()
+                self._processes.discard(process)
+            stage.ended, stage.status = time.monotonic(), status
+            self._report(stage)
+
+    def _wait_for(self, name: str) -> None:
+        awaited = [stage for stage in self._stages() if stage.name == name]
+        while any(stage.status is None for stage in awaited) and not self._stopping:
+            time.sleep(0.2)
+
+    def _report(self, stage: Stage) -> None:
+        with self._lock:
+            if stage.status:
+                output = stage.log.read_text(errors="replace")
+                print(f"\n--- {stage.name} failed ({shlex.join(stage.command)})\n{output}")
+            verdict = "failed" if stage.status else "passed"
+            self._say(f"{verdict}: {stage.name} ({_clock(stage.seconds())}): {stage.summary()}")
+
+    def _say(self, text: str) -> None:
+        print(f"[{_clock(time.monotonic() - self._started)}] {text}", flush=True)
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def main() -> int:
+    """Run all tests. Return the exit status."""
+    run = Run()
+    try:
+        return run.finish()
+    except KeyboardInterrupt:
+        run.stop()
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 import subprocess
@@ -16,6 +15,7 @@ from chaincast.config.function_settings import Settings
 from infra.gateway import MESSAGE_ROUTES
 from infra.http_api import STATUS_PATHS
 from tests.infra.conftest import Resource, Template, synthesize
+from tests.infra.environment import variables_read
 from tests.infra.reading import actions, functions, of_type
 from tests.infra.test_roles import EXPECTED_ACTIONS
 from tests.integration.conftest import TABLES
@@ -80,25 +80,9 @@ def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) ->
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_a_function_has_the_environment_variables_that_its_module_reads(template: Template, name: str) -> None:
-    root = Path(__file__).parents[2]
-    text = (root / "functions" / f"{name}.py").read_text()
-    indirect_readers = {
-        "make_appender": "publishing/appender",
-        "make_intake": "publishing/service",
-        "make_intake(": "publishing/appender",
-        "Telemetry": "metrics/recorder",
-    }
-    texts = [text]
-    texts += [
-        (root / "chaincast" / f"{file}.py").read_text() for word, file in indirect_readers.items() if word in text
-    ]
-    composition = ast.parse((root / "functions" / "composition.py").read_text()).body
-    texts += [ast.unparse(f) for f in composition if isinstance(f, ast.FunctionDef) and f.name in text]
-    constants = {constant for source in texts for constant in re.findall(r"\b[A-Z][A-Z_]+\b", source)}
-    asked = {getattr(resources, constant) for constant in constants if hasattr(resources, constant)}
     environment = functions(template)[name]["Environment"]["Variables"]
-    assert asked <= set(environment)
-    assert {v for v in environment if v.startswith("CHAINCAST_")} == asked | {"CHAINCAST_SETTINGS"}
+    given = {variable for variable in environment if variable.startswith("CHAINCAST_")}
+    assert given == variables_read(name) | {"CHAINCAST_SETTINGS"}
     assert Settings.from_json(environment["CHAINCAST_SETTINGS"]).networks == ("bsc-testnet", "base")
 
 

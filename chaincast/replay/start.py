@@ -53,7 +53,7 @@ class Resumption:
             self._order(job)
             self._holds.place(place, parse_cursor(cursor), now_ms)
 
-    def standing(self, sources: Iterable[str]) -> dict[str, str]:
+    def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
         """The newest cursor of each source, read consistently."""
         return {source: format_cursor(self._newest(source)) for source in sources}
 

@@ -91,8 +91,8 @@ class Recorder:
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
         self.calls.append(("begin", connection_id, tuple(since.items())))  # type: ignore[arg-type]  # pairs for once
 
-    def standing(self, sources: Iterable[str]) -> dict[str, str]:
-        self.calls.append(("standing", "", tuple(sources)))
+    def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
+        self.calls.append(("newest_cursors", "", tuple(sources)))
         return dict.fromkeys(sources, "000000000042")
 
     def newest(
@@ -148,7 +148,7 @@ def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sou
     outcome = make_handler(store).handle(Subscribe(topics(*asked), with_cursors=True), CALLER, 0)
     assert isinstance(outcome, Subscribed)
     assert set(outcome.cursors.items()) == {(source, "000000000042") for source in sources}
-    assert [call[0] for call in store.calls] == ["standing", "add"]
+    assert [call[0] for call in store.calls] == ["newest_cursors", "add"]
     assert sorted(store.calls[0][2]) == sorted(sources)
 
 

@@ -1,4 +1,4 @@
-"""AWS in process, by moto: the stack's tables and queues, made from the synthesized template's own definitions."""
+"""Fixtures: AWS in this process, by moto, with the tables and queues of the stack."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ TABLES = {
     environment.HISTORY: ("topic", "position"),
     environment.STATE: ("key", "sort"),
 }
-"""Keys of the tables; tests/infra checks that the template's are these."""
+"""Keys of the tables. A test in tests/infra compares them with the template's."""
 
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty AWS account with the stack's tables and queues, and the environment of a function in it."""
+    """Provide empty tables and queues of the stack, and the environment of a function."""
     for name in list(os.environ):
         if name.startswith(("AWS_", "CHAINCAST_")):
             monkeypatch.delenv(name)
@@ -146,7 +146,7 @@ def make_sink(database: DynamoDBClient, queues: SQSClient, monkeypatch: pytest.M
 
 @pytest.fixture
 def silent_node(tmp_path: Path) -> Iterator[Node]:
-    """A real node that mines only when told to."""
+    """Provide a real node that mines only on request."""
     node = Node(free_port())
     child = node.start(tmp_path / "anvil.log", block_time=None)
     try:

@@ -1,4 +1,4 @@
-"""Reading moto's tables and queues as a test wants to see them."""
+"""Helpers that read and change moto's tables and queues."""
 
 from __future__ import annotations
 
@@ -28,28 +28,28 @@ def session_stores(shards: int = 1) -> SessionStores:
 
 
 def subscriptions(shards: int = 1) -> SubscriptionStore:
-    """The SubscriptionStore table, and State to count in."""
+    """Return the store of subscriptions."""
     return session_stores(shards).subscriptions
 
 
 def items(variable: str) -> list[Item]:
-    """Every item of a table, in a stable order."""
+    """Return all items of a table, in a stable order."""
     found: list[Item] = list(boto_clients.dynamodb().scan(TableName=variable.lower(), ConsistentRead=True)["Items"])
     return sorted(found, key=repr)
 
 
 def logged() -> list[Batch]:
-    """What is in the Log, in order."""
+    """Return the batches of the event log, in order."""
     batches = (decode_batch(bytes(item["batch"]["B"])) for item in items(environment.LOG))
     return sorted(batches, key=lambda batch: (batch.seq, batch.part))
 
 
 def folded(batches: Iterable[Batch]) -> list[str]:
-    """What a client that was told all of it holds: the ids of events, less those taken back."""
+    """Return the ids of the events that a client has after these batches: those received and not retracted."""
     held: dict[str, None] = {}
     for batch in batches:
         for retraction in batch.retracted:
-            del held[retraction.id]  # nothing is taken back that was not told
+            del held[retraction.id]  # only received events are retracted
         for told in batch.events:
             assert told.id not in held
             held[told.id] = None
@@ -57,11 +57,11 @@ def folded(batches: Iterable[Batch]) -> list[str]:
 
 
 async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait for what nobody announces: a change of a table."""
+    """Wait until a condition on a table holds, by polling."""
     async with asyncio.timeout(seconds):
         asked = monotonic()
         while not condition():
-            # Tables tell nobody when they change. A look may take long: what is waited for gets more of the time.
+            # Checking may be slow, so the pause is twice as long: most of the time is left for what is waited for.
             await asyncio.sleep(max(0.02, 2 * (monotonic() - asked)))
             asked = monotonic()
 
@@ -75,7 +75,7 @@ C = TypeVar("C", bound=Closable)
 
 @asynccontextmanager
 async def closing(source: C) -> AsyncIterator[C]:
-    """A source of blocks, closed at the end."""
+    """Yield a source of blocks, and close it at the end."""
     try:
         yield source
     finally:
@@ -83,7 +83,7 @@ async def closing(source: C) -> AsyncIterator[C]:
 
 
 def expire_lease(network: str) -> None:
-    """As if the lease's term were over: its holder did not renew it."""
+    """Let the lease of a network expire, as if its holder had not renewed it."""
     boto_clients.dynamodb().update_item(
         TableName=environment.STATE.lower(),
         Key=checkpoint_key(network),
@@ -93,12 +93,12 @@ def expire_lease(network: str) -> None:
 
 
 def take_batches() -> list[Batch]:
-    """Receive and delete everything in the fan-out queue: the batches."""
+    """Receive and delete all messages of the fan-out queue. Return the batches in them."""
     return [work.batch for work in take_work() if isinstance(work, Deliver)]
 
 
 def take_work() -> list[Work]:
-    """Receive and delete everything in the fan-out queue."""
+    """Receive and delete all messages of the fan-out queue."""
     url = os.environ[environment.FANOUT_QUEUE]
     found: list[Work] = []
     while messages := boto_clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
@@ -109,7 +109,7 @@ def take_work() -> list[Work]:
 
 
 def end_loop(loop: AbstractEventLoop, *clients: ServiceClient) -> None:
-    """End a function module's event loop, and what it holds open."""
+    """Close the event loop of a function, and its clients."""
     for client in clients:
         loop.run_until_complete(client.close())
     loop.run_until_complete(loop.shutdown_asyncgens())
@@ -118,7 +118,7 @@ def end_loop(loop: AbstractEventLoop, *clients: ServiceClient) -> None:
 
 
 class Context:
-    """What Lambda hands a function as its context."""
+    """The context that Lambda passes to a function."""
 
     function_name = "test"
     memory_limit_in_mb = 128

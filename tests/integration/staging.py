@@ -1,4 +1,4 @@
-"""What the fan-out's tests play on: a table with subscribers, the function, a gateway that answers as told."""
+"""The setting of the fan-out's tests: a table with subscribers, the function, and a scripted gateway."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ V1 = "chaincast.v1"
 
 
 class Stage:
-    """A table with subscribers, a gateway that answers as told, and the function between them."""
+    """A table with subscribers, a scripted gateway, and the function between them."""
 
     def __init__(self, gateway: ScriptedServer, module: ModuleType, database: DynamoDBClient) -> None:
         self.gateway = gateway
@@ -41,7 +41,7 @@ class Stage:
         table.add(connection_id, V1, topics, kinds, 50, NOW)
 
     def run(self, *records: SqsRecord, milliseconds: int = 60_000) -> list[str]:
-        """The ids of the messages that were handed back."""
+        """Invoke the function. Return the ids of the messages that failed."""
         answer = self.module.handler({"Records": list(records)}, Context(milliseconds))
         failed = [f["itemIdentifier"] for f in answer["batchItemFailures"]]
         assert failed == [r["messageId"] for r in self.retried]
@@ -52,7 +52,7 @@ class Stage:
         return [json.loads(body)["cursor"] for body in self.gateway.posts[connection]]
 
     def told(self, connection: str) -> list[str]:
-        """The ids of the events."""
+        """Return the ids of the events that a connection has received."""
         return [e["id"] for body in self.gateway.posts[connection] for e in json.loads(body)["events"]]
 
 

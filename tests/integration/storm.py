@@ -1,5 +1,8 @@
-"""A gateway and table in a storm: posts are answered 429, 410 and 500, broken off before and after they were read, or
-not answered at all, at random; queries fail now and then. Fast enough for hundreds of thousands of posts."""
+"""A fake management API and table that fail at random.
+
+Posts get responses 429, 410 and 500, are cut off before and after they were read, or get no response; some queries
+fail. It is fast enough for hundreds of thousands of posts.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _PAGE = 100
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """How often (0…1) a post meets each fault. `gone`: the connection is no more, from then on."""
+    """Probability (0…1) of each fault of a post. `gone`: the connection is closed from then on."""
 
     throttled: float = 0.0
     failed: float = 0.0
@@ -34,7 +37,7 @@ class Weather:
 
 
 class Storm:
-    """`received`: what each connection was sent, in the order it arrived. `rows`: connections by partition."""
+    """The server. `received`: the messages of each connection, in order; `rows`: the connections of each partition."""
 
     def __init__(self, rows: Mapping[str, Sequence[str]], weather: Weather, seed: int) -> None:
         self.rows = {key: sorted(connections) for key, connections in rows.items()}
@@ -42,7 +45,7 @@ class Storm:
         self.received: dict[str, list[bytes]] = defaultdict(list)
         self.gone: set[str] = set()
         self.unsure: dict[str, list[bytes]] = defaultdict(list)
-        """By connection the posts that were read and not answered: what was in them may rightly come twice."""
+        """The posts of each connection that were read without a response. Their events may be delivered twice."""
         self.met: dict[str, int] = defaultdict(int)
         self._dice = Random(seed)
         self._started = threading.Event()
@@ -68,7 +71,7 @@ class Storm:
         server.close()
 
     def fault(self) -> str | None:
-        """What befalls a post, before it is read."""
+        """Return the fault of the next post; None if it has none."""
         roll, weather = self._dice.random(), self.weather
         for name in ("throttled", "failed", "cut_before", "cut_after", "stalled", "gone"):
             roll -= getattr(weather, name)
@@ -78,7 +81,7 @@ class Storm:
         return None
 
     def query(self, parameters: dict[str, dict[str, dict[str, str]]]) -> bytes | None:
-        """DynamoDB's answer; None if it is to fail."""
+        """Return DynamoDB's response to a query; None if it fails."""
         if self._dice.random() < self.weather.query_failed:
             self.met["query_failed"] += 1
             return None

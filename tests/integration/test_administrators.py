@@ -1,4 +1,4 @@
-"""What administrators see: connections, page by page, and what one of them listens to."""
+"""Tests of the administrators' function on moto: pages of connections, and one with its subscriptions."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.integration.handlers import Management, connect, load, opened, say
 from tests.integration.helpers import Context
 
 
-def asked(path: str, **query: str) -> tuple[int, dict[str, Any]]:
+def get(path: str, **query: str) -> tuple[int, dict[str, Any]]:
     answer = load("admin").handler(http_event("GET", path, query=query), Context())
     return answer["statusCode"], json.loads(answer["body"])
 
 
-def test_all_connections_page_by_page(management: Management) -> None:
+def test_connections_are_listed_page_by_page(management: Management) -> None:
     names = {f"c{number}" for number in range(7)}
     for name in names:
         opened(name, dialect="moonx")
     seen: list[str] = []
     after, pages = "", 0
     while pages < 10:
-        code, found = asked("/connections", limit="3", **({"after": after} if after else {}))
+        code, found = get("/connections", limit="3", **({"after": after} if after else {}))
         page = ConnectionPage.model_validate(found)
         assert (code, len(page.connections) <= 3) == (200, True)
         seen += [connection.id for connection in page.connections]
@@ -37,10 +37,10 @@ def test_all_connections_page_by_page(management: Management) -> None:
     assert pages in (3, 4)
 
 
-def test_one_connection_and_what_it_listens_to(management: Management) -> None:
+def test_a_connection_is_shown_with_its_subscriptions(management: Management) -> None:
     connect()
     say(load("message"), {"type": "subscribe", "topics": ["tokens:anvil", "trades:anvil:*"], "kinds": ["trade"]})
-    code, found = asked("/connections/c1=")
+    code, found = get("/connections/c1=")
     detail = ConnectionDetail.model_validate(found)
     assert (code, detail.id, detail.dialect, detail.user) == (200, "c1=", "chaincast.v1", None)
     assert [(s.topic, s.kinds) for s in detail.subscriptions] == [
@@ -49,15 +49,15 @@ def test_one_connection_and_what_it_listens_to(management: Management) -> None:
     ]
 
 
-def test_one_that_is_not_open(management: Management) -> None:
-    code, found = asked("/connections/gone")
+def test_a_connection_that_is_not_open_is_not_found(management: Management) -> None:
+    code, found = get("/connections/gone")
     assert (code, found["code"]) == (404, "NOT_CONNECTED")
     assert "'gone'" in found["message"]
 
 
 @pytest.mark.parametrize(("limit", "words"), [("0", "greater than or equal to 1"), ("1001", "1000"), ("x", "integer")])
-def test_a_page_of_no_size(management: Management, limit: str, words: str) -> None:
-    code, found = asked("/connections", limit=limit)
+def test_an_invalid_page_size_is_refused(management: Management, limit: str, words: str) -> None:
+    code, found = get("/connections", limit=limit)
     assert (code, found["code"]) == (400, "BAD_MESSAGE")
     assert "limit" in found["message"]
     assert words in found["message"]

@@ -1,4 +1,4 @@
-"""An issuer's keys over HTTP, as a function gets them."""
+"""Tests of authenticators with an issuer and an auth service on loopback HTTP servers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) ->
 
 
 @pytest.mark.parametrize("path", ["/nowhere", ":1/keys"])
-def test_an_issuer_that_does_not_answer_is_no_fault_of_the_token(issuer: str, path: str) -> None:
+def test_an_unavailable_issuer_does_not_make_a_token_invalid(issuer: str, path: str) -> None:
     url = f"{issuer}{path}" if path.startswith("/") else f"http://127.0.0.1{path}"
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_jwks_url=url), no_secret)
     with pytest.raises(ClientError) as caught:
@@ -52,7 +52,7 @@ def test_an_issuer_that_does_not_answer_is_no_fault_of_the_token(issuer: str, pa
     assert caught.value.code == Code.AUTH_UNAVAILABLE
 
 
-def test_where_nobody_is_asked_nothing_is_fetched() -> None:
+def test_without_authentication_no_keys_are_fetched() -> None:
     assert isinstance(
         make_authenticator(replace(SETTINGS, auth="off", auth_jwks_url="http://127.0.0.1:1/"), no_secret), NoAuth
     )
@@ -65,7 +65,7 @@ def test_a_secret_that_is_too_short_is_refused() -> None:
 
 
 class AuthService:
-    """A team's own: knows one token, and can be slow, out of order, or elsewhere."""
+    """A fake auth service with one valid token. It can be slow, broken or moved."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -101,7 +101,7 @@ def code_of(tokens: Authenticator, token: str) -> Code | None:
     return None
 
 
-def test_a_teams_auth_service_is_asked_and_what_it_does_not_say_nobody_guesses(
+def test_an_auth_service_verifies_tokens_and_its_failures_are_not_taken_for_answers(
     service: tuple[AuthService, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chaincast.auth.factory.SERVICE_TIMEOUT_SECONDS", 0.2)
@@ -114,10 +114,10 @@ def test_a_teams_auth_service_is_asked_and_what_it_does_not_say_nobody_guesses(
         known.mode = mode
         tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url), no_secret)
         assert code_of(tokens, "good") is Code.AUTH_UNAVAILABLE
-    assert not any("elsewhere" in asked for asked in known.asked), "a token does not follow a redirect"
+    assert not any("elsewhere" in asked for asked in known.asked), "a redirect does not get the token"
 
 
-def test_a_service_that_is_down_is_left_alone_and_found_again(
+def test_an_unavailable_service_gets_no_requests_until_a_trial_request_succeeds(
     service: tuple[AuthService, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, url = service
@@ -126,7 +126,7 @@ def test_a_service_that_is_down_is_left_alone_and_found_again(
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_service=url), no_secret)
     known.mode = "broken"
     assert {code_of(tokens, "good") for _ in range(100)} == {Code.AUTH_UNAVAILABLE}
-    assert len(known.asked) == MAX_FAILURES, "ninety-seven were refused without a word to it"
+    assert len(known.asked) == MAX_FAILURES, "the other 97 caused no request"
     known.mode = "well"
     assert code_of(tokens, "good") is Code.AUTH_UNAVAILABLE
     now += OPEN_SECONDS

@@ -26,13 +26,13 @@ def connection(name: str, at: int = NOW) -> Connection:
     return Connection(name, "chaincast.v1", "203.0.113.9", "https://app.example", at)
 
 
-def test_a_record_comes_back_with_a_touch(connections: ConnectionStore) -> None:
+def test_marking_a_connection_as_active_returns_its_record(connections: ConnectionStore) -> None:
     connections.put(connection("c1="))
     assert connections.get("c1=") is not None
     assert connections.mark_active("c1=", NOW + 1) == replace(connection("c1="), seen=activity_slot(NOW))
 
 
-def test_a_touch_never_makes_a_record(connections: ConnectionStore) -> None:
+def test_marking_a_connection_as_active_creates_no_record(connections: ConnectionStore) -> None:
     assert connections.mark_active("gone", NOW) is None
     assert items(environment.CONNECTIONS) == []
 
@@ -42,7 +42,7 @@ def test_records_expire_after_api_gateways_longest_connection(connections: Conne
     assert int(items(environment.CONNECTIONS)[0]["expires_at"]["N"]) >= NOW // 1000 + 7200
 
 
-def test_the_quiet_are_those_not_heard_of_lately(connections: ConnectionStore) -> None:
+def test_idle_connections_are_those_without_recent_activity(connections: ConnectionStore) -> None:
     for i in range(40):
         connections.put(connection(f"old{i}", NOW))
     connections.put(connection("new", NOW + 20 * MINUTE))
@@ -52,7 +52,7 @@ def test_the_quiet_are_those_not_heard_of_lately(connections: ConnectionStore) -
     assert set(connections.idle_since("other", activity_slot(NOW + 20 * MINUTE))) == set()
 
 
-def test_messages_in_one_slot_do_not_write_the_index_again() -> None:
+def test_all_messages_in_one_slot_leave_the_index_as_it_is() -> None:
     assert activity_slot(NOW) == activity_slot(NOW - NOW % (ACTIVITY_SLOT_SECONDS * 1000))
     assert activity_slot(NOW + ACTIVITY_SLOT_SECONDS * 1000) == activity_slot(NOW) + 1
 
@@ -64,7 +64,7 @@ def test_deleting_is_repeatable(connections: ConnectionStore) -> None:
     assert connections.get("c1") is None
 
 
-def test_what_is_learnt_of_a_connection_stays_with_it(connections: ConnectionStore) -> None:
+def test_identity_and_dialect_are_recorded(connections: ConnectionStore) -> None:
     connections.put(replace(connection("c1"), undecided=True))
     connections.set_identity("c1", user=User("ann"))
     connections.set_identity("c1", joined=True)
@@ -77,7 +77,7 @@ def test_what_is_learnt_of_a_connection_stays_with_it(connections: ConnectionSto
     assert [*connections.idle_since("chaincast.v1", activity_slot(NOW) + 1)] == []
 
 
-def test_what_is_learnt_of_one_that_is_gone_is_forgotten(connections: ConnectionStore) -> None:
+def test_identity_and_dialect_of_a_closed_connection_are_not_recorded(connections: ConnectionStore) -> None:
     connections.set_identity("gone", user=User("ann"), joined=True)
     connections.set_dialect("gone", "coremem")
     assert connections.get("gone") is None

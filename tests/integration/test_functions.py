@@ -1,4 +1,4 @@
-"""connect, disconnect, message: each handler as a fresh execution environment runs it, on moto."""
+"""Tests of connect, disconnect and message as new execution environments, on moto."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import pytest
 
 from chaincast.aws import boto_clients, environment
 from chaincast.aws.lambda_events import WebSocketEvent
-from chaincast.errors import CodecError
 from chaincast.eventlog.history_store import History
 from chaincast.jobs.messages import Greet, parse_job
 from chaincast.model.batches import Batch
@@ -46,7 +45,7 @@ def say(module: ModuleType, message: object, **extra: Any) -> Answer:
     return parsed
 
 
-def test_connecting_records_the_connection_and_orders_a_greeting() -> None:
+def test_connecting_records_the_connection_and_enqueues_a_greeting() -> None:
     assert connect(headers={"Origin": "https://app.example"}) == {"statusCode": 200}
     record = items(environment.CONNECTIONS)[0]
     assert record["origin"]["S"] == "https://app.example"
@@ -63,7 +62,7 @@ def test_a_subprotocol_is_confirmed_and_a_wrong_dialect_refused() -> None:
     assert "UNKNOWN_DIALECT" in refused["body"]
 
 
-def test_who_may_not_come_in_is_refused_before_anything_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forbidden_client_is_refused_before_anything_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     document = json.loads(os.environ["CHAINCAST_SETTINGS"])
     rules = {"origins": ["https://app.example"], "deny_ips": ["203.0.113.9/32"]}
     monkeypatch.setenv("CHAINCAST_SETTINGS", json.dumps({**document, **rules}))
@@ -81,7 +80,7 @@ def test_a_message_named_like_a_lifecycle_route_does_nothing() -> None:
     assert len(items(environment.CONNECTIONS)) == 1
 
 
-def test_subscribing_pinging_leaving() -> None:
+def test_a_client_subscribes_pings_unsubscribes_and_disconnects() -> None:
     connect()
     message = load("message")
     subscribed = say(message, {"type": "subscribe", "id": 1, "topics": ["trades:ANVIL:*"]})
@@ -93,7 +92,7 @@ def test_subscribing_pinging_leaving() -> None:
     assert items(environment.CONNECTIONS) == items(environment.SUBSCRIPTIONS) == []
 
 
-def test_a_binary_message_is_read_as_its_bytes() -> None:
+def test_a_binary_message_is_decoded() -> None:
     connect()
     body = b64encode(b'{"type":"ping"}').decode()
     assert say(load("message"), body, isBase64Encoded=True)["type"] == "pong"
@@ -106,12 +105,12 @@ def test_a_lone_surrogate_is_bad_utf8() -> None:
     assert say(load("message"), "\ud800")["code"] == "BAD_UTF8"
 
 
-def test_who_is_not_on_record_is_told_to_connect_again() -> None:
+def test_a_connection_without_a_record_must_connect_again() -> None:
     assert say(load("message"), {"type": "ping"})["code"] == "NOT_CONNECTED"
     assert items(environment.CONNECTIONS) == []
 
 
-def test_a_fault_of_ours_is_answered_and_logged_not_raised(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_internal_error_is_answered_and_logged_not_raised(caplog: pytest.LogCaptureFixture) -> None:
     connect()
     message = load("message")
     boto_clients.dynamodb().delete_table(TableName=environment.SUBSCRIPTIONS.lower())
@@ -121,17 +120,11 @@ def test_a_fault_of_ours_is_answered_and_logged_not_raised(caplog: pytest.LogCap
     assert "ResourceNotFoundException" in caplog.text
 
 
-def test_jobs_that_are_none_are_refused() -> None:
-    for body in ("", "[]", "{}", '{"job":"dance"}', '{"job":"greet"}', '{"job":"replay","connection_id":"c"}'):
-        with pytest.raises(CodecError):
-            parse_job(body)
-
-
 TOKEN, CONTRACT = "0x" + "ab" * 20, "0x" + "cd" * 20
 
 
 def past(count: int, kind: str = "trade", **fields: Any) -> None:
-    """Events of the past, one a block: trades of a token, or events of a contract whose names take turns."""
+    """Write a history of one event per block: trades of a token, or events of a contract with alternating names."""
     batches = []
     for number in range(1, count + 1):
         data = {"event": "Paid" if number % 3 else "Refunded", **fields}
@@ -172,7 +165,7 @@ def test_recent_trades_come_newest_first_and_page_by_page() -> None:
     assert say(message, {**request, "token": CONTRACT})["events"] == []
 
 
-def test_a_contracts_history_is_picked_by_the_events_names() -> None:
+def test_a_contracts_history_can_be_filtered_by_event_names() -> None:
     connect()
     past(30, "contract.event")
     request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "limit": 4}
@@ -184,7 +177,7 @@ def test_a_contracts_history_is_picked_by_the_events_names() -> None:
     assert blocks_of(say(load("message"), request)) == [30, 29, 28, 27]
 
 
-def test_an_answer_stays_within_what_api_gateway_takes_and_says_where_to_go_on() -> None:
+def test_a_reply_stays_below_api_gateways_limit_and_says_where_to_continue() -> None:
     connect()
     past(12, "contract.event", blob="x" * 20_000)
     request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "limit": 100}
@@ -200,7 +193,7 @@ def test_an_answer_stays_within_what_api_gateway_takes_and_says_where_to_go_on()
     assert seen == list(range(12, 0, -1))
 
 
-def test_a_search_for_a_name_that_is_rare_ends_and_can_be_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_for_a_rare_name_ends_and_can_be_continued(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaincast.eventlog.history_store.LOOKED_THROUGH", 20)
     monkeypatch.setattr("chaincast.eventlog.history_store.READ", 10)
     connect()
@@ -217,7 +210,7 @@ def test_new_tokens_come_from_the_networks_history() -> None:
     assert blocks_of(answer) == [3, 2]
 
 
-def test_a_token_is_told_as_it_stands() -> None:
+def test_a_tokens_price_statistics_and_snapshot() -> None:
     connect()
     message, ask = load("message"), {"type": "get", "network": "anvil", "token": TOKEN}
     assert say(message, {**ask, "what": "price"})["event"] is None
@@ -246,7 +239,7 @@ def test_a_contracts_events_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     assert (stats["events"], stats["complete"]) == (12, False)
 
 
-def test_alerts_are_kept_by_network_and_type() -> None:
+def test_alerts_are_stored_by_network_and_type() -> None:
     connect()
     past(2, "alert", type="rug")
     ask = {"type": "get", "what": "alerts", "network": "anvil"}
@@ -276,7 +269,7 @@ def test_alerts_are_kept_by_network_and_type() -> None:
         ({"what": "tokens"}, "BAD_MESSAGE", "network"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said(fields: dict[str, object], code: str, words: str) -> None:
+def test_an_invalid_get_is_refused_with_a_reason(fields: dict[str, object], code: str, words: str) -> None:
     connect()
     answer = say(load("message"), {"type": "get", "id": "x", **fields})
     assert (answer["type"], answer["id"], answer["code"]) == ("error", "x", code)

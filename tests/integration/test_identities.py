@@ -1,5 +1,4 @@
-"""Whose a connection is, through the handlers: tickets, claims, the end of tokens, services that are down, and
-administrators who end connections."""
+"""Tests of connections' users on moto: tickets, claims, the end of tokens, unavailable services, administrators."""
 
 from __future__ import annotations
 
@@ -38,13 +37,13 @@ if TYPE_CHECKING:
 PREMIUM = {"premium_topics": ["price:BTC"], "premium_claim": "plan", "premium_values": ["pro"]}
 
 
-def asking(verb: str = "POST", **headers: str) -> HttpEvent:
+def ticket_request(verb: str = "POST", **headers: str) -> HttpEvent:
     return http_event(verb, "/ticket", headers=headers)
 
 
 def test_a_ticket_for_a_token_connects_its_user_once(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "required")
-    answer = load("ticket").handler(asking(Authorization=f"Bearer {token()}"), Context())
+    answer = load("ticket").handler(ticket_request(Authorization=f"Bearer {token()}"), Context())
     assert answer["statusCode"] == 200
     told = json.loads(answer["body"])
     assert told["expires_in"] == 30
@@ -59,7 +58,7 @@ def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatc
     ticket = TicketStore(boto_clients.dynamodb(), environment.STATE.lower()).issue(User("ann"), NOW)
     both = opened("c1=", ticket=ticket, token=token("bob"))
     assert (both["statusCode"], ticket in both["body"]) == (401, False)
-    assert opened("c1=", ticket=ticket)["statusCode"] == 200, "it was not used up"
+    assert opened("c1=", ticket=ticket)["statusCode"] == 200, "the refused handshake did not use it up"
 
 
 @pytest.mark.parametrize(
@@ -71,24 +70,26 @@ def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatc
         ({"authorization": f"Bearer {TOKEN_OF_ANN}", "origin": "https://evil.example"}, 403, "FORBIDDEN_ORIGIN"),
     ],
 )
-def test_who_gets_no_ticket(monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int, code: str) -> None:
+def test_requests_for_a_ticket_that_are_refused(
+    monkeypatch: pytest.MonkeyPatch, headers: dict[str, str], status: int, code: str
+) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, origins=["https://app.example", "none"])
-    answer = load("ticket").handler(asking(**headers), Context())
+    answer = load("ticket").handler(ticket_request(**headers), Context())
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (status, code)
     assert "access-control-allow-origin" not in answer["headers"]
     assert not [item for item in items(environment.STATE) if item["key"]["S"].startswith("ticket/")]
 
 
-def test_a_page_may_ask_for_a_ticket_if_it_may_connect(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_may_connect_may_request_a_ticket(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, origins=["https://app.example"])
     function = load("ticket")
-    asked = function.handler(asking("OPTIONS", origin="https://app.example"), Context())
+    asked = function.handler(ticket_request("OPTIONS", origin="https://app.example"), Context())
     assert asked["statusCode"] == 204
     assert asked["headers"]["access-control-allow-origin"] == "https://app.example"
     assert asked["headers"]["access-control-allow-headers"] == "authorization"
-    assert function.handler(asking("OPTIONS", origin="https://evil.example"), Context())["statusCode"] == 403
+    assert function.handler(ticket_request("OPTIONS", origin="https://evil.example"), Context())["statusCode"] == 403
 
 
 def test_premium_topics_need_their_claim(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,12 +111,12 @@ def test_premium_topics_need_their_claim(management: Management, monkeypatch: py
     say(function, {"type": "authenticate", "token": token(plan="pro")})
     assert subscribed("price:BTC", "price:*")["type"] == "subscribed"
     say(function, {"type": "authenticate", "token": token(plan="free")})
-    assert set(held()) == {"price:ETH"}, "who may not have them any more, has them no more"
+    assert set(held()) == {"price:ETH"}, "subscriptions that the new token does not allow are removed"
 
 
 @pytest.fixture
 def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Job, int]]:
-    """Every job that is ordered, with its delay."""
+    """Return a list to which every enqueued job is appended, with its delay."""
     noted: list[tuple[Job, int]] = []
     send = boto_clients.sqs().send_message
 
@@ -127,7 +128,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Job, int]]:
     return noted
 
 
-def test_a_token_that_ends_is_noticed_told_and_renewed_or_the_connection_closed(
+def test_the_end_of_a_token_is_notified_and_without_a_new_one_the_connection_closed(
     management: Management, monkeypatch: pytest.MonkeyPatch, orders: list[tuple[Job, int]]
 ) -> None:
     with_auth(monkeypatch, "optional")
@@ -143,14 +144,14 @@ def test_a_token_that_ends_is_noticed_told_and_renewed_or_the_connection_closed(
 
     orders.clear()
     authenticate(3 * 3600)
-    assert orders == [], "no connection lives so long"
+    assert orders == [], "no connection lasts that long"
     end = authenticate(1000)
     [(job, delay)] = orders
     assert (job, delay) == (IdentityExpiry("c1=", end), 900)
     lifecycle = Lifecycle()
     orders.clear()
     lifecycle.run(job, at_s=end - 100)
-    assert (orders, lifecycle.posted) == ([(job, 100)], []), "SQS waits for a quarter of an hour at most"
+    assert (orders, lifecycle.posted) == ([(job, 100)], []), "the delay of an SQS message is limited to 15 minutes"
     lifecycle.run(job, at_s=end)
     assert [message["type"] for message in lifecycle.posted] == ["auth_expired", "auth_required"]
     assert lifecycle.posted[0]["data"] == {"timeout": 30_000}
@@ -159,14 +160,14 @@ def test_a_token_that_ends_is_noticed_told_and_renewed_or_the_connection_closed(
     assert later > end
     lifecycle.run(Deadline("c1=", Requirement.RENEWED), at_s=end + 30)
     lifecycle.run(job, at_s=end + 31)
-    assert (management.closed, len(lifecycle.posted)) == ([], 2), "there is a fresh one"
+    assert (management.closed, len(lifecycle.posted)) == ([], 2), "the token was renewed"
     lifecycle.run(Deadline("c1=", Requirement.RENEWED), at_s=later)
     assert management.closed == ["c1="]
     assert lifecycle.posted[-1]["type"] == "auth_failed"
     lifecycle.run(IdentityExpiry("gone", 5), at_s=later)
 
 
-def test_a_token_whose_end_nobody_noticed_opens_no_private_topic(
+def test_a_token_whose_end_the_queue_has_missed_opens_no_private_topic(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "optional")
@@ -176,7 +177,7 @@ def test_a_token_whose_end_nobody_noticed_opens_no_private_topic(
     subscribe = {"type": "subscribe", "topics": ["user:ann"]}
     now = int(time.time() * 1000)
     at(function, monkeypatch, now + 150_000)
-    assert json.loads(say(function, subscribe) or "")["type"] == "subscribed", "there is time to renew it"
+    assert json.loads(say(function, subscribe) or "")["type"] == "subscribed", "the grace period has not ended"
     at(function, monkeypatch, now + 300_000)
     assert json.loads(say(function, subscribe) or "")["code"] == "PRIVATE_TOPIC"
 
@@ -184,7 +185,7 @@ def test_a_token_whose_end_nobody_noticed_opens_no_private_topic(
 @pytest.mark.parametrize(
     ("mode", "status", "joined"), [("optional", 200, "anonymous"), ("required", 503, "AUTH_UNAVAILABLE")]
 )
-def test_an_auth_service_that_is_down_keeps_out_only_who_must_be_known(
+def test_an_unavailable_auth_service_refuses_clients_only_if_authentication_is_required(
     management: Management, monkeypatch: pytest.MonkeyPatch, mode: str, status: int, joined: str
 ) -> None:
     with_settings(monkeypatch, auth=mode, auth_service="http://127.0.0.1:9/verify", auth_query=True)
@@ -202,7 +203,7 @@ def administer(method: str, path: str, **query: str) -> tuple[int, dict[str, Any
     return answer["statusCode"], json.loads(answer["body"])
 
 
-def test_an_administrator_ends_a_connection_or_all_of_a_user(
+def test_an_administrator_closes_a_connection_or_all_of_a_user(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "optional")

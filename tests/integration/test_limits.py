@@ -1,9 +1,9 @@
-"""Limits, through the handlers."""
+"""Tests of limits through the handlers, on moto."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -27,23 +27,20 @@ from tests.integration.handlers import (
 )
 from tests.integration.helpers import Context, items
 
-if TYPE_CHECKING:
-    pass
-
 LIMITS = {"messages_per_minute": 3, "cool_down_seconds": 60, "connections_per_minute": 2, "connections_per_ip": 2}
 
 
-def test_too_many_connections_are_told_when_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_beyond_the_limit_learn_when_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     with_settings(monkeypatch, limits={**LIMITS, "exempt_ips": ["192.0.2.0/24"]})
     assert [opened(f"c{i}")["statusCode"] for i in range(3)] == [200, 200, 429]
     refused = opened("c4")
     assert refused["headers"] == {"Retry-After": "60"}
     assert "at most 2" in refused["body"]
     assert {item["connection_id"]["S"] for item in items(environment.CONNECTIONS)} == {"c0", "c1"}
-    assert [opened(f"d{i}", "192.0.2.7")["statusCode"] for i in range(5)] == [200] * 5, "nobody counts these"
+    assert [opened(f"d{i}", "192.0.2.7")["statusCode"] for i in range(5)] == [200] * 5, "these are exempt"
 
 
-def test_a_refused_token_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_token_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, limits={"connections_per_ip": 1}, auth_query=True)
     assert opened("c1", token="nonsense")["statusCode"] == 401
@@ -53,7 +50,7 @@ def test_a_refused_token_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None
     assert opened("c4")["statusCode"] == 200
 
 
-def test_a_users_connections_are_counted_wherever_he_says_who_he_is(
+def test_connections_of_a_user_are_counted_however_they_authenticate(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "optional")
@@ -88,7 +85,7 @@ def test_a_users_connections_are_counted_wherever_he_says_who_he_is(
         ),
     ],
 )
-def test_who_says_too_much_is_told_so_in_his_protocols_words_then_closed_then_kept_out(
+def test_a_client_beyond_its_limit_is_refused_in_its_dialect_then_closed_then_banned(
     management: Management,
     monkeypatch: pytest.MonkeyPatch,
     query: dict[str, str],
@@ -117,7 +114,7 @@ def test_who_says_too_much_is_told_so_in_his_protocols_words_then_closed_then_ke
         if "EIO" not in query
         else [True] * 7
     )
-    assert management.closed == ["c1="] * 3, "until API Gateway has done it"
+    assert management.closed == ["c1="] * 3, "repeated, as long as API Gateway has not closed it"
     banned = opened("another")
     assert (banned["statusCode"], "temporarily banned" in banned["body"]) == (429, True)
     assert opened("elsewhere", "203.0.113.10")["statusCode"] == 200
@@ -133,7 +130,7 @@ def test_messages_of_the_next_minute_are_served_again(management: Management, mo
     assert "pong" in (say(function, {"type": "ping"}) or "")
 
 
-def test_subscribes_of_an_hour_are_counted_and_what_is_refused_leaves_nothing(
+def test_subscribes_of_an_hour_are_counted_and_a_refused_one_leaves_nothing(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_settings(monkeypatch, limits={"subscribes_per_hour": 2})

@@ -1,4 +1,4 @@
-"""Every promise of delivery, kept through a storm of faults: 100,000 deliveries and more, in one shard and in eight."""
+"""Tests of the delivery promises under random faults: over 100,000 deliveries, with one shard and with eight."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ STORM = Weather(
 
 @contextmanager
 def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The fan-out function between the storm's table and its gateway; State stays with moto."""
+    """Load the fan-out function with the storm's table and gateway; the State table is moto's."""
     boto_clients.dynamodb()
     storm.start()
     url = f"http://127.0.0.1:{storm.port}"
     monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, f"{url}/prod")
     monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", url)
-    logging.disable(logging.CRITICAL)  # pytest would keep every record
+    logging.disable(logging.CRITICAL)  # pytest would store every record
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     monkeypatch.setattr(module, "_retry_soon", lambda records: None)
@@ -57,7 +57,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
 
 
 class Queue:
-    """SQS's part: groups in order, up to ten messages at once, those that were handed back again."""
+    """A FIFO queue: message groups in order, up to ten messages at a time, failed ones again."""
 
     def __init__(self, shards: int, batches: int) -> None:
         self.groups: dict[str, list[SqsRecord]] = {}
@@ -65,7 +65,7 @@ class Queue:
             self.groups[group_of("anvil", worker.shard)] = [record(worker, seq) for seq in range(1, batches + 1)]
 
     def take(self, dice: Random) -> list[SqsRecord]:
-        """What the next invocation gets: one message of each group, or several of one."""
+        """Return the messages of the next invocation: one of each group, or several of one."""
         waiting = [group for group, records in self.groups.items() if records]
         if dice.random() < 0.15:
             return self.groups[dice.choice(waiting)][: dice.randint(2, 10)]
@@ -80,7 +80,7 @@ class Queue:
 
 
 def told(body: bytes) -> list[str]:
-    """The ids of a message's events."""
+    """Return the ids of a message's events."""
     return [event["id"] for event in json.loads(body)["events"]]
 
 
@@ -96,7 +96,7 @@ def record(worker: Worker, seq: int) -> SqsRecord:
 
 
 @pytest.mark.parametrize("shards", [1, 8])
-def test_in_a_storm_everybody_gets_everything_in_order(shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_despite_faults_every_client_gets_every_event_in_order(shards: int, monkeypatch: pytest.MonkeyPatch) -> None:
     dice = Random(shards)
     names = [f"L{i:04d}abc=" for i in range(CONNECTIONS)]
     rows: dict[str, list[str]] = {}
@@ -117,7 +117,7 @@ def test_in_a_storm_everybody_gets_everything_in_order(shards: int, monkeypatch:
         monkeypatch.setattr(module.deliverer, "deliver", counting)
         while any(queue.groups.values()):
             taken = queue.take(dice)
-            hurried = dice.random() < 0.1  # time runs out in the middle
+            hurried = dice.random() < 0.1  # the time is up before the batch is done
             answer = module.handler({"Records": taken}, Context(module.RESERVE_MS + (30 if hurried else 40_000)))
             failed = {f["itemIdentifier"] for f in answer["batchItemFailures"]}
             queue.settle(taken, failed)
@@ -134,12 +134,12 @@ def test_in_a_storm_everybody_gets_everything_in_order(shards: int, monkeypatch:
             message = told(body)
             times.update(message)
             repeats += not got.isdisjoint(message)
-            # In order: whatever is new in a message follows on what there was.
+            # The new events of a message must directly follow those of earlier messages.
             assert [i for i in message if i not in got] == everything[len(got) : len(got | set(message))]
             got.update(message)
         assert name in storm.gone or len(got) == len(everything)
-        # An event comes once, and once more for each post of it that was read and not answered. (Such a post may have
-        # carried several batches, that then come one by one.)
+        # An event may be repeated once for each post of it that was read without a response. (Such a post may have
+        # carried several batches, which then come one by one.)
         unanswered = Counter(id_ for body in storm.unsure[name] for id_ in told(body))
         assert all(often <= 1 + unanswered[id_] for id_, often in times.items())
         unsure += len(storm.unsure[name])
@@ -160,7 +160,7 @@ def ids(batches: int) -> list[str]:
     return [make_event(i, block=seq).id for seq in range(1, batches + 1) for i in (0, 1)]
 
 
-def test_a_thousand_batches_leave_no_memory_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_thousand_batches_leak_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"L{i:04d}abc=" for i in range(50)]
     storm = Storm({home("network:anvil", "any", 1): names}, Weather(throttled=0.002, failed=0.002), seed=1)
     (worker,) = workers(1, ())
@@ -172,10 +172,10 @@ def test_a_thousand_batches_leave_no_memory_behind(monkeypatch: pytest.MonkeyPat
             storm.received.clear()
             if seq % 200 == 0:
                 gc.collect()
-                # What our modules hold; pytest itself holds what the function printed.
+                # Only memory of our modules counts, because pytest stores what the function prints.
                 ours = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, "*/chaincast/*")])
                 sizes.append(sum(trace.size for trace in ours.traces))
         tracemalloc.stop()
-    # From the second measurement on: the first batches fill caches.
+    # The first measurement does not count, because the first batches fill caches.
     assert sizes[-1] - sizes[1] < 20_000
     print("KiB after each two hundred batches:", [round(size / 1024) for size in sizes])

@@ -26,15 +26,15 @@ def subscriptions() -> SubscriptionStore:
 
 
 def rows(connection_id: str = "c1") -> set[str]:
-    """The partitions a connection has rows in."""
+    """Return the partition keys of a connection's rows."""
     keys = {i["topic_shard"]["S"] for i in items(environment.SUBSCRIPTIONS) if i["connection_id"]["S"] == connection_id}
     return keys - {index_key(connection_id)}
 
 
-def held(connection_id: str = "c1") -> set[str]:
-    """What the index item says a connection holds."""
-    found = [i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"] == index_key(connection_id)]
-    return set(found[0].get("topics", {}).get("SS", [])) if found else set()
+def indexed(connection_id: str = "c1") -> set[str]:
+    """Return the topics in a connection's index item."""
+    matching = [i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"] == index_key(connection_id)]
+    return set(matching[0].get("topics", {}).get("SS", [])) if matching else set()
 
 
 def at(*topics: str, connection_id: str = "c1") -> set[str]:
@@ -44,7 +44,7 @@ def at(*topics: str, connection_id: str = "c1") -> set[str]:
 def test_a_row_per_topic_in_the_connections_shard(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 50, NOW)
     assert rows() == at("a:1", "b:2")
-    assert held() == {"a:1", "b:2"}
+    assert indexed() == {"a:1", "b:2"}
     row = next(i for i in items(environment.SUBSCRIPTIONS) if i["topic_shard"]["S"] in rows())
     assert row["dialect"]["S"] == V1
     assert int(row["expires_at"]["N"]) > NOW // 1000 + 7200
@@ -56,13 +56,13 @@ def test_subscribing_again_changes_nothing(subscriptions: SubscriptionStore) -> 
     assert rows() == at("a:1")
 
 
-def test_the_limit_refuses_whole_and_keeps_what_was(subscriptions: SubscriptionStore) -> None:
+def test_a_subscribe_beyond_the_limit_is_refused_as_a_whole(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "a:2"], (), 3, NOW)
     with pytest.raises(ClientError, match="4 topics would be subscribed; at most 3") as caught:
         subscriptions.add("c1", V1, ["a:2", "a:3", "a:4"], (), 3, NOW)
     assert caught.value.code == Code.MAX_SUBSCRIPTIONS
     assert rows() == at("a:1", "a:2")
-    assert held() == {"a:1", "a:2"}
+    assert indexed() == {"a:1", "a:2"}
     subscriptions.add("c1", V1, ["a:3"], (), 3, NOW)
 
 
@@ -72,10 +72,10 @@ def test_more_topics_than_one_batch_write_takes(subscriptions: SubscriptionStore
     assert rows() == at(*topics)
     subscriptions.remove("c1", topics[:40])
     assert rows() == at(*topics[40:])
-    assert held() == set(topics[40:])
+    assert indexed() == set(topics[40:])
 
 
-def test_removing_what_is_not_held_is_no_error(subscriptions: SubscriptionStore) -> None:
+def test_removing_a_topic_that_is_not_subscribed_is_no_error(subscriptions: SubscriptionStore) -> None:
     subscriptions.remove("c1", ["a:1"])
     assert items(environment.SUBSCRIPTIONS) == []
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
@@ -83,7 +83,7 @@ def test_removing_what_is_not_held_is_no_error(subscriptions: SubscriptionStore)
     assert rows() == set()
 
 
-def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: SubscriptionStore) -> None:
+def test_the_shards_of_a_connections_rows_never_change(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 5, NOW)
     later = made(8)
     later.add("c1", V1, ["c:3"], (), 5, NOW)
@@ -96,14 +96,14 @@ def test_a_connections_rows_stay_under_the_shards_it_began_with(subscriptions: S
     assert items(environment.SUBSCRIPTIONS) == []
 
 
-def test_kinds_stand_in_the_rows(subscriptions: SubscriptionStore) -> None:
+def test_kinds_are_stored_in_the_rows(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1"], ("trade", "alert"), 5, NOW)
     subscriptions.add("c1", V1, ["b:2"], (), 5, NOW)
     assert subscriptions.list_subscriptions("c1") == ({"a:1": frozenset({"trade", "alert"}), "b:2": None}, True)
     assert subscriptions.list_subscriptions("c2") == ({}, True)
 
 
-def test_while_a_topic_is_reserved_and_has_no_row_that_is_not_all(subscriptions: SubscriptionStore) -> None:
+def test_subscriptions_are_incomplete_while_a_reserved_topic_has_no_row(subscriptions: SubscriptionStore) -> None:
     seen = []
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     subscriptions.add("c1", V1, ["b:2"], (), 5, NOW, lambda: seen.append(subscriptions.list_subscriptions("c1")))
@@ -115,18 +115,20 @@ def cleanup() -> ConnectionCleanup:
     return ConnectionCleanup(session_stores(), Limits())
 
 
-def test_forgetting_leaves_nothing_and_touches_nobody_else(
+def test_cleanup_removes_all_rows_and_none_of_other_connections(
     subscriptions: SubscriptionStore, cleanup: ConnectionCleanup
 ) -> None:
     for name in ("c1", "c2", "c3"):
         subscriptions.add(name, V1, ["a:1", "b:2"], (), 5, NOW)
     assert cleanup.remove(["c1", "c3"]).writes == 2 + 4 + 2
     cleanup.remove(["c1"])
-    assert rows() == held() == rows("c3") == set()
+    assert rows() == indexed() == rows("c3") == set()
     assert rows("c2") == at("a:1", "b:2", connection_id="c2")
 
 
-def test_hundreds_are_forgotten_in_batches(subscriptions: SubscriptionStore, cleanup: ConnectionCleanup) -> None:
+def test_hundreds_of_connections_are_removed_in_batches(
+    subscriptions: SubscriptionStore, cleanup: ConnectionCleanup
+) -> None:
     names = [f"c{i}" for i in range(130)]
     for name in names:
         subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
@@ -134,7 +136,7 @@ def test_hundreds_are_forgotten_in_batches(subscriptions: SubscriptionStore, cle
     assert items(environment.SUBSCRIPTIONS) == []
 
 
-def test_a_row_without_an_index_item_goes_by_the_topics_and_shards_that_were_seen(
+def test_a_row_without_an_index_item_is_removed_by_the_topics_and_shards_of_the_caller(
     subscriptions: SubscriptionStore, cleanup: ConnectionCleanup, database: DynamoDBClient
 ) -> None:
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)

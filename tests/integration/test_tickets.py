@@ -31,13 +31,13 @@ def refused(tickets: TicketStore, ticket: str, now: int = NOW) -> str:
     return caught.value.message
 
 
-def test_a_ticket_is_its_users_once(tickets: TicketStore) -> None:
+def test_a_ticket_is_valid_once(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
     assert tickets.redeem(ticket, NOW + TICKET_SECONDS * 1000) == ANN
     assert "used before" in refused(tickets, ticket)
 
 
-def test_of_many_at_once_one_gets_in(tickets: TicketStore) -> None:
+def test_of_many_concurrent_uses_one_succeeds(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
 
     def redeem(_: int) -> bool:
@@ -50,18 +50,18 @@ def test_of_many_at_once_one_gets_in(tickets: TicketStore) -> None:
         assert sum(threads.map(redeem, range(50))) == 1
 
 
-def test_a_ticket_ends(tickets: TicketStore) -> None:
+def test_a_ticket_expires(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
     assert "30 seconds" in refused(tickets, ticket, NOW + TICKET_SECONDS * 1000 + 1)
-    assert "used before" in refused(tickets, ticket), "and is gone"
+    assert "used before" in refused(tickets, ticket), "the first use deletes it, even if it has expired"
 
 
 @pytest.mark.parametrize("ticket", ["", "x", "cct_", "cct_unknown", "cct_" + "x" * 100, "../cct_", "cct_ü"])
-def test_what_is_no_ticket_is_refused(tickets: TicketStore, ticket: str) -> None:
+def test_a_string_that_is_no_ticket_is_refused(tickets: TicketStore, ticket: str) -> None:
     refused(tickets, ticket)
 
 
-def test_who_reads_the_table_learns_no_ticket(tickets: TicketStore) -> None:
+def test_the_table_reveals_no_ticket(tickets: TicketStore) -> None:
     ticket = tickets.issue(ANN, NOW)
     assert ticket.removeprefix("cct_") not in repr(items(environment.STATE))
     assert len({tickets.issue(ANN, NOW) for _ in range(50)}) == 50

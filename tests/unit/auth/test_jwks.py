@@ -1,4 +1,4 @@
-"""Tokens that are signed with an issuer's own keys, which change; and what an attacker makes of public keys."""
+"""Tests of tokens that are signed with an issuer's keys: rotation, caching, and attacks with public keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ALGORITHM = {"r": "RS256", "e": "ES256", "d": "EdDSA"}
 
 
 def jwk(kid: str, **more: object) -> dict[str, object]:
-    """The public half of a key."""
+    """Return a public key as a JSON Web Key."""
     public = {
         "r": lambda: RSAAlgorithm.to_jwk(RSA.public_key()),
         "e": lambda: ECAlgorithm.to_jwk(EC.public_key()),
@@ -39,21 +39,21 @@ ALL = [jwk("r"), jwk("e"), jwk("d")]
 
 
 class Issuer:
-    """Serves keys, counts how often it is asked, and can be down."""
+    """A fake issuer. It counts fetches of its keys, and can be down."""
 
     def __init__(self, keys: list[Any]) -> None:
         self.keys: object = keys
-        self.asked = 0
+        self.fetches = 0
         self.now = 1_000.0
         self.down = False
 
     def fetch(self) -> object:
-        self.asked += 1
+        self.fetches += 1
         if self.down:
             raise OSError("no answer")
         return {"keys": self.keys}
 
-    def made(self) -> JwksCache:
+    def cache(self) -> JwksCache:
         return JwksCache(self.fetch, lambda: self.now)
 
 
@@ -78,19 +78,19 @@ def code_of(tokens: JwtAuthenticator, bad: str) -> Code | None:
 
 @pytest.mark.parametrize("kid", ["r", "e", "d"])
 def test_a_token_of_each_algorithm_is_good(kid: str) -> None:
-    assert JwtAuthenticator(JwksKey(Issuer(ALL).made())).authenticate(token(kid)).id == "u1"
+    assert JwtAuthenticator(JwksKey(Issuer(ALL).cache())).authenticate(token(kid)).id == "u1"
 
 
 def test_a_token_without_a_key_id_is_good_where_there_is_one_key() -> None:
-    assert JwtAuthenticator(JwksKey(Issuer([jwk("r")]).made())).authenticate(token(None)).id == "u1"
-    assert code_of(JwtAuthenticator(JwksKey(Issuer(ALL).made())), token(None)) == Code.AUTH_FAILED
+    assert JwtAuthenticator(JwksKey(Issuer([jwk("r")]).cache())).authenticate(token(None)).id == "u1"
+    assert code_of(JwtAuthenticator(JwksKey(Issuer(ALL).cache())), token(None)) == Code.AUTH_FAILED
 
 
 PUBLIC_PEM = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
 def forged(header: dict[str, object]) -> str:
-    """HS256 with a public key for a secret, which PyJWT itself refuses to make."""
+    """Return a token signed by HS256 with a public key as the secret, which PyJWT refuses to make."""
     import base64
     import hashlib
     import hmac
@@ -138,27 +138,27 @@ def forged(header: dict[str, object]) -> str:
         "no header",
     ],
 )
-def test_what_is_forged_expired_or_for_somebody_else_is_refused(bad: str) -> None:
-    tokens = JwtAuthenticator(JwksKey(Issuer(ALL).made()), "https://issuer.example", ("app",))
+def test_forged_expired_and_foreign_tokens_are_refused(bad: str) -> None:
+    tokens = JwtAuthenticator(JwksKey(Issuer(ALL).cache()), "https://issuer.example", ("app",))
     assert tokens.authenticate(token("r")).id == "u1"
     assert code_of(tokens, bad) == Code.AUTH_FAILED
 
 
-def test_a_flood_of_unknown_keys_costs_one_look_in_a_while() -> None:
+def test_many_tokens_with_unknown_keys_cost_one_fetch_per_pause() -> None:
     issuer = Issuer(ALL)
-    tokens = JwtAuthenticator(JwksKey(issuer.made()))
+    tokens = JwtAuthenticator(JwksKey(issuer.cache()))
     for number in range(1_000):
         assert code_of(tokens, token(f"k{number}", RSA, "RS256")) == Code.AUTH_FAILED
-    assert issuer.asked == 1
+    assert issuer.fetches == 1
     issuer.now += FETCH_PAUSE_SECONDS
     assert code_of(tokens, token("k", RSA, "RS256")) == Code.AUTH_FAILED
-    assert issuer.asked == 2
+    assert issuer.fetches == 2
     assert code_of(tokens, token("r")) is None
 
 
-def test_a_new_key_is_found_and_an_old_one_forgotten() -> None:
+def test_a_new_key_is_fetched_and_a_removed_one_no_longer_valid() -> None:
     issuer = Issuer([jwk("r")])
-    tokens = JwtAuthenticator(JwksKey(issuer.made()))
+    tokens = JwtAuthenticator(JwksKey(issuer.cache()))
     tokens.authenticate(token("r"))
     issuer.keys = [jwk("e")]
     issuer.now += FETCH_PAUSE_SECONDS
@@ -166,18 +166,18 @@ def test_a_new_key_is_found_and_an_old_one_forgotten() -> None:
     assert code_of(tokens, token("r")) == Code.AUTH_FAILED
 
 
-def test_known_keys_are_looked_at_again_and_outlive_an_issuer_that_is_down() -> None:
+def test_cached_keys_are_fetched_again_and_used_while_the_issuer_is_down() -> None:
     issuer = Issuer(ALL)
-    tokens = JwtAuthenticator(JwksKey(issuer.made()))
+    tokens = JwtAuthenticator(JwksKey(issuer.cache()))
     tokens.authenticate(token("r"))
     issuer.now += MAX_AGE_SECONDS + 1
     tokens.authenticate(token("r"))
-    assert issuer.asked == 2
+    assert issuer.fetches == 2
     issuer.down = True
     issuer.now += MAX_AGE_SECONDS + 1
     for _ in range(100):
         tokens.authenticate(token("r"))
-    assert issuer.asked == 3
+    assert issuer.fetches == 3
     issuer.now += STALE_SECONDS
     assert code_of(tokens, token("r")) == Code.AUTH_UNAVAILABLE
     issuer.down = False
@@ -196,11 +196,11 @@ def test_known_keys_are_looked_at_again_and_outlive_an_issuer_that_is_down() -> 
         [{"kty": "EC", "crv": "P-384", "x": "a", "y": "b"}],
     ],
 )
-def test_keys_that_are_none_are_left_out(keys: Any) -> None:
-    assert code_of(JwtAuthenticator(JwksKey(Issuer(keys).made())), token("r")) == Code.AUTH_FAILED
+def test_invalid_keys_are_ignored(keys: Any) -> None:
+    assert code_of(JwtAuthenticator(JwksKey(Issuer(keys).cache())), token("r")) == Code.AUTH_FAILED
 
 
-def test_an_issuer_that_answers_nonsense_is_as_good_as_down() -> None:
+def test_an_issuer_with_an_invalid_response_is_unavailable() -> None:
     answers: tuple[object, ...] = (None, 7, {}, {"keys": None}, {"keys": 7}, {"keys": "nonsense"})
     for answer in answers:
         tokens = JwtAuthenticator(JwksKey(JwksCache(partial(dict.get, {"answer": answer}, "answer"))))

@@ -73,7 +73,7 @@ def test_a_bad_token_is_refused_and_not_repeated(bad: str, words: str) -> None:
     assert not bad or bad not in caught.value.message
 
 
-def test_the_secret_is_asked_for_when_a_token_comes_and_no_sooner() -> None:
+def test_the_secret_is_read_with_the_first_token_and_not_before() -> None:
     asked = []
 
     def secret() -> str:
@@ -86,5 +86,5 @@ def test_the_secret_is_asked_for_when_a_token_comes_and_no_sooner() -> None:
     assert asked == [1]
 
 
-def test_where_nobody_is_asked_nobody_is_known() -> None:
+def test_without_authentication_every_token_is_ignored() -> None:
     assert NoAuth().authenticate("anything") is None

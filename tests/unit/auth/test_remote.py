@@ -12,7 +12,7 @@ from chaincast.protocol.commands import User
 
 
 class Service:
-    """Answers as it is told to, and counts who asks."""
+    """A fake auth service with scripted responses. It records the tokens of requests."""
 
     def __init__(self, *answers: ServiceResponse | OSError) -> None:
         self.answers = list(answers)
@@ -43,13 +43,13 @@ def code(asked: RemoteAuthenticator) -> Code | None:
         {"sub": "ann", "email": "a@example.com", "exp": 1_900_000_000.0},
     ],
 )
-def test_the_shapes_that_services_answer_in(document: dict[str, Any]) -> None:
+def test_the_formats_of_responses(document: dict[str, Any]) -> None:
     assert RemoteAuthenticator(Service(ServiceResponse(200, document)), Premium()).authenticate("token") == User(
         "ann", "a@example.com", until=1_900_000_000
     )
 
 
-def test_a_users_plan_may_be_in_the_answer() -> None:
+def test_a_premium_claim_may_be_in_the_response() -> None:
     answer = ServiceResponse(200, {"user": {"id": 7, "plan": "pro"}})
     assert RemoteAuthenticator(Service(answer), Premium(("alerts",), "plan", ("pro",))).authenticate("t") == User(
         "7", premium=True
@@ -77,22 +77,22 @@ def test_a_token_that_the_service_refuses_is_no_failure_of_the_service(status: i
         OSError("time-out"),
     ],
 )
-def test_what_nobody_can_make_anything_of_opens_the_circuit(answer: ServiceResponse | OSError) -> None:
+def test_failures_open_the_circuit(answer: ServiceResponse | OSError) -> None:
     now = 100.0
     service = Service(
         *[answer] * (MAX_FAILURES + 1), ServiceResponse(200, {"id": "ann"}), ServiceResponse(200, {"id": "ann"})
     )
     asked = RemoteAuthenticator(service, Premium(), CircuitBreaker(lambda: now))
     assert {code(asked) for _ in range(MAX_FAILURES + 50)} == {Code.AUTH_UNAVAILABLE}
-    assert len(service.asked) == MAX_FAILURES, "then nobody waits for it"
+    assert len(service.asked) == MAX_FAILURES, "further tokens cause no request"
     now += OPEN_SECONDS
     assert [code(asked) for _ in range(5)] == [Code.AUTH_UNAVAILABLE] * 5
-    assert len(service.asked) == MAX_FAILURES + 1, "one tries"
+    assert len(service.asked) == MAX_FAILURES + 1, "one trial request"
     now += OPEN_SECONDS
-    assert [code(asked) for _ in range(2)] == [None, None], "and when it answers again, everybody is served"
+    assert [code(asked) for _ in range(2)] == [None, None], "the circuit is closed again"
 
 
-def test_a_user_that_no_topic_can_name_is_refused() -> None:
+def test_a_user_id_that_cannot_be_part_of_a_topic_is_refused() -> None:
     asked = RemoteAuthenticator(Service(ServiceResponse(200, {"id": "a:b"})), Premium())
     assert code(asked) is Code.AUTH_FAILED
 

@@ -26,17 +26,17 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.c2ln-_A"
         ({"cookie": "session=b"}, {"token": "c"}, "b"),
     ],
 )
-def test_a_token_is_found_wherever_it_may_be(headers: dict[str, str], query: dict[str, str], found: str) -> None:
+def test_a_token_is_found_in_every_place(headers: dict[str, str], query: dict[str, str], found: str) -> None:
     assert extract_token(headers, query, cookie="session", in_query=True) == found
 
 
-def test_it_is_not_looked_for_where_it_may_not_be() -> None:
+def test_places_that_are_not_enabled_are_not_read() -> None:
     headers, query = {"cookie": f"session={TOKEN}"}, {"token": TOKEN}
     assert extract_token(headers, query, cookie="", in_query=False) == ""
     assert extract_token(headers, query, cookie="other", in_query=False) == ""
 
 
 @given(st.text(), st.text(), st.text())
-def test_no_header_breaks_it(authorization: str, protocols: str, cookies: str) -> None:
+def test_no_header_raises(authorization: str, protocols: str, cookies: str) -> None:
     headers = {"authorization": authorization, "sec-websocket-protocol": protocols, "cookie": cookies}
     assert isinstance(extract_token(headers, {}, cookie="session", in_query=False), str)

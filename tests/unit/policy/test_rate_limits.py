@@ -33,7 +33,7 @@ LIMITS = Limits(messages_per_minute=100, messages_per_user=500)
         ("2001:db8:ffff::1", ""),
     ],
 )
-def test_whom_an_address_counts_for(address: str, owner: str) -> None:
+def test_the_owner_of_an_address(address: str, owner: str) -> None:
     assert owner_of_address(address, ("192.0.2.0/24", "2001:db8:ffff::/48")) == owner
 
 
@@ -52,7 +52,9 @@ def test_whom_an_address_counts_for(address: str, owner: str) -> None:
         (MessageCounts(150, 600), True, False),
     ],
 )
-def test_what_is_too_much_and_what_is_abuse(counts: MessageCounts, refused: bool, closes: bool) -> None:
+def test_messages_beyond_the_limit_are_refused_and_far_beyond_it_violations(
+    counts: MessageCounts, refused: bool, closes: bool
+) -> None:
     error = check_message_rate(counts, LIMITS, NOW + 17_500).refusal
     assert (error is not None) == refused
     assert isinstance(error, ProtocolViolation) == closes
@@ -62,7 +64,7 @@ def test_what_is_too_much_and_what_is_abuse(counts: MessageCounts, refused: bool
         assert "100" in error.message or "500" in error.message
 
 
-def test_a_limit_of_nothing_is_none() -> None:
+def test_a_limit_of_zero_means_no_limit() -> None:
     assert check_message_rate(MessageCounts(10**6, 10**6), Limits(), NOW) == RateDecision()
     assert too_many_subscribes(10**6, 0, NOW) is None
 
@@ -90,7 +92,7 @@ def test_subscribes_are_counted_by_the_hour() -> None:
     assert (error.code, error.details) == (Code.RATE_LIMITED, {"retry_after": 60})
 
 
-def test_addresses_are_counted_where_anything_needs_it() -> None:
+def test_addresses_are_counted_if_a_limit_needs_it() -> None:
     assert not Limits(messages_per_minute=1).counts_addresses
     for limits in (Limits(connections_per_minute=1), Limits(connections_per_ip=1), Limits(cool_down_seconds=1)):
         assert limits.counts_addresses

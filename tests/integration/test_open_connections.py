@@ -1,4 +1,4 @@
-"""How many are open is known without counting them, whoever forgets them, and however often."""
+"""Tests of the numbers of open connections: correct however often and by whichever function one is removed."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ V1 = "chaincast.v1"
 
 
 class World:
-    """Connections that come, listen and are forgotten."""
+    """Stores of sessions, with connections that are opened, subscribed and removed."""
 
     def __init__(self) -> None:
         stores = session_stores()
         self.open_counter, self.records, self.rows = stores.open_counter, stores.connections, stores.subscriptions
         self.cleanup = ConnectionCleanup(stores, Limits())
 
-    def come(self, name: str, *topics: str, dialect: str = V1, now: int = NOW) -> Connection:
+    def open(self, name: str, *topics: str, dialect: str = V1, now: int = NOW) -> Connection:
         connection = Connection(name, dialect, "203.0.113.9", "", now)
         self.records.put(connection)
         self.open_counter.opened(connection)
@@ -49,10 +49,10 @@ def world() -> World:
     return World()
 
 
-def test_who_comes_and_what_he_listens_to_is_counted_once(world: World) -> None:
+def test_connections_and_subscriptions_are_counted_once(world: World) -> None:
     for number in range(20):
-        world.come(f"c{number}", "a:1", "b:2")
-    world.come("m", dialect="moonx")
+        world.open(f"c{number}", "a:1", "b:2")
+    world.open("m", dialect="moonx")
     world.rows.add("c0", V1, ["b:2", "c:3"], (), 5, NOW)
     world.rows.remove("c1", ["a:1", "never"])
     assert world.counted() == {
@@ -63,21 +63,21 @@ def test_who_comes_and_what_he_listens_to_is_counted_once(world: World) -> None:
 
 
 def test_a_refused_subscribe_counts_nothing(world: World) -> None:
-    world.come("c", "a:1")
+    world.open("c", "a:1")
     with pytest.raises(ClientError):
         world.rows.add("c", V1, [f"t:{n}" for n in range(9)], (), 5, NOW)
     assert world.counted()["Subscriptions"] == 1
 
 
-def test_who_is_forgotten_twice_is_counted_off_once(world: World) -> None:
+def test_a_connection_that_is_removed_twice_is_subtracted_once(world: World) -> None:
     for name in "abc":
-        world.come(name, "a:1", "b:2")
+        world.open(name, "a:1", "b:2")
     assert [c.connection_id for c in world.cleanup.remove(["a", "b", "never"]).connections] == ["a", "b"]
     assert world.cleanup.remove(["a", "b"]).connections == []
     assert world.counted() == {"Connections|dialect=chaincast.v1": 1, "Subscriptions": 2}
 
 
-def test_many_who_forget_the_same_at_once_count_it_off_once(
+def test_concurrent_removals_subtract_a_connection_once(
     world: World, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # moto's single operations are not atomic under threads; DynamoDB's are.
@@ -90,41 +90,41 @@ def test_many_who_forget_the_same_at_once_count_it_off_once(
     monkeypatch.setattr(database, "_make_api_call", one_by_one)
     names = [f"c{number}" for number in range(30)]
     for name in names:
-        world.come(name, "a:1")
+        world.open(name, "a:1")
     with ThreadPoolExecutor(4) as threads:
-        forgotten = list(threads.map(lambda _: world.cleanup.remove(names), range(4)))
-    assert sum(len(f.connections) for f in forgotten) == 30
+        removals = list(threads.map(lambda _: world.cleanup.remove(names), range(4)))
+    assert sum(len(f.connections) for f in removals) == 30
     assert world.counted() == {}
 
 
-def test_hundreds_at_once_are_counted_off_too(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connections_that_are_removed_in_batches_are_subtracted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writes, "SINGLY", 3)
     names = [f"c{number}" for number in range(8)]
     for name in names:
-        world.come(name, "a:1")
+        world.open(name, "a:1")
     assert len(world.cleanup.remove(names).connections) == 8
     assert world.counted() == {}
 
 
-def test_a_connection_that_turns_out_to_speak_otherwise_is_counted_there(world: World) -> None:
-    connection = world.come("c")
+def test_a_change_of_dialect_moves_the_connection(world: World) -> None:
+    connection = world.open("c")
     world.open_counter.dialect_changed(connection, "coremem")
     assert world.counted() == {"Connections|dialect=coremem": 1}
 
 
-def test_what_was_miscounted_is_forgotten_when_it_cannot_be_open_any_more(world: World) -> None:
-    world.come("lost", "a:1")  # and its end is never counted off
+def test_a_connection_that_was_never_subtracted_is_ignored_after_its_maximum_lifetime(world: World) -> None:
+    world.open("lost", "a:1")  # its end is never counted
     alive = NOW + MAX_CONNECTION_SECONDS * 1000
-    world.come("new", now=alive)
+    world.open("new", now=alive)
     assert world.counted(alive) == {"Connections|dialect=chaincast.v1": 2, "Subscriptions": 1}
-    healed = NOW + (MAX_CONNECTION_SECONDS + GRACE_SECONDS + PERIOD_SECONDS) * 1000
-    assert world.counted(healed) == {"Connections|dialect=chaincast.v1": 1}
+    corrected = NOW + (MAX_CONNECTION_SECONDS + GRACE_SECONDS + PERIOD_SECONDS) * 1000
+    assert world.counted(corrected) == {"Connections|dialect=chaincast.v1": 1}
     ends = {int(item["expires_at"]["N"]) for item in items(environment.STATE) if item["key"]["S"].startswith("open/")}
-    assert min(ends) > healed // 1000, "and nothing is removed before"
+    assert min(ends) > corrected // 1000, "no item expires before that"
 
 
-def test_a_count_that_cannot_be_written_fails_nobody(
+def test_a_failed_write_is_only_logged(
     world: World, database: DynamoDBClient, caplog: pytest.LogCaptureFixture
 ) -> None:
-    OpenConnectionCounter(database, "no-such-table").opened(world.come("c"))
+    OpenConnectionCounter(database, "no-such-table").opened(world.open("c"))
     assert [record.message for record in caplog.records] == ["not counted"]

@@ -1,4 +1,4 @@
-"""Counting who comes and who is open: exactly, however many count at once."""
+"""Tests of quotas: connections and messages are counted exactly, even by many functions at the same time."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ IP = "ip/203.0.113.9"
 
 
 @pytest.fixture(autouse=True)
-def one_write_at_a_time(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As DynamoDB does with writes on one item; moto's threads overtake each other within one."""
+def serialized_writes(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Serialize writes, as DynamoDB does for one item; moto's threads interfere with each other."""
     update, lock = database.update_item, threading.Lock()
 
     def locked(**given: Any) -> Any:
@@ -48,8 +48,8 @@ def quotas(database: DynamoDBClient, connections: ConnectionStore) -> QuotaStore
     return QuotaStore(database, environment.STATE.lower(), connections)
 
 
-def noting(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The changes that are asked for from now on."""
+def recorded_updates(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a list to which every further update expression is appended."""
     update, noted = database.update_item, []
 
     def note(**given: Any) -> Any:
@@ -70,14 +70,16 @@ def enter(
     return None, None
 
 
-def test_of_200_at_once_exactly_as_many_get_in_as_may(quotas: QuotaStore) -> None:
+def test_of_200_concurrent_connections_exactly_the_limit_is_admitted(quotas: QuotaStore) -> None:
     with ThreadPoolExecutor(32) as threads:
         found = Counter(code for code, _ in threads.map(lambda i: enter(quotas, f"c{i}"), range(200)))
     assert found == {None: 10, Code.RATE_LIMITED: 190}
     assert len(items(environment.STATE)[0]["open"]["SS"]) == 10
 
 
-def test_of_200_at_once_exactly_as_many_are_open_as_may(quotas: QuotaStore, connections: ConnectionStore) -> None:
+def test_of_200_concurrent_connections_exactly_the_limit_is_open(
+    quotas: QuotaStore, connections: ConnectionStore
+) -> None:
     for i in range(200):
         connections.put(Connection(f"c{i}", "moonx", "203.0.113.9", "", NOW))
     with ThreadPoolExecutor(32) as threads:
@@ -85,7 +87,7 @@ def test_of_200_at_once_exactly_as_many_are_open_as_may(quotas: QuotaStore, conn
         assert Counter(codes) == {None: 7, Code.MAX_CONNECTIONS: 193}
 
 
-def test_a_window_is_a_minute_from_the_first(quotas: QuotaStore) -> None:
+def test_a_window_is_a_minute_from_its_first_connection(quotas: QuotaStore) -> None:
     assert [enter(quotas, f"a{i}", NOW + i, per_minute=2)[0] for i in range(3)] == [None, None, Code.RATE_LIMITED]
     assert enter(quotas, "b", NOW + 20_000, per_minute=2) == (Code.RATE_LIMITED, 40)
     assert enter(quotas, "c", NOW + MINUTE_MS, per_minute=2) == (None, None)
@@ -93,23 +95,23 @@ def test_a_window_is_a_minute_from_the_first(quotas: QuotaStore) -> None:
     assert enter(quotas, "e", NOW + MINUTE_MS + 59_999, per_minute=2)[0] is Code.RATE_LIMITED
 
 
-def test_addresses_do_not_count_for_each_other(quotas: QuotaStore) -> None:
+def test_owners_are_counted_separately(quotas: QuotaStore) -> None:
     for owner in ("ip/192.0.2.1", "ip/192.0.2.2", "user/ann"):
         assert enter(quotas, "x", per_minute=1, owner=owner) == (None, None)
 
 
-def test_who_leaves_makes_room(quotas: QuotaStore, connections: ConnectionStore) -> None:
+def test_a_released_connection_makes_room_for_another(quotas: QuotaStore, connections: ConnectionStore) -> None:
     for name in ("a", "b", "c"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", NOW))
     assert [enter(quotas, name, at_once=2)[0] for name in "abc"] == [None, None, Code.MAX_CONNECTIONS]
     quotas.release(IP, ["a"])
     quotas.release(IP, ["a", "never"])
     quotas.release("ip/unknown", ["a"])
-    assert [item["key"]["S"] for item in items(environment.STATE)] == [IP], "leaving makes no item"
+    assert [item["key"]["S"] for item in items(environment.STATE)] == [IP], "a release creates no item"
     assert enter(quotas, "c", at_once=2) == (None, None)
 
 
-def test_who_is_gone_without_a_word_makes_room_but_is_looked_for_seldom(
+def test_connections_without_a_record_are_released_at_most_once_a_minute(
     quotas: QuotaStore, connections: ConnectionStore
 ) -> None:
     for name in ("b", "c"):
@@ -121,24 +123,24 @@ def test_who_is_gone_without_a_word_makes_room_but_is_looked_for_seldom(
     assert enter(quotas, "d", NOW + MINUTE_MS, at_once=2) == (None, None)
 
 
-def test_who_is_barred_waits(quotas: QuotaStore) -> None:
+def test_a_banned_owner_is_refused_until_the_ban_ends(quotas: QuotaStore) -> None:
     assert enter(quotas, "a") == (None, None)
     quotas.ban_until(IP, NOW + 30_000)
     assert enter(quotas, "b", NOW + 1) == (Code.RATE_LIMITED, 30)
     assert enter(quotas, "b", NOW + 30_000) == (None, None)
 
 
-def test_one_write_lets_in_who_comes_seldom(quotas: QuotaStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = noting(quotas._client, monkeypatch)
+def test_an_owner_that_seldom_connects_costs_one_write(quotas: QuotaStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = recorded_updates(quotas._client, monkeypatch)
     assert enter(quotas, "a") == (None, None)
     assert enter(quotas, "b", NOW + MINUTE_MS) == (None, None)
     assert len(calls) == 2
     for _ in range(5):
         enter(quotas, "c", NOW + MINUTE_MS, per_minute=1)
-    assert len(calls) == 7, "and one is what a refusal costs"
+    assert len(calls) == 7, "a refusal costs one write, too"
 
 
-def test_forgetting_a_connection_gives_its_places_back(
+def test_cleanup_releases_the_quotas_of_a_connection(
     quotas: QuotaStore, connections: ConnectionStore, database: DynamoDBClient
 ) -> None:
     limits = Limits(connections_per_ip=5, connections_per_user=5)
@@ -153,11 +155,11 @@ def test_forgetting_a_connection_gives_its_places_back(
     assert not any("open" in item for item in items(environment.STATE))
 
 
-def test_messages_are_counted_by_the_minute_with_one_write_each(
+def test_messages_are_counted_by_minute_with_one_write_each(
     quotas: QuotaStore, connections: ConnectionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = NOW - NOW % (5 * MINUTE_MS)
-    writes = noting(connections._client, monkeypatch)
+    writes = recorded_updates(connections._client, monkeypatch)
     connections.put(Connection("anon", "moonx", "203.0.113.9", "", begin))
     visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5), users=True)
 
@@ -172,11 +174,11 @@ def test_messages_are_counted_by_the_minute_with_one_write_each(
     assert count("anon", begin + 30 * MINUTE_MS) == MessageCounts(1)
     assert len(writes) == 6
     [record] = items(environment.CONNECTIONS)
-    assert len([name for name in record if name.startswith("m")]) <= 2, "minutes that are over are taken off"
+    assert len([name for name in record if name.startswith("m")]) <= 2, "counters of earlier minutes are removed"
     assert visits.count("gone", begin) is None
 
 
-def test_a_users_messages_are_counted_over_all_his_connections_with_one_write_each(
+def test_messages_of_a_user_are_counted_over_all_connections_with_one_write_each(
     quotas: QuotaStore, connections: ConnectionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin = NOW - NOW % (5 * MINUTE_MS)
@@ -184,7 +186,7 @@ def test_a_users_messages_are_counted_over_all_his_connections_with_one_write_ea
         connections.put(Connection(name, "moonx", "203.0.113.9", "", begin, user="ann"))
     connections.put(Connection("anon", "moonx", "203.0.113.9", "", begin))
     visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True)
-    writes = noting(connections._client, monkeypatch)
+    writes = recorded_updates(connections._client, monkeypatch)
     found = [visits.count(name, begin + 1) for name in ("a", "a", "b", "anon", "a")]
     assert [visit for _, visit in filter(None, found)] == [
         MessageCounts(1, 1),
@@ -196,7 +198,7 @@ def test_a_users_messages_are_counted_over_all_his_connections_with_one_write_ea
     assert len(writes) == 5
     later = visits.count("a", begin + 5 * MINUTE_MS)
     assert later is not None
-    assert later[1] == MessageCounts(1), "the message that moves `seen` is counted there"
+    assert later[1] == MessageCounts(1), "the message that updates the activity slot is counted in the record"
     assert connections.get("a") is not None
     assert later[0].seen == activity_slot(begin + 5 * MINUTE_MS)
     assert len(writes) == 6
@@ -210,7 +212,7 @@ def test_200_messages_at_once_are_counted_exactly(quotas: QuotaStore, connection
     assert sorted(visit.by_user for _, visit in filter(None, found)) == list(range(1, 201))
 
 
-def test_a_record_says_whose_a_connection_is_and_until_when(connections: ConnectionStore) -> None:
+def test_a_record_contains_the_user_and_the_end_of_the_token(connections: ConnectionStore) -> None:
     connections.put(Connection("a", "moonx", "203.0.113.9", "", NOW, user="ann", user_until=77, premium=True))
     found = connections.get("a")
     assert found is not None

@@ -55,10 +55,13 @@ def describe_errors(errors: Sequence[ErrorDetails], document: object, document_n
 
     `document`: the value that was validated. `document_name`: its name, for errors that concern it as a whole.
     """
-    paths = [_path(error, document) for error in errors]
-    # A union reports an error for each of its alternatives. The deepest path belongs to the alternative that fits best.
-    path = max((path for path in paths if path[:1] == paths[0][:1]), key=len)
-    same_field = [error for error, other in zip(errors, paths, strict=True) if other == path]
+    located = [(_path(error, document), error) for error in errors]
+    field = located[0][0][:1]
+    # A union reports errors for each of its alternatives. The alternative that fits best has the deepest path, and a
+    # wrong member rather than a missing one.
+    candidates = [(path, error) for path, error in located if path[:1] == field]
+    path, _ = max(candidates, key=lambda candidate: (len(candidate[0]), candidate[1]["type"] != "missing"))
+    same_field = [error for other, error in candidates if other == path]
     name = ".".join(map(_field_name, path)) or document_name
     if len(name) > _MAX_PATH_LENGTH:
         name = name[:_MAX_PATH_LENGTH] + "…"

@@ -87,7 +87,7 @@ def _cpu(size: Size) -> tuple[float, float]:
         store.fill(market, events, timestamp)
         began = process_time()
         delivered += len(market.advance(number, f"0x{number:064x}", timestamp, events))
-        market.settle(number - FINALITY)
+        market.finalize(number - FINALITY)
         if number > size.seconds // 3:
             spent.append(process_time() - began)
     return median(spent) * 1e6 / size.trades, delivered / (size.seconds * size.trades)
@@ -102,11 +102,11 @@ def _memory(size: Size) -> tuple[float, float]:
         events = [_trade(dice, token, minute * 60, token) for token in range(size.dense)]
         store.fill(market, events, timestamp)
         market.advance(minute, f"0x{minute:064x}", timestamp, events)
-        market.settle(minute)
+        market.finalize(minute)
         if minute % KEEP_MINUTES == 0:
-            kept = market.keep()
+            kept = market.take_snapshot()
             store.write(kept)
-            market.kept(kept, timestamp)
+            market.snapshot_saved(kept, timestamp)
     return _sizes(market, size.dense)
 
 

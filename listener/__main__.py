@@ -1,8 +1,8 @@
-"""`python -m listener`: the container's entry. Which networks and where to write, its environment says.
+"""`python -m listener`: the entry point of the container. The environment names its networks and tables.
 
-`CHAINCAST_NETWORK` names one network (each has a container of its own on AWS) or several, separated by commas (one
-process for all, locally). Exit codes: 0 stopped by SIGTERM, 2 the configuration or environment cannot be used, 3 a
-chain needs a person, 4 another listener took a network over (the orchestrator starts this one again, as its standby).
+`CHAINCAST_NETWORK` names one network (on AWS each has its own container) or several, separated by commas (locally, in
+one process). Exit codes: 0 stopped by SIGTERM; 2 the configuration or environment is invalid; 3 a person has to act on
+a chain; 4 another listener took a network over (the orchestrator restarts this one, as a standby).
 """
 
 from __future__ import annotations
@@ -29,17 +29,19 @@ _EXIT_CODES: Mapping[type[ChaincastError], int] = {ConfigError: 2, WrongChain: 3
 
 
 def make_followers(config: Config) -> dict[str, Follower]:
-    """The followers that the environment asks for. Raises `ConfigError`, and KeyError where a variable is missing."""
+    """Return the followers of the environment's networks. Raise `ConfigError`, or KeyError for a missing variable."""
     names = [name.strip() for name in os.environ.get("CHAINCAST_NETWORK", "").split(",")]
     if unknown := [name for name in names if name not in config.networks]:
         known = ", ".join(config.networks) or "none"
         raise ConfigError(f"CHAINCAST_NETWORK is {','.join(names)!r}: {unknown[0]!r} is not configured; known: {known}")
-    return {name: make_follower(config, name, config.networks[name], health.beat(name)) for name in names}
+    return {name: make_follower(config, name, config.networks[name], health.liveness_marker(name)) for name in names}
 
 
 async def serve(followers: Mapping[str, Follower]) -> int:
-    """Run all until SIGTERM or SIGINT; the exit code. One that ends by itself does not end the others, unless its lease
-    was lost: then this process is a remnant."""
+    """Run all followers until SIGTERM or SIGINT. Return the exit code.
+
+    A follower that fails does not stop the others, unless it lost its lease: then another process has taken over.
+    """
     loop = asyncio.get_running_loop()
     stopping = list(followers.values())
 

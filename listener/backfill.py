@@ -1,7 +1,7 @@
-"""Reading what happened before a network's first start: ranges side by side, written in order, for History and State.
+"""Backfill: reading the blocks before a network's first start, for History and State.
 
-Memory is bounded by the ranges under way, and those by how many logs they bring. What was written is noted range by
-range; after a crash the last few seconds are written again, to the same bytes.
+Several ranges are read in parallel and written in order. Memory is bounded by the number of ranges, and a range by its
+number of logs. The checkpoint moves range by range; after a crash the last ranges are written again, with equal bytes.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from aws_lambda_powertools import Logger
 
 from chaincast.errors import SourceError
 from chaincast.model.batches import Batch
-from listener.block_processor import Interpreter
-from listener.learn import backoff
+from listener.block_processor import BlockProcessor
 from listener.metrics import ListenerMetrics
 from listener.sink import Sink
+from listener.sources.backoff import backoff
 from listener.sources.base import Block, Source
 from listener.sources.faults import RangeTooLarge
 from listener.sources.ranges import RangeSize
@@ -29,14 +29,14 @@ REPORT_SECONDS = 10.0
 
 
 class Progress:
-    """How far a backfill is, and how fast: pure, but for the clock it is given."""
+    """Progress and speed of a backfill."""
 
     def __init__(self, first: int, last: int, now: float) -> None:
         self._first, self._last, self._started = first, last, now
         self._events = 0
 
-    def figures(self, done: int, events: int, now: float) -> dict[str, float]:
-        """After `done` is done and so many more events were written."""
+    def report(self, done: int, events: int, now: float) -> dict[str, float]:
+        """Return the fields of a progress report, after block `done` and `events` more events were written."""
         self._events += events
         seconds = max(now - self._started, 1e-6)
         blocks_per_second = (done - self._first + 1) / seconds
@@ -51,32 +51,32 @@ class Progress:
 
 
 class Backfill:
-    """One network's, from its checkpoint to a block that is final."""
+    """The backfill of one network, from its checkpoint to a final block."""
 
     def __init__(
         self,
         name: str,
         source: Source,
         sink: Sink,
-        interpreter: Interpreter,
+        processor: BlockProcessor,
         ranges: RangeSize,
         parallel: int,
         block_seconds: float,
         metrics: ListenerMetrics,
-        alive: Callable[[], None],
+        report_liveness: Callable[[], None],
     ) -> None:
         self._name = name
         self._source = source
         self._sink = sink
-        self._interpreter = interpreter
+        self._processor = processor
         self._ranges = ranges
         self._parallel = parallel
         self._block_seconds = block_seconds
         self._metrics = metrics
-        self._alive = alive
+        self._report_liveness = report_liveness
 
     async def run(self, last: int, stopped: Callable[[], bool]) -> None:
-        """Read up to `last`, or until told to stop. Raises `SourceError` when a contract could not be asked."""
+        """Read up to block `last`, or until `stopped()`. Raise `SourceError` if a contract cannot be read."""
         done = self._sink.checkpoint.block
         assert done is not None
         progress = Progress(done + 1, last, monotonic())
@@ -86,29 +86,29 @@ class Backfill:
         try:
             async for blocks in ranges:
                 events = await self._handle(blocks)
-                self._alive()
-                figures = progress.figures(blocks[-1].number, events, monotonic())
+                self._report_liveness()
+                report = progress.report(blocks[-1].number, events, monotonic())
                 if monotonic() - reported >= REPORT_SECONDS or blocks[-1].number == last:
                     reported = monotonic()
-                    logger.info("backfill", extra={"network": self._name, **figures})
+                    logger.info("backfill", extra={"network": self._name, **report})
                 if stopped():
                     return
         finally:
             await ranges.aclose()
 
     async def _handle(self, blocks: list[Block]) -> int:
-        """Write what a range brought; the number of its events."""
-        found = await self._interpreter.learn(blocks)
+        """Process and write a range of blocks. Return the number of its events."""
+        found = await self._processor.discover_contracts(blocks)
         batches = []
         before = self._sink.checkpoint.block or 0
-        for block, told in zip(blocks, await self._interpreter.interpret(blocks, 0), strict=True):
-            if told:
+        for block, events_of_block in zip(blocks, await self._processor.process(blocks, 0), strict=True):
+            if events_of_block:
                 batches.append(
                     Batch(
                         source=self._name,
                         seq=self._sink.checkpoint.seq,
                         timestamp=block.timestamp * 1000,
-                        events=told,
+                        events=events_of_block,
                         block=block.number,
                         block_hash=block.hash,
                     )
@@ -117,13 +117,13 @@ class Backfill:
         await asyncio.shield(asyncio.to_thread(self._sink.backfill, batches, found, last))
         events = sum(len(batch.events) for batch in batches)
         self._sink.stands(block_time=last.timestamp)
-        self._metrics.done(last.number, last.timestamp, events, last.number - before)
+        self._metrics.count_written(last.number, last.timestamp, events, last.number - before)
         self._metrics.print_when_due()
-        await self._interpreter.keep_when_due()
+        await self._processor.snapshot_when_due()
         return events
 
     async def _in_order(self, first: int, last: int) -> AsyncGenerator[list[Block], None]:
-        """The blocks of consecutive ranges; some are asked for ahead."""
+        """Yield the blocks of consecutive ranges, reading some ranges ahead."""
         under_way: deque[asyncio.Task[list[Block]]] = deque()
         try:
             while under_way or first <= last:
@@ -139,11 +139,11 @@ class Backfill:
             await asyncio.gather(*under_way, return_exceptions=True)
 
     async def _fetch(self, first: int, last: int) -> list[Block]:
-        """The blocks of a range, however often it takes; in halves where it is too long."""
+        """Return the blocks of a range. Retry until it succeeds, in halves if the range is too large."""
         failures = 0
         while True:
             try:
-                blocks = await self._source.blocks(first, last, self._interpreter.wanted, linked=False)
+                blocks = await self._source.blocks(first, last, self._processor.wanted, linked=False)
             except RangeTooLarge as error:
                 self._ranges.refused(last - first + 1, error.suggested)
                 if first < last:
@@ -158,5 +158,5 @@ class Backfill:
             failures += 1
             delay = backoff(fault, failures, self._block_seconds)
             logger.warning("source failed", network=self._name, error=str(fault), retry_in=round(delay, 2))
-            self._alive()
+            self._report_liveness()
             await asyncio.sleep(delay)

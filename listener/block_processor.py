@@ -1,4 +1,4 @@
-"""What blocks mean: contracts are learned, logs become events, and the market draws its conclusions from them."""
+"""From blocks to events: contracts are discovered, logs decoded, and the market derives prices and alerts."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from chaincast.eventlog.checkpoint import Checkpoint
 from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.events import Event
 from listener.indexer import Indexer
-from listener.learn import learn
-from listener.market.engine import Kept, Market
+from listener.market.engine import Market, Snapshot
 from listener.market.store import MarketStore
 from listener.sources.base import Block, LogFilter, Source
 from listener.sources.ranges import RangeSize
@@ -20,8 +19,8 @@ from listener.sources.ranges import RangeSize
 logger = Logger(service="listener", child=True)
 
 
-class Interpreter:
-    """One network's indexer and market, in step: given every block once, in order, it tells the blocks' events."""
+class BlockProcessor:
+    """The indexer and the market of one network. It processes every block once, in order, and returns its events."""
 
     def __init__(self, name: str, source: Source, make_indexer: Callable[[], Indexer], store: MarketStore) -> None:
         self._name = name
@@ -31,28 +30,28 @@ class Interpreter:
         self._store = store
         self._market: Market | None = None
         self._timestamp = 0
-        self._keeping: tuple[Kept, asyncio.Task[None]] | None = None
+        self._saving: tuple[Snapshot, asyncio.Task[None]] | None = None
 
     @property
     def wanted(self) -> Sequence[LogFilter]:
-        """The logs that it reads."""
+        """The logs that it needs."""
         return self._indexer.wanted
 
     @property
     def restored(self) -> bool:
-        """Whether the market is at the checkpoint."""
+        """True once the market has reached the checkpoint."""
         return self._market is not None
 
-    def renew(self, contracts: Iterable[Discovery]) -> None:
-        """Begin anew with what is known of contracts: these, and no others."""
+    def reset_contracts(self, contracts: Iterable[Discovery]) -> None:
+        """Replace all discovered contracts by these."""
         self._indexer = self._make_indexer()
-        self._indexer.learn(contracts)
+        self._indexer.add_contracts(contracts)
 
     async def restore(self, done: Checkpoint, ranges: RangeSize, finality_depth: int) -> bool:
-        """Continue where the market was kept: what came between then and the checkpoint is read again.
+        """Load the market's snapshot, and read the blocks between it and the checkpoint again.
 
-        So many blocks under the checkpoint may still be undone.
-        False: the chain is not the checkpoint's any more; to be asked again when that is settled.
+        `finality_depth`: number of newest blocks that a reorganisation may still undo.
+        Return False if the chain no longer has the checkpoint's block; call again after the reorganisation.
         """
         assert done.block is not None
         market = await asyncio.to_thread(self._store.load, done.block)
@@ -70,64 +69,80 @@ class Interpreter:
         self._market = market
         return True
 
-    async def learn(self, blocks: Sequence[Block]) -> list[Discovery]:
-        """What these blocks tell of contracts. Raises `SourceError`."""
-        return await learn(self._indexer, blocks, self._source)
+    async def discover_contracts(self, blocks: Sequence[Block]) -> list[Discovery]:
+        """Find the contracts that these blocks created, and follow them from now on.
 
-    async def interpret(self, blocks: Sequence[Block], finality_depth: int) -> list[tuple[Event, ...]]:
-        """Each block's events. What they tell of contracts must have been learned.
+        The adapters' generators yield reads of contracts, which are executed together. Raise `SourceError`.
+        """
+        reads = self._indexer.contract_reads(blocks)
+        try:
+            calls = next(reads)
+            while True:
+                calls = reads.send(await self._source.read(calls))
+        except StopIteration as end:
+            discovered: list[Discovery] = end.value
+        self._indexer.add_contracts(discovered)
+        return discovered
 
-        So many blocks under the newest may still be undone.
+    async def process(self, blocks: Sequence[Block], finality_depth: int) -> list[tuple[Event, ...]]:
+        """Return the events of each block. `discover_contracts` must have been called for these blocks.
+
+        `finality_depth`: number of newest blocks that a reorganisation may still undo.
         """
         assert self._market is not None
         return await self._advance(self._market, blocks, finality_depth)
 
     async def _advance(self, market: Market, blocks: Sequence[Block], finality_depth: int) -> list[tuple[Event, ...]]:
         indexed = [self._indexer.index(block) for block in blocks]
-        for reason in (reason for found in indexed for reason in found.undecodable):
-            logger.warning("log passed over", network=self._name, reason=reason)
-        told = []
-        if len(blocks) > 1:  # all that is missing at once; what more there is to fetch, block by block
-            events = [event for found in indexed for event in found.events]
+        for reason in (reason for block_events in indexed for reason in block_events.undecodable):
+            logger.warning("log skipped", network=self._name, reason=reason)
+        processed = []
+        if len(blocks) > 1:  # one read for all blocks; the rest is loaded block by block
+            events = [event for block_events in indexed for event in block_events.events]
             await self._fill(market, events, blocks[0].timestamp)
-        for block, found in zip(blocks, indexed, strict=True):
-            await self._fill(market, found.events, block.timestamp)
-            told.append(market.advance(block.number, block.hash, block.timestamp, found.events))
-            market.settle(block.number - finality_depth)
+        for block, block_events in zip(blocks, indexed, strict=True):
+            await self._fill(market, block_events.events, block.timestamp)
+            processed.append(market.advance(block.number, block.hash, block.timestamp, block_events.events))
+            market.finalize(block.number - finality_depth)
             self._timestamp = block.timestamp
-        return told
+        return processed
 
     async def _fill(self, market: Market, events: Sequence[Event], timestamp: int) -> None:
         if market.missing(events, timestamp):
             await asyncio.to_thread(self._store.fill, market, events, timestamp)
 
     def undo_to(self, block: int) -> None:
-        """Go back to what was after a block."""
+        """Restore the state after a block."""
         if self._market is not None:
             self._market.undo_to(block)
 
-    async def keep_when_due(self) -> None:
-        """Keep the market now and then, while blocks go on being read. What comes of it, the next call says."""
+    async def snapshot_when_due(self) -> None:
+        """Save a snapshot of the market in the background from time to time, while blocks are processed.
+
+        An error of the previous snapshot's write is raised here, by the first call after it.
+        """
         market = self._market
         assert market is not None
-        if self._keeping is not None:
-            kept, task = self._keeping
-            if task.done():
-                self._keeping = None
-                await task
-                market.kept(kept, self._timestamp)
-        elif self._store.due(market):
-            self._begin_to_keep(market)
+        if self._saving is None:
+            if self._store.due(market):
+                self._begin_snapshot(market)
+            return
+        snapshot, task = self._saving
+        if task.done():
+            self._saving = None
+            await task
+            market.snapshot_saved(snapshot, self._timestamp)
 
     async def close(self) -> None:
-        """Keep the market, so that the next life need not read much again."""
+        """Save a last snapshot, so that the next start has few blocks to read again."""
         if self._market is None:
             return
-        if self._keeping is None:
-            self._begin_to_keep(self._market)
-        assert self._keeping is not None
-        await self._keeping[1]
+        if self._saving is None:
+            self._begin_snapshot(self._market)
+        assert self._saving is not None
+        await self._saving[1]
 
-    def _begin_to_keep(self, market: Market) -> None:
-        kept = market.keep()
-        self._keeping = kept, asyncio.create_task(asyncio.to_thread(self._store.write, kept), name="keep market")
+    def _begin_snapshot(self, market: Market) -> None:
+        snapshot = market.take_snapshot()
+        write = asyncio.to_thread(self._store.write, snapshot)
+        self._saving = snapshot, asyncio.create_task(write, name="save market snapshot")

@@ -1,4 +1,4 @@
-"""Following a chain: wait for heads, fetch by range from the checkpoint, index, write; hold the lease meanwhile."""
+"""The main loop of a listener: wait for new blocks, read them, process them, write their batches; hold the lease."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from chaincast.errors import ConfigError, ForkDetected, SourceError, WrongChain
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from listener.backfill import Backfill
-from listener.block_processor import Interpreter
-from listener.learn import backoff
+from listener.block_processor import BlockProcessor
 from listener.metrics import ListenerMetrics
 from listener.reorg import find_fork, live
 from listener.sink import Sink
+from listener.sources.backoff import backoff
 from listener.sources.base import Block, Source
 from listener.sources.faults import RangeTooLarge
 from listener.sources.ranges import RangeSize
@@ -26,18 +26,18 @@ from listener.sources.ranges import RangeSize
 logger = Logger(service="listener", child=True)
 
 STANDBY_ASKS = 15
-"""How often a standby asks for the lease in one term of it."""
+"""Number of attempts to take the lease that a standby makes within one term of it."""
 
 MAX_LINKED = 64
-"""Blocks at once near the head, where every header is read."""
+"""Maximum number of blocks per read near the head, where every header is read, too."""
 
 
 class _Forked(Exception):
-    """The block after the checkpoint has another parent than the checkpoint."""
+    """The block after the checkpoint has a different parent: the chain was reorganised."""
 
 
 class Follower:
-    """One network's listener, from taking the lease to losing it or being told to stop."""
+    """The listener of one network, from taking the lease until it loses the lease or is stopped."""
 
     def __init__(
         self,
@@ -45,48 +45,48 @@ class Follower:
         network: Network,
         source: Source,
         sink: Sink,
-        interpreter: Interpreter,
+        processor: BlockProcessor,
         lease_seconds: float,
         metrics: ListenerMetrics,
-        alive: Callable[[], None],
+        report_liveness: Callable[[], None],
     ) -> None:
         self._name = name
         self._network = network
         self._source = source
         self._sink = sink
-        self._interpreter = interpreter
+        self._processor = processor
         self._lease_seconds = lease_seconds
         self._metrics = metrics
-        self._alive = alive
+        self._report_liveness = report_liveness
         self._block_seconds = network.block_ms / 1000
         self._ranges = RangeSize(network.block_range)
         self._stop = asyncio.Event()
 
     @property
     def done(self) -> int | None:
-        """The newest block that is written; None before the first."""
+        """The newest block that is written, or None before the first."""
         return self._sink.checkpoint.block
 
     def stop(self) -> None:
-        """End after the block under way."""
+        """Stop after the current block."""
         self._stop.set()
 
     async def run(self) -> None:
-        """Follow until stopped; on standby first, while another listener holds the lease.
+        """Follow the chain until stopped. While another listener holds the lease, wait as its standby.
 
-        Raises `LeaseLost` when another listener took over: a process that lost the lease ends, and nothing that it
-        still has under way can be mistaken for the work of its next life. Raises `WrongChain`, `ForkDetected` or
-        `ConfigError`: all need a person, and are counted as `ListenerStopped`.
+        Raise `LeaseLost` when another listener has taken over: the process must exit, so that its unfinished work
+        cannot be mistaken for that of its next start. Raise `WrongChain`, `ForkDetected` or `ConfigError` if a person
+        has to act; these are counted as `ListenerStopped`.
         """
         try:
             await self._run()
         except (WrongChain, ForkDetected, ConfigError):
-            self._metrics.stopped()
+            self._metrics.print_stopped()
             raise
 
     async def _run(self) -> None:
         while await asyncio.to_thread(self._sink.recover, self._name) is None:
-            self._alive()
+            self._report_liveness()
             await self._pause(self._lease_seconds / STANDBY_ASKS)
             if self._stop.is_set():
                 return
@@ -95,38 +95,38 @@ class Follower:
 
     async def _follow_with_lease(self) -> None:
         following = asyncio.create_task(self._follow(), name="follow")
-        keeping = asyncio.create_task(self._keep(), name="keep")
+        renewing = asyncio.create_task(self._renew_lease_loop(), name="keep")
         stopping = asyncio.create_task(self._stop.wait(), name="stop")
         try:
-            await asyncio.wait({following, keeping, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if keeping.done():
-                await keeping
+            await asyncio.wait({following, renewing, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if renewing.done():
+                await renewing
             await following
             await asyncio.to_thread(self._sink.close)
         finally:
-            for task in (following, keeping, stopping):
+            for task in (following, renewing, stopping):
                 task.cancel()
-            await asyncio.gather(following, keeping, stopping, return_exceptions=True)
+            await asyncio.gather(following, renewing, stopping, return_exceptions=True)
 
-    async def _keep(self) -> None:
+    async def _renew_lease_loop(self) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
             await asyncio.to_thread(self._sink.keep)
 
     async def _follow(self) -> None:
-        await self._renew()
+        await self._reload_contracts()
         failures, forked = 0, False
         try:
             while not self._stop.is_set():
                 try:
                     if forked:
                         await self._reorganise()
-                        await self._renew()
+                        await self._reload_contracts()
                         forked = False
                     elif self._sink.checkpoint.block is None:
                         await self._begin()
-                    elif not self._interpreter.restored:
-                        forked = not await self._interpreter.restore(
+                    elif not self._processor.restored:
+                        forked = not await self._processor.restore(
                             self._sink.checkpoint, self._ranges, self._network.finality_depth
                         )
                     elif await self._backfilled():
@@ -141,14 +141,14 @@ class Follower:
                     failures += 1
                     delay = backoff(error, failures, self._block_seconds)
                     logger.warning("source failed", network=self._name, error=str(error), retry_in=round(delay, 2))
-                    self._alive()
+                    self._report_liveness()
                     await self._pause(delay)
-            await self._interpreter.close()
+            await self._processor.close()
         finally:
             await self._source.close()
 
     async def _backfilled(self) -> bool:
-        """Whether all from before this network's first start is done; some of it is, at least."""
+        """Run the backfill, if it is unfinished. Return True if there was none left to run."""
         done, last = self._sink.checkpoint.block, self._sink.backfill_to
         assert done is not None
         if done >= last:
@@ -157,37 +157,37 @@ class Follower:
             self._name,
             self._source,
             self._sink,
-            self._interpreter,
+            self._processor,
             self._ranges,
             self._network.backfill.parallel,
             self._block_seconds,
             self._metrics,
-            self._alive,
+            self._report_liveness,
         )
         await backfill.run(last, self._stop.is_set)
         return False
 
     async def _begin(self) -> None:
-        """Settle where a network without a checkpoint begins."""
+        """Decide with which block a network without a checkpoint begins."""
         start, head = self._network.start_block, await self._source.head()
         if start == "checkpoint":
             raise ConfigError(
-                f'{self._name}: start_block is "checkpoint", but there is none: nothing was ever read of this network '
-                "into these tables; to begin, set a number or latest"
+                f'network {self._name}: start_block is "checkpoint", but these tables have no checkpoint of it; set '
+                'start_block to a block number or to "latest"'
             )
         first = head + 1 if start == "latest" else start
-        # What may still change must be in the Log, so that it can be taken back.
+        # Blocks that may still be undone must be in the event log, so that their events can be retracted.
         final = head - self._network.finality_depth
         backfill_to = first - 1 if self._network.backfill.deliver else max(final, first - 1)
         await asyncio.to_thread(self._sink.begin_after, first - 1, backfill_to)
 
     async def _advance(self) -> None:
-        """Wait for a block and handle what there is, a range at a time."""
+        """Wait for a new block, and process the next range of blocks."""
         last_done = self._sink.checkpoint.block
         assert last_done is not None
         head = await self._head_after(last_done + self._network.confirmations)
-        self._alive()
-        self._metrics.head(head)
+        self._report_liveness()
+        self._metrics.observe_head(head)
         self._sink.stands(head=head)
         self._metrics.print_when_due()
         woken = time.time()
@@ -197,21 +197,21 @@ class Follower:
                 await self._check_tip()
             return
         started = perf_counter()
-        # Blocks that may still change come whole and in moderate numbers, each checked against the one before.
+        # Blocks that may still be undone are read with their headers, and each is checked against its parent.
         final = head - self._network.finality_depth
         linked = last_done >= final
         last = min(last, last_done + MAX_LINKED if linked else final)
-        blocks = await self._source.blocks(last_done + 1, last, self._interpreter.wanted, linked=linked)
+        blocks = await self._source.blocks(last_done + 1, last, self._processor.wanted, linked=linked)
         self._ranges.answered(last - last_done, sum(len(block.logs) for block in blocks))
         fetched = (perf_counter() - started) * 1000
         self._check_branch(blocks[0])
         for block in blocks:
-            await self._handle(block, woken, fetched)
+            await self._process_block(block, woken, fetched)
             if self._stop.is_set():
                 return
 
     async def _head_after(self, block: int) -> int:
-        """The head once it is beyond `block`, or as it is when told to stop meanwhile."""
+        """Wait for a head beyond `block` and return it; return `block` if the listener is stopped meanwhile."""
         waiting = asyncio.create_task(self._source.head_after(block))
         stopping = asyncio.create_task(self._stop.wait())
         try:
@@ -222,15 +222,15 @@ class Follower:
                 task.cancel()
             await asyncio.gather(waiting, stopping, return_exceptions=True)
 
-    async def _handle(self, block: Block, woken: float, fetched: float) -> None:
+    async def _process_block(self, block: Block, woken: float, fetched: float) -> None:
         started = perf_counter()
-        found = await self._interpreter.learn([block])
+        discovered = await self._processor.discover_contracts([block])
         asked = perf_counter()
-        (events,) = await self._interpreter.interpret([block], self._network.finality_depth)
-        self._metrics.done(block.number, block.timestamp, len(events))
+        (events,) = await self._processor.process([block], self._network.finality_depth)
+        self._metrics.count_written(block.number, block.timestamp, len(events))
         self._sink.stands(block_time=block.timestamp)
         if not events:
-            await asyncio.to_thread(self._sink.skip, block, found)
+            await asyncio.to_thread(self._sink.skip, block, discovered)
             return
         batch = Batch(
             source=self._name,
@@ -241,10 +241,10 @@ class Follower:
             block_hash=block.hash,
         )
         decoded = (perf_counter() - asked) * 1000
-        # Not to be interrupted: half a write is safe, but would make a graceful stop as rough as a crash.
-        steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, found))
+        # Shielded from cancellation: half a write is safe, but makes the next start recover as after a crash.
+        steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, discovered))
         milliseconds = {"fetch": fetched, "learn": (asked - started) * 1000, "decode": decoded, **steps}
-        await self._interpreter.keep_when_due()
+        await self._processor.snapshot_when_due()
         logger.info(
             "batch queued",
             correlation_id=batch.cursor,
@@ -256,7 +256,7 @@ class Follower:
         )
 
     async def _check_tip(self) -> None:
-        """No block came for a while: is the newest one still what it was? A branch may end at the same height."""
+        """Raise `_Forked` if the newest block was replaced by another at the same height."""
         done = self._sink.checkpoint
         if done.block and done.block_hash and (await self._source.header(done.block)).hash != done.block_hash:
             raise _Forked
@@ -266,18 +266,18 @@ class Follower:
         if done.block_hash and done.block == first.number - 1 and done.block_hash != first.parent_hash:
             raise _Forked
 
-    async def _renew(self) -> None:
-        self._interpreter.renew(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
+    async def _reload_contracts(self) -> None:
+        self._processor.reset_contracts(await asyncio.to_thread(lambda: list(self._sink.discoveries())))
 
     async def _reorganise(self) -> None:
-        """Go back to where the chain and what was written of it part, and take back what stands behind."""
+        """Find the fork, undo everything after the common ancestor, and retract its events."""
         done = self._sink.checkpoint
         assert done.block is not None
         batches = live(self._sink.backwards(self._name))
 
         async def newest_first() -> AsyncIterator[tuple[Batch, list[Event]]]:
-            while (found := await asyncio.to_thread(next, batches, None)) is not None:
-                yield found
+            while (discovered := await asyncio.to_thread(next, batches, None)) is not None:
+                yield discovered
 
         fork = await find_fork(
             newest_first(),
@@ -286,9 +286,9 @@ class Follower:
             self._network.finality_depth,
             self._sink.backfill_to + 1,
         )
-        self._interpreter.undo_to(fork.ancestor.number)
+        self._processor.undo_to(fork.ancestor.number)
         await asyncio.shield(asyncio.to_thread(self._sink.retract, self._name, fork))
-        self._metrics.reorganised(done.block - fork.ancestor.number)
+        self._metrics.count_reorganisation(done.block - fork.ancestor.number)
         logger.warning(
             "chain reorganised",
             network=self._name,

@@ -1,6 +1,6 @@
-"""The container's health: each network's loop touches a file on every turn, `python -m listener.health` checks the age.
+"""Health of the container: each network's loop touches a file, and `python -m listener.health` checks its age.
 
-A loop that is stuck (a call that never ends, code that never awaits) touches nothing, and the container is replaced.
+A loop that hangs (a call that never returns, code that never awaits) touches nothing, and the container is replaced.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ FOLDER = Path(os.environ.get("CHAINCAST_HEALTH_FOLDER", str(Path(tempfile.gettem
 MAX_AGE_SECONDS = 90.0
 
 
-def beat(network: str) -> Callable[[], None]:
-    """What a network's loop calls on every turn. One that ended by itself touches nothing either."""
+def liveness_marker(network: str) -> Callable[[], None]:
+    """Return the function by which a network's loop reports that it is alive."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     file = FOLDER / network
     file.touch()
@@ -25,17 +25,17 @@ def beat(network: str) -> Callable[[], None]:
 
 
 def main() -> int:
-    """0 if every network's loop turns."""
+    """Print the state of every network's loop. Return 0 if all are alive."""
     files = sorted(FOLDER.iterdir()) if FOLDER.is_dir() else []
     if not files:
-        print(f"unhealthy: {FOLDER} has no files: the listener has not begun")
+        print(f"unhealthy: {FOLDER} is empty: the listener has not started")
         return 1
     ages = {file.name: time.time() - file.stat().st_mtime for file in files}
     stuck = {name: age for name, age in ages.items() if age > MAX_AGE_SECONDS}
     for name, age in stuck.items():
-        print(f"unhealthy: the loop of {name} last turned {age:.0f} s ago; at most {MAX_AGE_SECONDS:.0f} s")
+        print(f"unhealthy: the loop of {name} last ran {age:.0f} s ago; at most {MAX_AGE_SECONDS:.0f} s are allowed")
     if not stuck:
-        print("healthy: " + ", ".join(f"{name} turned {age:.0f} s ago" for name, age in ages.items()))
+        print("healthy: " + ", ".join(f"{name} ran {age:.0f} s ago" for name, age in ages.items()))
     return 1 if stuck else 0
 
 

@@ -1,4 +1,4 @@
-"""From blocks to their events: pure, but for what the adapters have learned."""
+"""From blocks to events. Pure, except that adapters remember discovered contracts."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.events import Event, event_id
 from chaincast.model.topics import chain_topics
-from listener.adapters.base import Adapter, Decoded, Inquiry
+from listener.adapters.base import Adapter, ContractReads, Decoded
 from listener.adapters.codec import Undecodable
 from listener.sources.base import Block, LogFilter, RawLog
 
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What a block brought: events in log order, and why logs were passed over."""
+    """The events of a block in log order, and the reasons why logs were skipped."""
 
     events: tuple[Event, ...]
     undecodable: tuple[str, ...]
 
 
 class Indexer:
-    """The adapters of one network, applied to its blocks in order."""
+    """The adapters of one network."""
 
     def __init__(self, network: str, adapters: Sequence[Adapter]) -> None:
         self._network = network
@@ -30,22 +30,22 @@ class Indexer:
         self._by_name = {adapter.name: adapter for adapter in adapters}
         self.wanted = merged([adapter.wanted for adapter in adapters])
 
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
-        """What the adapters must learn before these blocks are indexed."""
+    def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
+        """Yield the reads of contracts that the adapters need for these blocks; return the discovered contracts."""
         found: list[Discovery] = []
         for adapter in self._adapters:
-            found += yield from adapter.inquire(blocks)
+            found += yield from adapter.contract_reads(blocks)
         return found
 
-    def learn(self, discoveries: Iterable[Discovery]) -> None:
-        """Take up discovered contracts. Those of adapters that are no longer configured are left alone."""
+    def add_contracts(self, discoveries: Iterable[Discovery]) -> None:
+        """Follow discovered contracts. Contracts of adapters that are no longer configured are ignored."""
         for discovery in discoveries:
             adapter = self._by_name.get(discovery.adapter)
             if adapter is not None:
-                adapter.learn(discovery)
+                adapter.add_contract(discovery)
 
     def index(self, block: Block) -> Indexed:
-        """The block's events. What it tells of contracts must have been learned."""
+        """Return the block's events. Its discovered contracts must have been added before."""
         events: list[Event] = []
         undecodable: list[str] = []
         for log in block.logs:
@@ -77,7 +77,7 @@ class Indexer:
 
 
 def merged(filters: Iterable[LogFilter]) -> tuple[LogFilter, ...]:
-    """Filters that want at least the same logs, in at most three questions: by signature, by both, by address."""
+    """Return at most three filters that match at least the same logs: by signature, by both, by address."""
     anywhere: dict[bytes, None] = {}
     addresses: dict[str, None] = {}
     topics0: dict[bytes, None] = {}
@@ -92,7 +92,7 @@ def merged(filters: Iterable[LogFilter]) -> tuple[LogFilter, ...]:
         else:
             addresses |= dict.fromkeys(wanted.addresses)
             topics0 |= dict.fromkeys(wanted.topics0)
-    # What is asked for anywhere, or of an address altogether, need not be asked for again.
+    # Signatures that are wanted from any address, and addresses whose logs are all wanted, need no filter of their own.
     topics0 = {t: None for t in topics0 if t not in anywhere}
     addresses = {a: None for a in addresses if a not in unsigned}
     found = []

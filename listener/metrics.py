@@ -1,6 +1,6 @@
-"""What a network's listener tells CloudWatch, once a minute, as EMF log lines: sums are pure, printing is not.
+"""CloudWatch metrics of a network's listener, printed once a minute as EMF log lines.
 
-Source: CloudWatch embedded metric format; any log group's lines are read for it, a container's too.
+Source: Amazon CloudWatch, "Embedding metrics within logs"; CloudWatch reads these lines from any log group.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class _Calls:
 
 
 class ListenerMetrics:
-    """One network's. Gauges are of the last block, counts of the time since the last printing."""
+    """Metrics of one network. Gauges describe the newest block, counts the time since the last print."""
 
     def __init__(self, network: str) -> None:
         self._network = network
@@ -34,48 +34,48 @@ class ListenerMetrics:
         self._depths: list[int] = []
         self._calls: dict[str, _Calls] = defaultdict(_Calls)
 
-    def head(self, number: int) -> None:
-        """The chain's head is known to be at `number`."""
+    def observe_head(self, number: int) -> None:
+        """Record the chain's head."""
         self._head = max(self._head, number)
 
-    def done(self, number: int, timestamp: int, events: int, blocks: int = 1) -> None:
-        """So many blocks up to `number` (of `timestamp`, s) were written, with so many events."""
+    def count_written(self, number: int, timestamp: int, events: int, blocks: int = 1) -> None:
+        """Count written blocks up to `number` (with `timestamp` in s) and their events."""
         self._done, self._timestamp = number, timestamp
         self._blocks += blocks
         self._events += events
 
-    def reorganised(self, depth: int) -> None:
-        """So many blocks were taken back."""
+    def count_reorganisation(self, depth: int) -> None:
+        """Count a reorganisation that undid `depth` blocks."""
         self._depths.append(depth)
 
-    def failed_over(self, endpoint: str) -> None:
+    def count_failover(self, endpoint: str) -> None:
         self._failovers += 1
 
-    def called(self, endpoint: str, seconds: float, failed: bool) -> None:
-        """An endpoint was asked something."""
+    def count_call(self, endpoint: str, seconds: float, failed: bool) -> None:
+        """Count a request to an endpoint."""
         calls = self._calls[endpoint]
         calls.seconds.append(seconds)
         calls.errors += failed
 
-    def stopped(self) -> None:
-        """The listener ends and needs a person: told at once, as there is no next minute."""
+    def print_stopped(self) -> None:
+        """Print `ListenerStopped` immediately: the listener exits, and a person has to act."""
         metrics = EphemeralMetrics(namespace=NAMESPACE, service="listener")
         metrics.add_dimension("network", self._network)
         metrics.add_metric("ListenerStopped", MetricUnit.Count, 1)
         metrics.flush_metrics()
 
     def lag(self) -> tuple[int, float]:
-        """How far the listener is behind the head: blocks, and seconds since the block it is at was made."""
+        """Return the lag behind the head in blocks, and the age of the newest written block in seconds."""
         return max(self._head - self._done, 0), max(time() - self._timestamp, 0.0)
 
     def print_when_due(self) -> None:
-        """Print and begin anew, if a minute has passed."""
+        """Print and reset the metrics if a minute has passed."""
         elapsed = monotonic() - self._since
         if elapsed < INTERVAL:
             return
         metrics = EphemeralMetrics(namespace=NAMESPACE, service="listener")
         metrics.add_dimension("network", self._network)
-        for name, unit, value in self._figures(elapsed):
+        for name, unit, value in self._values(elapsed):
             metrics.add_metric(name, unit, value)
         for depth in self._depths:
             metrics.add_metric("ReorgDepth", MetricUnit.Count, depth)
@@ -86,7 +86,7 @@ class ListenerMetrics:
             metrics.add_dimension("endpoint", endpoint)
             metrics.add_metric("RpcErrors", MetricUnit.Count, calls.errors)
             metrics.add_metric("RpcCalls", MetricUnit.Count, len(calls.seconds))
-            # EMF takes a hundred values of one metric; the slowest are among them.
+            # EMF takes at most a hundred values of one metric; keep the slowest.
             for seconds in sorted(calls.seconds)[:: -(len(calls.seconds) // 100 + 1)]:
                 metrics.add_metric("RpcLatency", MetricUnit.Milliseconds, round(seconds * 1000, 2))
             metrics.flush_metrics()
@@ -95,8 +95,8 @@ class ListenerMetrics:
         self._depths.clear()
         self._calls.clear()
 
-    def _figures(self, elapsed: float) -> list[tuple[str, MetricUnit, float]]:
-        figures = [
+    def _values(self, elapsed: float) -> list[tuple[str, MetricUnit, float]]:
+        values = [
             ("BlocksPerSecond", MetricUnit.CountPerSecond, self._blocks / elapsed),
             ("EventsPerSecond", MetricUnit.CountPerSecond, self._events / elapsed),
             ("Reorgs", MetricUnit.Count, len(self._depths)),
@@ -104,8 +104,8 @@ class ListenerMetrics:
         ]
         if self._done >= 0:
             blocks, seconds = self.lag()
-            figures += [
+            values += [
                 ("HeadLagBlocks", MetricUnit.Count, blocks),
                 ("HeadLagSeconds", MetricUnit.Seconds, round(seconds, 3)),
             ]
-        return figures
+        return values

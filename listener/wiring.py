@@ -1,4 +1,4 @@
-"""Making what follows a network: endpoints, adapters, sink, from the configuration and the environment."""
+"""Builds the listener of a network from the configuration and the environment."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue
 from listener import adapters
 from listener.adapters.codec import BadType
-from listener.block_processor import Interpreter
+from listener.block_processor import BlockProcessor
 from listener.follow import Follower
 from listener.indexer import Indexer
 from listener.market.settings import MarketSettings
@@ -37,10 +37,10 @@ DAY_SECONDS = 86_400
 
 
 def urls_of(name: str, network: Network) -> tuple[str, ...]:
-    """Where a network is reached: what the environment says goes first. Raises `ConfigError` if nobody says."""
+    """Return the URLs of a network's endpoints; the environment overrides the configuration. Raise `ConfigError`."""
     given = os.environ.get(url_variable(name), "")
     if not given and network.kind == "stacks":
-        given = os.environ.get("STACKS_API_URL", "")  # as those who use Stacks have it already
+        given = os.environ.get("STACKS_API_URL", "")  # the name that Stacks tools use
     urls = tuple(given.replace(",", " ").split()) or network.rpc_url
     if not urls:
         raise ConfigError(
@@ -58,7 +58,7 @@ def urls_of(name: str, network: Network) -> tuple[str, ...]:
 def make_source(name: str, network: Network, metrics: ListenerMetrics) -> Failover:
     """The endpoints of a network as one source."""
     sources = [_make_candidate(network, url, place, metrics) for place, url in enumerate(urls_of(name, network), 1)]
-    return Failover(sources, network.block_ms / 1000, metrics.failed_over)
+    return Failover(sources, network.block_ms / 1000, metrics.count_failover)
 
 
 def _make_candidate(network: Network, url: str, place: int, metrics: ListenerMetrics) -> tuple[str, Candidate]:
@@ -75,11 +75,11 @@ def _make_candidate(network: Network, url: str, place: int, metrics: ListenerMet
 
 
 def _observed(metrics: ListenerMetrics, label: str, method: str, seconds: float, fault: Exception | None) -> None:
-    metrics.called(label, seconds, fault is not None)
+    metrics.count_call(label, seconds, fault is not None)
 
 
 def make_sink(config: Config, name: str, owner: str) -> Sink:
-    """The sink of a network, on the tables and the queue that the environment names."""
+    """Return the sink of a network, with the tables and the queue that the environment names."""
     database = boto_clients.dynamodb()
     state = environment.require_env(environment.STATE)
     return Sink(
@@ -98,14 +98,14 @@ def make_sink(config: Config, name: str, owner: str) -> Sink:
 
 
 def make_market_store(name: str, network: Network) -> MarketStore:
-    """Where the market of a network is kept."""
+    """Return the store of a network's market state."""
     state = MarketState(boto_clients.dynamodb(), environment.require_env(environment.STATE), name)
     return MarketStore(state, name, MarketSettings.of(network))
 
 
-def make_follower(config: Config, name: str, network: Network, alive: Callable[[], None]) -> Follower:
-    """The follower of one network. Raises `ConfigError`."""
-    # The same owner after a restart takes its own lease back at once; by default each process is an owner of its own.
+def make_follower(config: Config, name: str, network: Network, report_liveness: Callable[[], None]) -> Follower:
+    """Return the follower of one network. Raise `ConfigError`."""
+    # An owner takes its own lease back immediately after a restart. By default each process is a new owner.
     owner = os.environ.get("CHAINCAST_OWNER") or f"{socket.gethostname()}/{uuid4()}"
 
     def make_indexer() -> Indexer:
@@ -114,7 +114,9 @@ def make_follower(config: Config, name: str, network: Network, alive: Callable[[
     metrics = ListenerMetrics(name)
     source = make_source(name, network, metrics)
     try:
-        interpreter = Interpreter(name, source, make_indexer, make_market_store(name, network))
+        processor = BlockProcessor(name, source, make_indexer, make_market_store(name, network))
     except BadType as error:
         raise ConfigError(f"{name}: its ABI cannot be used: {error}") from None
-    return Follower(name, network, source, make_sink(config, name, owner), interpreter, LEASE_SECONDS, metrics, alive)
+    return Follower(
+        name, network, source, make_sink(config, name, owner), processor, LEASE_SECONDS, metrics, report_liveness
+    )

@@ -1,4 +1,4 @@
-"""What an adapter is: pure, but for the contracts it has learned of."""
+"""The interface of adapters. They are pure, except that they remember discovered contracts."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from chaincast.model.events import Json
 from listener.sources.base import Block, LogFilter, RawLog
 
 RESERVES: Final = "reserves"
-"""The kind of what a market's reserves are now: for the market engine only, told to nobody."""
+"""Kind of an internal event with the current reserves of a pool: for the market engine, never delivered."""
 
 Call: TypeAlias = tuple[str, bytes]
-"""A question to a contract: its address, and call data."""
+"""A read of a contract (eth_call): its address and call data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What a log says: the event's kind and data, and the token it is about.
+    """A decoded log: the event's kind and data, and the token that it belongs to.
 
-    `conflation_key`: of a batch's events with the same one, only the last matters.
+    `conflation_key`: of several events of a batch with the same key only the last is delivered.
     """
 
     kind: str
@@ -30,8 +30,8 @@ class Decoded:
     conflation_key: str | None = None
 
 
-Inquiry: TypeAlias = Generator[Sequence[Call], Sequence[bytes | None], list[Discovery]]
-"""Yields questions to contracts, is sent their answers (None: a revert), returns what was found."""
+ContractReads: TypeAlias = Generator[Sequence[Call], Sequence[bytes | None], list[Discovery]]
+"""A generator that yields calls, receives their results (None: reverted), and returns the discovered contracts."""
 
 
 class Adapter(Protocol):
@@ -39,35 +39,35 @@ class Adapter(Protocol):
 
     @property
     def name(self) -> str:
-        """Unique on its network, and the same in every life."""
+        """The adapter's name: unique within its network, and the same after a restart."""
         ...
 
     @property
     def wanted(self) -> LogFilter:
-        """The logs it reads: what the source asks the node for."""
+        """The logs that the adapter needs."""
         ...
 
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
-        """What there is to learn before these blocks can be read; nothing is learned by it."""
+    def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
+        """Yield the reads that these blocks need; return the contracts that they created. Changes nothing."""
         ...
 
-    def learn(self, discovery: Discovery) -> None:
-        """Follow a discovered contract, found just now or before a restart."""
+    def add_contract(self, discovery: Discovery) -> None:
+        """Follow a discovered contract, whether it was found just now or before a restart."""
         ...
 
     def decode(self, log: RawLog) -> Decoded | None:
-        """What the log says; `None` if it is not of a contract that is followed. Raises `Undecodable`."""
+        """Return the decoded log, or None if its contract is not followed. Raise `Undecodable`."""
         ...
 
 
 class DiscoversNothing:
-    """The part of an adapter that follows what is configured and nothing else."""
+    """Mixin for adapters that follow only the configured contracts."""
 
     name: str
 
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
+    def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
         yield from ()
         return []
 
-    def learn(self, discovery: Discovery) -> None:
+    def add_contract(self, discovery: Discovery) -> None:
         raise AssertionError(f"{self.name} discovers nothing")

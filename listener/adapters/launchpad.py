@@ -8,7 +8,7 @@ from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.events import Json, Kind
 from listener.adapters.abi import MAX_TEXT, EventDecoder, Parameter, Undecodable, Values
-from listener.adapters.base import Decoded, Inquiry
+from listener.adapters.base import ContractReads, Decoded
 from listener.market.prices import ratio, shown
 from listener.sources.base import Block, LogFilter, RawLog
 
@@ -55,7 +55,7 @@ class Launchpad:
         self._creators = set(factories)
         self._markets: dict[str, Mapping[str, str]] = {}
 
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
+    def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
         """Nothing needs to be asked: the logs say it all."""
         found: dict[str, Discovery] = {}
         creators = set(self._creators)
@@ -81,7 +81,7 @@ class Launchpad:
         yield from ()
         return list(found.values())
 
-    def learn(self, discovery: Discovery) -> None:
+    def add_contract(self, discovery: Discovery) -> None:
         self._markets[discovery.address] = discovery.facts
         self._creators |= {discovery.address, discovery.facts["token"]}
 

@@ -14,7 +14,7 @@ from eth_utils.crypto import keccak
 from chaincast.model.discovered_contracts import Discovery
 from chaincast.model.events import Json, Kind
 from listener.adapters.abi import EventDecoder, Parameter, Undecodable
-from listener.adapters.base import RESERVES, Call, Decoded, Inquiry
+from listener.adapters.base import RESERVES, Call, ContractReads, Decoded
 from listener.adapters.pair_tokens import Pair, Token, price_of
 from listener.sources.base import Block, LogFilter, RawLog
 
@@ -64,7 +64,7 @@ class UniswapV2:
         self._synced: tuple[str, str, int, int] = ("", "", 0, 0)
         """Who told its reserves last, in which transaction, and what they are."""
 
-    def inquire(self, blocks: Sequence[Block]) -> Inquiry:
+    def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
         created: dict[str, tuple[int, str, str]] = {}
         unknown: dict[str, int] = {}
         for block in blocks:
@@ -116,7 +116,7 @@ class UniswapV2:
             del self._strangers[next(iter(self._strangers))]
         return found
 
-    def learn(self, discovery: Discovery) -> None:
+    def add_contract(self, discovery: Discovery) -> None:
         facts = discovery.facts
         if facts["kind"] == "token":
             self._tokens[discovery.address] = Token.of_facts(discovery.address, facts)

@@ -12,7 +12,7 @@ import orjson
 
 from chaincast.errors import CodecError
 from listener.market.reference import Reference
-from listener.market.series import SLOT, Series, Tail
+from listener.market.series import CHUNK_MINUTES, RollingWindow, Series
 from listener.market.token import Latest, Pool, Token
 
 FORMAT = 1
@@ -22,10 +22,10 @@ def encode_token(token: Token, away: int | None) -> bytes:
     """A token as JSON, without the chunks of slots up to `away`, which are kept by themselves."""
     series = token.series.clone()
     if away is not None:
-        series.put_away(away)
-    # Where one was fetched again because a tail is in it, it need not be written again.
+        series.evict(away)
+    # Where one was fetched again because a window is in it, it need not be written again.
     chunks = [
-        None if chunk and slot < series.away_to else chunk for slot, chunk in enumerate(series.chunks, series.first)
+        None if chunk and slot < series.evicted_to else chunk for slot, chunk in enumerate(series.chunks, series.first)
     ]
     return orjson.dumps(
         {
@@ -40,9 +40,9 @@ def encode_token(token: Token, away: int | None) -> bytes:
             "minute": [series.minute, series.count, str(series.volume), _text(series.close), _text(series.opened)],
             "touched": series.touched,
             "first": series.first,
-            "away_to": series.away_to,
+            "away_to": series.evicted_to,
             "chunks": [None if chunk is None else b64encode(chunk).decode() for chunk in chunks],
-            "tails": [[*t[:4], str(t.volume), _text(t.before)] for t in series.tails],
+            "windows": [[*t[:4], str(t.volume), _text(t.before)] for t in series.windows],
         }
     )
 
@@ -50,7 +50,7 @@ def encode_token(token: Token, away: int | None) -> bytes:
 def decode_token(data: bytes, lengths: tuple[int, ...]) -> Token:
     """The token of `encode_token`. Raises `CodecError`.
 
-    `lengths`: the tails it must have beside the day's. Where the configuration has changed them, they begin anew.
+    `lengths`: the windows it must have beside the day's. Where the configuration has changed them, they begin anew.
     """
     try:
         document = orjson.loads(data)
@@ -77,13 +77,13 @@ def _series(document: Mapping[str, Any], lengths: tuple[int, ...]) -> Series:
     series = Series(())
     series.minute, series.count, series.volume, series.touched = minute, count, int(volume), document["touched"]
     series.close, series.opened = _decimal(close), _decimal(opened)
-    series.first, series.away_to = document["first"], document["away_to"]
+    series.first, series.evicted_to = document["first"], document["away_to"]
     series.chunks = tuple(None if chunk is None else b64decode(chunk) for chunk in document["chunks"])
-    tails = [_tail(*told) for told in document["tails"]]
-    known = {tail.minutes: tail for tail in tails[1:]}
+    windows = [_window(*told) for told in document["windows"]]
+    known = {window.minutes: window for window in windows[1:]}
     end = len(series.chunks[-1] or b"")
-    fresh = [Tail(length, minute // SLOT, end, 0, 0, series.close) for length in lengths]
-    series.tails = (tails[0], *(known.get(tail.minutes, tail) for tail in fresh))
+    fresh = [RollingWindow(length, minute // CHUNK_MINUTES, end, 0, 0, series.close) for length in lengths]
+    series.windows = (windows[0], *(known.get(window.minutes, window) for window in fresh))
     return series
 
 
@@ -95,8 +95,8 @@ def _latest(id_: str, timestamp: int, side: str, price: str | None) -> Latest:
     return Latest(id_, timestamp, intern(side), price)
 
 
-def _tail(minutes: int, slot: int, offset: int, trades: int, volume: str, before: str | None) -> Tail:
-    return Tail(minutes, slot, offset, trades, int(volume), _decimal(before))
+def _window(minutes: int, slot: int, offset: int, trades: int, volume: str, before: str | None) -> RollingWindow:
+    return RollingWindow(minutes, slot, offset, trades, int(volume), _decimal(before))
 
 
 def encode_head(block: int, pools: Mapping[str, Reference]) -> bytes:

@@ -1,8 +1,8 @@
-"""The market of one network: driven block by block, undone block by block, continued from what was kept of it.
+"""The market of one network: advanced and undone block by block, and continued from its last snapshot.
 
-Only a token's own events change its state, and each state says up to which block it goes: whatever is read again after
-a crash is taken up once. States that may still be taken back are kept as they were before each block (the *journal*);
-what is kept for the next life is always the state of a block that is final.
+Only a token's own events change its state, and each state records the block that it includes, so that a block that is
+read again after a crash is applied once. States before blocks that may still be undone are kept in a *journal*; a
+snapshot is always the state at a final block.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chaincast.model.events import Event, Kind, event_id
 from chaincast.model.topics import alert_topics, chain_topics
 from listener.adapters.base import RESERVES
 from listener.market.alerts import Alert, Judge, lengths
-from listener.market.figures import figures
+from listener.market.price_event import price_data
 from listener.market.reference import Rates
 from listener.market.series import Series
 from listener.market.settings import MarketSettings
@@ -23,20 +23,20 @@ from listener.market.token import Token
 _RELEVANT = frozenset({Kind.TOKEN_CREATED, Kind.TRADE, Kind.LIQUIDITY_ADDED, Kind.LIQUIDITY_REMOVED, RESERVES})
 
 IDLE_MINUTES = 60
-"""A token without events for so long is put away."""
+"""Minutes without events after which a token is evicted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What may be put away: a token (`slot` None), or the minutes of one of its half hours."""
+    """A part of the state that can be evicted: a token (`slot` None), or one chunk of its minutes."""
 
     token: str
     slot: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """What there is to keep of the state that `block` left: changed tokens, and slots of minutes that are over."""
+class Snapshot:
+    """The state at `block` to save: changed tokens, and chunks of minutes that will not change any more."""
 
     block: int
     rates: Rates
@@ -44,7 +44,7 @@ class Kept:
     chunks: Mapping[Key, bytes]
 
     def newest(self) -> dict[str, int]:
-        """The newest of the slots that are over, by token."""
+        """Return the newest chunk of each token."""
         found: dict[str, int] = {}
         for key in self.chunks:
             assert key.slot is not None
@@ -54,7 +54,7 @@ class Kept:
 
 @dataclass(slots=True)
 class _Before:
-    """A block that can be undone: what it replaced."""
+    """A block that can be undone: the state that it replaced."""
 
     block: int
     rates: Rates
@@ -62,7 +62,7 @@ class _Before:
 
 
 class Market:
-    """Every token's state, as far as it is in memory. `base`: the block whose state can still be gone back to."""
+    """All tokens in memory. `base`: the oldest block whose state can be restored."""
 
     def __init__(self, network: str, settings: MarketSettings, base: int, rates: Rates | None = None) -> None:
         self._network = network
@@ -73,10 +73,10 @@ class Market:
         self._tokens: dict[str, Token] = {}
         self._journal: list[_Before] = []
         self._changed: set[str] = set()
-        """Tokens whose state at `base` is not kept yet."""
+        """Tokens that changed up to `base` and are not saved yet."""
 
     def missing(self, events: Iterable[Event], timestamp: int) -> list[Key]:
-        """What is put away and needed for a block's events (`timestamp` in s): until there is nothing, `supply` it."""
+        """Return the evicted parts that a block's events need (`timestamp` in s). `load` them until none is missing."""
         found: dict[Key, None] = {}
         for event in events:
             if event.kind in _RELEVANT and event.token is not None:
@@ -87,26 +87,26 @@ class Market:
                     found |= dict.fromkeys(Key(event.token, h) for h in token.series.missing(timestamp // 60))
         return list(found)
 
-    def supply(self, token: str, found: Token | None) -> None:
-        """Put back a token; None: nothing was ever kept of it."""
-        self._tokens[token] = found or Token(self._lengths)
+    def load(self, token: str, state: Token | None) -> None:
+        """Add a stored token. None: there is no stored state."""
+        self._tokens[token] = state or Token(self._lengths)
 
-    def supply_slot(self, key: Key, chunk: bytes) -> None:
-        """Put back a slot's minutes."""
+    def load_slot(self, key: Key, chunk: bytes) -> None:
+        """Add a stored chunk of minutes."""
         assert key.slot is not None
-        self._tokens[key.token].series.bring_back(key.slot, chunk)
+        self._tokens[key.token].series.restore_chunk(key.slot, chunk)
 
-    def begin_window_anew(self, token: str) -> None:
-        """Some of a token's minutes are lost: its windows know nothing of before now, rather than something wrong."""
+    def restart_windows(self, token: str) -> None:
+        """Restart a token's windows, because some of its minutes are lost: no value is better than a wrong one."""
         state = self._tokens[token] = self._tokens[token].clone()
         former = state.series
         state.series = Series(self._lengths)
         state.series.close, state.series.opened = former.close, former.close
 
     def advance(self, block: int, block_hash: str, timestamp: int, events: Sequence[Event]) -> tuple[Event, ...]:
-        """Take up a block (`timestamp` in s); its events with what follows from them, in order.
+        """Apply a block (`timestamp` in s). Return its events with those that follow from them, in order.
 
-        What the network's adapters say of reserves is for this alone, and is not among them.
+        Internal events about reserves are applied, but not returned.
         """
         before = _Before(block, self.rates, {})
         derived = _Derived(self._network, block, block_hash, timestamp)
@@ -119,7 +119,7 @@ class Market:
             token = self._tokens[event.token]
             if event.token not in before.tokens:
                 if token.block >= block:
-                    continue  # kept already, in an earlier life
+                    continue  # included in the snapshot that was loaded
                 before.tokens[event.token] = token
                 self._tokens[event.token] = token = token.clone()
             fact = token.apply(event, self.rates, timestamp // 60)
@@ -131,12 +131,12 @@ class Market:
         self.block = block
         if before.tokens or before.rates is not self.rates:
             self._journal.append(before)
-        return derived.told(self._tokens, self.rates)
+        return derived.with_prices(self._tokens, self.rates)
 
     def undo_to(self, block: int) -> None:
-        """Go back to the state that `block` left, or to `base`, whichever is later.
+        """Restore the state after `block`, or at `base`, whichever is later.
 
-        Who reads a chain again after a fork may begin deeper than it forked, where nothing has changed.
+        A reader that goes back after a fork may begin below the fork, where nothing has changed.
         """
         while self._journal and self._journal[-1].block > block:
             before = self._journal.pop()
@@ -144,8 +144,8 @@ class Market:
             self.rates = before.rates
         self.block = min(self.block, block)
 
-    def settle(self, final: int) -> None:
-        """Blocks up to `final` will not be undone any more."""
+    def finalize(self, final: int) -> None:
+        """Declare blocks up to `final` final: they will not be undone."""
         self.base = max(self.base, min(final, self.block))
         done = 0
         while done < len(self._journal) and self._journal[done].block <= self.base:
@@ -153,24 +153,26 @@ class Market:
             done += 1
         del self._journal[:done]
 
-    def keep(self) -> Kept:
-        """What has changed, at `base`, since it was last asked for: to be written, and then told to `kept`.
+    def take_snapshot(self) -> Snapshot:
+        """Return everything that changed up to `base` since the last snapshot.
 
-        It does not change any more, whatever happens meanwhile.
+        The result does not change later. After writing it, call `snapshot_saved`.
         """
         at_base: dict[str, Token] = {}
         for before in reversed(self._journal):
             at_base |= before.tokens
         tokens = {name: at_base.get(name) or self._tokens[name] for name in self._changed}
-        chunks = {Key(name, slot): chunk for name, token in tokens.items() for slot, chunk in token.series.over()}
+        chunks = {
+            Key(name, slot): chunk for name, token in tokens.items() for slot, chunk in token.series.closed_chunks()
+        }
         rates = self._journal[0].rates if self._journal else self.rates
         self._changed = set()
-        return Kept(self.base, rates, tokens, chunks)
+        return Snapshot(self.base, rates, tokens, chunks)
 
-    def kept(self, kept: Kept, timestamp: int) -> None:
-        """It is written: its slots need no memory any more, nor do tokens that have been idle."""
-        for name, slot in kept.newest().items():
-            self._tokens[name].series.put_away(slot)
+    def snapshot_saved(self, snapshot: Snapshot, timestamp: int) -> None:
+        """Evict the saved chunks, and tokens that have been idle."""
+        for name, slot in snapshot.newest().items():
+            self._tokens[name].series.evict(slot)
         busy = self._changed.union(*(before.tokens for before in self._journal))
         idle = timestamp // 60 - IDLE_MINUTES
         for name in [n for n, token in self._tokens.items() if token.series.minute < idle and n not in busy]:
@@ -178,20 +180,20 @@ class Market:
 
     @property
     def changed(self) -> int:
-        """How many tokens have changed, up to `base`, since they were last kept."""
+        """Number of tokens that changed up to `base` since the last snapshot."""
         return len(self._changed)
 
     def __len__(self) -> int:
-        """How many tokens are in memory."""
+        """Return the number of tokens in memory."""
         return len(self._tokens)
 
     def token(self, address: str) -> Token:
-        """A token's state. Raises KeyError if it is put away."""
+        """Return a token's state. Raise KeyError if it is not in memory."""
         return self._tokens[address]
 
 
 class _Derived:
-    """One block's events, and what is derived from them: ids follow from the logs alone."""
+    """The events of one block, and those derived from them. Ids follow from the logs alone."""
 
     def __init__(self, network: str, block: int, block_hash: str, timestamp: int) -> None:
         self._network = network
@@ -201,7 +203,7 @@ class _Derived:
         self.events: list[Event] = []
         self._used: dict[int, int] = {}
         self._last: dict[str, Event] = {}
-        """Each token's last event."""
+        """Last event of each token."""
 
     def touched(self, event: Event) -> None:
         assert event.token is not None
@@ -213,11 +215,11 @@ class _Derived:
         topics = alert_topics(alert.type, self._network, cause.token or "")
         self.events.append(self._event(cause, Kind.ALERT, topics, {**about, **named, **alert.data}))
 
-    def told(self, tokens: Mapping[str, Token], rates: Rates) -> tuple[Event, ...]:
-        """All there is to tell: each token's price once, behind the last of its events."""
+    def with_prices(self, tokens: Mapping[str, Token], rates: Rates) -> tuple[Event, ...]:
+        """Return all events, with one price per token after its last event."""
         prices = []
         for name, cause in self._last.items():
-            data = figures(tokens[name], rates)
+            data = price_data(tokens[name], rates)
             if data is not None:
                 topics = chain_topics(Kind.PRICE, self._network, cause.contract or "", name)
                 price = self._event(cause, Kind.PRICE, topics, data)

@@ -1,9 +1,8 @@
-"""A token's minutes: how often it was traded, for how much, what it cost at the end of each; sums over the newest.
+"""The minutes of one token: number of trades, volume and closing price, with sums over rolling windows.
 
-Minutes are kept packed, those of half an hour (a *slot*) in a *chunk*. A *tail* is a window over the newest minutes: it
-goes through the chunks once, from end to end, as time goes on, so that a minute is decoded once per tail however long
-the window is. Chunks that no tail is in may be put away (None in their place); they are asked for when the day's tail
-comes to them.
+Minutes are packed into *chunks* of half an hour. A rolling window passes over the chunks once, so that a minute is
+decoded once per window, whatever the window's length. Chunks that no window needs can be evicted (None takes their
+place); they are requested when the window of a day reaches them.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import NamedTuple
 
-SLOT = 30
-"""Minutes in a chunk: long enough for few writes (one unit each), short enough for little memory."""
+CHUNK_MINUTES = 30
+"""Minutes per chunk: long enough for few writes (one unit each), short enough for little memory."""
 
 DAY = 24 * 60
 
 
 class Minute(NamedTuple):
-    """What one minute brought. `close`: the price at its end, None while there is none."""
+    """One minute of trades. `close`: the price at its end, or None."""
 
     number: int
     trades: int
@@ -27,10 +26,10 @@ class Minute(NamedTuple):
     close: Decimal | None
 
 
-class Tail(NamedTuple):
-    """A window over the newest `minutes`; up to (not with) the current one, whose figures are not in a chunk yet.
+class RollingWindow(NamedTuple):
+    """A window over the newest `minutes`, up to and without the current one, which is not in a chunk yet.
 
-    `slot` and `offset`: where its oldest minute is. `before`: the price when it began, None if there was none.
+    `slot`, `offset`: chunk and byte of its oldest minute. `before`: the price when it began, or None.
     """
 
     minutes: int
@@ -42,14 +41,14 @@ class Tail(NamedTuple):
 
 
 def pack(minute: Minute) -> bytes:
-    """A minute's figures; its slot is the chunk's."""
+    """Return the packed bytes of a minute. The number of its chunk is not included."""
     packed = bytearray()
     _, digits, exponent = minute.close.as_tuple() if minute.close is not None else (0, (), 0)
     assert isinstance(exponent, int)
     coefficient = int("".join(map(str, digits))) if digits else 0
     # A price is never 0: with no tokens there is none.
     zigzag = exponent * 2 if exponent >= 0 else -exponent * 2 - 1
-    for value in (minute.number % SLOT, minute.trades, minute.volume, coefficient, zigzag):
+    for value in (minute.number % CHUNK_MINUTES, minute.trades, minute.volume, coefficient, zigzag):
         while value > 0x7F:
             packed.append(value & 0x7F | 0x80)
             value >>= 7  # noqa: PLW2901 - the loop eats its value
@@ -58,7 +57,7 @@ def pack(minute: Minute) -> bytes:
 
 
 def unpack(chunk: bytes, offset: int, slot: int) -> tuple[Minute, int]:
-    """The minute that begins at `offset`, and where the next does."""
+    """Return the minute at `offset`, and the offset of the next."""
     values = []
     for _ in range(5):
         value = shift = 0
@@ -71,38 +70,43 @@ def unpack(chunk: bytes, offset: int, slot: int) -> tuple[Minute, int]:
     number, count, volume, coefficient, zigzag = values
     exponent = -(zigzag + 1 >> 1) if zigzag & 1 else zigzag >> 1
     close = Decimal(coefficient).scaleb(exponent) if coefficient else None
-    return Minute(slot * SLOT + number, count, volume, close), offset
+    return Minute(slot * CHUNK_MINUTES + number, count, volume, close), offset
 
 
 class Series:
-    """Minutes up to a current one. Copies share what they have in common: `clone` is cheap."""
+    """Minutes up to the current one. Clones share their chunks, so that `clone` is cheap."""
 
-    __slots__ = ("away_to", "chunks", "close", "count", "first", "minute", "opened", "tails", "touched", "volume")
+    __slots__ = ("chunks", "close", "count", "evicted_to", "first", "minute", "opened", "touched", "volume", "windows")
 
     def __init__(self, lengths: tuple[int, ...]) -> None:
-        """Of the day and windows of these `lengths` (minutes). It begins with the first `advance`."""
+        """Create a series with windows of a day and of `lengths` (minutes). It begins with the first `advance`."""
         self.minute = -1
         self.count = self.volume = 0
         self.close: Decimal | None = None
         self.opened: Decimal | None = None
-        """The first price there was."""
+        """First price of the series."""
         self.touched = False
-        self.away_to = 0
-        """Slots before this one are kept elsewhere, too."""
+        self.evicted_to = 0
+        """Chunks before this one are stored."""
         self.first = 0
-        """The slot of the first chunk; the last is the current slot's."""
+        """Number of the first chunk in `chunks`; the last is the current one."""
         self.chunks: tuple[bytes | None, ...] = (b"",)
-        self.tails = tuple(Tail(length, 0, 0, 0, 0, None) for length in (DAY, *lengths))
+        self.windows = tuple(RollingWindow(length, 0, 0, 0, 0, None) for length in (DAY, *lengths))
 
     def clone(self) -> Series:
         other = Series.__new__(Series)
         other.minute, other.count, other.volume = self.minute, self.count, self.volume
         other.close, other.opened, other.touched = self.close, self.opened, self.touched
-        other.away_to, other.first, other.chunks, other.tails = self.away_to, self.first, self.chunks, self.tails
+        other.evicted_to, other.first, other.chunks, other.windows = (
+            self.evicted_to,
+            self.first,
+            self.chunks,
+            self.windows,
+        )
         return other
 
     def add(self, count: int, volume: int, close: Decimal | None) -> None:
-        """Something happened in the current minute; `close` is the price after it."""
+        """Add trades to the current minute. `close`: the price after them."""
         self.count += count
         self.volume += volume
         self.close = close
@@ -110,53 +114,55 @@ class Series:
         if self.opened is None:
             self.opened = close
 
-    def volume_of(self, tail: int) -> int:
-        """What was traded within a tail, the current minute included."""
-        return self.tails[tail].volume + self.volume
+    def volume_of(self, window: int) -> int:
+        """Return the volume of a window, including the current minute."""
+        return self.windows[window].volume + self.volume
 
-    def count_of(self, tail: int) -> int:
-        return self.tails[tail].trades + self.count
+    def count_of(self, window: int) -> int:
+        return self.windows[window].trades + self.count
 
-    def before(self, tail: int) -> Decimal | None:
-        """The price when a tail began; of a series that is younger, the first there was."""
-        return self.tails[tail].before or self.opened
+    def before(self, window: int) -> Decimal | None:
+        """Return the price at the start of a window; in a younger series, its first price."""
+        return self.windows[window].before or self.opened
 
     def missing(self, minute: int) -> list[int]:
-        """The slots whose chunks must be back before `advance(minute)`."""
+        """Return the chunks that must be restored before `advance(minute)`."""
         limit = minute - DAY
         if self.minute <= limit:
-            return []  # all of it is too old
-        begin = self.tails[0].slot
-        return [slot for slot in range(begin, limit // SLOT + 1) if self.chunks[slot - self.first] is None]
+            return []  # all chunks are too old
+        begin = self.windows[0].slot
+        return [slot for slot in range(begin, limit // CHUNK_MINUTES + 1) if self.chunks[slot - self.first] is None]
 
-    def bring_back(self, slot: int, chunk: bytes) -> None:
-        """Put a chunk back in its place."""
+    def restore_chunk(self, slot: int, chunk: bytes) -> None:
+        """Restore an evicted chunk."""
         place = slot - self.first
         self.chunks = (*self.chunks[:place], chunk, *self.chunks[place + 1 :])
 
-    def over(self) -> Iterator[tuple[int, bytes]]:
-        """The slots that will not change any more, that no short tail is in and that are not put away yet."""
-        newest = min(tail.slot for tail in self.tails[1:]) if len(self.tails) > 1 else self.minute // SLOT
-        for slot in range(max(self.away_to, self.first), newest):
+    def closed_chunks(self) -> Iterator[tuple[int, bytes]]:
+        """Yield the chunks that will not change any more, that no short window needs, and that are not stored yet."""
+        newest = (
+            min(window.slot for window in self.windows[1:]) if len(self.windows) > 1 else self.minute // CHUNK_MINUTES
+        )
+        for slot in range(max(self.evicted_to, self.first), newest):
             if chunk := self.chunks[slot - self.first]:
                 yield slot, chunk
 
-    def put_away(self, to: int) -> None:
-        """Let go of the chunks of slots up to `to`, which are all kept elsewhere; not of the one that a tail is in."""
-        oldest = self.tails[0].slot
-        self.away_to = max(self.away_to, to + 1)
+    def evict(self, to: int) -> None:
+        """Evict chunks up to `to`, which are all stored, except the one that the longest window is in."""
+        oldest = self.windows[0].slot
+        self.evicted_to = max(self.evicted_to, to + 1)
         self.chunks = tuple(
-            None if chunk and oldest < slot < self.away_to else chunk
+            None if chunk and oldest < slot < self.evicted_to else chunk
             for slot, chunk in enumerate(self.chunks, self.first)
         )
 
     def advance(self, minute: int) -> None:
-        """Go on to a minute. One that is past already changes nothing: a chain's clock may stand still."""
+        """Advance to a minute. An earlier minute changes nothing: a chain's clock may stand still."""
         if minute <= self.minute:
             return
         if self.minute < 0:
-            self.minute, self.first = minute, minute // SLOT
-            self.tails = tuple(tail._replace(slot=self.first) for tail in self.tails)
+            self.minute, self.first = minute, minute // CHUNK_MINUTES
+            self.windows = tuple(window._replace(slot=self.first) for window in self.windows)
             return
         former, last_close = self.minute, self.close
         if self.touched:
@@ -164,36 +170,38 @@ class Series:
             assert self.chunks[-1] is not None
             self.chunks = (*self.chunks[:-1], self.chunks[-1] + packed)
             count, volume = self.count, self.volume
-            self.tails = tuple(t._replace(trades=t.trades + count, volume=t.volume + volume) for t in self.tails)
+            self.windows = tuple(t._replace(trades=t.trades + count, volume=t.volume + volume) for t in self.windows)
         self.minute, self.count, self.volume, self.touched = minute, 0, 0, False
-        slot = minute // SLOT
+        slot = minute // CHUNK_MINUTES
         if minute - former >= DAY:
             self.first, self.chunks = slot, (b"",)
         else:
-            self.chunks += (b"",) * (slot - former // SLOT)
+            self.chunks += (b"",) * (slot - former // CHUNK_MINUTES)
         end = len(self.chunks[-1] or b"")
-        self.tails = tuple(
-            Tail(t.minutes, slot, end, 0, 0, last_close) if former <= minute - t.minutes else self._moved(t, minute)
-            for t in self.tails
+        self.windows = tuple(
+            RollingWindow(t.minutes, slot, end, 0, 0, last_close)
+            if former <= minute - t.minutes
+            else self._moved(t, minute)
+            for t in self.windows
         )
-        oldest = self.tails[0].slot
+        oldest = self.windows[0].slot
         self.first, self.chunks = oldest, self.chunks[oldest - self.first :]
 
-    def _moved(self, tail: Tail, minute: int) -> Tail:
-        """The tail once all that is too old has left it."""
-        limit, slot, offset = minute - tail.minutes, tail.slot, tail.offset
-        count, volume, before = tail.trades, tail.volume, tail.before
-        while slot * SLOT <= limit:
+    def _moved(self, window: RollingWindow, minute: int) -> RollingWindow:
+        """Return the window without the minutes that are too old."""
+        limit, slot, offset = minute - window.minutes, window.slot, window.offset
+        count, volume, before = window.trades, window.volume, window.before
+        while slot * CHUNK_MINUTES <= limit:
             chunk = self.chunks[slot - self.first]
-            assert chunk is not None, "a chunk that is put away was not asked for"
+            assert chunk is not None, "an evicted chunk was not restored"
             while offset < len(chunk):
                 oldest, behind = unpack(chunk, offset, slot)
                 if oldest.number > limit:
-                    return Tail(tail.minutes, slot, offset, count, volume, before)
+                    return RollingWindow(window.minutes, slot, offset, count, volume, before)
                 count -= oldest.trades
                 volume -= oldest.volume
                 before, offset = oldest.close, behind
-            if slot == minute // SLOT:
+            if slot == minute // CHUNK_MINUTES:
                 break
             slot, offset = slot + 1, 0
-        return Tail(tail.minutes, slot, offset, count, volume, before)
+        return RollingWindow(window.minutes, slot, offset, count, volume, before)

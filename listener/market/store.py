@@ -1,4 +1,4 @@
-"""The market engine's thin skin: what is put away is fetched from State, what has changed is kept there."""
+"""Storage of the market: loads evicted state from State, and saves snapshots there."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ from chaincast.eventlog.market_store import Entry, MarketState
 from chaincast.model.events import Event
 from listener.market.alerts import lengths
 from listener.market.codec import decode_head, decode_token, encode_head, encode_token
-from listener.market.engine import Kept, Key, Market
+from listener.market.engine import Key, Market, Snapshot
 from listener.market.reference import Rates
 from listener.market.settings import MarketSettings
 
 logger = Logger(service="listener", child=True)
 
-KEEP_SECONDS = 600.0
-"""How often the market is kept; blocks since then are read again at the next start."""
+SNAPSHOT_SECONDS = 600.0
+"""Seconds between snapshots. Blocks since the last one are read again at the next start."""
 
-MOST_CHANGED = 20_000
-"""So many changed tokens are kept at once, however short the time: they fill the memory."""
+MAX_CHANGED_TOKENS = 20_000
+"""Number of changed tokens after which a snapshot is taken early, because they occupy memory."""
 
 _HEAD = "head"
-_SLOTS_LAST_SECONDS = 30 * 86_400
-"""They are needed for a day: of the chain's, which a listener that was away has yet to read."""
+_CHUNK_RETENTION_SECONDS = 30 * 86_400
+"""Seconds that chunks are stored: windows need them for a day of the chain's time, which may be long ago."""
 
 
 class MarketStore:
-    """One network's market in State. Blocking."""
+    """The stored market of one network. Calls block."""
 
     def __init__(self, state: MarketState, network: str, settings: MarketSettings) -> None:
         self._state = state
         self._network = network
         self._settings = settings
         self._lengths = lengths(settings.alerts)
-        self._kept_at = monotonic()
+        self._saved_at = monotonic()
 
     def load(self, block: int) -> Market:
-        """The market as it was kept, at the block that it was kept of; where nothing is, an empty one at `block`.
+        """Return the market of the last snapshot or, without one, an empty market at `block`.
 
-        That it began there is on record then: a crash before anything is kept does not make it begin again.
+        The start block of an empty market is stored immediately: a crash before the first snapshot does not move it.
         """
         head = self._state.get([_HEAD]).get(_HEAD)
         if head is None:
@@ -53,42 +53,42 @@ class MarketStore:
         return Market(self._network, settings, base, rates)
 
     def fill(self, market: Market, events: Sequence[Event], timestamp: int) -> None:
-        """Fetch what the market needs for a block's events."""
+        """Load the evicted state that a block's events need."""
         while keys := market.missing(events, timestamp):
             found = self._state.get(_name(key) for key in keys)
             for key in keys:
                 data = found.get(_name(key))
                 if key.slot is None:
-                    market.supply(key.token, decode_token(data, self._lengths) if data else None)
+                    market.load(key.token, decode_token(data, self._lengths) if data else None)
                 elif data is not None:
-                    market.supply_slot(key, data)
+                    market.load_slot(key, data)
                 else:
-                    # Somebody deleted it, or the listener was away for a month.
-                    logger.error("minutes are lost", network=self._network, token=key.token, slot=key.slot)
-                    market.begin_window_anew(key.token)
+                    # The item was deleted, or it expired while the listener was down for a month.
+                    logger.error("stored minutes are missing", network=self._network, token=key.token, slot=key.slot)
+                    market.restart_windows(key.token)
 
     def due(self, market: Market) -> bool:
-        """Whether it is time to keep the market."""
-        return monotonic() - self._kept_at >= KEEP_SECONDS or market.changed >= MOST_CHANGED
+        """Return True if a snapshot is due."""
+        return monotonic() - self._saved_at >= SNAPSHOT_SECONDS or market.changed >= MAX_CHANGED_TOKENS
 
-    def write(self, kept: Kept) -> None:
-        """Keep what has changed: slots, then tokens, then the block that all are of. Repeating it changes nothing."""
-        self._kept_at = monotonic()
-        self._state.put(self._slots(kept))
-        self._state.put(self._tokens(kept))
-        self._state.put([Entry(_HEAD, kept.block, encode_head(kept.block, kept.rates.pools))])
+    def write(self, snapshot: Snapshot) -> None:
+        """Save a snapshot: chunks, then tokens, then the block that all include. Repeating it changes nothing."""
+        self._saved_at = monotonic()
+        self._state.put(self._slots(snapshot))
+        self._state.put(self._tokens(snapshot))
+        self._state.put([Entry(_HEAD, snapshot.block, encode_head(snapshot.block, snapshot.rates.pools))])
 
-    def _slots(self, kept: Kept) -> Iterator[Entry]:
-        # By the clock, not by the blocks' time: a backfill's are long over when they are written.
-        expires_at = int(time()) + _SLOTS_LAST_SECONDS
-        for key, chunk in kept.chunks.items():
-            yield Entry(_name(key), kept.block, chunk, expires_at)
+    def _slots(self, snapshot: Snapshot) -> Iterator[Entry]:
+        # Expiry counts from now, not from the blocks' time: blocks of a backfill are old when they are written.
+        expires_at = int(time()) + _CHUNK_RETENTION_SECONDS
+        for key, chunk in snapshot.chunks.items():
+            yield Entry(_name(key), snapshot.block, chunk, expires_at)
 
-    def _tokens(self, kept: Kept) -> Iterator[Entry]:
-        newest = kept.newest()
-        for name, token in kept.tokens.items():
+    def _tokens(self, snapshot: Snapshot) -> Iterator[Entry]:
+        newest = snapshot.newest()
+        for name, token in snapshot.tokens.items():
             away = newest.get(name)
-            yield Entry(_name(Key(name)), kept.block, encode_token(token, away))
+            yield Entry(_name(Key(name)), snapshot.block, encode_token(token, away))
 
 
 def _name(key: Key) -> str:

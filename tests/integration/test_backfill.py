@@ -183,8 +183,8 @@ async def test_without_a_checkpoint_one_that_only_goes_on_does_not_begin() -> No
 
 def test_progress_says_how_fast_and_how_long() -> None:
     progress = Progress(101, 1100, now=10.0)
-    progress.figures(200, 50, now=11.0)
-    assert progress.figures(600, 450, now=15.0) == {
+    progress.report(200, 50, now=11.0)
+    assert progress.report(600, 450, now=15.0) == {
         "block": 600,
         "of": 1100,
         "percent": 50.0,

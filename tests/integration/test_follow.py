@@ -24,7 +24,7 @@ from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue
 from listener import adapters
 from listener.adapters.launchpad import Launchpad
-from listener.block_processor import Interpreter
+from listener.block_processor import BlockProcessor
 from listener.follow import Follower
 from listener.indexer import Indexer
 from listener.market.settings import MarketSettings
@@ -145,8 +145,8 @@ def make_follower(database: DynamoDBClient, queues: SQSClient, node: tuple[Node,
         metrics = ListenerMetrics("anvil")
         source = make_network_source("anvil", network, metrics)
         store = MarketStore(MarketState(database, state, "anvil"), "anvil", MarketSettings.of(network))
-        interpreter = Interpreter("anvil", source, indexer, store)
-        return Follower("anvil", network, source, sink, interpreter, lease_seconds, metrics, lambda: None)
+        processor = BlockProcessor("anvil", source, indexer, store)
+        return Follower("anvil", network, source, sink, processor, lease_seconds, metrics, lambda: None)
 
     return make
 

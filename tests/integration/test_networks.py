@@ -123,7 +123,7 @@ async def test_a_stuck_loop_turns_unhealthy(
         monkeypatch.setattr(sink, "write", lambda *_: released.wait(60))
         served["one"].chain.mine((ADDRESS, [TOPIC], bytes(32)))
         await until(lambda: health.main() == 1)
-        assert "the loop of one last turned" in capsys.readouterr().out
+        assert "the loop of one last ran" in capsys.readouterr().out
         released.set()
         for follower in followers.values():
             follower.stop()

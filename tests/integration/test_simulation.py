@@ -23,7 +23,7 @@ from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from listener import adapters, follow
-from listener.block_processor import Interpreter
+from listener.block_processor import BlockProcessor
 from listener.follow import Follower
 from listener.indexer import Indexer
 from listener.market.settings import MarketSettings
@@ -183,8 +183,8 @@ class World:
 
         metrics = ListenerMetrics(self.name)
         store = MarketStore(MarketState(state, environment.STATE.lower(), self.name), self.name, MarketSettings())
-        interpreter = Interpreter(self.name, source, make_indexer, store)
-        self.follower = Follower(self.name, NETWORK, source, sink, interpreter, 15, metrics, lambda: None)
+        processor = BlockProcessor(self.name, source, make_indexer, store)
+        self.follower = Follower(self.name, NETWORK, source, sink, processor, 15, metrics, lambda: None)
         self.task = asyncio.create_task(self.follower.run())
 
     async def tend(self) -> None:

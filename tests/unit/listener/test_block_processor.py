@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chaincast.eventlog.checkpoint import Checkpoint
 from chaincast.model.events import Event
-from listener.block_processor import Interpreter
+from listener.block_processor import BlockProcessor
 from listener.indexer import Indexed
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
@@ -32,13 +32,13 @@ class Chain:
     def index(self, block: Block) -> Indexed:
         return Indexed((trade(block.number, block.timestamp, self.values[block.number]),), ())
 
-    def learn(self, contracts: Iterable[object]) -> None:
+    def add_contracts(self, contracts: Iterable[object]) -> None:
         pass
 
 
-def interpreter(chain: Chain, memory: Memory) -> Interpreter:
+def processor(chain: Chain, memory: Memory) -> BlockProcessor:
     store = MarketStore(memory, "anvil", MarketSettings())  # type: ignore[arg-type]  # as good as the real one
-    return Interpreter("anvil", chain, lambda: chain, store)  # type: ignore[arg-type,return-value]  # the parts that are used
+    return BlockProcessor("anvil", chain, lambda: chain, store)  # type: ignore[arg-type,return-value]  # the parts that are used
 
 
 def volume(told: tuple[Event, ...]) -> int:
@@ -47,24 +47,24 @@ def volume(told: tuple[Event, ...]) -> int:
 
 async def test_what_was_read_again_after_a_restart_can_still_be_undone() -> None:
     chain, memory = Chain(), Memory()
-    first = interpreter(chain, memory)
+    first = processor(chain, memory)
     assert await first.restore(Checkpoint(block=0), RangeSize(50), DEPTH)
     for number in range(1, 11):
-        (told,) = await first.interpret([chain.block(number)], DEPTH)
+        (told,) = await first.process([chain.block(number)], DEPTH)
     assert volume(told) == 10 * 10**18
 
-    second = interpreter(chain, memory)
+    second = processor(chain, memory)
     assert await second.restore(Checkpoint(block=10, block_hash=chain.block(10).hash), RangeSize(50), DEPTH)
     second.undo_to(7)
     chain.values[8:11] = [5, 6, 7]
     for number in range(8, 11):
-        (told,) = await second.interpret([chain.block(number)], DEPTH)
+        (told,) = await second.process([chain.block(number)], DEPTH)
     assert volume(told) == 7 * 10**18 + 18
 
 
 async def test_another_branch_than_the_checkpoints_is_not_read() -> None:
     chain, memory = Chain(), Memory()
-    assert await interpreter(chain, memory).restore(Checkpoint(block=0), RangeSize(50), DEPTH)
-    restarted = interpreter(chain, memory)
+    assert await processor(chain, memory).restore(Checkpoint(block=0), RangeSize(50), DEPTH)
+    restarted = processor(chain, memory)
     assert not await restarted.restore(Checkpoint(block=10, block_hash="0xother"), RangeSize(50), DEPTH)
     assert not restarted.restored

@@ -31,17 +31,17 @@ def make_indexer() -> Indexer:
     return Indexer("anvil", [adapters.make(contract, NETWORK)])
 
 
-def inquire(indexer: Indexer, *blocks: Block) -> list[Discovery]:
+def contract_reads(indexer: Indexer, *blocks: Block) -> list[Discovery]:
     """What blocks tell of contracts, where no question is asked."""
     with pytest.raises(StopIteration) as end:
-        next(indexer.inquire(blocks))
+        next(indexer.contract_reads(blocks))
     found: list[Discovery] = end.value.value
     return found
 
 
 def index(*logs: RawLog) -> Indexed:
     indexer = make_indexer()
-    indexer.learn(inquire(indexer, block(*logs)))
+    indexer.add_contracts(contract_reads(indexer, block(*logs)))
     return indexer.index(block(*logs))
 
 
@@ -59,7 +59,7 @@ def test_a_created_token_is_an_event_and_its_market_a_discovery() -> None:
         "symbol": "MC",
         "supply": str(10**27),
     }
-    assert inquire(make_indexer(), block(created())) == [
+    assert contract_reads(make_indexer(), block(created())) == [
         Discovery(ADAPTER, MARKET, 12, {"token": TOKEN, "name": "Moon Cat", "symbol": "MC"})
     ]
 
@@ -76,7 +76,7 @@ def test_what_a_discovered_contract_creates_is_followed_too_however_deep_and_in_
         made(FACTORY, MARKET, 2),
         trade(address=third, log_index=3),
     )
-    found = inquire(make_indexer(), block(*logs))
+    found = contract_reads(make_indexer(), block(*logs))
     assert [d.address for d in found] == [MARKET, second, third]
     assert [e.kind for e in index(*logs).events] == ["token.created"] * 3 + ["trade"]
 
@@ -86,10 +86,10 @@ def test_whose_market_it_is_is_said_once_and_not_to_be_taken_over() -> None:
     topics = created().topics
     again = replace(created(log_index=1, address=MARKET), topics=(topics[0], bytes(12) + b"\x66" * 20, *topics[2:]))
     indexer = make_indexer()
-    found = inquire(indexer, block(created(), again, again))
+    found = contract_reads(indexer, block(created(), again, again))
     assert [(d.address, d.facts["token"]) for d in found] == [(MARKET, TOKEN)]
-    indexer.learn(found)
-    assert inquire(indexer, block(again)) == []
+    indexer.add_contracts(found)
+    assert contract_reads(indexer, block(again)) == []
     assert indexer.index(block(trade())).events[0].token == TOKEN
 
 
@@ -138,7 +138,7 @@ def test_logs_of_contracts_that_are_not_followed_are_nothing() -> None:
 
 def test_markets_known_from_before_a_restart_are_followed() -> None:
     indexer = make_indexer()
-    indexer.learn([Discovery(ADAPTER, MARKET, 5, {"token": TOKEN, "name": "N", "symbol": "S"})])
+    indexer.add_contracts([Discovery(ADAPTER, MARKET, 5, {"token": TOKEN, "name": "N", "symbol": "S"})])
     assert indexer.index(block(trade())).events[0].data["symbol"] == "S"
 
 

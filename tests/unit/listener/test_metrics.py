@@ -23,13 +23,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
 
 def test_a_minute_of_work_is_printed_once_as_emf(clock: dict[str, float], capsys: pytest.CaptureFixture[str]) -> None:
     metrics = ListenerMetrics("bsc")
-    metrics.head(110)
-    metrics.done(100, 1_700_000_097, events=30)
-    metrics.done(104, 1_700_000_098, events=90, blocks=4)
-    metrics.reorganised(3)
-    metrics.failed_over("2:b")
+    metrics.observe_head(110)
+    metrics.count_written(100, 1_700_000_097, events=30)
+    metrics.count_written(104, 1_700_000_098, events=90, blocks=4)
+    metrics.count_reorganisation(3)
+    metrics.count_failover("2:b")
     for milliseconds in range(1, 301):
-        metrics.called("1:a", milliseconds / 1000, failed=milliseconds % 100 == 0)
+        metrics.count_call("1:a", milliseconds / 1000, failed=milliseconds % 100 == 0)
     metrics.print_when_due()
     assert printed(capsys) == []
     clock["monotonic"] += 60
@@ -54,7 +54,7 @@ def test_a_minute_of_work_is_printed_once_as_emf(clock: dict[str, float], capsys
 
 
 def test_that_it_stopped_is_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    ListenerMetrics("bsc").stopped()
+    ListenerMetrics("bsc").print_stopped()
     (told,) = printed(capsys)
     assert (told["network"], told["ListenerStopped"]) == ("bsc", [1])
     (directive,) = told["_aws"]["CloudWatchMetrics"]

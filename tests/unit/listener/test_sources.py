@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.errors import SourceError
-from listener.learn import MAX_BACKOFF, backoff
+from listener.sources.backoff import MAX_BACKOFF_SECONDS, backoff
 from listener.sources.base import LogFilter, RawLog
 from listener.sources.bloom import BITS, bloom_of, chance, may_match
 from listener.sources.cadence import LONGEST, SHORTEST, Cadence
@@ -105,7 +105,7 @@ def test_a_node_that_asks_for_time_gets_it_and_others_wait_longer_each_time() ->
     assert backoff(Throttled("x", 7.0), 1, 1.0) == 7.0
     delays = [backoff(SourceError("x"), n, 1.0) for n in range(1, 30)]
     assert delays[0] <= 0.2
-    assert MAX_BACKOFF / 2 <= delays[-1] <= MAX_BACKOFF
+    assert MAX_BACKOFF_SECONDS / 2 <= delays[-1] <= MAX_BACKOFF_SECONDS
     assert backoff(NotThere("x"), 1, 0.4) <= 0.1
 
 

@@ -60,8 +60,8 @@ class Market:
         self.answers = chain_answers() if answers is None else answers
         self.asked = 0
 
-    def inquire(self, *logs: RawLog) -> list[Discovery]:
-        inquiry = self.indexer.inquire([block(*logs)])
+    def contract_reads(self, *logs: RawLog) -> list[Discovery]:
+        inquiry = self.indexer.contract_reads([block(*logs)])
         try:
             calls = next(inquiry)
             while True:
@@ -69,11 +69,11 @@ class Market:
                 calls = inquiry.send([self.answers.get(question) for question in calls])
         except StopIteration as end:
             found: list[Discovery] = end.value
-        self.indexer.learn(found)
+        self.indexer.add_contracts(found)
         return found
 
     def index(self, *logs: RawLog) -> Indexed:
-        self.inquire(*logs)
+        self.contract_reads(*logs)
         return self.indexer.index(block(*logs))
 
 
@@ -96,7 +96,7 @@ def swap(in0: int, in1: int, out0: int, out1: int, *, pair: str = PAIR, log_inde
 
 def test_a_created_pair_is_found_with_its_tokens_and_its_creation_is_an_event() -> None:
     market = Market()
-    found = market.inquire(pair_created(PAIR))
+    found = market.contract_reads(pair_created(PAIR))
     assert {d.address: dict(d.facts) for d in found} == {
         CAT: {"kind": "token", "symbol": "CAT", "name": "CAT Coin", "decimals": "9"},
         WETH: {"kind": "token", "symbol": "WETH", "name": "WETH Coin", "decimals": "18"},
@@ -241,6 +241,6 @@ def test_damage_is_named_and_the_rest_is_read() -> None:
 
 def test_what_is_known_after_a_restart_needs_no_question() -> None:
     before, after = Market(), Market({})
-    after.indexer.learn(before.inquire(pair_created(PAIR)))
+    after.indexer.add_contracts(before.contract_reads(pair_created(PAIR)))
     assert after.index(sync(10**9, 10**18)).events[0].data["symbol"] == "CAT"
     assert after.asked == 0

@@ -39,9 +39,9 @@ class Memory:
 
 
 def keep(store: MarketStore, market: Market, timestamp: int) -> None:
-    kept = market.keep()
+    kept = market.take_snapshot()
     store.write(kept)
-    market.kept(kept, timestamp)
+    market.snapshot_saved(kept, timestamp)
 
 
 class Driver:
@@ -71,7 +71,7 @@ class Driver:
         self.blocks.append(block)
         self.told[block.number] = self._advance(block)
         self.highest = max(self.highest, block.number)
-        self.market.settle(block.number - FINALITY)
+        self.market.finalize(block.number - FINALITY)
         self.check(block)
 
     def check(self, block: Block) -> None:
@@ -103,15 +103,15 @@ class Driver:
 
     def keep_slowly(self) -> None:
         """Other blocks come, and go, while it is being kept."""
-        kept = self.market.keep()
+        kept = self.market.take_snapshot()
         for step in self.dice.choices([self.grow, self.reorganise], [4, 1], k=self.dice.randint(1, 8)):
             step()
         self.store.write(kept)
-        self.market.kept(kept, self.blocks[-1].timestamp)
+        self.market.snapshot_saved(kept, self.blocks[-1].timestamp)
 
     def crash_while_keeping(self) -> None:
         """Some of what was to be kept is, and the head is not."""
-        kept = self.market.keep()
+        kept = self.market.take_snapshot()
         whole = [*self.store._slots(kept), *self.store._tokens(kept)]
         self.memory.put(whole[: self.dice.randint(0, len(whole))])
         self._start()
@@ -142,7 +142,7 @@ def test_a_dense_day_is_put_away_bit_by_bit_and_still_summed_to_the_last_digit()
         event = trade(number, timestamp, value := dice.randrange(10**20))
         store.fill(market, [event], timestamp)
         told = market.advance(number, "0x" + f"{number:064x}", timestamp, [event])
-        market.settle(number - FINALITY)
+        market.finalize(number - FINALITY)
         values.append((timestamp // 60, value))
         if number % 30 == 0:
             keep(store, market, timestamp)
@@ -161,7 +161,7 @@ def test_idle_tokens_are_put_away_and_come_back_when_they_trade_again() -> None:
         event = trade(number, timestamp, 10**18, TOKENS[number])
         store.fill(market, [event], timestamp)
         market.advance(number, "0x" + f"{number:064x}", timestamp, [event])
-    market.settle(2)
+    market.finalize(2)
     keep(store, market, START + 4_000)
     assert len(market) == 1
     event = trade(3, START + 5_000, 10**18, TOKENS[1])
@@ -181,7 +181,7 @@ def test_minutes_that_are_lost_begin_the_window_anew_instead_of_counting_wrong()
         event = trade(number, timestamp, 10**18)
         store.fill(market, [event], timestamp)
         *_, price = market.advance(number, "0x" + f"{number:064x}", timestamp, [event])
-        market.settle(number)
+        market.finalize(number)
         if number % 10 == 0 and number < 1_000:
             keep(store, market, timestamp)
         counts.append(int(str(price.data["trades_24h"])))
@@ -218,11 +218,11 @@ def test_reading_again_from_before_the_base_changes_nothing() -> None:
     for number, event in events.items():
         store.fill(market, [event], START + number)
         told[number] = market.advance(number, "0x" + f"{number:064x}", START + number, [event])
-        market.settle(number - FINALITY)
+        market.finalize(number - FINALITY)
     market.undo_to(10)
     for number in range(11, 30):
         again = market.advance(number, "0x" + f"{number:064x}", START + number, [events[number]])
-        market.settle(number - FINALITY)
+        market.finalize(number - FINALITY)
         assert again == (told[number] if number > 29 - FINALITY else (events[number],))
 
 

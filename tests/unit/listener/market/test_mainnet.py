@@ -51,11 +51,11 @@ def indexed() -> Indexer:
     adapter = UniswapV2(["0x" + "f" * 40], WETH, [USDT])
     indexer = Indexer("ethereum", [adapter])
     facts = {"kind": "token", "symbol": "T", "name": "Token"}
-    indexer.learn([Discovery(adapter.name, WETH, 0, {**facts, "decimals": "18"})])
+    indexer.add_contracts([Discovery(adapter.name, WETH, 0, {**facts, "decimals": "18"})])
     for pair, (token, decimals) in PAIRS.items():
         token0, token1 = sorted((token, WETH))
-        indexer.learn([Discovery(adapter.name, token, 0, {**facts, "decimals": str(decimals)})])
-        indexer.learn([Discovery(adapter.name, pair, 0, {"kind": "pair", "token0": token0, "token1": token1})])
+        indexer.add_contracts([Discovery(adapter.name, token, 0, {**facts, "decimals": str(decimals)})])
+        indexer.add_contracts([Discovery(adapter.name, pair, 0, {"kind": "pair", "token0": token0, "token1": token1})])
     return indexer
 
 
@@ -96,7 +96,7 @@ def test_after_each_sync_the_price_is_the_ratio_of_the_reserves() -> None:
         token, price = expected(log)
         assert (event.kind, event.token, event.data["price"]) == ("reserves", token, price)
         for key in market.missing([event], mainnet.timestamp):
-            market.supply(key.token, None)
+            market.load(key.token, None)
         # A block for each, so that the engine tells the price after each.
         *_, told = market.advance(number, mainnet.hash, mainnet.timestamp, [event])
         assert (told.kind, told.token, told.data["price"]) == ("price", token, price)
@@ -109,7 +109,7 @@ def test_the_whole_block_tells_each_tokens_price_once_in_dollars_too() -> None:
     market = Market("ethereum", MarketSettings(WETH, (USDT,), (WETH_USDT,)), 0)
     events = indexed().index(mainnet).events
     for key in market.missing(events, mainnet.timestamp):
-        market.supply(key.token, None)
+        market.load(key.token, None)
     told = market.advance(mainnet.number, mainnet.hash, mainnet.timestamp, events)
     prices = {event.token: event.data for event in told if event.kind == "price"}
     last = {

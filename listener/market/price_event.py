@@ -1,4 +1,4 @@
-"""A token's figures as `price` events carry them: floats only here, at the edge."""
+"""The data of `price` events. Floats are used only here, at the edge."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from listener.market.reference import Rates
 from listener.market.token import Pool, Token, pool_price
 
 
-def figures(token: Token, rates: Rates) -> Mapping[str, Json] | None:
-    """What is known of a token now; None while it has no market.
+def price_data(token: Token, rates: Rates) -> Mapping[str, Json] | None:
+    """Return the data of a token's `price` event, or None while it has no market.
 
-    `price` is in the quote of its main pool, `price_native` in the native coin; `volume_24h` and `liquidity` in wei.
+    `price` is in the quote of its main pool, `price_native` in the native coin, `volume_24h` and `liquidity` in wei.
     """
     pool = token.main_pool()
     if pool is None:
@@ -25,7 +25,7 @@ def figures(token: Token, rates: Rates) -> Mapping[str, Json] | None:
         "market": pool.address,
         "name": token.name,
         "symbol": token.symbol,
-        **_pool_figures(pool, token.decimals),
+        **_pool_data(pool, token.decimals),
         "price_native": shown(token.price),
         "price_usd": shown(token.price_usd),
         "change_24h": change_24h(token),
@@ -52,7 +52,7 @@ def figures(token: Token, rates: Rates) -> Mapping[str, Json] | None:
 
 
 def change_24h(token: Token) -> float | None:
-    """By how many percent the price moved in 24 h, or since there is one."""
+    """Return the change of the price in percent, over 24 h or since the first price."""
     before = token.series.before(0)
     if token.price is None or before is None:
         return None
@@ -60,7 +60,7 @@ def change_24h(token: Token) -> float | None:
     return None if moved is None else round(float(moved), 4)
 
 
-def _pool_figures(pool: Pool, decimals: int | None) -> dict[str, Json]:
+def _pool_data(pool: Pool, decimals: int | None) -> dict[str, Json]:
     return {
         "token_decimals": decimals,
         "quote": pool.quote,

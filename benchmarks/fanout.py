@@ -102,8 +102,8 @@ def _work(batches: int) -> Mapping[str, float]:
     """In a process with a function's environment: medians over the batches, the first one (a cold start) left out."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
-    from chaincast.fanout.messages import Deliver, encode_work
-    from chaincast.model.sharding import Worker
+    from chaincast.fanout.messages import DeliverBatch, encode_message
+    from chaincast.model.sharding import ShardAssignment
     from chaincast.sessions.cleanup import ConnectionCleanup
     from functions import fanout
 
@@ -111,7 +111,7 @@ def _work(batches: int) -> Mapping[str, float]:
     vars(fanout.database)["post"] = requests
     seconds, cpu, posts, queries, deletes = [], [], [], [], []
     for seq in range(batches + 1):
-        body = encode_work(Deliver(Worker(1, 0, (1,)), batch_of(EVENTS, seq + 1)))
+        body = encode_message(DeliverBatch(ShardAssignment(1, 0, (1,)), batch_of(EVENTS, seq + 1)))
         event = {"Records": [_record(body, seq)]}
         before = fanout.management.pool.pace.posts, requests.count
         deleted: list[int] = []

@@ -103,23 +103,23 @@ def _ours(url: str, seconds: float) -> Mapping[str, float]:
     import uvloop
 
     from chaincast.aws.fast.pool import Pool
-    from chaincast.aws.fast.poster import CONNECTIONS, Gateway
+    from chaincast.aws.fast.poster import MAX_SOCKETS, ConnectionPoster
     from chaincast.aws.fast.service_client import Payload, ServiceClient
 
     async def run() -> Mapping[str, float]:
-        gateway = Gateway(ServiceClient(Pool(url, CONNECTIONS), "us-east-1", "execute-api"))
+        gateway = ConnectionPoster(ServiceClient(Pool(url, MAX_SOCKETS), "us-east-1", "execute-api"))
         payload = [Payload(BODY)]
 
         async def post_for(duration: float) -> Mapping[str, float]:
             meter = Meter()
             posting = gateway.begin()
             for number in count():
-                posting.offer(connection_id(number % 10_000_000), payload)
+                posting.submit(connection_id(number % 10_000_000), payload)
                 if posting.full:
-                    await posting.room()
+                    await posting.wait_for_capacity()
                     if meter.seconds() > duration:
                         break
-            outcomes = await posting.end()
+            outcomes = await posting.drain()
             assert outcomes.posted == number + 1
             return meter.figures(outcomes.posted)
 

@@ -9,13 +9,13 @@ from chaincast.config.function_settings import Settings
 from chaincast.eventlog.archiver import Archiver, Overtaken
 from chaincast.eventlog.log_store import LogReader
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("archive")
-telemetry = Telemetry("archive")
+metrics = MetricsRecorder("archive")
 
 settings = Settings.from_environment()
 archiver = Archiver(
@@ -28,7 +28,7 @@ archiver = Archiver(
 
 
 @logger.inject_lambda_context
-@telemetry.watched
+@metrics.flush_after
 def handler(event: object, context: LambdaContext) -> dict[str, int]:
     """How many batches of each source went to the archive."""
     archived: dict[str, int] = {}
@@ -38,5 +38,5 @@ def handler(event: object, context: LambdaContext) -> dict[str, int]:
         except Overtaken as error:
             logger.warning("left to another", error=str(error))
     logger.info("archived", extra={"batches": archived})
-    telemetry.count("BatchesArchived", sum(archived.values()))
+    metrics.count("BatchesArchived", sum(archived.values()))
     return archived

@@ -11,7 +11,7 @@ from chaincast.aws.environment import CONNECTIONS, STATE, require_env
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.connect_handler import ConnectHandler
 from chaincast.sessions.connection_store import ConnectionStore
 from chaincast.sessions.identity_service import IdentityService
@@ -22,7 +22,7 @@ from functions.composition import jwt_secret, lifecycle_queue
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-logger, metrics, settings = make_logger("connect"), Telemetry("connect"), Settings.from_environment()
+logger, metrics, settings = make_logger("connect"), MetricsRecorder("connect"), Settings.from_environment()
 database, state, jobs = boto_clients.dynamodb(), require_env(STATE), lifecycle_queue()
 connections = ConnectionStore(database, require_env(CONNECTIONS))
 quotas, open_connections = QuotaStore(database, state, connections), OpenConnectionCounter(database, state)
@@ -33,7 +33,7 @@ connect_handler = ConnectHandler(settings, authenticator, tickets, connections, 
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@metrics.watched
+@metrics.flush_after
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     """Handle a handshake."""
     return connect_handler.handle(event)

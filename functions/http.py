@@ -15,7 +15,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.http_api.documents import PublishedDocument
 from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.publishing.appender import Busy
 from chaincast.publishing.service import Answer, make_intake
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("http")
-telemetry = Telemetry("http")
-routes = Routes(telemetry, logger)
+metrics = MetricsRecorder("http")
+routes = Routes(metrics, logger)
 app = routes.app
 
 MAX_BODY = 1_000_000
@@ -33,7 +33,7 @@ intake = make_intake(Settings.from_environment())
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
-@telemetry.watched
+@metrics.flush_after
 def handler(event: HttpEvent, context: LambdaContext) -> HttpResponse:
     return routes.resolve(event, context)
 
@@ -54,8 +54,8 @@ def post_publish() -> Response[PublishedDocument]:
         repeated=answer.repeated,
         trace_ids=answer.trace_ids[:20],
     )
-    telemetry.count("EventsPublished", 0 if answer.repeated else answer.accepted)
-    telemetry.count("EventsRefused", refused)
+    metrics.count("EventsPublished", 0 if answer.repeated else answer.accepted)
+    metrics.count("EventsRefused", refused)
     return json_response(200 if not refused else 207 if answer.accepted else 400, _document(answer))
 
 

@@ -19,7 +19,7 @@ from chaincast.aws.lambda_events import KafkaBatchResponse, KafkaEvent, KafkaRec
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka import item_of
 from chaincast.publishing.service import make_intake
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("kafka")
-telemetry = Telemetry("kafka")
+metrics = MetricsRecorder("kafka")
 
 intake = make_intake(Settings.from_environment())
 
@@ -40,7 +40,7 @@ holds 4 MB, and a trade of a user is told twice."""
 
 
 @logger.inject_lambda_context
-@telemetry.watched
+@metrics.flush_after
 def handler(event: KafkaEvent, context: LambdaContext) -> KafkaBatchResponse:
     cluster = event.get("eventSourceArn") or event.get("bootstrapServers", "")
     failures: list[KafkaRecord] = []
@@ -57,9 +57,9 @@ def handler(event: KafkaEvent, context: LambdaContext) -> KafkaBatchResponse:
             done += len(chunk)
             published += len(chunk) - bad
             poisoned += bad
-    telemetry.count("EventsPublished", published)
-    telemetry.count("KafkaMessagesRejected", poisoned)
-    telemetry.count("KafkaPartitionsRetried", len(failures))
+    metrics.count("EventsPublished", published)
+    metrics.count("KafkaMessagesRejected", poisoned)
+    metrics.count("KafkaPartitionsRetried", len(failures))
     return {"batchItemFailures": [{"itemIdentifier": _identifier(record)} for record in failures]}
 
 

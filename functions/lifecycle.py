@@ -8,13 +8,13 @@ import uvloop
 
 from chaincast.aws.environment import LOG, MANAGEMENT_ENDPOINT, SUBSCRIPTIONS, dynamodb_endpoint, region, require_env
 from chaincast.aws.fast.pool import Pool
-from chaincast.aws.fast.poster import Gateway
+from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.async_counter_writer import async_counter_writer
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.replay.lifecycle_factory import make_lifecycle_handler
 from functions.composition import lifecycle_queue, management_api, session_stores
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 logger, settings, loop = make_logger("lifecycle"), Settings.from_environment(), uvloop.new_event_loop()
 management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), 32), region(), "execute-api")
 database = ServiceClient(Pool(dynamodb_endpoint(), 1), region(), "dynamodb")
-poster, metrics = Gateway(management), Telemetry("lifecycle", async_counter_writer(loop, database))
+poster, metrics = ConnectionPoster(management), MetricsRecorder("lifecycle", async_counter_writer(loop, database))
 services, tables = (session_stores, management_api, lifecycle_queue), (require_env(LOG), require_env(SUBSCRIPTIONS))
 lifecycle_handler = make_lifecycle_handler(settings, *services, *tables, poster, metrics, logger)
 
 
 @logger.inject_lambda_context
-@metrics.watched
+@metrics.flush_after
 def handler(event: SqsEvent, context: LambdaContext) -> SqsBatchResponse:
     """Run the jobs of a batch."""
     management.refresh_credentials()

@@ -12,7 +12,7 @@ from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import HistoryReader
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.replay.factory import make_resumption
 from chaincast.sessions.message_factory import make_message_handler
 from functions.composition import jwt_secret, lifecycle_queue, management_api, session_stores
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # The decoders of the default dialect are loaded now, because Lambda provides full CPU during the init phase.
 import_module("chaincast.protocol.dialects.chaincast_v1.messages")
-logger, metrics, settings = make_logger("message"), Telemetry("message"), Settings.from_environment()
+logger, metrics, settings = make_logger("message"), MetricsRecorder("message"), Settings.from_environment()
 database, jobs, stores = boto_clients.dynamodb(), lifecycle_queue(), session_stores(settings.shards)
 history = HistoryReader(database, require_env(HISTORY))
 tables = (require_env(LOG), require_env(STATE), require_env(SUBSCRIPTIONS))
@@ -34,7 +34,7 @@ message_handler = make_message_handler(
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.connectionId")
-@metrics.watched
+@metrics.flush_after
 def handler(event: WebSocketEvent, context: LambdaContext) -> WebSocketResponse:
     """Handle a message."""
     return message_handler.handle(event)

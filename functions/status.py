@@ -24,7 +24,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.http_api.documents import BalancerStatus, Error, Health, Status
 from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.status.collector import Surveyor
 from chaincast.status.prometheus import CONTENT_TYPE, exposition
 from chaincast.status.report import FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD, Survey, health
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
 logger = make_logger("status")
-telemetry = Telemetry("status")
-routes = Routes(telemetry, logger)
+metrics = MetricsRecorder("status")
+routes = Routes(metrics, logger)
 app = routes.app
 
 FRESH_SECONDS = 5.0
@@ -90,7 +90,7 @@ _last: Survey | None = None
 
 
 @logger.inject_lambda_context(correlation_id_path="requestContext.requestId")
-@telemetry.watched
+@metrics.flush_after
 def handler(event: HttpEvent, context: LambdaContext) -> HttpResponse:
     return routes.resolve(event, context)
 

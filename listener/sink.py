@@ -19,7 +19,7 @@ from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch, Retraction, split_batch
 from chaincast.model.discovered_contracts import Discovery
-from chaincast.model.sharding import Sharding, decode_sharding
+from chaincast.model.sharding import ShardingState, decode_sharding
 
 if TYPE_CHECKING:
     from listener.reorg import Fork
@@ -40,7 +40,7 @@ class Sink:
         self._history = history
         self._contracts = contracts
         self._queue = queue
-        self._sharding = Sharding(shards)
+        self._sharding = ShardingState(shards)
         self._lock = threading.Lock()
         self._saved = Checkpoint()
         self._saved_at = 0.0
@@ -167,22 +167,22 @@ class Sink:
             self._lease.release()
 
     def _send(self, batch: Batch) -> None:
-        self._queue.send(batch, self._sharding.workers_for(batch.seq, time()))
+        self._queue.send(batch, self._sharding.assignments_for(batch.seq, time()))
 
     def _reshard(self, source: str, shards: int, seq: int) -> None:
         """End what an earlier life began of a change of shards; then go over to another number behind batch `seq`."""
         self._finish_switch(source)
-        self._sharding = self._sharding.changed(shards, seq, time())
+        self._sharding = self._sharding.resharded(shards, seq, time())
         if self._sharding.encode() != self._lease.sharding:
             self._lease.remember(self._sharding.encode())
         self._finish_switch(source)
 
     def _finish_switch(self, source: str) -> None:
-        switch = self._sharding.switch
+        switch = self._sharding.resharding
         if switch is None:
             return
-        new = self._sharding.switched()
-        self._queue.send_switch(source, switch.seq, self._sharding.former_workers(), new.workers(time()))
+        new = self._sharding.completed()
+        self._queue.send_resharding(source, switch.seq, self._sharding.previous_assignments(), new.assignments(time()))
         self._lease.remember(new.encode())
         self._sharding = new
 

@@ -18,7 +18,7 @@ from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.http_api.documents import TicketDocument
 from chaincast.http_api.routing import Routes, json_response
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.policy.origin_policy import Access
 from chaincast.protocol.commands import User
@@ -38,7 +38,7 @@ class TicketHandler:
         settings: Settings,
         authenticator: Authenticator,
         tickets: TicketIssuer,
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
         clock: Callable[[], int] = now_ms,
     ) -> None:
@@ -73,7 +73,7 @@ class TicketHandler:
             raise ClientError(
                 Code.AUTH_UNAVAILABLE, "authentication is disabled (auth.mode = 'off'): connect without a token"
             )
-        self._metrics.authenticated()
+        self._metrics.count_authenticated()
         ticket = self._tickets.issue(user, self._clock())
         self._metrics.count("TicketsIssued")
         return json_response(200, {"ticket": ticket, "expires_in": TICKET_SECONDS}, self._cors_headers())

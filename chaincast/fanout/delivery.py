@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from chaincast.aws.fast.dynamodb import TableUnavailable
-from chaincast.aws.fast.poster import Gateway, Outcomes, Posting
+from chaincast.aws.fast.poster import ConnectionPoster, Outcomes, PostBatch
 from chaincast.aws.fast.service_client import Payload
-from chaincast.fanout.holds_reader import HeldConnections, Hold
+from chaincast.fanout.holds_reader import Hold, HoldReader
 from chaincast.fanout.plan import Plan, View, limited
-from chaincast.fanout.progress import Mark, Progress
-from chaincast.fanout.subscribers import Audience
+from chaincast.fanout.progress import DeliveredUpTo, DeliveryProgress
+from chaincast.fanout.subscribers import SubscriberReader
 from chaincast.model.batches import Batch
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 from chaincast.protocol.dialects.base import Chains
 
 _MAX_VIEWS = 256
@@ -30,7 +30,7 @@ class Report:
     outcomes: Outcomes = field(default_factory=Outcomes)
     error: str = ""
     """Why it could not be done to the end, if it could not."""
-    mark: Mark | None = None
+    mark: DeliveredUpTo | None = None
     """How far it got, where somebody is left."""
     queries: int = 0
     deliveries: int = 0
@@ -45,7 +45,7 @@ class Deliverer:
     """Delivers batches of one source and shard at a time; of several at once, each in a task of its own."""
 
     def __init__(
-        self, audience: Audience, holds: HeldConnections, gateway: Gateway, max_bytes: int, chains: Chains
+        self, audience: SubscriberReader, holds: HoldReader, gateway: ConnectionPoster, max_bytes: int, chains: Chains
     ) -> None:
         self._audience = audience
         self._chains = chains
@@ -54,7 +54,7 @@ class Deliverer:
         self._max_bytes = max_bytes
 
     async def deliver(
-        self, batches: Sequence[Batch], worker: Worker, progress: Progress, seconds: float | None
+        self, batches: Sequence[Batch], worker: ShardAssignment, progress: DeliveryProgress, seconds: float | None
     ) -> Report:
         """Deliver consecutive batches, as one, to the worker's subscribers; begin nothing after so many seconds.
 
@@ -78,10 +78,10 @@ class Deliverer:
                     break
         except TableUnavailable as error:
             report.error = str(error)
-        report.outcomes = await run.posting.end()
-        if report.error or report.outcomes.left:
+        report.outcomes = await run.posting.drain()
+        if report.error or report.outcomes.deferred:
             report.mark = run.mark(worker, run.last if report.error else None)
-            report.error = report.error or f"{len(report.outcomes.left)} connections could not be reached"
+            report.error = report.error or f"{len(report.outcomes.deferred)} connections could not be reached"
         report.queries = self._audience.requests + self._holds.requests - queries
         report.ms["post"] = (perf_counter() - started) * 1000 - report.ms["query"] - report.ms["plan"]
         return report
@@ -91,7 +91,7 @@ class _Run:
     """One delivery under way."""
 
     def __init__(
-        self, plan: Plan, end: Batch, progress: Progress, posting: Posting, holds: HeldConnections, report: Report
+        self, plan: Plan, end: Batch, progress: DeliveryProgress, posting: PostBatch, holds: HoldReader, report: Report
     ) -> None:
         self.posting = posting
         self.last = ""
@@ -107,13 +107,13 @@ class _Run:
         """The views without what replay delivers, and without what was delivered before."""
         if holds:
             held = [connection for connection in views if connection in holds]
-            passed = await asyncio.gather(*(self._holds.pass_over(c, holds[c], self._end[0]) for c in held))
+            passed = await asyncio.gather(*(self._holds.defer_to_replay(c, holds[c], self._end[0]) for c in held))
             for connection, after in zip(held, passed, strict=True):
                 self._report.held += after is None
                 self._limit(views, connection, 0 if after is None else self._plan.behind(after, _ANY_PART))
         if self._progress:
             for connection in list(views):
-                through = self._progress.through(connection)
+                through = self._progress.last_delivered(connection)
                 if through is not None:
                     self._limit(views, connection, self._plan.behind(*through))
         return views
@@ -133,10 +133,10 @@ class _Run:
                 messages = self._encode(view)
             if messages:
                 if posting.full:
-                    await posting.room()
+                    await posting.wait_for_capacity()
                 if posting.stopped:
                     return False
-                posting.offer(connection, messages)
+                posting.submit(connection, messages)
                 self._report.deliveries += 1
             self.last = connection
         return True
@@ -149,9 +149,9 @@ class _Run:
         self._report.ms["plan"] += (perf_counter() - started) * 1000
         return made
 
-    def mark(self, worker: Worker, upto: str | None) -> Mark:
+    def mark(self, worker: ShardAssignment, upto: str | None) -> DeliveredUpTo:
         """How far it got."""
-        return Mark(self._end, upto, frozenset(self._report.outcomes.left), worker.shards, worker.shard)
+        return DeliveredUpTo(self._end, upto, frozenset(self._report.outcomes.deferred), worker.shards, worker.shard)
 
 
 _ANY_PART = 1 << 30

@@ -9,7 +9,7 @@ import orjson
 
 from chaincast.aws.fast.dynamodb import Partition, TableUnavailable, call
 from chaincast.aws.fast.service_client import ServiceClient
-from chaincast.model.sharding import Worker, hold_partition_topic
+from chaincast.model.sharding import ShardAssignment, hold_partition_topic
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Hold:
     after: int | None
 
 
-class HeldConnections:
+class HoldReader:
     """The holds of a table."""
 
     def __init__(self, client: ServiceClient, table: str) -> None:
@@ -28,7 +28,7 @@ class HeldConnections:
         self._table = table
         self.requests = 0
 
-    async def of(self, source: str, worker: Worker) -> dict[str, Hold]:
+    async def of(self, source: str, worker: ShardAssignment) -> dict[str, Hold]:
         """The holds on a worker's connections. Raises `TableUnavailable`."""
         partitions = [
             Partition(self._client, self._table, key, "connection_id, #a", {"#a": "after"})
@@ -48,7 +48,7 @@ class HeldConnections:
                 holds[item["connection_id"]["S"]] = Hold(partition.key, after)
         return holds
 
-    async def pass_over(self, connection_id: str, hold: Hold, seq: int) -> int | None:
+    async def defer_to_replay(self, connection_id: str, hold: Hold, seq: int) -> int | None:
         """Leave the source's batches up to `seq` to replay. None: it will deliver them; else the batch behind which
         fan-out is to deliver, because the hold was lifted meanwhile. Raises `TableUnavailable`."""
         if hold.after is not None:

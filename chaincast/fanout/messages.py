@@ -1,8 +1,9 @@
-"""What the messages of the fan-out queue say: deliver a batch; and, while the number of shards changes, close and open.
+"""Messages of the fan-out queue: deliver a batch, and hand shards over while the shard count changes.
 
-Order holds within a message group, `source#shard`. When S changes, connections move to other groups, and what is queued
-for them in the old ones must be delivered first: every old group ends with a `Close`, which its worker puts on record,
-and every new group begins with an `Open`, which waits until all old ones are on record.
+SQS keeps order within a message group, `source#shard`. When the shard count changes, connections move to other groups,
+and batches queued for them in the old groups must be delivered first. Therefore each old group ends with a
+`ShardDrained` message, which its worker records, and each new group begins with an `AwaitDrained` message, which is
+retried until all old groups are recorded as drained.
 """
 
 from __future__ import annotations
@@ -16,69 +17,69 @@ import orjson
 
 from chaincast.errors import CodecError
 from chaincast.model.batches import Batch, decode_batch, encode_batch
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 
 
 @dataclass(frozen=True, slots=True)
-class Deliver:
-    """Deliver a batch to the connections of a worker."""
+class DeliverBatch:
+    """Deliver a batch to the connections of a shard."""
 
-    worker: Worker
+    assignment: ShardAssignment
     batch: Batch
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
-    """The last message of a worker's group: what comes after batch `seq` is queued for other shards."""
+class ShardDrained:
+    """The last message of a shard's group. Batches after `seq` are queued for other shards."""
 
-    worker: Worker
+    assignment: ShardAssignment
     source: str
     seq: int
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
-    """The first message of a worker's group: wait until the `former` groups are closed behind batch `seq`."""
+class AwaitDrained:
+    """The first message of a shard's group: wait until the `previous` groups are drained up to batch `seq`."""
 
-    worker: Worker
+    assignment: ShardAssignment
     source: str
     seq: int
-    former: int
+    previous: int
 
 
-Work: TypeAlias = Union[Deliver, Close, Open]
+FanoutMessage: TypeAlias = Union[DeliverBatch, ShardDrained, AwaitDrained]
 
 
-def group_of(source: str, shard: int) -> str:
-    """The message group of one worker of a source."""
-    return f"{source}#{shard}"
-
-
-def encode_work(work: Work, encoded: bytes | None = None) -> str:
-    """The work as a message body; `encoded`: the batch of a `Deliver`, where it goes to several workers."""
-    worker = work.worker
-    document: dict[str, object] = {"shards": worker.shards, "shard": worker.shard, "readable": worker.readable}
-    match work:
-        case Deliver(batch=batch):
+def encode_message(message: FanoutMessage, encoded: bytes | None = None) -> str:
+    """Return the body of a message. `encoded`: the batch of a `DeliverBatch` if the caller has encoded it already."""
+    assignment = message.assignment
+    document: dict[str, object] = {
+        "shards": assignment.shards,
+        "shard": assignment.shard,
+        "readable": assignment.row_shard_counts,
+    }
+    match message:
+        case DeliverBatch(batch=batch):
             document["deliver"] = b64encode(encoded or encode_batch(batch)).decode()
-        case Close(source=source, seq=seq):
+        case ShardDrained(source=source, seq=seq):
             document["close"] = {"source": source, "seq": seq}
-        case Open(source=source, seq=seq, former=former):
-            document["open"] = {"source": source, "seq": seq, "former": former}
+        case AwaitDrained(source=source, seq=seq, previous=previous):
+            document["open"] = {"source": source, "seq": seq, "former": previous}
     return orjson.dumps(document).decode()
 
 
-def decode_work(body: str) -> Work:
-    """The work of a message body. Raises `CodecError`."""
+def decode_message(body: str) -> FanoutMessage:
+    """Return the message with this body. Raise `CodecError` if it is not valid."""
     try:
         document = orjson.loads(body)
-        worker = Worker(document["shards"], document["shard"], tuple(document["readable"]))
+        assignment = ShardAssignment(document["shards"], document["shard"], tuple(document["readable"]))
         if "deliver" in document:
-            return Deliver(worker, decode_batch(b64decode(document["deliver"], validate=True)))
+            return DeliverBatch(assignment, decode_batch(b64decode(document["deliver"], validate=True)))
         if "close" in document:
-            return Close(worker, **document["close"])
+            return ShardDrained(assignment, **document["close"])
         if "open" in document:
-            return Open(worker, **document["open"])
+            fields = document["open"]
+            return AwaitDrained(assignment, fields["source"], fields["seq"], fields["former"])
     except (Base64Error, ValueError, KeyError, TypeError) as error:
-        raise CodecError(f"not a fan-out message: {error}") from error
-    raise CodecError("not a fan-out message: it says neither deliver nor close nor open")
+        raise CodecError(f"fan-out message {body[:100]!r}: not valid: {error}") from error
+    raise CodecError(f"fan-out message {body[:100]!r}: must contain deliver, close or open")

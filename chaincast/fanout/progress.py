@@ -1,7 +1,7 @@
-"""How far batches got that were handed back: so that trying again reaches those who are missing, and nobody twice.
+"""Progress of batches that must be retried, so that a retry reaches exactly the connections that still miss them.
 
-Fan-out goes through connections in the order of their ids. An attempt that ended early leaves a mark: those up to here
-have everything through this batch, but for a few.
+Fan-out visits connections in the order of their ids. An attempt that ended early records a `DeliveredUpTo`: up to this
+connection id every connection, except those listed, has everything through this batch.
 """
 
 from __future__ import annotations
@@ -15,75 +15,82 @@ from chaincast.errors import CodecError
 from chaincast.model.sharding import shard_of
 
 BatchKey = tuple[int, int]
-"""A batch's number, and the part of it."""
+"""The number of a batch and the index of its part."""
 
-_MAX_MARKS = 16
+MAX_ATTEMPTS_KEPT = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Of the worker `shard` of `shards`, the connections up to `upto` (None: all) but for `missing` have everything
-    through `through`."""
+class DeliveredUpTo:
+    """What one attempt delivered to the connections of shard `shard` of `shards`.
 
-    through: BatchKey
-    upto: str | None
+    Connections with ids up to `max_connection_id` (None: all), except those in `missing`, have everything through
+    `last_delivered`.
+    """
+
+    last_delivered: BatchKey
+    max_connection_id: str | None
     missing: frozenset[str]
     shards: int
     shard: int
 
     def covers(self, connection_id: str) -> bool:
+        """Return True if the attempt delivered to this connection."""
         return (
-            (self.upto is None or connection_id <= self.upto)
+            (self.max_connection_id is None or connection_id <= self.max_connection_id)
             and connection_id not in self.missing
             and shard_of(connection_id, self.shards) == self.shard
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """The marks that attempts at batches of one group left."""
+class DeliveryProgress:
+    """The results of earlier attempts at batches of one message group."""
 
-    marks: tuple[Mark, ...] = ()
+    attempts: tuple[DeliveredUpTo, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.marks)
+        return bool(self.attempts)
 
-    def through(self, connection_id: str) -> BatchKey | None:
-        """The last batch that a connection has got already, as far as any attempt knows."""
-        return max((mark.through for mark in self.marks if mark.covers(connection_id)), default=None)
+    def last_delivered(self, connection_id: str) -> BatchKey | None:
+        """Return the last batch that any attempt delivered to a connection. None: no attempt did."""
+        return max((a.last_delivered for a in self.attempts if a.covers(connection_id)), default=None)
 
-    def after(self, attempt: Mark, first: BatchKey) -> Progress:
-        """The progress when another attempt ended; what is about batches before `first` is of no use any more.
+    def after(self, attempt: DeliveredUpTo, first: BatchKey) -> DeliveryProgress:
+        """Return the progress after another attempt. `first`: the first batch still to be delivered.
 
-        What is forgotten costs repeats, no more.
+        Attempts that ended before `first` are dropped, and so are the oldest ones beyond `MAX_ATTEMPTS_KEPT`. A
+        dropped attempt can only cause a repeated delivery, not a missing one.
         """
-        useful = [mark for mark in self.marks if mark.through >= first]
-        return Progress((*useful[-_MAX_MARKS + 1 :], attempt))
+        useful = [earlier for earlier in self.attempts if earlier.last_delivered >= first]
+        return DeliveryProgress((*useful[-MAX_ATTEMPTS_KEPT + 1 :], attempt))
 
     def encode(self) -> bytes:
-        """As JSON, for the State table."""
+        """Return the progress as JSON, for the State table."""
         return orjson.dumps(
             [
                 {
-                    "through": mark.through,
-                    "upto": mark.upto,
-                    "missing": sorted(mark.missing),
-                    "shards": mark.shards,
-                    "shard": mark.shard,
+                    "through": attempt.last_delivered,
+                    "upto": attempt.max_connection_id,
+                    "missing": sorted(attempt.missing),
+                    "shards": attempt.shards,
+                    "shard": attempt.shard,
                 }
-                for mark in self.marks
+                for attempt in self.attempts
             ]
         )
 
 
-def decode_progress(data: bytes) -> Progress:
-    """The progress of `Progress.encode`. Raises `CodecError`."""
+def decode_progress(data: bytes) -> DeliveryProgress:
+    """Return the progress that `DeliveryProgress.encode` wrote. Raise `CodecError` for any other data."""
     try:
-        return Progress(tuple(_mark(**document) for document in orjson.loads(data)))
+        return DeliveryProgress(tuple(_attempt(**document) for document in orjson.loads(data)))
     except (ValueError, TypeError) as error:
-        raise CodecError(f"no fan-out progress: {error}") from error
+        raise CodecError(f"fan-out progress {data[:100]!r}: not valid: {error}") from error
 
 
-def _mark(through: Sequence[int], upto: str | None, missing: Iterable[str], shards: int, shard: int) -> Mark:
+def _attempt(
+    through: Sequence[int], upto: str | None, missing: Iterable[str], shards: int, shard: int
+) -> DeliveredUpTo:
     seq, part = through
-    return Mark((seq, part), upto, frozenset(missing), shards, shard)
+    return DeliveredUpTo((seq, part), upto, frozenset(missing), shards, shard)

@@ -1,50 +1,55 @@
-"""The fan-out queue: a message per shard for each batch; the group keeps order, the deduplication id drops repeats."""
+"""The fan-out queue: one message per shard for each batch, in order within a message group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from chaincast.fanout.messages import Close, Deliver, Open, Work, encode_work, group_of
+from chaincast.fanout.keys import batch_deduplication_id, message_group, resharding_deduplication_id
+from chaincast.fanout.messages import AwaitDrained, DeliverBatch, ShardDrained, encode_message
 from chaincast.model.batches import Batch, encode_batch
-from chaincast.model.cursors import format_cursor
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
 class FanoutQueue:
-    """Sends work to the fan-out.
+    """Sends messages to fan-out.
 
-    A part of a batch is at most 350 KB of JSON, so compressed and in base64 it always fits SQS's 1 MiB.
+    A part of a batch has at most 350 KB of JSON. Compressed and in base64 it always fits into the 1 MiB of SQS.
     """
 
     def __init__(self, client: SQSClient, url: str) -> None:
         self._client = client
         self._url = url
 
-    def send(self, batch: Batch, workers: Iterable[Worker]) -> None:
-        """Hand one batch to every worker. Returns when SQS has them: the next batch may be sent then."""
-        encoded = encode_batch(batch)
-        for worker in workers:
-            body = encode_work(Deliver(worker, batch), encoded)
-            self._put(body, batch.source, worker, f"{batch.source}:{batch.cursor}:{batch.part}:{worker.shard}")
+    def send(self, batch: Batch, assignments: Iterable[ShardAssignment], encoded: bytes | None = None) -> None:
+        """Send a batch to each shard. After the return SQS has stored it, and the next batch may be sent.
 
-    def send_switch(self, source: str, seq: int, former: Iterable[Worker], workers: Iterable[Worker]) -> None:
-        """Tell the former workers that they get nothing behind batch `seq`, and the new ones to wait for them."""
-        was = list(former)
-        work: list[Work] = [Close(worker, source, seq) for worker in was]
-        work += [Open(worker, source, seq, len(was)) for worker in workers]
-        for item in work:
-            worker = item.worker
-            name = f"{type(item).__name__.lower()}:{worker.shards}.{worker.shard}"
-            self._put(encode_work(item), source, worker, f"{source}:{format_cursor(seq)}:{name}")
+        `encoded`: the bytes of `encode_batch` if the caller has them, so that a batch is compressed only once.
+        """
+        data = encoded or encode_batch(batch)
+        for assignment in assignments:
+            body = encode_message(DeliverBatch(assignment, batch), data)
+            self._put(body, batch.source, assignment, batch_deduplication_id(batch, assignment.shard))
 
-    def _put(self, body: str, source: str, worker: Worker, deduplication_id: str) -> None:
+    def send_resharding(
+        self, source: str, seq: int, previous: Iterable[ShardAssignment], assignments: Iterable[ShardAssignment]
+    ) -> None:
+        """End the previous shards' groups after batch `seq`, and let the groups of the new shards wait for them."""
+        drained = list(previous)
+        for assignment in drained:
+            body = encode_message(ShardDrained(assignment, source, seq))
+            self._put(body, source, assignment, resharding_deduplication_id(source, seq, "close", assignment))
+        for assignment in assignments:
+            body = encode_message(AwaitDrained(assignment, source, seq, len(drained)))
+            self._put(body, source, assignment, resharding_deduplication_id(source, seq, "open", assignment))
+
+    def _put(self, body: str, source: str, assignment: ShardAssignment, deduplication_id: str) -> None:
         self._client.send_message(
             QueueUrl=self._url,
             MessageBody=body,
-            MessageGroupId=group_of(source, worker.shard),
+            MessageGroupId=message_group(source, assignment.shard),
             MessageDeduplicationId=deduplication_id,
         )

@@ -1,77 +1,74 @@
-"""What fan-out keeps in the State table, and only when something is out of the ordinary: how far batches got that were
-handed back, and which groups are closed while the number of shards changes."""
+"""Fan-out's items in the State table: the progress of retried batches, and groups drained before a shard hand-over.
+
+They are written only when a delivery fails or the shard count changes. chaincast/fanout/keys.py has their keys.
+"""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from chaincast.fanout.messages import Close, Open
-from chaincast.fanout.progress import Progress, decode_progress
-from chaincast.model.cursors import format_cursor
+from chaincast.fanout.keys import PROGRESS_SORT_KEY, drained_prefix, drained_sort_key, state_key
+from chaincast.fanout.messages import AwaitDrained, ShardDrained
+from chaincast.fanout.progress import DeliveryProgress, decode_progress
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-_KEEP_SECONDS = 14 * 86400
-"""As long as the dead-letter queue keeps messages."""
+RETENTION_SECONDS = 14 * 86400
+"""Seconds after which an item expires: the retention of the dead-letter queue."""
 
 
-class FanoutState:
-    """The items under `fanout/…`."""
+class FanoutStateStore:
+    """Reads and writes fan-out's items."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
-    def progress(self, group: str) -> Progress:
-        """How far earlier attempts at a group's batches got."""
-        answer = self._client.get_item(TableName=self._table, Key=_progress_key(group), ConsistentRead=True)
-        if "Item" not in answer:
-            return Progress()
-        return decode_progress(bytes(answer["Item"]["marks"]["B"]))
+    def progress(self, group: str) -> DeliveryProgress:
+        """Return how far earlier attempts at a message group's batches got."""
+        response = self._client.get_item(TableName=self._table, Key=_progress_key(group), ConsistentRead=True)
+        if "Item" not in response:
+            return DeliveryProgress()
+        return decode_progress(bytes(response["Item"]["marks"]["B"]))
 
-    def save_progress(self, group: str, progress: Progress) -> None:
-        """Keep it for the next attempt."""
+    def save_progress(self, group: str, progress: DeliveryProgress) -> None:
+        """Store a message group's progress for the next attempt."""
         self._client.put_item(
             TableName=self._table,
-            Item={**_progress_key(group), "marks": {"B": progress.encode()}, "expires_at": _expiry()},
+            Item={**_progress_key(group), "marks": {"B": progress.encode()}, "expires_at": _expires_at()},
         )
 
-    def close(self, work: Close) -> None:
-        """Put on record that a worker has delivered everything up to a change of shards."""
-        worker = work.worker
+    def record_drained(self, message: ShardDrained) -> None:
+        """Record that a shard has delivered everything up to a change of the shard count."""
         self._client.put_item(
             TableName=self._table,
             Item={
-                "key": {"S": f"fanout/{work.source}"},
-                "sort": {"S": _closed(work.seq, worker.shards) + str(worker.shard)},
-                "expires_at": _expiry(),
+                "key": {"S": state_key(message.source)},
+                "sort": {"S": drained_sort_key(message.seq, message.assignment)},
+                "expires_at": _expires_at(),
             },
         )
 
-    def closed(self, work: Open) -> bool:
-        """Whether every former worker has delivered everything up to a change of shards."""
-        answer = self._client.query(
+    def all_drained(self, message: AwaitDrained) -> bool:
+        """Return True if all previous shards have delivered everything up to a change of the shard count."""
+        response = self._client.query(
             TableName=self._table,
             KeyConditionExpression="#k = :k AND begins_with(#s, :s)",
             ExpressionAttributeNames={"#k": "key", "#s": "sort"},
             ExpressionAttributeValues={
-                ":k": {"S": f"fanout/{work.source}"},
-                ":s": {"S": _closed(work.seq, work.former)},
+                ":k": {"S": state_key(message.source)},
+                ":s": {"S": drained_prefix(message.seq, message.previous)},
             },
             ConsistentRead=True,
         )
-        return len(answer["Items"]) == work.former
+        return len(response["Items"]) == message.previous
 
 
 def _progress_key(group: str) -> dict[str, dict[str, str]]:
-    return {"key": {"S": f"fanout/{group}"}, "sort": {"S": "progress"}}
+    return {"key": {"S": state_key(group)}, "sort": {"S": PROGRESS_SORT_KEY}}
 
 
-def _closed(seq: int, shards: int) -> str:
-    return f"closed#{format_cursor(seq)}#{shards}."
-
-
-def _expiry() -> dict[str, str]:
-    return {"N": str(int(time.time()) + _KEEP_SECONDS)}
+def _expires_at() -> dict[str, str]:
+    return {"N": str(int(time.time()) + RETENTION_SECONDS)}

@@ -20,14 +20,14 @@ import orjson
 from chaincast.aws.fast.dynamodb import Item, Page, Partition, TableUnavailable, call
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.fanout.plan import Plan, View, merged
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 
 _ATTRIBUTES = "connection_id, dialect, kinds"
 _AHEAD = 4
 """Partitions that are read one page ahead."""
 
 
-class Audience:
+class SubscriberReader:
     """Reads the Subscriptions table, and for `system` the Connections table: every connection, or where one must have a
     user (`known`), those that have."""
 
@@ -39,7 +39,7 @@ class Audience:
         self.requests = 0
         """Queries made so far, the basis of the bill."""
 
-    async def of(self, plan: Plan, worker: Worker) -> AsyncIterator[dict[str, View]]:
+    async def of(self, plan: Plan, worker: ShardAssignment) -> AsyncIterator[dict[str, View]]:
         """What each of the worker's connections sees of a plan, if anything; a round of connections after the other,
         each sorted by connection id and beyond the one before. Raises `TableUnavailable`."""
         readers = [
@@ -50,7 +50,7 @@ class Audience:
         if TOPIC in plan.topics:
             readers.append(
                 _Reader(
-                    Everyone(self._client, self._connections, worker, known=self._known),
+                    ConnectionScan(self._client, self._connections, worker, known=self._known),
                     plan,
                     TOPIC,
                     None,
@@ -82,7 +82,9 @@ class Audience:
 class _Reader:
     """One partition's rows, as views of the plan."""
 
-    def __init__(self, partition: Partition | Everyone, plan: Plan, topic: str, worker: Worker | None) -> None:
+    def __init__(
+        self, partition: Partition | ConnectionScan, plan: Plan, topic: str, worker: ShardAssignment | None
+    ) -> None:
         self._partition = partition
         self._plan = plan
         self._mask = plan.topics[topic]
@@ -135,10 +137,10 @@ SEGMENTS = 16
 PAGE = 5_000
 
 
-class Everyone:
+class ConnectionScan:
     """One worker's connections, in the order of their ids, a page at a time. `known`: only those that have a user."""
 
-    def __init__(self, client: ServiceClient, table: str, worker: Worker, *, known: bool) -> None:
+    def __init__(self, client: ServiceClient, table: str, worker: ShardAssignment, *, known: bool) -> None:
         self._known = known
         self._client = client
         self._table = table

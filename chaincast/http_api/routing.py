@@ -13,7 +13,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 
 from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.errors import ClientError, Code
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -40,11 +40,11 @@ INTERNAL_ERROR = {"code": Code.INTERNAL.value, "message": "the request could not
 class Routes:
     """The routes of one function: declare them on `app`, handle events with `resolve`."""
 
-    def __init__(self, telemetry: Telemetry, logger: Logger) -> None:
+    def __init__(self, metrics: MetricsRecorder, logger: Logger) -> None:
         self.app = APIGatewayHttpResolver(
             enable_validation=True, serializer=lambda document: orjson.dumps(document).decode()
         )
-        self._telemetry = telemetry
+        self._metrics = metrics
         self._logger = logger
         self.on_error(ClientError, self.error_response)
         self.on_error(RequestValidationError, self._invalid_parameter)
@@ -59,12 +59,12 @@ class Routes:
         """Handle a request and count it."""
         response = cast(HttpResponse, self.app.resolve({**event}, context))
         route = event.get("routeKey", "$default")
-        self._telemetry.count("Requests", route=route, status=str(response["statusCode"]))
+        self._metrics.count("Requests", route=route, status=str(response["statusCode"]))
         return response
 
     def error_response(self, error: ClientError, headers: Mapping[str, str] | None = None) -> Response[Any]:
         """Return the response to a request that is refused, and count the refusal."""
-        self._telemetry.refused(error)
+        self._metrics.count_refusal(error)
         return json_response(STATUS.get(error.code, 400), error_document(error), headers)
 
     def internal_error(self, _: Exception, headers: Mapping[str, str] | None = None) -> Response[Any]:

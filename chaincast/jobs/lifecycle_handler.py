@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent, SqsRecord
 from chaincast.errors import CodecError
 from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, parse_job
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 
 DEADLINE_MARGIN_MS = 12_000
 """Milliseconds before the function's timeout at which replays stop, so that posts in progress can finish."""
@@ -53,7 +53,7 @@ class LifecycleHandler:
         greeter: Greeter,
         deadlines: Deadlines,
         replays: Callable[[], Replays],
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
     ) -> None:
         self._greeter = greeter

@@ -45,7 +45,7 @@ def counts_key(k: int) -> str:
     return f"counts/{k}"
 
 
-class Telemetry:
+class MetricsRecorder:
     """One function's. `write` carries out an UpdateItem: boto3's, unless a function has a faster way."""
 
     def __init__(self, service: str, write: Write | None = None) -> None:
@@ -68,7 +68,7 @@ class Telemetry:
         self._pending.add(series(name, {BOUND: bucket(seconds)}), 1, now)
         self._pending.add(series(name, {SUM: "ms"}), round(seconds * 1000), now)
 
-    def refused(self, error: ClientError) -> None:
+    def count_refusal(self, error: ClientError) -> None:
         """Count what a refusal says of limits and of proofs."""
         self._metrics.add_metadata("code", error.code.value)
         if error.code in LIMITS:
@@ -76,16 +76,16 @@ class Telemetry:
         if error.code in PROOFS:
             self.count("Authentications", outcome=error.code.value)
 
-    def authenticated(self) -> None:
+    def count_authenticated(self) -> None:
         """Count a token or a ticket that was good."""
         self.count("Authentications", outcome="ACCEPTED")
 
-    def closed(self, dialects: Iterable[str]) -> None:
+    def count_closed(self, dialects: Iterable[str]) -> None:
         """Count closed connections, given the dialect of each."""
         for dialect, closed in Counter(dialects).items():
             self.count("ConnectionsClosed", closed, dialect=dialect)
 
-    def watched(self, handler: Handler) -> Handler:
+    def flush_after(self, handler: Handler) -> Handler:
         """The handler, which tells after each invocation what is to be told."""
 
         @functools.wraps(handler)

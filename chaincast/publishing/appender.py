@@ -21,7 +21,7 @@ from chaincast.eventlog.checkpoint import checkpoint_key, read_checkpoint
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch, split_batch
-from chaincast.model.sharding import Sharding, decode_sharding
+from chaincast.model.sharding import ShardingState, decode_sharding
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -52,7 +52,7 @@ class _End:
 
     seq: int
     queued: int
-    sharding: Sharding
+    sharding: ShardingState
 
 
 class Appender:
@@ -135,7 +135,7 @@ class Appender:
             parts = split_batch(batch)
         else:
             parts = [part for part in self._log.after(source, end.queued) if part.seq <= end.seq]
-        workers = end.sharding.workers(time.time())
+        workers = end.sharding.assignments(time.time())
         for part in parts:
             self._queue.send(part, workers)
         self._mark(source, end.seq)
@@ -153,13 +153,13 @@ class Appender:
 
     def _read(self, source: str) -> _End:
         item = read_checkpoint(self._client, self._state, source)
-        known = decode_sharding(item["sharding"]["S"]) if "sharding" in item else Sharding(self._shards)
-        sharding = known.changed(self._shards, 0, time.time()).switched()
+        known = decode_sharding(item["sharding"]["S"]) if "sharding" in item else ShardingState(self._shards)
+        sharding = known.resharded(self._shards, 0, time.time()).completed()
         if "sharding" not in item or sharding.encode() != item["sharding"]["S"]:
             self._remember(source, sharding)
         return _End(int(item.get("seq", {"N": "0"})["N"]), int(item.get("queued", {"N": "0"})["N"]), sharding)
 
-    def _remember(self, source: str, sharding: Sharding) -> None:
+    def _remember(self, source: str, sharding: ShardingState) -> None:
         """Those who subscribed under a former S are looked for there, too, until they are gone."""
         self._client.update_item(
             TableName=self._state,

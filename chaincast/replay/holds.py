@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.errors import ChaincastError
-from chaincast.model.sharding import hold_partition_topic, home
+from chaincast.model.sharding import hold_partition_topic, subscription_partition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -42,7 +42,9 @@ class Place:
     @property
     def key(self) -> dict[str, AttributeValueTypeDef]:
         return {
-            "topic_shard": {"S": home(hold_partition_topic(self.source), self.connection_id, self.shards)},
+            "topic_shard": {
+                "S": subscription_partition(hold_partition_topic(self.source), self.connection_id, self.shards)
+            },
             "connection_id": {"S": self.connection_id},
         }
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
 
-from chaincast.aws.fast.poster import Gateway
+from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.config.function_settings import Settings
 from chaincast.jobs.lifecycle_handler import LifecycleHandler
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.deadlines import DeadlineEnforcer
 from chaincast.sessions.greeter import Greeter
 
@@ -33,8 +33,8 @@ def make_lifecycle_handler(
     jobs: Callable[[], JobQueue],
     log_table: str,
     subscriptions_table: str,
-    poster: Gateway,
-    metrics: Telemetry,
+    poster: ConnectionPoster,
+    metrics: MetricsRecorder,
     logger: Logger,
 ) -> LifecycleHandler:
     """Return the handler of a deployment's lifecycle queue."""

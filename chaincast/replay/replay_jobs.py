@@ -6,12 +6,12 @@ import asyncio
 
 from aws_lambda_powertools import Logger
 
-from chaincast.aws.fast.poster import Gateway
+from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import RemoveHold, Replay
 from chaincast.jobs.queue import JobQueue
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.replay.holds import Holds, Place
 from chaincast.replay.replayer import Ending, Replayer
 from chaincast.sessions.subscription_store import SubscriptionStore
@@ -35,9 +35,9 @@ class ReplayJobs:
         log: LogReader,
         holds: Holds,
         subscriptions: SubscriptionStore,
-        poster: Gateway,
+        poster: ConnectionPoster,
         jobs: JobQueue,
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
     ) -> None:
         self._settings = settings

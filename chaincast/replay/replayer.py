@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from time import monotonic, time
 
-from chaincast.aws.fast.poster import Gateway
+from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.eventlog.log_store import LogReader
 from chaincast.fanout import subscribers
 from chaincast.fanout.plan import Plan
@@ -51,7 +51,7 @@ class Replayer:
         log: LogReader,
         holds: Holds,
         subscriptions: SubscriptionStore,
-        gateway: Gateway,
+        gateway: ConnectionPoster,
         max_bytes: int,
         chains: Chains,
     ) -> None:
@@ -164,7 +164,7 @@ class Replayer:
         self.posted += outcomes.posted
         if outcomes.gone:
             return await self._given_up(Ending.GONE)
-        return Ending.UNFINISHED if outcomes.left else None
+        return Ending.UNFINISHED if outcomes.deferred else None
 
     async def _given_up(self, ending: Ending) -> Ending:
         await asyncio.to_thread(self._holds.remove, self._place)

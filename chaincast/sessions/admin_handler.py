@@ -17,7 +17,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from chaincast.errors import ClientError, Code
 from chaincast.http_api.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from chaincast.http_api.routing import Routes, json_response
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.policy.rate_limits import Limits, owner_of_user
 from chaincast.sessions.connection_store import ACTIVITY_SLOT_SECONDS, Connection
 
@@ -61,7 +61,7 @@ class AdminHandler:
         subscriptions: SubscriptionReader,
         user_connections: UserConnections,
         connection_api: ConnectionApi,
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
     ) -> None:
         self._limits = limits

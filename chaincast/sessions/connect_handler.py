@@ -15,7 +15,7 @@ from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.jobs.messages import Deadline, Greet, Requirement
 from chaincast.jobs.queue import JobQueue
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.policy.origin_policy import Access
 from chaincast.policy.rate_limits import owner_of_address
 from chaincast.protocol.commands import User
@@ -86,7 +86,7 @@ class ConnectHandler:
         quotas: Quotas,
         identities: Identities,
         jobs: JobQueue,
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
     ) -> None:
         self._settings = settings
         self._access = Access(settings.origins, settings.allow_ips, settings.deny_ips)
@@ -158,7 +158,7 @@ class ConnectHandler:
         else:
             return None
         if user is not None:
-            self._metrics.authenticated()
+            self._metrics.count_authenticated()
         return user
 
     def _enqueue_jobs(self, connection: Connection, choice: DialectChoice, user: User | None) -> None:
@@ -173,7 +173,7 @@ class ConnectHandler:
 
     def _refuse(self, error: ClientError) -> WebSocketResponse:
         self._metrics.count("ConnectionsRefused", code=error.code.value)
-        self._metrics.refused(error)
+        self._metrics.count_refusal(error)
         response: WebSocketResponse = {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}
         if "retry_after" in error.details:
             response["headers"] = {"Retry-After": str(error.details["retry_after"])}

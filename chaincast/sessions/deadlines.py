@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, Request
 from chaincast.jobs.messages import MAX_DELAY_SECONDS, Deadline, IdentityExpiry, Job, Requirement
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.protocol.commands import AuthenticationExpired, Outcome
 from chaincast.protocol.dialects import registry
@@ -41,7 +41,7 @@ class DeadlineEnforcer:
         connections: Callable[[], ConnectionReader],
         connection_api: Callable[[], ConnectionApi],
         jobs: Callable[[], JobQueue],
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         clock: Callable[[], int] = now_ms,
     ) -> None:
         self._settings = settings

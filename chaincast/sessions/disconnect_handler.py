@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.cleanup import RemovedConnections
 
 
@@ -22,7 +22,7 @@ class Cleanup(Protocol):
 class DisconnectHandler:
     """Handles the end of a WebSocket."""
 
-    def __init__(self, cleanup: Cleanup, metrics: Telemetry) -> None:
+    def __init__(self, cleanup: Cleanup, metrics: MetricsRecorder) -> None:
         self._cleanup = cleanup
         self._metrics = metrics
 
@@ -33,5 +33,5 @@ class DisconnectHandler:
             # A client sent a message with "type": "$disconnect", which API Gateway routed here.
             self._metrics.count("ReservedRouteMessages")
             return {"statusCode": 200}
-        self._metrics.closed(self._cleanup.remove([request["connectionId"]]).dialects)
+        self._metrics.count_closed(self._cleanup.remove([request["connectionId"]]).dialects)
         return {"statusCode": 200}

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger
 
 from chaincast.config.function_settings import Settings
 from chaincast.jobs.messages import Greet
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.protocol.commands import Connected
 from chaincast.protocol.dialects import registry
@@ -47,7 +47,7 @@ class Greeter:
         settings: Settings,
         poster: Poster,
         connections: Callable[[], ConnectionReader],
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
         retry_delays: Sequence[float] = RETRY_DELAYS,
         clock: Callable[[], int] = now_ms,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 from aws_lambda_powertools import Logger
 
 from chaincast.config.function_settings import Settings
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
@@ -86,7 +86,7 @@ class HeartbeatHandler:
         poster: Poster,
         loop: AbstractEventLoop,
         appender: Appender,
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
         clock: Callable[[], int] = now_ms,
     ) -> None:
@@ -111,7 +111,7 @@ class HeartbeatHandler:
         with ThreadPoolExecutor(_MAX_PARALLEL_REQUESTS) as threads:
             for name in registry.NAMES:
                 for gone in run.check_dialect(registry.get(name, self._settings.chains), threads):
-                    self._metrics.closed(self._cleanup.remove(gone).dialects)
+                    self._metrics.count_closed(self._cleanup.remove(gone).dialects)
         counts = run.counts
         counts["healed"] = sum(self._appender.heal(source) for source in self._settings.app_source_names)
         self._logger.info("heartbeat", extra=counts)

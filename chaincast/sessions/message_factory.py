@@ -7,7 +7,7 @@ from aws_lambda_powertools import Logger
 from chaincast.auth.jwt import Authenticator
 from chaincast.config.function_settings import Settings
 from chaincast.jobs.queue import JobQueue
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.command_handler import CommandHandler, Resumption
 from chaincast.sessions.history_queries import HistoryStore
 from chaincast.sessions.identity_service import IdentityService
@@ -24,7 +24,7 @@ def make_message_handler(
     authenticator: Authenticator,
     jobs: JobQueue,
     connection_api: ConnectionApi,
-    metrics: Telemetry,
+    metrics: MetricsRecorder,
     logger: Logger,
 ) -> MessageHandler:
     """Return the handler of a deployment's messages."""

@@ -15,7 +15,7 @@ from aws_lambda_powertools import Logger
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.policy.rate_limits import AbuseAction, MessageCounts, check_message_rate, owner_of_address
 from chaincast.protocol.commands import Authenticate, Caller, Command, ConnectionClosing, Join, Outcome
@@ -78,7 +78,7 @@ class MessageHandler:
         open_connections: OpenConnections,
         bans: Bans,
         connection_api: ConnectionApi,
-        metrics: Telemetry,
+        metrics: MetricsRecorder,
         logger: Logger,
         clock: Callable[[], int] = now_ms,
     ) -> None:
@@ -138,7 +138,7 @@ class MessageHandler:
         except Exception:
             return self._internal_error(command.request_id)
         if isinstance(command, (Authenticate, Join)) and command.token and not isinstance(outcome, ClientError):
-            self._metrics.authenticated()
+            self._metrics.count_authenticated()
         return outcome
 
     def _caller(self, dialect: Dialect, connection: Connection, now: int) -> Caller:
@@ -174,7 +174,7 @@ class MessageHandler:
         self._metrics.count("MessagesIn", dialect=dialect.name)
         if isinstance(outcome, ClientError):
             self._metrics.count("Errors", code=outcome.code.value)
-            self._metrics.refused(outcome)
+            self._metrics.count_refusal(outcome)
 
     def _respond(self, connection_id: str, messages: tuple[bytes, ...]) -> WebSocketResponse:
         self._metrics.count("MessagesOut", len(messages), by="answer")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws.dynamodb_batch import read_all, take_all, write_all
 from chaincast.errors import ClientError, Code
-from chaincast.model.sharding import home
+from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import HOUR_MS, too_many_subscribes
 from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS
 from chaincast.sessions.open_connections import OpenConnectionCounter, period_of
@@ -95,7 +95,7 @@ class SubscriptionStore:
         rows: list[WriteRequestTypeDef] = []
         for topic in topics:
             item: dict[str, AttributeValueTypeDef] = {
-                "topic_shard": {"S": home(topic, connection_id, index.shards)},
+                "topic_shard": {"S": subscription_partition(topic, connection_id, index.shards)},
                 "connection_id": {"S": connection_id},
                 "dialect": {"S": dialect},
                 "expires_at": {"N": expires_at},
@@ -210,7 +210,11 @@ def _key(topic_shard: str, connection_id: str) -> dict[str, AttributeValueTypeDe
 
 def _row_keys(connection_id: str, topics: Iterable[str], shards: Iterable[int]) -> list[tuple[str, str]]:
     shard_counts = list(shards)
-    return [(home(topic, connection_id, count), connection_id) for topic in topics for count in shard_counts]
+    return [
+        (subscription_partition(topic, connection_id, count), connection_id)
+        for topic in topics
+        for count in shard_counts
+    ]
 
 
 def _index(item: Mapping[str, AttributeValueTypeDef]) -> _Index:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from chaincast.auth.tickets import TicketStore
 from chaincast.aws.dynamodb_batch import SINGLY
-from chaincast.fanout.messages import Close, Deliver, Open, Work, encode_work
+from chaincast.fanout.messages import AwaitDrained, DeliverBatch, FanoutMessage, ShardDrained, encode_message
 from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, Requirement, encode_job
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 from chaincast.protocol.commands import User
 from chaincast.replay.holds import Holds, Place
 from chaincast.sessions.connection_store import ConnectionStore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     pass
 
 LONG_AGO = 1_700_000_000_000
-WORKER = Worker(1, 0, (1,))
+WORKER = ShardAssignment(1, 0, (1,))
 
 
 @dataclass(slots=True)
@@ -167,7 +167,7 @@ class Probe(Prober):
         self.invoke("ArchiveFunction", {})
 
     def fanout(self) -> None:
-        """Deliver to a closed connection, past a hold, to everyone, in a repeated attempt; change the shards."""
+        """DeliverBatch to a closed connection, past a hold, to everyone, in a repeated attempt; change the shards."""
         subscriptions = self.resource_name("FanoutFunction", "SUBSCRIPTIONS_TABLE")
         network = f"probe{next(self._numbers)}"
         gone = self.connection(self.address(), topics=(f"network:{network}",))
@@ -176,10 +176,10 @@ class Probe(Prober):
         announced = replace(make_event(network=network), topics=("system", f"network:{network}"))
         announcement = make_batch(announced, seq=2, source=network + "x")
         for work, receives in (
-            (Deliver(WORKER, held), 1),
-            (Deliver(WORKER, announcement), 2),
-            (Close(WORKER, network, 2), 1),
-            (Open(WORKER, network, 2, 1), 1),
+            (DeliverBatch(WORKER, held), 1),
+            (DeliverBatch(WORKER, announcement), 2),
+            (ShardDrained(WORKER, network, 2), 1),
+            (AwaitDrained(WORKER, network, 2, 1), 1),
         ):
             self.deliver(work, receives)
         self.remove(gone)
@@ -195,10 +195,10 @@ class Probe(Prober):
         self.remove(*names)
 
     def fanout_to_many(self) -> None:
-        """Deliver an event to many closed connections."""
+        """DeliverBatch an event to many closed connections."""
         names = self.closed_connections()
         event = replace(make_event(), topics=("price:MANY",))
-        self.deliver(Deliver(WORKER, make_batch(event, seq=1, source=f"probe{next(self._numbers)}")), 1)
+        self.deliver(DeliverBatch(WORKER, make_batch(event, seq=1, source=f"probe{next(self._numbers)}")), 1)
         self.remove(*names)
 
     def fanout_unreadable(self) -> None:
@@ -214,16 +214,16 @@ class Probe(Prober):
             management = self.resource_name("FanoutFunction", "MANAGEMENT_ENDPOINT")
             proxy = management.replace(f":{self.stack.emulator.port}/", f":{port}/")
             self.restart("FanoutFunction", CHAINCAST_MANAGEMENT_ENDPOINT=proxy)
-            self.deliver(Deliver(WORKER, batch), 6)
+            self.deliver(DeliverBatch(WORKER, batch), 6)
         self.restart("FanoutFunction")
         self.remove(unreachable_connection)
 
-    def deliver(self, work: Work | None, receives: int) -> None:
+    def deliver(self, work: FanoutMessage | None, receives: int) -> None:
         """Invoke fan-out with a message of its queue; None stands for one that it cannot decode."""
         record = {
             "messageId": "m",
             "receiptHandle": "no such",
-            "body": "nonsense" if work is None else encode_work(work),
+            "body": "nonsense" if work is None else encode_message(work),
             "attributes": {
                 "MessageGroupId": "probe#0",
                 "ApproximateReceiveCount": str(receives),

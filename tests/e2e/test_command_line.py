@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
-from chaincast.fanout.messages import Close, encode_work
-from chaincast.model.sharding import Worker
+from chaincast.fanout.messages import ShardDrained, encode_message
+from chaincast.model.sharding import ShardAssignment
 from local.stack.administrator import session
 from local.stack.checkout import CHAINCAST, ROOT, free_port
 from local.stack.deployment import run_directory
@@ -178,7 +178,7 @@ def test_dead_letters_are_listed_and_moved_back(dev: Dev) -> None:
     sqs = session().client("sqs", endpoint_url=f"http://127.0.0.1:{dev.port}")
     (dead,) = sqs.list_queues(QueueNamePrefix="Chaincast-FanoutDlq")["QueueUrls"]
     for number in range(3):  # messages of a drained shard, which fan-out accepts without effect
-        body = encode_work(Close(Worker(1, 0, (1,)), "nowhere", number))
+        body = encode_message(ShardDrained(ShardAssignment(1, 0, (1,)), "nowhere", number))
         sqs.send_message(
             QueueUrl=dead, MessageBody=body, MessageGroupId="nowhere#0", MessageDeduplicationId=f"nowhere:{number}"
         )

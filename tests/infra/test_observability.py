@@ -93,8 +93,8 @@ def test_alarms_and_dashboard_use_only_metrics_that_are_counted(template: Templa
         of_every_refusal = {"RateLimitHits", "Authentications"}
         assert (
             f'"{split}"' in source
-            or (split in of_every_refusal and re.search(r"(metrics|telemetry)\.refused\(", source))
-            or (split == "ConnectionsClosed" and re.search(r"(metrics|telemetry)\.closed\(", source))
+            or (split in of_every_refusal and re.search(r"metrics\.count_refusal\(", source))
+            or (split == "ConnectionsClosed" and re.search(r"metrics\.count_closed\(", source))
         ), f"functions/{service}.py does not count {split}"
 
 

@@ -23,7 +23,7 @@ from chaincast.config.function_settings import Settings
 from chaincast.jobs.lifecycle_handler import LifecycleHandler, Replays
 from chaincast.jobs.messages import Job, encode_job
 from chaincast.metrics.logger import make_logger
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from chaincast.sessions.deadlines import DeadlineEnforcer
 from chaincast.sessions.greeter import Greeter
@@ -145,7 +145,7 @@ class Lifecycle:
         self.posted: list[dict[str, Any]] = []
         """The messages that clients received, parsed."""
         self._now_ms = NOW
-        settings, metrics, logger = Settings.from_environment(), Telemetry("lifecycle"), make_logger("lifecycle")
+        settings, metrics, logger = Settings.from_environment(), MetricsRecorder("lifecycle"), make_logger("lifecycle")
         connections, clock = session_stores().connections, lambda: self._now_ms
         services = (lambda: connections, management_api, lifecycle_queue)
         self._handler = LifecycleHandler(

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from chaincast.aws import boto_clients, environment
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.eventlog.checkpoint import checkpoint_key
-from chaincast.fanout.messages import Deliver, Work, decode_work
+from chaincast.fanout.messages import DeliverBatch, FanoutMessage, decode_message
 from chaincast.model.batches import Batch, decode_batch
 from chaincast.sessions.stores import SessionStores, make_stores
 from chaincast.sessions.subscription_store import SubscriptionStore
@@ -94,22 +94,22 @@ def expire_lease(network: str) -> None:
 
 def take_batches() -> list[Batch]:
     """Receive and delete all messages of the fan-out queue. Return the batches in them."""
-    return [work.batch for work in take_work() if isinstance(work, Deliver)]
+    return [work.batch for work in take_work() if isinstance(work, DeliverBatch)]
 
 
-def take_work() -> list[Work]:
+def take_work() -> list[FanoutMessage]:
     """Receive and delete all messages of the fan-out queue."""
     url = os.environ[environment.FANOUT_QUEUE]
-    found: list[Work] = []
+    found: list[FanoutMessage] = []
     while messages := boto_clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         for message in messages:
-            found.append(decode_work(message["Body"]))
+            found.append(decode_message(message["Body"]))
             boto_clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
 
 
 def end_loop(loop: AbstractEventLoop, *clients: ServiceClient) -> None:
-    """Close the event loop of a function, and its clients."""
+    """ShardDrained the event loop of a function, and its clients."""
     for client in clients:
         loop.run_until_complete(client.close())
     loop.run_until_complete(loop.shutdown_asyncgens())

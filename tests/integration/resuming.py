@@ -10,10 +10,10 @@ from chaincast.aws import boto_clients, environment
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
-from chaincast.fanout.messages import Deliver, encode_work
+from chaincast.fanout.messages import DeliverBatch, encode_message
 from chaincast.jobs.messages import Job, encode_job, parse_job
 from chaincast.model.batches import Batch, split_batch
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.handlers import load
@@ -88,7 +88,7 @@ class Stack:
             {
                 "messageId": str(batch.seq),
                 "receiptHandle": "",
-                "body": encode_work(Deliver(Worker(1, 0, (1,)), batch)),
+                "body": encode_message(DeliverBatch(ShardAssignment(1, 0, (1,)), batch)),
                 "attributes": {
                     "MessageGroupId": f"{batch.source}#0",
                     "ApproximateReceiveCount": "1",

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws import environment
 from chaincast.aws.lambda_events import SqsRecord
-from chaincast.fanout.messages import Deliver, Work, encode_work
+from chaincast.fanout.messages import DeliverBatch, FanoutMessage, encode_message
 from chaincast.model.batches import Batch
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, subscriptions
@@ -56,14 +56,14 @@ class Stage:
         return [e["id"] for body in self.gateway.posts[connection] for e in json.loads(body)["events"]]
 
 
-def record(work: Batch | Work, group: str = "anvil#0", receives: int = 1) -> SqsRecord:
+def record(work: Batch | FanoutMessage, group: str = "anvil#0", receives: int = 1) -> SqsRecord:
     if isinstance(work, Batch):
-        work = Deliver(Worker(1, 0, (1,)), work)
-    seq = work.batch.seq if isinstance(work, Deliver) else work.seq
+        work = DeliverBatch(ShardAssignment(1, 0, (1,)), work)
+    seq = work.batch.seq if isinstance(work, DeliverBatch) else work.seq
     return {
-        "messageId": f"{group} {type(work).__name__.lower()} {seq}",
+        "messageId": f"{group} {type(work).__name__} {seq}",
         "receiptHandle": f"handle {seq}",
-        "body": encode_work(work),
+        "body": encode_message(work),
         "attributes": {
             "MessageGroupId": group,
             "ApproximateReceiveCount": str(receives),

@@ -12,8 +12,8 @@ import pytest
 
 from chaincast.aws import environment
 from chaincast.aws.lambda_events import SqsRecord
-from chaincast.fanout.messages import Close, Deliver, Open
-from chaincast.model.sharding import Worker, shard_of
+from chaincast.fanout.messages import AwaitDrained, DeliverBatch, ShardDrained
+from chaincast.model.sharding import ShardAssignment, shard_of
 from chaincast.replay.holds import Holds, Place
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions
@@ -101,7 +101,7 @@ def test_what_failed_is_handed_back_other_groups_go_on_and_nobody_gets_it_twice(
     one, two, three = batch(1), batch(2), batch(3)
     stage.gateway.script["b"].extend([500] * 5)
     failed = stage.run(record(one), record(batch(1, source="bsc"), "bsc#0"), record(two))
-    assert failed == ["anvil#0 deliver 1", "anvil#0 deliver 2"]
+    assert failed == ["anvil#0 DeliverBatch 1", "anvil#0 DeliverBatch 2"]
     assert stage.told("a") == stage.told("c") == ids(one, two)
     assert (stage.told("b"), len(stage.told("o"))) == ([], 1)
     assert stage.run(record(one, receives=2), record(two, receives=2), record(three)) == []
@@ -128,7 +128,7 @@ def test_a_shard_does_not_wait_for_ever_for_one_that_cannot_be_reached(stage: St
     stage.gateway.script["b"].extend([500] * 100)
     one = batch(1)
     for tries in range(1, stage.module.GIVE_UP_TRIES):
-        assert stage.run(record(one, receives=tries)) == ["anvil#0 deliver 1"]
+        assert stage.run(record(one, receives=tries)) == ["anvil#0 DeliverBatch 1"]
     assert stage.gateway.deleted == []
     assert stage.run(record(one, receives=stage.module.GIVE_UP_TRIES)) == []
     assert stage.gateway.deleted == ["b"]
@@ -154,7 +154,7 @@ def test_when_time_runs_out_the_rest_get_theirs_next_time(stage: Stage) -> None:
     for name in names[10:]:
         stage.gateway.script[name].extend([500] * 4)  # a second or two of trying
     one = batch(1)
-    assert stage.run(record(one), milliseconds=stage.module.RESERVE_MS + 200) == ["anvil#0 deliver 1"]
+    assert stage.run(record(one), milliseconds=stage.module.DEADLINE_MARGIN_MS + 200) == ["anvil#0 DeliverBatch 1"]
     assert sum(bool(stage.gateway.posts[name]) for name in names) < 40
     for name in names:
         stage.gateway.script[name].clear()
@@ -166,7 +166,7 @@ def test_a_damaged_message_stops_its_group_only(stage: Stage) -> None:
     stage.subscribe("a", "network:*")
     broken: SqsRecord = {**record(batch(2)), "body": "nonsense"}
     failed = stage.run(record(batch(1)), broken, record(batch(3)), record(batch(1, source="bsc"), "bsc#0"))
-    assert failed == ["anvil#0 deliver 2", "anvil#0 deliver 3"]
+    assert failed == ["anvil#0 DeliverBatch 2", "anvil#0 DeliverBatch 3"]
     assert sorted(stage.cursors("a")) == ["000000000001"] * 2
 
 
@@ -180,7 +180,7 @@ def test_a_throttled_query_is_tried_again(stage: Stage) -> None:
 def test_a_table_that_stays_away_hands_everything_back(stage: Stage) -> None:
     stage.subscribe("a", "network:anvil")
     stage.gateway.script["Query"].extend([500] * 200)
-    assert stage.run(record(batch(1))) == ["anvil#0 deliver 1"]
+    assert stage.run(record(batch(1))) == ["anvil#0 DeliverBatch 1"]
     stage.gateway.script["Query"].clear()
     assert stage.run(record(batch(1), receives=2)) == []
     assert stage.cursors("a") == ["000000000001"]
@@ -188,7 +188,7 @@ def test_a_table_that_stays_away_hands_everything_back(stage: Stage) -> None:
 
 def test_with_too_little_time_left_everything_is_handed_back(stage: Stage) -> None:
     stage.subscribe("a", "network:anvil")
-    failed = stage.run(record(batch(1)), record(batch(2)), milliseconds=stage.module.RESERVE_MS - 1)
+    failed = stage.run(record(batch(1)), record(batch(2)), milliseconds=stage.module.DEADLINE_MARGIN_MS - 1)
     assert len(failed) == 2
     assert stage.gateway.posts["a"] == []
 
@@ -251,8 +251,8 @@ def test_rows_under_another_number_of_shards_are_found(stage: Stage) -> None:
     for i, name in enumerate(names):
         stage.subscribe(name, "network:anvil", shards=(1, 4, 6)[i % 3])
     one = batch(1)
-    workers = [Worker(4, shard, (1, 4, 6)) for shard in range(4)]
-    records = [record(Deliver(worker, one), f"anvil#{worker.shard}") for worker in workers]
+    workers = [ShardAssignment(4, shard, (1, 4, 6)) for shard in range(4)]
+    records = [record(DeliverBatch(worker, one), f"anvil#{worker.shard}") for worker in workers]
     for r in records[:2]:
         assert stage.run(r) == []
     assert {name for name in names if stage.told(name)} == {name for name in names if shard_of(name, 4) < 2}
@@ -262,22 +262,22 @@ def test_rows_under_another_number_of_shards_are_found(stage: Stage) -> None:
 
 def test_what_the_message_function_writes_now_is_read_whatever_the_listener_knows(stage: Stage) -> None:
     stage.subscribe("a", "network:anvil", shards=1)  # as this deployment's settings say
-    assert stage.run(record(Deliver(Worker(2, shard_of("a", 2), (2,)), batch(1)), "anvil#0")) == []
+    assert stage.run(record(DeliverBatch(ShardAssignment(2, shard_of("a", 2), (2,)), batch(1)), "anvil#0")) == []
     assert stage.told("a") == ids(batch(1))
 
 
 def test_a_new_group_waits_until_the_old_ones_are_closed(stage: Stage) -> None:
     stage.subscribe("a", "network:anvil")
-    old = [Worker(2, shard, (2,)) for shard in (0, 1)]
-    new = Worker(1, 0, (1, 2))
-    behind = [record(Open(new, "anvil", 7, 2)), record(Deliver(new, batch(8)))]
-    assert stage.run(*behind) == ["anvil#0 open 7", "anvil#0 deliver 8"]
-    assert stage.run(record(Close(old[0], "anvil", 7), "anvil#0")) == []
-    assert stage.run(*behind) == ["anvil#0 open 7", "anvil#0 deliver 8"]
-    assert stage.run(record(Close(old[1], "anvil", 6), "anvil#1")) == []  # an older change
-    assert stage.run(*behind) == ["anvil#0 open 7", "anvil#0 deliver 8"]
+    old = [ShardAssignment(2, shard, (2,)) for shard in (0, 1)]
+    new = ShardAssignment(1, 0, (1, 2))
+    behind = [record(AwaitDrained(new, "anvil", 7, 2)), record(DeliverBatch(new, batch(8)))]
+    assert stage.run(*behind) == ["anvil#0 AwaitDrained 7", "anvil#0 DeliverBatch 8"]
+    assert stage.run(record(ShardDrained(old[0], "anvil", 7), "anvil#0")) == []
+    assert stage.run(*behind) == ["anvil#0 AwaitDrained 7", "anvil#0 DeliverBatch 8"]
+    assert stage.run(record(ShardDrained(old[1], "anvil", 6), "anvil#1")) == []  # an older change
+    assert stage.run(*behind) == ["anvil#0 AwaitDrained 7", "anvil#0 DeliverBatch 8"]
     assert stage.told("a") == []
-    assert stage.run(record(Close(old[1], "anvil", 7), "anvil#1")) == []
+    assert stage.run(record(ShardDrained(old[1], "anvil", 7), "anvil#1")) == []
     assert stage.run(*behind) == []
     assert stage.told("a") == ids(batch(8))
 

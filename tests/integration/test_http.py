@@ -15,7 +15,7 @@ from benchmarks.certificate import make_certificate
 from chaincast.aws.fast import tls as transport
 from chaincast.aws.fast.connection import HttpError
 from chaincast.aws.fast.pool import Pool
-from chaincast.aws.fast.poster import ATTEMPTS, Gateway, Posting
+from chaincast.aws.fast.poster import ATTEMPTS, ConnectionPoster, PostBatch
 from chaincast.aws.fast.service_client import Payload, ServiceClient
 from tests.integration.scripted import ScriptedServer
 
@@ -36,15 +36,15 @@ async def open_client(server: ScriptedServer, patience: float = 5.0) -> AsyncIte
 
 
 @asynccontextmanager
-async def open_gateway(server: ScriptedServer, patience: float = 5.0) -> AsyncIterator[Gateway]:
+async def open_gateway(server: ScriptedServer, patience: float = 5.0) -> AsyncIterator[ConnectionPoster]:
     async with open_client(server, patience) as client:
-        yield Gateway(client)
+        yield ConnectionPoster(client)
 
 
-def offer(posting: Posting, connections: list[str], *bodies: bytes) -> None:
+def offer(posting: PostBatch, connections: list[str], *bodies: bytes) -> None:
     payloads = [Payload(body) for body in bodies]
     for connection in connections:
-        posting.offer(connection, payloads)
+        posting.submit(connection, payloads)
 
 
 async def test_posts_arrive_in_order_on_kept_connections(server: ScriptedServer) -> None:
@@ -119,7 +119,7 @@ async def test_who_cannot_be_reached_is_left_and_gets_nothing_out_of_order(serve
     server.script["a"].extend([500] * ATTEMPTS)
     async with open_gateway(server) as gateway:
         outcomes = await gateway.deliver([b"1", b"2"], ["a", "b"])
-    assert outcomes.left == ["a"]
+    assert outcomes.deferred == ["a"]
     assert (server.posts["a"], server.posts["b"]) == ([], [b"1", b"2"])
 
 
@@ -131,8 +131,8 @@ async def test_when_time_is_up_nothing_is_begun_and_what_is_begun_is_ended(serve
         await asyncio.to_thread(server.posted.wait, 10)
         posting.stop()
         offer(posting, ["b"], b"1")
-        outcomes = await posting.end()
-    assert (outcomes.posted, outcomes.left) == (2, ["b"])
+        outcomes = await posting.drain()
+    assert (outcomes.posted, outcomes.deferred) == (2, ["b"])
     assert (server.posts["a"], server.posts["b"]) == ([b"1", b"2"], [])
 
 
@@ -142,8 +142,8 @@ async def test_what_waits_when_time_is_up_is_left(server: ScriptedServer) -> Non
             server.script[connection].append("stall")
         posting = gateway.begin(0.2)
         offer(posting, [*"abcdefgh"], b"1")
-        await posting.end()
-    assert sorted(posting.outcomes.left) == [*"abcdefgh"]
+        await posting.drain()
+    assert sorted(posting.outcomes.deferred) == [*"abcdefgh"]
     assert posting.outcomes.posted == 0
     assert not any(server.posts[c] for c in "efgh")
 
@@ -153,9 +153,9 @@ async def test_when_nothing_gets_through_a_posting_ends_early(server: ScriptedSe
         server.__exit__(None, None, None)
         posting = gateway.begin(60)
         offer(posting, [f"c{i}" for i in range(500)], b"1")
-        outcomes = await posting.end()
+        outcomes = await posting.drain()
         assert posting.stopped
-    assert len(outcomes.left) == 500
+    assert len(outcomes.deferred) == 500
 
 
 async def test_after_its_close_a_pool_opens_and_sends_nothing_and_says_so(server: ScriptedServer) -> None:
@@ -267,11 +267,11 @@ def test_over_tls_faults_of_all_kinds_cost_repeats_but_no_message(tls: ScriptedS
     async def deliver() -> None:
         async with open_gateway(tls, patience=0.7) as gateway:
             outcomes = await gateway.deliver(bodies, ids)
-            assert (outcomes.posted, outcomes.left) == (96, [])
+            assert (outcomes.posted, outcomes.deferred) == (96, [])
             assert 12 <= outcomes.repeated <= 16  # a drop before the body was read may have come after it was sent
             tls.drop_idle()
             again = await gateway.deliver([b"last"], ids)
-            assert (again.posted, again.left) == (24, [])
+            assert (again.posted, again.deferred) == (24, [])
 
     run.run(deliver())
     for i, connection in enumerate(ids):

@@ -21,7 +21,7 @@ from chaincast.config.function_settings import Settings
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch
 from chaincast.model.events import Event
-from chaincast.model.sharding import Worker
+from chaincast.model.sharding import ShardAssignment
 from chaincast.publishing.appender import Appender, make_appender
 from tests.factories import http_event
 from tests.integration.helpers import Context, items, logged, take_batches
@@ -123,7 +123,7 @@ def test_a_fault_is_no_crash_and_tells_nothing(http: ModuleType) -> None:
 class Dying(FanoutQueue):
     """A queue that a publisher does not live to reach."""
 
-    def send(self, batch: Batch, workers: object) -> None:
+    def send(self, batch: Batch, assignments: object, encoded: bytes | None = None) -> None:
         raise SystemExit
 
 
@@ -206,13 +206,13 @@ def test_several_sources_are_appended_to_all_or_none(settings: Settings) -> None
 
 def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(settings: Settings) -> None:
     make_appender(settings).append([draft(event(1))])
-    sent: list[list[Worker]] = []
+    sent: list[list[ShardAssignment]] = []
 
     class Recording(FanoutQueue):
-        def send(self, batch: Batch, workers: Any) -> None:
-            sent.append(list(workers))
+        def send(self, batch: Batch, assignments: Any, encoded: bytes | None = None) -> None:
+            sent.append(list(assignments))
 
     appender = make_appender(replace(settings, shards=2))
     appender._queue = Recording(boto_clients.sqs(), "nowhere")
     appender.append([draft(event(2))])
-    assert [(w.shards, w.shard, w.readable) for w in sent[0]] == [(2, 0, (1, 2)), (2, 1, (1, 2))]
+    assert [(w.shards, w.shard, w.row_shard_counts) for w in sent[0]] == [(2, 0, (1, 2)), (2, 1, (1, 2))]

@@ -15,7 +15,7 @@ from chaincast.errors import CursorTaken
 from chaincast.eventlog.checkpoint import Checkpoint, Lease
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
-from chaincast.fanout.messages import Deliver
+from chaincast.fanout.messages import DeliverBatch
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.discovered_contracts import Discovery
 from listener.sink import Sink
@@ -127,9 +127,9 @@ def summary() -> list[tuple[str, str, int]]:
     """The queue's messages: what it is, of which worker, about which batch."""
     return [
         (
-            type(work).__name__.lower(),
-            f"{work.worker.shards}.{work.worker.shard}",
-            work.batch.seq if isinstance(work, Deliver) else work.seq,
+            type(work).__name__,
+            f"{work.assignment.shards}.{work.assignment.shard}",
+            work.batch.seq if isinstance(work, DeliverBatch) else work.seq,
         )
         for work in take_work()
     ]
@@ -140,22 +140,22 @@ def test_another_number_of_shards_closes_the_old_groups_and_opens_the_new(make_s
     sink = started(make_sink, shards=2)
     sink.write(batch(2), [])
     assert sorted(summary()) == [
-        ("close", "1.0", 1),
-        ("deliver", "1.0", 1),
-        ("deliver", "2.0", 2),
-        ("deliver", "2.1", 2),
-        ("open", "2.0", 1),
-        ("open", "2.1", 1),
+        ("AwaitDrained", "2.0", 1),
+        ("AwaitDrained", "2.1", 1),
+        ("DeliverBatch", "1.0", 1),
+        ("DeliverBatch", "2.0", 2),
+        ("DeliverBatch", "2.1", 2),
+        ("ShardDrained", "1.0", 1),
     ]
     sink.close()
     sink = started(make_sink, shards=2)
     sink.write(batch(3), [])
-    assert sorted(summary()) == [("deliver", "2.0", 3), ("deliver", "2.1", 3)]
+    assert sorted(summary()) == [("DeliverBatch", "2.0", 3), ("DeliverBatch", "2.1", 3)]
     sink.close()
     back = started(make_sink, shards=1)
     back.write(batch(4), [])
-    assert ("open", "1.0", 3) in (messages := summary())
-    assert messages[-1] == ("deliver", "1.0", 4)
+    assert ("AwaitDrained", "1.0", 3) in (messages := summary())
+    assert messages[-1] == ("DeliverBatch", "1.0", 4)
 
 
 @pytest.mark.parametrize("calls", range(1, 8))
@@ -170,17 +170,21 @@ def test_a_change_of_shards_survives_a_crash_at_any_call(
     sink = started(make_sink, shards=2)
     sink.write(batch(2), [])
     messages = summary()
-    assert {m for m in messages if m[0] == "deliver"} == {
-        ("deliver", "1.0", 1),
-        ("deliver", "2.0", 2),
-        ("deliver", "2.1", 2),
+    assert {m for m in messages if m[0] == "DeliverBatch"} == {
+        ("DeliverBatch", "1.0", 1),
+        ("DeliverBatch", "2.0", 2),
+        ("DeliverBatch", "2.1", 2),
     }
-    assert {m for m in messages if m[0] != "deliver"} == {("close", "1.0", 1), ("open", "2.0", 1), ("open", "2.1", 1)}
+    assert {m for m in messages if m[0] != "DeliverBatch"} == {
+        ("ShardDrained", "1.0", 1),
+        ("AwaitDrained", "2.0", 1),
+        ("AwaitDrained", "2.1", 1),
+    }
     old = [m for m in messages if m[1] == "1.0"]
-    assert old.index(("deliver", "1.0", 1)) < old.index(("close", "1.0", 1))
+    assert old.index(("DeliverBatch", "1.0", 1)) < old.index(("ShardDrained", "1.0", 1))
     for shard in ("2.0", "2.1"):
         mine = [m[0] for m in messages if m[1] == shard]
-        assert mine.index("open") < mine.index("deliver")
+        assert mine.index("AwaitDrained") < mine.index("DeliverBatch")
 
 
 @contextmanager

@@ -19,8 +19,9 @@ import pytest
 from chaincast.aws import boto_clients, environment
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.delivery import Report
-from chaincast.fanout.messages import Deliver, encode_work, group_of
-from chaincast.model.sharding import Worker, home, workers
+from chaincast.fanout.keys import message_group
+from chaincast.fanout.messages import DeliverBatch, encode_message
+from chaincast.model.sharding import ShardAssignment, shard_assignments, subscription_partition
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, end_loop
 from tests.integration.storm import Storm, Weather
@@ -45,7 +46,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     monkeypatch.setattr(module, "_retry_soon", lambda records: None)
-    module.telemetry._write = lambda update: boto_clients.dynamodb().update_item(**update)
+    module.metrics._write = lambda update: boto_clients.dynamodb().update_item(**update)
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     for client in (module.management, module.database):
         client.pool._timeout = 1.5
@@ -61,8 +62,8 @@ class Queue:
 
     def __init__(self, shards: int, batches: int) -> None:
         self.groups: dict[str, list[SqsRecord]] = {}
-        for worker in workers(shards, ()):
-            self.groups[group_of("anvil", worker.shard)] = [record(worker, seq) for seq in range(1, batches + 1)]
+        for worker in shard_assignments(shards, ()):
+            self.groups[message_group("anvil", worker.shard)] = [record(worker, seq) for seq in range(1, batches + 1)]
 
     def take(self, dice: Random) -> list[SqsRecord]:
         """Return the messages of the next invocation: one of each group, or several of one."""
@@ -84,13 +85,13 @@ def told(body: bytes) -> list[str]:
     return [event["id"] for event in json.loads(body)["events"]]
 
 
-def record(worker: Worker, seq: int) -> SqsRecord:
-    group = group_of("anvil", worker.shard)
+def record(worker: ShardAssignment, seq: int) -> SqsRecord:
+    group = message_group("anvil", worker.shard)
     batch = make_batch(make_event(0, block=seq), make_event(1, block=seq), seq=seq, block=seq)
     return {
         "messageId": f"{group} {seq}",
         "receiptHandle": "",
-        "body": encode_work(Deliver(worker, batch)),
+        "body": encode_message(DeliverBatch(worker, batch)),
         "attributes": {"MessageGroupId": group, "ApproximateReceiveCount": "1", "SentTimestamp": "1700000000000"},
     }
 
@@ -101,7 +102,7 @@ def test_despite_faults_every_client_gets_every_event_in_order(shards: int, monk
     names = [f"L{i:04d}abc=" for i in range(CONNECTIONS)]
     rows: dict[str, list[str]] = {}
     for name in names:
-        rows.setdefault(home("network:anvil", name, shards), []).append(name)
+        rows.setdefault(subscription_partition("network:anvil", name, shards), []).append(name)
     storm = Storm(rows, STORM, seed=shards)
     queue = Queue(shards, BATCHES)
     counted = handed_back = invocations = 0
@@ -118,7 +119,9 @@ def test_despite_faults_every_client_gets_every_event_in_order(shards: int, monk
         while any(queue.groups.values()):
             taken = queue.take(dice)
             hurried = dice.random() < 0.1  # the time is up before the batch is done
-            answer = module.handler({"Records": taken}, Context(module.RESERVE_MS + (30 if hurried else 40_000)))
+            answer = module.handler(
+                {"Records": taken}, Context(module.DEADLINE_MARGIN_MS + (30 if hurried else 40_000))
+            )
             failed = {f["itemIdentifier"] for f in answer["batchItemFailures"]}
             queue.settle(taken, failed)
             handed_back += len(failed)
@@ -162,8 +165,10 @@ def ids(batches: int) -> list[str]:
 
 def test_a_thousand_batches_leak_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     names = [f"L{i:04d}abc=" for i in range(50)]
-    storm = Storm({home("network:anvil", "any", 1): names}, Weather(throttled=0.002, failed=0.002), seed=1)
-    (worker,) = workers(1, ())
+    storm = Storm(
+        {subscription_partition("network:anvil", "any", 1): names}, Weather(throttled=0.002, failed=0.002), seed=1
+    )
+    (worker,) = shard_assignments(1, ())
     sizes = []
     with function(storm, monkeypatch) as module:
         tracemalloc.start()

@@ -6,7 +6,7 @@ import pytest
 
 from chaincast.aws import environment
 from chaincast.errors import ClientError, Code
-from chaincast.model.sharding import home
+from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import Limits
 from chaincast.sessions.cleanup import ConnectionCleanup
 from chaincast.sessions.subscription_store import SubscriptionStore, index_key
@@ -38,7 +38,7 @@ def indexed(connection_id: str = "c1") -> set[str]:
 
 
 def at(*topics: str, connection_id: str = "c1") -> set[str]:
-    return {home(t, connection_id, 4) for t in topics}
+    return {subscription_partition(t, connection_id, 4) for t in topics}
 
 
 def test_a_row_per_topic_in_the_connections_shard(subscriptions: SubscriptionStore) -> None:
@@ -89,7 +89,7 @@ def test_the_shards_of_a_connections_rows_never_change(subscriptions: Subscripti
     later.add("c1", V1, ["c:3"], (), 5, NOW)
     later.add("c2", V1, ["c:3"], (), 5, NOW)
     assert rows() == at("a:1", "b:2", "c:3")
-    assert rows("c2") == {home("c:3", "c2", 8)}
+    assert rows("c2") == {subscription_partition("c:3", "c2", 8)}
     later.remove("c1", ["b:2"])
     assert rows() == at("a:1", "c:3")
     later.remove_all(["c1", "c2"])

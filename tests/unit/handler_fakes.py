@@ -11,7 +11,7 @@ from chaincast.aws.fast.poster import Outcomes
 from chaincast.aws.lambda_events import WebSocketEvent
 from chaincast.config.function_settings import Settings
 from chaincast.jobs.messages import Job
-from chaincast.metrics.recorder import Telemetry
+from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.cleanup import RemovedConnections
 from chaincast.sessions.connection_store import Connection
 
@@ -63,7 +63,7 @@ class FakeContext:
     aws_request_id = "request"
 
 
-class CountingMetrics(Telemetry):
+class CountingMetrics(MetricsRecorder):
     """Metrics that are counted in a dictionary: `name` or `name label…` → number."""
 
     def __init__(self) -> None:

@@ -17,10 +17,10 @@ from chaincast.aws.fast.connection import HttpError
 from chaincast.aws.fast.service_client import Payload, ServiceClient
 from chaincast.aws.fast.sigv4 import encode_segment
 
-CONNECTIONS = 256
+MAX_SOCKETS = 256
 """Connections to the management API: API Gateway takes some 10 ms for a post."""
 
-ROOM = 512
+MAX_IN_FLIGHT = 512
 """Connections of one posting whose messages are not all posted yet: what bounds its memory. They are signed as they are
 offered, half as many in a row: with the caches warm that takes half as long as one by one between system calls."""
 
@@ -48,7 +48,7 @@ class Outcomes:
     """Messages."""
     gone: list[str] = field(default_factory=list)
     """Connections that are no more."""
-    left: list[str] = field(default_factory=list)
+    deferred: list[str] = field(default_factory=list)
     """Connections that did not get all their messages, though they may live: to be tried again."""
     refused: Counter[str] = field(default_factory=Counter)
     """Messages that can never be delivered, by cause: too large, or no permission."""
@@ -58,15 +58,15 @@ class Outcomes:
     """Of those retried, the ones that may have arrived the first time: the only posts a client may get twice."""
 
 
-class Gateway:
+class ConnectionPoster:
     """The management API of one stage."""
 
     def __init__(self, client: ServiceClient) -> None:
         self.client = client
 
-    def begin(self, seconds: float | None = None) -> Posting:
+    def begin(self, seconds: float | None = None) -> PostBatch:
         """A posting that begins no message after so many seconds; without a limit if None."""
-        return Posting(self.client, seconds)
+        return PostBatch(self.client, seconds)
 
     async def deliver(
         self, payloads: Iterable[bytes], connections: Iterable[str], seconds: float = DELIVER_SECONDS
@@ -75,11 +75,11 @@ class Gateway:
         posting = self.begin(seconds)
         prepared = [Payload(body) for body in payloads]
         for connection in connections:
-            posting.offer(connection, prepared)
-        return await posting.end()
+            posting.submit(connection, prepared)
+        return await posting.drain()
 
 
-class Posting:
+class PostBatch:
     """Messages to many connections at once, each connection's in order. Used from one task."""
 
     def __init__(self, client: ServiceClient, seconds: float | None) -> None:
@@ -97,24 +97,24 @@ class Posting:
     @property
     def full(self) -> bool:
         """Whether `room` should be awaited before more is offered."""
-        return len(self._posts) >= ROOM
+        return len(self._posts) >= MAX_IN_FLIGHT
 
-    def offer(self, connection: str, payloads: Sequence[Payload]) -> None:
+    def submit(self, connection: str, payloads: Sequence[Payload]) -> None:
         """Post these to the connection, in order, as soon as may be."""
         if not payloads:
             return
         if self.stopped:
-            self.outcomes.left.append(connection)
+            self.outcomes.deferred.append(connection)
             return
         post = _Post(self, connection, payloads)
         self._posts.add(post)
         self.client.pool.submit(post)
 
-    async def room(self) -> None:
+    async def wait_for_capacity(self) -> None:
         """Wait until less is under way."""
-        await self._until(ROOM // 2)
+        await self._until(MAX_IN_FLIGHT // 2)
 
-    async def end(self) -> Outcomes:
+    async def drain(self) -> Outcomes:
         """Wait until nothing is under way any more."""
         await self._until(0)
         for timer in self._timers:
@@ -127,27 +127,27 @@ class Posting:
             return
         self.stopped = True
         for post in [post for post in self._posts if not post.begun]:
-            self.leave(post)
+            self.defer(post)
         self._timers.append(asyncio.get_running_loop().call_later(GRACE, self._abandon))
 
-    def settle(self, post: _Post) -> None:
+    def done(self, post: _Post) -> None:
         """A connection has what it can get. (For posts to call.)"""
         self._posts.discard(post)
         if self._waiter is not None and len(self._posts) <= self._threshold and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def leave(self, post: _Post) -> None:
+    def defer(self, post: _Post) -> None:
         """A connection is left to another try. (For posts to call.)"""
         post.over = True
-        self.outcomes.left.append(post.connection)
-        self.settle(post)
-        if len(self.outcomes.left) >= MAX_FAILED:
+        self.outcomes.deferred.append(post.connection)
+        self.done(post)
+        if len(self.outcomes.deferred) >= MAX_FAILED:
             self.stop()
 
     def _abandon(self) -> None:
         for post in [*self._posts]:
             self.outcomes.repeated += 1  # what is under way may arrive, and will be posted again
-            self.leave(post)
+            self.defer(post)
 
     async def _until(self, threshold: int) -> None:
         if len(self._posts) > threshold:
@@ -161,7 +161,7 @@ class _Post:
 
     __slots__ = ("_failures", "_head", "_index", "_payloads", "_posting", "_signed_at", "begun", "connection", "over")
 
-    def __init__(self, posting: Posting, connection: str, payloads: Sequence[Payload]) -> None:
+    def __init__(self, posting: PostBatch, connection: str, payloads: Sequence[Payload]) -> None:
         self._posting = posting
         self._payloads = payloads
         self._index = 0
@@ -197,7 +197,7 @@ class _Post:
             return self._next()
         if status == _GONE:
             posting.outcomes.gone.append(self.connection)
-            posting.settle(self)
+            posting.done(self)
         elif status == _TOO_MANY:
             posting.outcomes.throttled += 1
             posting.pace.refused(monotonic())
@@ -226,13 +226,13 @@ class _Post:
         if self._index < len(self._payloads):
             self.sign(monotonic())
             return True
-        self._posting.settle(self)
+        self._posting.done(self)
         return False
 
     def _fail(self) -> None:
         self._failures += 1
         if self._failures >= ATTEMPTS:
-            self._posting.leave(self)
+            self._posting.defer(self)
         else:
             self._again(self._failures)
 
@@ -241,7 +241,7 @@ class _Post:
         posting = self._posting
         self.begun = self._index > 0
         if posting.stopped and not self.begun:
-            posting.leave(self)
+            posting.defer(self)
             return
         posting.outcomes.retried += 1
         wait = min(delay * 3**failures, _MAX_DELAY) * uniform(0.5, 1)  # noqa: S311 - jitter, no secret

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.model.sharding import home, partition, shard_of, workers
+from chaincast.model.sharding import partition, shard_assignments, shard_of, subscription_partition
 
 
 @given(st.text(max_size=30), st.integers(1, 64))
@@ -26,11 +26,14 @@ def test_a_connection_of_one_shard_needs_no_hash() -> None:
 
 def test_a_partition_is_a_topic_and_a_shard_of_so_many() -> None:
     assert partition("trades:bsc:*", 4, 3) == "trades:bsc:*#4.3"
-    assert home("tokens:bsc", "L1=", 1) == "tokens:bsc#1.0"
+    assert subscription_partition("tokens:bsc", "L1=", 1) == "tokens:bsc#1.0"
 
 
 def test_a_worker_reads_its_own_partition_only_while_s_does_not_change() -> None:
-    assert [w.partitions("system") for w in workers(2, ())] == [[("system#2.0", False)], [("system#2.1", False)]]
+    assert [w.partitions("system") for w in shard_assignments(2, ())] == [
+        [("system#2.0", False)],
+        [("system#2.1", False)],
+    ]
 
 
 @given(
@@ -43,9 +46,9 @@ def test_whatever_s_a_row_was_written_under_exactly_one_worker_finds_it(
     connections: list[str], shards: int, readable: list[int], data: st.DataObject
 ) -> None:
     under = {c: data.draw(st.sampled_from([shards, *readable])) for c in connections}
-    rows = {c: home("system", c, under[c]) for c in connections}
+    rows = {c: subscription_partition("system", c, under[c]) for c in connections}
     found: list[str] = []
-    for worker in workers(shards, readable):
+    for worker in shard_assignments(shards, readable):
         for key, shared in worker.partitions("system"):
             here = [c for c in connections if rows[c] == key]
             assert shared or all(worker.serves(c) for c in here)

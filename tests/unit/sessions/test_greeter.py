@@ -17,7 +17,7 @@ from tests.unit.handler_fakes import NOW, SETTINGS, CountingMetrics, RecordingPo
 
 JOB = Greet("c1", "chaincast.v1")
 GONE = Outcomes(gone=["c1"])
-LEFT = Outcomes(left=["c1"])
+LEFT = Outcomes(deferred=["c1"])
 
 
 class Store:

@@ -1,4 +1,4 @@
-"""Clients of every protocol on one token: the same trade, each in its own words."""
+"""Clients of every protocol subscribe to one token and receive the same trade, each in its own format."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SOCKET_IO = "?EIO=4&transport=websocket"
 
 
 async def until(socket: ClientConnection, *marks: str) -> str:
-    """The first frame that has all these marks in it."""
+    """Return the first frame that contains all these texts."""
     async with asyncio.timeout(SECONDS):
         while True:
             frame = await socket.recv()
@@ -25,7 +25,7 @@ async def until(socket: ClientConnection, *marks: str) -> str:
                 return frame
 
 
-async def test_one_trade_reaches_everybody_in_his_own_words(stack: LocalStack, miner: Miner) -> None:
+async def test_one_trade_reaches_the_clients_of_every_protocol(stack: LocalStack, miner: Miner) -> None:
     token = await asyncio.to_thread(Token.create, miner)
     address, market = token.listing.token, token.listing.market
     async with AsyncExitStack() as opened:
@@ -64,8 +64,8 @@ async def test_one_trade_reaches_everybody_in_his_own_words(stack: LocalStack, m
         trade = json.loads(await until(coremem, '"data"'))["data"]["trades"][0]
         update = json.loads(await until(moonx, "trade_update", event["id"]))["data"]
         new = json.loads((await until(kaspump, "trade:new"))[2:])[1]
-        told = json.loads((await until(adstack, '["event"'))[2:])[1]
-    assert {trade["txHash"], update["txHash"], new["txHash"], told["txId"]} == {event["tx_hash"]}
+        contract_event = json.loads((await until(adstack, '["event"'))[2:])[1]
+    assert {trade["txHash"], update["txHash"], new["txHash"], contract_event["txId"]} == {event["tx_hash"]}
     assert {trade["amountCore"], update["amountIn"], new["nativeAmount"]} == {"0.5"}
     assert {trade["amountToken"], update["amountOut"], new["tokenAmount"]} == {trade["amountToken"]}
-    assert told["data"]["native_amount"] == event["data"]["native_amount"] == "500000000000000000"
+    assert contract_event["data"]["native_amount"] == event["data"]["native_amount"] == "500000000000000000"

@@ -1,4 +1,4 @@
-"""What a browser meets at the edges of the protocol, on the deployed stack."""
+"""Edge cases of the protocol that a browser meets, on the deployed stack."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.e2e.client import Client
 from tests.e2e.mining import Miner
 
 
-async def test_a_client_is_greeted_may_ask_and_leave(stack: LocalStack) -> None:
+async def test_a_client_is_greeted_and_receives_a_pong(stack: LocalStack) -> None:
     async with Client(stack.outputs.websocket_url) as client:
         greeting = await client.message("connected")
         assert greeting["dialect"] == "chaincast.v1"
@@ -47,7 +47,7 @@ async def test_a_client_is_greeted_may_ask_and_leave(stack: LocalStack) -> None:
         (b"\xff\xfe{}", "BAD_JSON"),
     ],
 )
-async def test_a_bad_message_is_answered_and_the_connection_lives(
+async def test_an_invalid_message_is_refused_and_the_connection_stays_open(
     stack: LocalStack, message: object, code: str
 ) -> None:
     async with Client(stack.outputs.websocket_url) as client:
@@ -73,7 +73,7 @@ async def _closed(client: Client) -> None:
     raise client.socket.protocol.close_exc
 
 
-async def test_more_topics_than_allowed_are_refused_whole(stack: LocalStack) -> None:
+async def test_a_subscription_beyond_the_limit_is_refused_as_a_whole(stack: LocalStack) -> None:
     async with Client(stack.outputs.websocket_url) as client:
         await client.message("connected")
         await client.send({"type": "subscribe", "id": 1, "topics": [f"price:A{i}" for i in range(30)]})
@@ -86,7 +86,7 @@ async def test_more_topics_than_allowed_are_refused_whole(stack: LocalStack) -> 
         await client.message("subscribed", id=4)
 
 
-async def test_after_unsubscribing_nothing_more_comes(stack: LocalStack, miner: Miner) -> None:
+async def test_no_event_arrives_after_unsubscribing(stack: LocalStack, miner: Miner) -> None:
     async with Client(stack.outputs.websocket_url) as left, Client(stack.outputs.websocket_url) as stayed:
         for client in (left, stayed):
             await client.message("connected")
@@ -106,13 +106,13 @@ async def test_the_dialect_is_confirmed_as_a_subprotocol(stack: LocalStack) -> N
         assert json.loads(await socket.recv())["type"] == "connected"
 
 
-async def test_an_unknown_dialect_is_not_let_in(stack: LocalStack) -> None:
+async def test_the_handshake_of_an_unknown_dialect_is_refused(stack: LocalStack) -> None:
     with pytest.raises(InvalidHandshake):
         async with connect(stack.outputs.websocket_url + "?dialect=nope"):
             pass
 
 
-async def test_the_past_is_told_as_it_was_told_when_it_was_new(stack: LocalStack, miner: Miner) -> None:
+async def test_history_returns_the_events_as_they_were_delivered(stack: LocalStack, miner: Miner) -> None:
     async with Client(stack.outputs.websocket_url) as client:
         await client.message("connected")
         await client.subscribe("network:anvil")

@@ -1,8 +1,7 @@
-"""Socket.IO on the deployed stack: the points of the protocols' public test suites that a WebSocket can show, clients
-that come back by themselves, and a client in Python.
+"""Socket.IO on the deployed stack: the public test suites of the protocols, clients that reconnect, a Python client.
 
-Sources: engine.io-protocol and socket.io-protocol, test-suite/test-suite.js. What of them cannot be here (HTTP
-long-polling, upgrades, binary, namespaces) docs/dialects.md lists.
+Sources: engine.io-protocol and socket.io-protocol, test-suite/test-suite.js. docs/dialects.md lists the features that
+are not supported (HTTP long-polling, upgrades, binary, namespaces).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ QUERY = "?EIO=4&transport=websocket"
 
 
 async def receive(socket: ClientConnection) -> str:
-    """The next frame that says anything."""
+    """Return the next frame that is not a no-operation."""
     frame = "6"
     async with asyncio.timeout(SECONDS):
         while frame == "6":
@@ -54,7 +53,7 @@ async def closed(socket: ClientConnection) -> None:
 
 @asynccontextmanager
 async def opened(stack: LocalStack) -> AsyncIterator[tuple[ClientConnection, dict[str, Any]]]:
-    """A connection and its Engine.IO handshake."""
+    """Open a connection; yield it and its Engine.IO handshake."""
     async with connect(stack.outputs.websocket_url + QUERY, open_timeout=SECONDS) as socket:
         frame = await receive(socket)
         assert frame.startswith("0")
@@ -63,7 +62,7 @@ async def opened(stack: LocalStack) -> AsyncIterator[tuple[ClientConnection, dic
 
 @asynccontextmanager
 async def joined(stack: LocalStack) -> AsyncIterator[ClientConnection]:
-    """A connection that is in the main namespace."""
+    """Open a connection that has joined the main namespace."""
     async with opened(stack) as (socket, _):
         await socket.send("40")
         assert (await receive(socket)).startswith("40{")
@@ -72,8 +71,8 @@ async def joined(stack: LocalStack) -> AsyncIterator[ClientConnection]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def lonely(stack: LocalStack) -> Iterator[Socket]:
-    """A connection that never joins: opened before the first of these tests, looked at by the last."""
+def never_joined(stack: LocalStack) -> Iterator[Socket]:
+    """Open a connection that never joins, before the first test; the last test checks that it is closed."""
     with connect_now(stack.outputs.websocket_url + QUERY, open_timeout=SECONDS) as socket:
         yield socket
 
@@ -111,10 +110,10 @@ async def test_another_protocol_or_transport_is_refused(stack: LocalStack, query
 # Engine.IO: heartbeat, close
 
 
-async def test_idle_clients_are_pinged_and_who_stops_answering_is_removed(stack: LocalStack) -> None:
+async def test_idle_clients_are_pinged_and_silent_ones_are_removed(stack: LocalStack) -> None:
     database = aws(stack, "dynamodb")
     table = ConnectionStore(database, resource_named(database.list_tables()["TableNames"], "StorageConnections"))
-    async with opened(stack) as (socket, alive), opened(stack) as (deaf, silent):
+    async with opened(stack) as (socket, alive), opened(stack) as (silent_socket, silent):
         for _ in range(3):
             await asyncio.to_thread(beat, stack)
             assert await receive(socket) == "2"
@@ -122,13 +121,13 @@ async def test_idle_clients_are_pinged_and_who_stops_answering_is_removed(stack:
         table.mark_active(silent["sid"], LONG_AGO)
         counts = await asyncio.to_thread(beat, stack)
         assert counts["silent"] == 1
-        await closed(deaf)
+        await closed(silent_socket)
         assert table.get(silent["sid"]) is None
         assert table.get(alive["sid"]) is not None
         assert await receive(socket) == "2"
 
 
-async def test_the_session_is_closed_at_the_clients_wish(stack: LocalStack) -> None:
+async def test_a_client_can_close_the_session(stack: LocalStack) -> None:
     async with opened(stack) as (socket, _):
         await socket.send("1")
         await closed(socket)
@@ -201,7 +200,7 @@ async def test_an_event_with_an_acknowledgement_is_acknowledged(stack: LocalStac
         assert (await receive(socket)).startswith('43456[{"success":true,')
 
 
-async def test_a_binary_event_is_refused_and_the_connection_lives(stack: LocalStack) -> None:
+async def test_a_binary_event_is_refused_and_the_connection_stays_open(stack: LocalStack) -> None:
     async with joined(stack) as socket:
         await socket.send('452-789["message",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]')
         assert json.loads((await receive(socket))[2:])[1]["code"] == "UNSUPPORTED"
@@ -219,16 +218,16 @@ async def test_an_invalid_format_closes_the_connection(stack: LocalStack, frame:
 
 # Clients
 
-RETURNING = """
+RECONNECTING_CLIENT = """
 import { io } from "./recording.mjs";
 const socket = io("http://localhost:4000");
 socket.on("connect", () => socket.emit("subscribe:network", { network: "anvil" }));
 """
-"""As Socket.IO's documentation says: what is to hold after a reconnection belongs into the handler of `connect`."""
+"""Socket.IO's documentation recommends subscribing in the handler of `connect`, which runs after each reconnection."""
 
 
-async def again(client: NodeClient, miner: Miner, behind: int) -> None:
-    """The client has lost its connection, has another, and hears of what comes."""
+async def check_reconnected(client: NodeClient, miner: Miner, behind: int) -> None:
+    """Check that the client has lost its connection, has opened another one, and receives new events."""
     await client.first("loss", lambda r: "disconnected" in r, behind=behind)
     await client.first("subscription", lambda r: r.get("event") == "subscription:confirmed", behind=behind)
     behind = len(client.reports)
@@ -236,18 +235,18 @@ async def again(client: NodeClient, miner: Miner, behind: int) -> None:
     await client.first("trade", lambda r: r.get("event") == "trade:new", behind=behind)
 
 
-async def test_a_client_whose_connection_is_closed_comes_back_by_itself(stack: LocalStack, miner: Miner) -> None:
+async def test_a_client_whose_connection_is_closed_reconnects(stack: LocalStack, miner: Miner) -> None:
     await asyncio.to_thread(Token.create, miner)
-    async with NodeClient(RETURNING, stack.outputs.websocket_url) as client:
+    async with NodeClient(RECONNECTING_CLIENT, stack.outputs.websocket_url) as client:
         sid = (await client.first("connection", lambda r: "connected" in r))["connected"]
         await client.event("subscription:confirmed")
         behind = len(client.reports)
         await asyncio.to_thread(ManagementApi(lambda: connections(stack)).close, sid)
-        await again(client, miner, behind)
+        await check_reconnected(client, miner, behind)
 
 
-class Between:
-    """A TCP proxy before the gateway, that can be killed and come back."""
+class Proxy:
+    """A TCP proxy in front of the gateway that can be stopped and restarted."""
 
     def __init__(self, target: str) -> None:
         self._target = urlsplit(target)
@@ -264,7 +263,7 @@ class Between:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def kill(self) -> None:
-        """No more listening, and every connection reset."""
+        """Stop listening and reset every connection."""
         assert self._server is not None
         self._server.close()
         for writer in self._writers:
@@ -286,26 +285,26 @@ class Between:
         writer.close()
 
 
-async def test_a_client_whose_gateway_is_killed_comes_back_by_itself(stack: LocalStack, miner: Miner) -> None:
+async def test_a_client_whose_gateway_is_killed_reconnects(stack: LocalStack, miner: Miner) -> None:
     await asyncio.to_thread(Token.create, miner)
-    between = Between(stack.outputs.websocket_url)
-    await between.start()
-    async with NodeClient(RETURNING, between.url) as client:
+    proxy = Proxy(stack.outputs.websocket_url)
+    await proxy.start()
+    async with NodeClient(RECONNECTING_CLIENT, proxy.url) as client:
         await client.event("subscription:confirmed")
         behind = len(client.reports)
-        await between.kill()
+        await proxy.kill()
         await client.first("refusal", lambda r: "refused" in r, behind=behind)
-        await between.start()
-        await again(client, miner, behind)
-    await between.kill()
+        await proxy.start()
+        await check_reconnected(client, miner, behind)
+    await proxy.kill()
 
 
 async def test_a_python_client(stack: LocalStack, miner: Miner) -> None:
     token = await asyncio.to_thread(Token.create, miner)
     url = urlsplit(stack.outputs.websocket_url)
-    told: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
+    received: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
     client = socketio.AsyncClient()
-    client.on("*", lambda name, data: told.put_nowait((name, data)))
+    client.on("*", lambda name, data: received.put_nowait((name, data)))
     await client.connect(f"http://{url.netloc}", transports=["websocket"], socketio_path=url.path, wait_timeout=60)
     try:
         argument = {"tokenAddress": token.listing.token, "network": "anvil"}
@@ -314,20 +313,23 @@ async def test_a_python_client(stack: LocalStack, miner: Miner) -> None:
         assert answer["data"]["room"] == f"token:anvil:{token.listing.token}"
         await asyncio.to_thread(token.buy, 0.5)
         async with asyncio.timeout(SECONDS):
-            while (event := await told.get())[0] != "trade:new":
+            while (event := await received.get())[0] != "trade:new":
                 pass
         assert event[1]["tokenAddress"] == token.listing.token
     finally:
         await client.disconnect()
 
 
-def test_who_does_not_join_is_closed(lonely: Socket) -> None:
-    """The suite's "should close the connection if no handshake is received": after 45 s, most of which are over."""
+def test_a_connection_that_does_not_join_is_closed(never_joined: Socket) -> None:
+    """Check the suite's "should close the connection if no handshake is received".
+
+    The server closes it after 45 s, most of which have passed during the other tests.
+    """
     frames: list[object] = []
     while True:
         try:
-            frames.append(lonely.recv(SECONDS))
+            frames.append(never_joined.recv(SECONDS))
         except ConnectionClosed:
             break
     assert str(frames[0]).startswith("0")
-    assert set(frames[1:]) <= {"2"}, "and pings, while it lasted"
+    assert set(frames[1:]) <= {"2"}, "only pings follow the handshake"

@@ -1,4 +1,4 @@
-"""Clients of other servers, through the handlers: what connect, message and heartbeat do for them, on moto."""
+"""Clients of other servers: the connect, message and heartbeat functions in their dialects, on moto."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def test_a_socket_io_client_joins_subscribes_and_leaves(management: Management) 
 
 
 @pytest.mark.parametrize("frame", ["4abc", "abc", "41", "1", "42{}", "44{}"])
-def test_what_breaks_the_protocol_closes_the_connection(management: Management, frame: str) -> None:
+def test_a_protocol_violation_closes_the_connection(management: Management, frame: str) -> None:
     connect(EIO="4", transport="websocket")
     message = load("message")
     assert say(message, frame) is None
     assert management.closed == ["c1="]
 
 
-def test_an_event_before_joining_and_a_second_joining_break_the_protocol(management: Management) -> None:
+def test_an_event_before_joining_and_a_second_join_violate_the_protocol(management: Management) -> None:
     connect(EIO="4", transport="websocket")
     message = load("message")
     assert say(message, '42["join_room",{"room":"price:A"}]') is None
@@ -74,7 +74,7 @@ def test_an_event_before_joining_and_a_second_joining_break_the_protocol(managem
     assert held() == {}
 
 
-def test_a_coremem_client_that_did_not_say_so_is_recognized(management: Management) -> None:
+def test_the_dialect_of_a_coremem_client_is_detected(management: Management) -> None:
     connect()
     assert (record().dialect, record().undecided) == ("chaincast.v1", True)
     message = load("message")
@@ -89,7 +89,7 @@ def test_a_coremem_client_that_did_not_say_so_is_recognized(management: Manageme
     assert held() == {}
 
 
-def test_recent_tokens_and_standing_prices_come_with_the_confirmation(management: Management) -> None:
+def test_recent_tokens_and_current_prices_come_with_the_confirmation(management: Management) -> None:
     History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
     connect(dialect="coremem")
     message = load("message")
@@ -100,7 +100,7 @@ def test_recent_tokens_and_standing_prices_come_with_the_confirmation(management
     assert [p["price"] for p in json.loads(prices or "")["data"]["prices"]] == [0.00025]
 
 
-def test_kaspump_and_adstack_ask_for_the_past_of_whichever_network(management: Management) -> None:
+def test_kaspump_and_adstack_query_the_history_of_all_networks(management: Management) -> None:
     History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
     connect(EIO="4", transport="websocket")
     message = load("message")
@@ -115,7 +115,7 @@ def test_kaspump_and_adstack_ask_for_the_past_of_whichever_network(management: M
     assert json.loads((history or "")[2:]) == ["history", {"contractId": "S.c", "events": []}]
 
 
-def test_a_moonx_client_authenticates_and_hears_of_its_own(
+def test_a_moonx_client_authenticates_and_subscribes_to_private_topics(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "required")
@@ -138,7 +138,7 @@ def test_a_moonx_client_authenticates_and_hears_of_its_own(
     assert held() == {"orders:ann": "moonx", "user:ann": "moonx"}
 
 
-def test_a_socket_io_client_brings_its_token_when_it_joins(
+def test_a_socket_io_client_sends_its_token_when_it_joins(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "optional")
@@ -160,7 +160,7 @@ def test_a_socket_io_client_brings_its_token_when_it_joins(
     assert held() == {"user:ann": "socketio/moonx-gateway"}
 
 
-def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
+def test_the_heartbeat_pings_idle_connections_and_closes_silent_ones(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connections = ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower())
@@ -177,7 +177,9 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
         connections.put(Connection(name, dialect, "", "", NOW - quiet_for))
     subscriptions().add("silent", "socketio", ["a"], (), 9, NOW)
     heartbeat = load("heartbeat")
-    monkeypatch.setattr(heartbeat.heartbeat_handler, "_clock", lambda: NOW)  # else a new slot might begin
+    monkeypatch.setattr(
+        heartbeat.heartbeat_handler, "_clock", lambda: NOW
+    )  # so that no new slot begins during the test
     pinged: dict[str, list[str]] = {}
 
     async def deliver(payloads: list[bytes], names: list[str]) -> SimpleNamespace:
@@ -201,7 +203,7 @@ def test_the_heartbeat_pings_who_wants_it_and_gives_up_who_is_silent(
     assert items(environment.SUBSCRIPTIONS) == []
 
 
-def test_settings_say_whether_tokens_are_asked_for() -> None:
+def test_without_authentication_every_token_is_accepted_as_anonymous() -> None:
     assert Settings.from_environment().auth == "off"
     connect(dialect="moonx")
     message = load("message")
@@ -219,7 +221,7 @@ def test_settings_say_whether_tokens_are_asked_for() -> None:
         ("authenticated", True, "ann", False),
     ],
 )
-def test_who_misses_a_deadline_is_told_and_closed(
+def test_a_connection_that_misses_a_deadline_is_closed(
     management: Management, monkeypatch: pytest.MonkeyPatch, until: str, joined: bool, user: str, closes: bool
 ) -> None:
     connect(dialect="moonx")
@@ -240,7 +242,7 @@ def test_a_token_may_come_with_the_handshake(management: Management, monkeypatch
     handshake["headers"] = {"Sec-WebSocket-Protocol": f"chaincast.v1, chaincast.token.{TOKEN_OF_ANN}"}
     answer = load("connect").handler(handshake, Context())
     assert answer == {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chaincast.v1"}}
-    assert (record().user, jobs()) == ("ann", (1, 0)), "there is nothing to wait for"
+    assert (record().user, jobs()) == ("ann", (1, 0)), "no deadline for authentication"
     subscribed = say(load("message"), {"type": "subscribe", "topics": ["user:ann"]})
     assert json.loads(subscribed or "")["type"] == "subscribed"
 

@@ -1,4 +1,4 @@
-"""Events as chain and backends bring them, for what dialects make of them."""
+"""Sample events of the chain and of backends, for the tests of the dialects."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ MOVED = alert("price", percent=25.0, minutes=5, price_native="0.0003")
 
 
 def published(kind: str, *topics: str, **data: Json) -> Event:
-    """What a backend published."""
+    """Return an event that a backend published."""
     return Event(id="app-0:0123456789abcdef0123", kind=kind, timestamp=1_700_000_000_123, topics=topics, data=data)
 
 

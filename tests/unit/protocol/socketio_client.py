@@ -1,4 +1,4 @@
-"""A Socket.IO client's side of the dialect: emit events, read what comes back."""
+"""The client's side of the Socket.IO dialect: emit events and parse the replies."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def emit(name: str, argument: object = None, ack: int | None = None) -> Command:
     return decode(f"42{'' if ack is None else ack}{json.dumps(arguments)}")
 
 
-def said(outcome: Outcome) -> list[Any]:
-    """The events of an answer as [name, data], acknowledgements as [number, data]."""
-    found = []
+def replies(outcome: Outcome) -> list[Any]:
+    """Return the events of a reply as [name, data] and its acknowledgements as [number, data]."""
+    parsed = []
     for frame in SOCKETIO.outcome_messages(outcome, 17):
         text = frame.decode()
         if text.startswith("42"):
-            found.append(json.loads(text[2:]))
+            parsed.append(json.loads(text[2:]))
         else:
             number, _, rest = text[2:].partition("[")
             assert text.startswith("43")
-            found.append([int(number), *json.loads("[" + rest)])
-    return found
+            parsed.append([int(number), *json.loads("[" + rest)])
+    return parsed
 
 
-def told(event: Event, vocabulary: str) -> tuple[str, Message]:
+def encoded(event: Event, vocabulary: str) -> tuple[str, Message]:
     frame = registry.get(f"socketio/{vocabulary}", CHAINS).event_fragment(event)
     assert frame is not None
     assert frame.startswith(b"42")

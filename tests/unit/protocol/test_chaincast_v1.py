@@ -44,7 +44,7 @@ def decode(message: object) -> Command:
     return V1.decode(body, MAX_BYTES, MAX_TOPICS)
 
 
-def told(outcome: Outcome) -> object:
+def reply(outcome: Outcome) -> object:
     return json.loads(*V1.outcome_messages(outcome, 0))
 
 
@@ -146,18 +146,18 @@ SUB = {"type": "subscribe", "id": "r1"}
         ({**SUB, "topics": ["tokens:a", "tokens:b"], "since": "000000000001"}, Code.BAD_CURSOR, "not of one network"),
     ],
 )
-def test_a_bad_message_gets_code_words_and_its_id(message: object, code: Code, words: str) -> None:
+def test_an_error_carries_its_code_a_message_and_the_request_id(message: object, code: Code, words: str) -> None:
     with pytest.raises(ClientError) as caught:
         decode(message)
     assert caught.value.code == code
     assert words in caught.value.message
     assert caught.value.request_id == "r1"
-    assert told(caught.value) == {"type": "error", "id": "r1", "code": code.value, "message": caught.value.message}
+    assert reply(caught.value) == {"type": "error", "id": "r1", "code": code.value, "message": caught.value.message}
 
 
 def test_an_error_carries_its_details() -> None:
     error = ClientError(Code.CURSOR_EXPIRED, "too old", 3, {"source": "bsc", "oldest": "000000000005"})
-    assert told(error) == {
+    assert reply(error) == {
         "type": "error",
         "id": 3,
         "code": "CURSOR_EXPIRED",
@@ -168,7 +168,7 @@ def test_an_error_carries_its_details() -> None:
 
 
 @pytest.mark.parametrize("bad_id", [True, 1.5, [], {}, "x" * 129, 2**53])
-def test_an_unusable_id_is_refused_without_one(bad_id: object) -> None:
+def test_the_error_about_an_invalid_id_carries_no_id(bad_id: object) -> None:
     with pytest.raises(ClientError, match="id ") as caught:
         decode({"type": "ping", "id": bad_id})
     assert caught.value.code == Code.BAD_MESSAGE
@@ -176,22 +176,22 @@ def test_an_unusable_id_is_refused_without_one(bad_id: object) -> None:
 
 
 @pytest.mark.parametrize("body", [b"\xff", b"[[[[" * 20, b"{", b"x" * (MAX_BYTES + 1)])
-def test_bytes_that_are_no_message_are_answered_without_an_id(body: bytes) -> None:
+def test_the_error_about_bytes_that_are_no_message_carries_no_id(body: bytes) -> None:
     with pytest.raises(ClientError) as caught:
         decode(body)
     assert caught.value.request_id is None
 
 
-def answered(body: bytes) -> None:
-    """Decode; if refused, the refusal must be sayable."""
+def check_decoding(body: bytes) -> None:
+    """Decode the bytes; if they are refused, encode the error."""
     refusal: ClientError | None = None
     try:
         decode(body)
     except ClientError as error:
         refusal = error
     if refusal is not None:
-        told_back = json.loads(*V1.outcome_messages(refusal, 0))
-        assert (told_back["code"], told_back["message"]) == (refusal.code.value, refusal.message)
+        reply = json.loads(*V1.outcome_messages(refusal, 0))
+        assert (reply["code"], reply["message"]) == (refusal.code.value, refusal.message)
 
 
 json_values = st.recursive(
@@ -213,37 +213,37 @@ json_values = st.recursive(
         },
     )
 )
-def test_no_json_does_more_than_be_refused(message: dict[str, object]) -> None:
-    answered(json.dumps(message).encode())
+def test_any_json_is_a_command_or_an_error(message: dict[str, object]) -> None:
+    check_decoding(json.dumps(message).encode())
 
 
 @given(st.binary())
-def test_no_bytes_do_more_than_be_refused(body: bytes) -> None:
-    answered(body)
+def test_any_bytes_are_a_command_or_an_error(body: bytes) -> None:
+    check_decoding(body)
 
 
 def test_outcomes_as_clients_read_them() -> None:
     t = topics("trades:bsc:*", "system")
-    assert told(Connected("abc=", ("bsc",))) == {
+    assert reply(Connected("abc=", ("bsc",))) == {
         "type": "connected",
         "connection_id": "abc=",
         "dialect": "chaincast.v1",
         "networks": ["bsc"],
     }
     cursors = {"bsc": "000000000042"}
-    assert told(Subscribed(t, 4, cursors=cursors)) == {
+    assert reply(Subscribed(t, 4, cursors=cursors)) == {
         "type": "subscribed",
         "id": 4,
         "topics": ["trades:bsc:*", "system"],
         "cursors": cursors,
     }
-    assert told(Subscribed(t, 3)) == {"type": "subscribed", "id": 3, "topics": ["trades:bsc:*", "system"]}
-    assert told(Unsubscribed(t)) == {"type": "unsubscribed", "topics": ["trades:bsc:*", "system"]}
+    assert reply(Subscribed(t, 3)) == {"type": "subscribed", "id": 3, "topics": ["trades:bsc:*", "system"]}
+    assert reply(Unsubscribed(t)) == {"type": "unsubscribed", "topics": ["trades:bsc:*", "system"]}
     ann = {"id": "ann", "email": "ann@example.com"}
-    authenticated = told(Authenticated(User("ann", "ann@example.com"), 5))
+    authenticated = reply(Authenticated(User("ann", "ann@example.com"), 5))
     assert authenticated == {"type": "authenticated", "id": 5, "user": ann}
-    assert told(Authenticated(None)) == {"type": "authenticated", "user": None}
-    assert told(Pong(17, "p")) == {"type": "pong", "id": "p", "timestamp": 17}
+    assert reply(Authenticated(None)) == {"type": "authenticated", "user": None}
+    assert reply(Pong(17, "p")) == {"type": "pong", "id": "p", "timestamp": 17}
 
 
 def test_an_event_as_clients_read_it() -> None:
@@ -274,9 +274,9 @@ def test_an_event_as_clients_read_it() -> None:
     }
 
 
-def test_the_past_is_told_in_the_same_words_as_the_news() -> None:
+def test_history_has_the_same_events_as_live_messages() -> None:
     event = make_event(0)
-    answer = told(History("trades", (event, event), "000000000007.000001.00", "g"))
+    answer = reply(History("trades", (event, event), "000000000007.000001.00", "g"))
     assert answer == {
         "type": "history",
         "id": "g",
@@ -284,22 +284,22 @@ def test_the_past_is_told_in_the_same_words_as_the_news() -> None:
         "before": "000000000007.000001.00",
         "events": [json.loads(V1.event_fragment(event) or b"")] * 2,
     }
-    assert told(History("tokens", (), None)) == {"type": "history", "what": "tokens", "before": None, "events": []}
+    assert reply(History("tokens", (), None)) == {"type": "history", "what": "tokens", "before": None, "events": []}
 
 
-def test_how_a_token_stands_is_told_with_the_subscription_and_when_asked() -> None:
+def test_snapshots_prices_and_stats() -> None:
     event = make_event(0)
-    as_told = json.loads(V1.event_fragment(event) or b"")
+    encoded = json.loads(V1.event_fragment(event) or b"")
     t = topics("token:bsc:0xab")
-    assert told(Subscribed(t, None, {"token:bsc:0xab": TokenSnapshot(event, None)})) == {
+    assert reply(Subscribed(t, None, {"token:bsc:0xab": TokenSnapshot(event, None)})) == {
         "type": "subscribed",
         "topics": ["token:bsc:0xab"],
-        "now": {"token:bsc:0xab": {"price": as_told, "latest_trade": None}},
+        "now": {"token:bsc:0xab": {"price": encoded, "latest_trade": None}},
     }
     answer = {"type": "price", "id": 1, "network": "bsc", "token": "0xab"}
-    assert told(Price("bsc", "0xab", event, 1)) == {**answer, "event": as_told}
-    assert told(Price("bsc", "0xab", None, 1)) == {**answer, "event": None}
-    assert told(Stats(t[0], {"trades": 3})) == {
+    assert reply(Price("bsc", "0xab", event, 1)) == {**answer, "event": encoded}
+    assert reply(Price("bsc", "0xab", None, 1)) == {**answer, "event": None}
+    assert reply(Stats(t[0], {"trades": 3})) == {
         "type": "stats",
         "network": "bsc",
         "token": "0xab",
@@ -307,7 +307,7 @@ def test_how_a_token_stands_is_told_with_the_subscription_and_when_asked() -> No
     }
 
 
-def test_an_event_off_chain_has_no_place() -> None:
+def test_a_published_event_has_no_fields_of_the_chain() -> None:
     event = Event(id="x", kind="price", timestamp=1, topics=("price:BTC",), data={"price": "1.5"})
     fields = json.loads(V1.event_fragment(event) or b"")
     assert set(fields) == {"id", "kind", "timestamp", "topics", "data"}

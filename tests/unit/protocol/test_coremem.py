@@ -45,7 +45,7 @@ def decode(message: object) -> Command:
     return COREMEM.decode(json.dumps(message).encode(), 10_000, 5)
 
 
-def told(event: Event) -> Message:
+def encoded(event: Event) -> Message:
     fragment = COREMEM.event_fragment(event)
     assert fragment is not None
     message: Message = json.loads(COREMEM.events_message("anvil", "0", COREMEM.channel(event), [fragment, fragment]))
@@ -78,13 +78,13 @@ def test_channels_are_topics(channel: str, params: object, topics: list[str]) ->
         assert isinstance(gone, Unsubscribe) or channel == "alerts"
 
 
-def test_recent_tokens_are_asked_for() -> None:
+def test_recent_tokens_are_requested() -> None:
     command = decode({"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
     assert isinstance(command, Subscribe)
     assert command.recent_events == 20
 
 
-def test_a_channel_is_left_whole() -> None:
+def test_unsubscribing_without_names_removes_the_whole_channel() -> None:
     request = Request("unsubscribe", ("prices",))
     assert decode({"type": "unsubscribe", "channel": "prices"}) == UnsubscribeFamilies(frozenset({"prices"}), request)
     assert decode({"type": "ping"}) == Ping()
@@ -108,7 +108,7 @@ def test_a_channel_is_left_whole() -> None:
         ({"type": "subscribe", "channel": "tokens", "params": {"includeRecent": 1}}, Code.BAD_MESSAGE, "includeRecent"),
     ],
 )
-def test_bad_messages_are_refused_in_words(message: object, code: Code, words: str) -> None:
+def test_invalid_messages_are_refused_with_an_explanation(message: object, code: Code, words: str) -> None:
     with pytest.raises(ClientError) as caught:
         decode(message)
     assert caught.value.code == code
@@ -118,7 +118,7 @@ def test_bad_messages_are_refused_in_words(message: object, code: Code, words: s
 
 
 def test_a_price_has_the_documents_fields_as_numbers() -> None:
-    assert told(PRICE) == {
+    assert encoded(PRICE) == {
         "channel": "prices",
         "id": PRICE.id,
         "tokenAddress": TOKEN,
@@ -129,12 +129,12 @@ def test_a_price_has_the_documents_fields_as_numbers() -> None:
         "liquidity": 500.0,
         "timestamp": PRICE.timestamp,
     }
-    dollars = told(PRICE_IN_DOLLARS)
+    dollars = encoded(PRICE_IN_DOLLARS)
     assert (dollars["price"], dollars["volume24h"], dollars["liquidity"]) == (0.5, 1250000.0, 500000.0)
 
 
 def test_a_token_has_the_documents_fields() -> None:
-    assert told(CREATED) == {
+    assert encoded(CREATED) == {
         "channel": "tokens",
         "id": CREATED.id,
         "address": TOKEN,
@@ -151,7 +151,7 @@ def test_a_token_has_the_documents_fields() -> None:
 
 
 def test_a_trade_has_the_documents_fields() -> None:
-    assert told(TRADE) == {
+    assert encoded(TRADE) == {
         "channel": "trades",
         "id": TRADE.id,
         "txHash": TRADE.tx_hash,
@@ -166,12 +166,12 @@ def test_a_trade_has_the_documents_fields() -> None:
         "blockNumber": 7,
         "dex": "launchpad",
     }
-    swap = told(SWAP)
+    swap = encoded(SWAP)
     assert (swap["amountToken"], swap["amountCore"], swap["dex"]) == ("12.5", "3.75", "uniswap_v2")
 
 
 def test_alerts_have_the_documents_fields() -> None:
-    whale = told(WHALE)
+    whale = encoded(WHALE)
     assert whale.pop("data") == {
         "walletAddress": TRADER,
         "action": "buy",
@@ -195,28 +195,28 @@ def test_alerts_have_the_documents_fields() -> None:
         "severity": "warning",
         "timestamp": WHALE.timestamp,
     }
-    assert told(MOVED)["data"] == {"percent": 25.0, "minutes": 5, "price_native": "0.0003"}
-    assert told(ANNOUNCEMENT)["message"] == "PEPE is now available for trading"
+    assert encoded(MOVED)["data"] == {"percent": 25.0, "minutes": 5, "price_native": "0.0003"}
+    assert encoded(ANNOUNCEMENT)["message"] == "PEPE is now available for trading"
 
 
 @pytest.mark.parametrize("event", [PUBLISHED_PRICE, PUBLISHED_TRADE, BOOK])
-def test_what_backends_publish_is_not_taken_for_the_chains(event: Event) -> None:
+def test_published_events_are_not_encoded_as_on_chain_events(event: Event) -> None:
     assert COREMEM.event_fragment(event) is None
 
 
 def test_answers() -> None:
-    def said(outcome: object) -> list[Message]:
+    def replies(outcome: object) -> list[Message]:
         return [json.loads(m) for m in COREMEM.outcome_messages(outcome, 17)]  # type: ignore[arg-type]  # every outcome in turn
 
-    assert said(Connected("L1", ("anvil",))) == [{"type": "connected", "clientId": "L1", "timestamp": 17}]
-    assert said(Pong(18)) == [{"type": "pong", "timestamp": 18}]
+    assert replies(Connected("L1", ("anvil",))) == [{"type": "connected", "clientId": "L1", "timestamp": 17}]
+    assert replies(Pong(18)) == [{"type": "pong", "timestamp": 18}]
     request = Request("subscribe", ("tokens",))
-    assert said(Unsubscribed((), request)) == [{"type": "unsubscribed", "channel": "tokens"}]
-    confirmed, recent = said(Subscribed((), request, recent_events=(CREATED, CREATED)))
+    assert replies(Unsubscribed((), request)) == [{"type": "unsubscribed", "channel": "tokens"}]
+    confirmed, recent = replies(Subscribed((), request, recent_events=(CREATED, CREATED)))
     assert confirmed == {"type": "subscribed", "channel": "tokens"}
     assert len(recent["data"]["tokens"]) == 2
     now = {"prices:*:a": TokenSnapshot(PRICE, None), "prices:*:b": TokenSnapshot(None, None)}
-    _, prices = said(Subscribed((), Request("subscribe", ("prices",)), now))
+    _, prices = replies(Subscribed((), Request("subscribe", ("prices",)), now))
     assert [p["price"] for p in prices["data"]["prices"]] == [0.00025]
     assert json.loads(COREMEM.ping_message(5) or b"") == {"type": "ping", "timestamp": 5}
 

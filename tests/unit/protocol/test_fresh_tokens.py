@@ -1,4 +1,4 @@
-"""In every protocol: a user's proof has ended, and a fresh token takes its place on the same connection."""
+"""Expiry of a token in every protocol, and authentication with a fresh one on the same connection."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ NOW = 1_700_000_000_000
 
 
 def frames(dialect: str, outcome: Authenticated | AuthenticationExpired | ClientError) -> list[object]:
-    told = registry.get(dialect, CHAINS).outcome_messages(outcome, NOW)
-    return [json.loads(frame.lstrip(b"0123456789")) for frame in told]
+    messages = registry.get(dialect, CHAINS).outcome_messages(outcome, NOW)
+    return [json.loads(frame.lstrip(b"0123456789")) for frame in messages]
 
 
 @pytest.mark.parametrize(
-    ("dialect", "told"),
+    ("dialect", "expected"),
     [
         ("chaincast.v1", [{"type": "auth_expired", "closes_in": 60}]),
         ("coremem", [{"type": "auth_expired", "timeout": 60_000, "timestamp": NOW}]),
         (
-            "moonx",  # and once more in the words that its clients know how to answer
+            "moonx",  # followed by the message that its clients already handle
             [
                 {"id": f"{type_}_{NOW}", "type": type_, "timestamp": NOW, "data": {"timeout": 60_000}}
                 for type_ in ("auth_expired", "auth_required")
@@ -43,8 +43,8 @@ def frames(dialect: str, outcome: Authenticated | AuthenticationExpired | Client
         ),
     ],
 )
-def test_the_end_of_a_token_is_told_with_how_long_there_is_for_another(dialect: str, told: list[object]) -> None:
-    assert frames(dialect, AuthenticationExpired(60)) == told
+def test_expiry_is_reported_with_the_time_left_to_authenticate(dialect: str, expected: list[object]) -> None:
+    assert frames(dialect, AuthenticationExpired(60)) == expected
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_a_fresh_token(dialect: str, message: str, request_id: object) -> None:
         ("socketio", '42["authenticate",{"token":null}]'),
     ],
 )
-def test_no_token_where_one_belongs(dialect: str, message: str) -> None:
+def test_a_missing_or_wrong_token_is_refused(dialect: str, message: str) -> None:
     with pytest.raises(ClientError, match=r"token|object") as caught:
         registry.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
     assert caught.value.code is Code.BAD_MESSAGE
 
 
-def test_who_it_is_now() -> None:
+def test_the_reply_names_the_new_user() -> None:
     user = {"user": {"id": "ann", "email": "ann@example.com"}}
     assert frames("coremem", Authenticated(ANN)) == [{"type": "authenticated", "userId": "ann"}]
     assert frames("coremem", Authenticated(None)) == [{"type": "authenticated", "userId": "anonymous"}]
@@ -96,8 +96,8 @@ def test_who_it_is_now() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["chaincast.v1", "coremem", "moonx", "socketio"])
-def test_a_refusal_says_when_to_try_again(dialect: str) -> None:
+def test_a_refusal_says_when_to_retry(dialect: str) -> None:
     refused = ClientError(Code.RATE_LIMITED, "slowly", details={"retry_after": 17})
-    (said,) = frames(dialect, refused)
-    assert '"RATE_LIMITED"' in json.dumps(said)
-    assert ": 17" in json.dumps(said)
+    (reply,) = frames(dialect, refused)
+    assert '"RATE_LIMITED"' in json.dumps(reply)
+    assert ": 17" in json.dumps(reply)

@@ -1,4 +1,4 @@
-"""Whatever bytes a client sends, a decoder answers with a command or the refusal of it, and can say that refusal."""
+"""Property: any bytes of a client decode to a command or raise an error that the dialect can encode."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ _hostile = st.one_of(
 
 @pytest.mark.parametrize("name", registry.NAMES)
 @given(body=_hostile)
-def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
+def test_any_bytes_are_a_command_or_an_error_that_can_be_encoded(name: str, body: bytes) -> None:
     dialect = registry.get(name, CHAINS)
     refusal: ClientError | None = None
     try:
@@ -66,6 +66,8 @@ def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
     except ClientError as error:
         refusal = error
     if refusal is not None:
+        assert len(refusal.message) <= 2_000
+        assert "Input should" not in refusal.message, "a validator's words"
         answers = dialect.outcome_messages(refusal, 0)
         assert bool(answers) != isinstance(refusal, ProtocolViolation)
         assert all(answer.decode() for answer in answers)
@@ -73,7 +75,7 @@ def test_any_bytes_are_a_command_or_a_refusal(name: str, body: bytes) -> None:
 
 @pytest.mark.parametrize("event", EVERYTHING, ids=lambda event: event.kind)
 @pytest.mark.parametrize("name", [*registry.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])
-def test_every_event_is_told_as_json_or_not_at_all(name: str, event: Event) -> None:
+def test_every_event_is_encoded_as_json_or_not_at_all(name: str, event: Event) -> None:
     fragment = registry.get(name, CHAINS).event_fragment(event)
     if fragment is not None:
         json.loads(fragment.removeprefix(b"42"))
@@ -89,7 +91,7 @@ _data = st.dictionaries(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=8),
 )
-"""Whatever JSON may hold."""
+"""Data of an event with any JSON values."""
 
 
 @pytest.mark.parametrize("name", [*registry.NAMES, "socketio/kaspump", "socketio/adstack", "socketio/moonx-gateway"])

@@ -27,7 +27,7 @@ def depth(value: object) -> int:
     ),
     st.integers(0, 6),
 )
-def test_depth_is_that_of_the_brackets_outside_strings(value: object, limit: int) -> None:
+def test_depth_counts_brackets_outside_strings(value: object, limit: int) -> None:
     body = json.dumps(value).encode()
     assert depth_exceeds(body, limit) == (depth(value) > limit)
 
@@ -57,7 +57,7 @@ def test_each_fault_has_its_code(body: bytes, code: Code) -> None:
     assert caught.value.code == code
 
 
-def test_brackets_in_strings_are_no_nesting() -> None:
+def test_brackets_in_strings_do_not_count() -> None:
     text = "[" * 500 + '\\"' + "{" * 200
     assert parse_object(json.dumps({"a": text}).encode(), LIMIT * 2) == {"a": text}
 

@@ -49,7 +49,7 @@ def decode(type_: str, data: object, id_: object = "msg_123") -> Command:
     return MOONX.decode(json.dumps(message).encode(), 10_000, 5)
 
 
-def told(event: Event, type_: str) -> Message:
+def encoded(event: Event, type_: str) -> Message:
     fragment = MOONX.event_fragment(event)
     assert fragment is not None
     message: Message = json.loads(MOONX.events_message("anvil", "0", "", [fragment]))
@@ -98,7 +98,7 @@ def test_tokens_and_pings() -> None:
         ("authenticate", {"token": ""}, Code.BAD_MESSAGE, "token"),
     ],
 )
-def test_bad_messages_are_refused_in_words(type_: str, data: object, code: Code, words: str) -> None:
+def test_invalid_messages_are_refused_with_an_explanation(type_: str, data: object, code: Code, words: str) -> None:
     with pytest.raises(ClientError) as caught:
         decode(type_, data)
     assert caught.value.code == code
@@ -110,7 +110,7 @@ def test_bad_messages_are_refused_in_words(type_: str, data: object, code: Code,
 
 
 def test_a_published_price_has_the_documents_fields_as_strings() -> None:
-    assert told(PUBLISHED_PRICE, "price_update") == {
+    assert encoded(PUBLISHED_PRICE, "price_update") == {
         "token": "BTC-USDC",
         "chainId": None,
         "price": "45000.5",
@@ -120,7 +120,7 @@ def test_a_published_price_has_the_documents_fields_as_strings() -> None:
         "timestamp": PUBLISHED_PRICE.timestamp,
     }
     full = published("price", "price:ETH", symbol="ETH", chainId=8453, price="2150.45", change="5.2", volume="1250000")
-    assert told(full, "price_update") == {
+    assert encoded(full, "price_update") == {
         "token": "ETH",
         "chainId": 8453,
         "price": "2150.45",
@@ -132,7 +132,7 @@ def test_a_published_price_has_the_documents_fields_as_strings() -> None:
 
 
 def test_a_chains_price_has_the_same_fields() -> None:
-    assert told(PRICE, "price_update") == {
+    assert encoded(PRICE, "price_update") == {
         "token": "MEME",
         "address": TOKEN,
         "chainId": 31_337,
@@ -142,12 +142,12 @@ def test_a_chains_price_has_the_same_fields() -> None:
         "volume24h": "1250",
         "timestamp": PRICE.timestamp,
     }
-    dollars = told(PRICE_IN_DOLLARS, "price_update")
+    dollars = encoded(PRICE_IN_DOLLARS, "price_update")
     assert (dollars["priceUsd"], dollars["volume24h"]) == ("0.5", "1250000.0")
 
 
 def test_trades() -> None:
-    assert told(TRADE, "trade_update") == {
+    assert encoded(TRADE, "trade_update") == {
         "tradeId": TRADE.id,
         "userId": TRADER,
         "tokenIn": "native",
@@ -157,7 +157,7 @@ def test_trades() -> None:
         "txHash": TRADE.tx_hash,
         "chainId": 31_337,
     }
-    swap = told(SWAP, "trade_update")
+    swap = encoded(SWAP, "trade_update")
     assert [swap[n] for n in ("tokenIn", "amountIn", "tokenOut", "amountOut", "chainId")] == [
         "CAT",
         "12.5",
@@ -165,15 +165,15 @@ def test_trades() -> None:
         "3.75",
         97,
     ]
-    bought = told(PUBLISHED_TRADE, "trade_update")
+    bought = encoded(PUBLISHED_TRADE, "trade_update")
     assert [bought[n] for n in ("tokenIn", "amountIn", "tokenOut", "amountOut")] == ["USDC", "3750", "ETH", "1.5"]
     assert "userId" not in bought
-    sold = told(OWN_TRADE, "trade_update")
+    sold = encoded(OWN_TRADE, "trade_update")
     assert [sold[n] for n in ("userId", "tokenIn", "amountIn", "tokenOut")] == ["user_123", "ETH", "1.5", "USDC"]
     assert "personal" not in sold
 
 
-def test_a_trade_that_a_backend_told_in_full_goes_through_as_it_is() -> None:
+def test_a_complete_published_trade_is_passed_on_unchanged() -> None:
     swap: dict[str, Json] = {
         "tokenIn": "ETH",
         "tokenOut": "USDC",
@@ -183,29 +183,29 @@ def test_a_trade_that_a_backend_told_in_full_goes_through_as_it_is() -> None:
         "chainId": 8453,
     }
     event = published("trade", "user:user_123", tradeId="trade_123", personal=True, **swap)
-    assert told(event, "trade_update") == {"tradeId": "trade_123", "userId": "user_123", **swap}
+    assert encoded(event, "trade_update") == {"tradeId": "trade_123", "userId": "user_123", **swap}
 
 
-def test_what_is_a_users_own_says_whose_it_is() -> None:
-    order = told(ORDER, "order_update")
+def test_private_events_name_their_user() -> None:
+    order = encoded(ORDER, "order_update")
     assert order == {**ORDER.data, "userId": "user_123"}
-    portfolio = told(PORTFOLIO, "portfolio_update")
+    portfolio = encoded(PORTFOLIO, "portfolio_update")
     assert portfolio == {**PORTFOLIO.data, "userId": "user_123"}
-    assert told(ANNOUNCEMENT, "system_alert") == {"level": "info", "message": "PEPE is now available for trading"}
+    assert encoded(ANNOUNCEMENT, "system_alert") == {"level": "info", "message": "PEPE is now available for trading"}
 
 
 @pytest.mark.parametrize("event", [CREATED, BOOK])
-def test_what_it_has_no_word_for_is_not_told(event: Event) -> None:
+def test_other_kinds_are_not_encoded(event: Event) -> None:
     assert MOONX.event_fragment(event) is None
 
 
 def test_answers() -> None:
-    def said(outcome: object) -> Message:
+    def replies(outcome: object) -> Message:
         (message,) = MOONX.outcome_messages(outcome, 17)  # type: ignore[arg-type]  # every outcome in turn
         parsed: Message = json.loads(message)
         return parsed
 
-    assert said(Connected("L1", ())) == {
+    assert replies(Connected("L1", ())) == {
         "id": "auth_req_L1",
         "type": "auth_required",
         "timestamp": 17,
@@ -213,19 +213,24 @@ def test_answers() -> None:
     }
     user = {"user": {"id": "user_123", "email": "user@example.com"}}
     request = Request("authenticate", ("a1", ""))
-    assert said(Authenticated(User("user_123", "user@example.com"), request)) == {
+    assert replies(Authenticated(User("user_123", "user@example.com"), request)) == {
         "id": "auth_success_a1",
         "type": "auth_success",
         "timestamp": 17,
         "data": user,
     }
-    assert said(Authenticated(None, request))["data"] == {"user": {"id": "anonymous", "email": ""}}
-    confirmed = said(Subscribed((), Request("subscribe", ("m1", "prices"))))
+    assert replies(Authenticated(None, request))["data"] == {"user": {"id": "anonymous", "email": ""}}
+    confirmed = replies(Subscribed((), Request("subscribe", ("m1", "prices"))))
     assert (confirmed["id"], confirmed["type"], confirmed["data"]) == (
         "sub_confirmed_m1",
         "subscribed",
         {"channel": "prices"},
     )
-    assert said(Unsubscribed((), Request("unsubscribe", ("m1", "prices"))))["type"] == "unsubscribed"
-    assert said(Pong(18, Request("ping", ("", "")))) == {"id": "pong_18", "type": "pong", "timestamp": 18, "data": {}}
+    assert replies(Unsubscribed((), Request("unsubscribe", ("m1", "prices"))))["type"] == "unsubscribed"
+    assert replies(Pong(18, Request("ping", ("", "")))) == {
+        "id": "pong_18",
+        "type": "pong",
+        "timestamp": 18,
+        "data": {},
+    }
     assert json.loads(MOONX.ping_message(5) or b"")["type"] == "ping"

@@ -30,7 +30,7 @@ def test_the_handshake_names_the_dialect(query: dict[str, str], subprotocols: st
     ("query", "subprotocols"),
     [({"dialect": "v9"}, ""), ({"dialect": ""}, ""), ({}, "chaincast.v9"), ({"dialect": "socketio/kaspump"}, "")],
 )
-def test_a_dialect_that_there_is_not_is_refused(query: dict[str, str], subprotocols: str) -> None:
+def test_an_unknown_dialect_is_refused(query: dict[str, str], subprotocols: str) -> None:
     with pytest.raises(ClientError, match=r"known: chaincast\.v1") as caught:
         choose_dialect(query, subprotocols)
     assert caught.value.code == Code.UNKNOWN_DIALECT
@@ -47,7 +47,9 @@ def test_a_dialect_that_there_is_not_is_refused(query: dict[str, str], subprotoc
         ({"EIO": "4", "transport": "websocket", "sid": "x"}, "without a sid"),
     ],
 )
-def test_an_engine_io_client_that_wants_something_else_is_told_what_there_is(query: dict[str, str], words: str) -> None:
+def test_an_unsupported_engine_io_handshake_is_refused_with_what_is_supported(
+    query: dict[str, str], words: str
+) -> None:
     with pytest.raises(ClientError, match=words) as caught:
         choose_dialect(query, "")
     assert caught.value.code == Code.UNKNOWN_DIALECT
@@ -70,10 +72,10 @@ def test_an_engine_io_client_that_wants_something_else_is_told_what_there_is(que
         (b'{"channel":"' + b"x" * 40_000 + b'"}', None),
     ],
 )
-def test_a_message_shows_what_its_sender_speaks(body: bytes, dialect: str | None) -> None:
+def test_a_message_identifies_the_dialect(body: bytes, dialect: str | None) -> None:
     assert detect_dialect(body) == dialect
 
 
-def test_a_token_alone_is_no_subprotocol_to_confirm() -> None:
+def test_a_token_subprotocol_alone_cannot_be_confirmed() -> None:
     with pytest.raises(ClientError, match="offer another, too"):
         choose_dialect({}, "chaincast.token.a.b.c")

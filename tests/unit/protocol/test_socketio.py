@@ -19,7 +19,7 @@ from chaincast.protocol.commands import (
     Pong,
     User,
 )
-from tests.unit.protocol.socketio_client import SOCKETIO, decode, said
+from tests.unit.protocol.socketio_client import SOCKETIO, decode, replies
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_packets(frame: str, command: Command) -> None:
         "42" + "[" * 40 + "]" * 40,
     ],
 )
-def test_what_breaks_the_protocol_closes_the_connection(frame: str) -> None:
+def test_a_protocol_violation_closes_the_connection(frame: str) -> None:
     with pytest.raises(ProtocolViolation) as caught:
         decode(frame)
     assert SOCKETIO.outcome_messages(caught.value, 0) == ()
@@ -128,21 +128,21 @@ def test_a_bad_token_is_a_connect_error() -> None:
         ('42["join_room"]', [["error", "BAD_MESSAGE"]]),
     ],
 )
-def test_a_bad_event_is_answered_in_its_vocabulary_and_the_connection_lives(
+def test_an_invalid_event_is_refused_in_its_vocabulary_and_the_connection_stays_open(
     frame: str, answered: list[list[object]]
 ) -> None:
     with pytest.raises(ClientError) as caught:
         decode(frame)
     assert not isinstance(caught.value, ProtocolViolation)
-    assert [[name, data["code"]] for name, data in said(caught.value)] == answered
+    assert [[name, data["code"]] for name, data in replies(caught.value)] == answered
 
 
-def test_text_that_is_too_long_or_none_is_refused() -> None:
+def test_oversized_or_non_text_messages_are_refused() -> None:
     for body, code in ((b"4" * 10_001, Code.TOO_LARGE), (b"42\xff", Code.BAD_UTF8)):
         with pytest.raises(ClientError) as caught:
             SOCKETIO.decode(body, 10_000, 5)
         assert caught.value.code == code
-        assert [name for name, _ in said(caught.value)] == ["error"]
+        assert [name for name, _ in replies(caught.value)] == ["error"]
 
 
 def test_the_greetings() -> None:
@@ -174,5 +174,5 @@ def test_the_greetings() -> None:
     assert json.loads(connected[2:])[1]["userId"] == "anonymous"
     assert SOCKETIO.outcome_messages(Pong(1, Request("probe", ("probe",))), 0) == (b"3probe",)
     assert SOCKETIO.ping_message(0) == b"2"
-    assert SOCKETIO.outcome_messages(NoReply(), 0) == (b"6",), "an empty frame would be a fault"
+    assert SOCKETIO.outcome_messages(NoReply(), 0) == (b"6",), "an empty frame is a protocol error"
     assert SOCKETIO.outcome_messages(ConnectionClosing(), 0) == ()

@@ -46,7 +46,7 @@ from tests.unit.protocol.sample_events import (
     TRADE,
     TRADER,
 )
-from tests.unit.protocol.socketio_client import SOCKETIO, emit, said, told
+from tests.unit.protocol.socketio_client import SOCKETIO, emit, encoded, replies
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_event_types_are_kinds_and_contracts_events() -> None:
     assert command.kinds == ("campaign_created", "contract.event:campaign_created", "trade", "contract.event:trade")
 
 
-def test_verbs_are_questions() -> None:
+def test_verbs_are_queries() -> None:
     assert emit("get:price", {"tokenAddress": "0xA", "network": "bscTestnet"}, 1) == GetPrice(
         "bsc-testnet", "0xa", Request("kaspump/get:price", ("0xA", "bscTestnet"), 1)
     )
@@ -114,37 +114,39 @@ def test_verbs_are_questions() -> None:
         assert command.topics == (Topic.parse(gone),)
 
 
-def test_kaspumps_answers() -> None:
+def test_kaspump_replies() -> None:
     request = Request("kaspump/subscribe:token", ("token:bsc:0xA",))
     now = {"token:bsc:0xa": TokenSnapshot(PRICE, TRADE)}
-    ((name, data),) = said(Subscribed((), request, now))
+    ((name, data),) = replies(Subscribed((), request, now))
     assert name == "subscription:confirmed"
     assert (data["room"], data["currentPrice"]) == ("token:bsc:0xA", "0.00025")
     assert data["latestTrade"]["type"] == "buy"
-    assert said(Subscribed((), Request(request.verb, request.about, 3))) == [
+    assert replies(Subscribed((), Request(request.verb, request.about, 3))) == [
         ["subscription:confirmed", {"room": "token:bsc:0xA"}],
         [3, {"success": True, "data": {"room": "token:bsc:0xA"}}],
     ]
-    assert said(Unsubscribed((), Request("kaspump/unsubscribe:token", ("token:0xA",)))) == [
+    assert replies(Unsubscribed((), Request("kaspump/unsubscribe:token", ("token:0xA",)))) == [
         ["subscription:removed", {"room": "token:0xA"}]
     ]
     asked = Request("kaspump/get:price", ("0xA", "bsc"), 1)
-    ((ack, answer),) = said(Price("bsc", "0xa", PRICE, asked))
+    ((ack, answer),) = replies(Price("bsc", "0xa", PRICE, asked))
     assert (ack, answer["success"], answer["data"]["price"]) == (1, True, "0.00025")
-    ((_, nothing),) = said(Price("bsc", "0xa", None, asked))
+    ((_, nothing),) = replies(Price("bsc", "0xa", None, asked))
     assert nothing["data"] == {"network": "bsc", "tokenAddress": "0xA", "price": None}
-    ((_, trades),) = said(History("trades", (TRADE, TRADE), None, Request("kaspump/get:trades", (), 2)))
+    ((_, trades),) = replies(History("trades", (TRADE, TRADE), None, Request("kaspump/get:trades", (), 2)))
     assert [trade["tokenAmount"] for trade in trades["data"]] == ["10000", "10000"]
-    ((name, pong),) = said(Pong(9, Request("kaspump/ping")))
+    ((name, pong),) = replies(Pong(9, Request("kaspump/ping")))
     assert (name, pong) == ("pong", {"timestamp": 9})
 
 
-def test_adstacks_answers() -> None:
-    assert said(Subscribed((), Request("adstack/subscribe", ("S.c", "campaign_created")))) == [
+def test_adstack_replies() -> None:
+    assert replies(Subscribed((), Request("adstack/subscribe", ("S.c", "campaign_created")))) == [
         ["subscribed", {"contractId": "S.c", "eventTypes": ["campaign_created"]}]
     ]
-    assert said(Unsubscribed((), Request("adstack/unsubscribe", ("S.c",)))) == [["unsubscribed", {"contractId": "S.c"}]]
-    ((name, data),) = said(History("history", (CAMPAIGN,), None, Request("adstack/getHistory", ("S.c",))))
+    assert replies(Unsubscribed((), Request("adstack/unsubscribe", ("S.c",)))) == [
+        ["unsubscribed", {"contractId": "S.c"}]
+    ]
+    ((name, data),) = replies(History("history", (CAMPAIGN,), None, Request("adstack/getHistory", ("S.c",))))
     assert (name, data["contractId"], data["events"][0]["type"]) == ("history", "S.c", "campaign_created")
     figures: dict[str, Json] = {
         "events": 3,
@@ -154,7 +156,7 @@ def test_adstacks_answers() -> None:
         "first": 1,
         "last": 2,
     }
-    ((name, data),) = said(
+    ((name, data),) = replies(
         Stats(Topic.parse("contract:*:s.c"), {**figures, "complete": True}, Request("adstack/getStats", ("S.c",)))
     )
     assert name == "stats"
@@ -169,25 +171,25 @@ def test_adstacks_answers() -> None:
         "complete": True,
     }
     full = ClientError(Code.MAX_SUBSCRIPTIONS, "Subscription limit exceeded", Request("adstack/subscribe"))
-    assert said(full) == [["error", {"message": "Subscription limit exceeded", "code": "MAX_SUBSCRIPTIONS"}]]
+    assert replies(full) == [["error", {"message": "Subscription limit exceeded", "code": "MAX_SUBSCRIPTIONS"}]]
 
 
-def test_moonx_gateways_answers() -> None:
-    assert said(Subscribed((), Request("moonx-gateway/join_room", ("price:A",)))) == [
+def test_moonx_gateway_replies() -> None:
+    assert replies(Subscribed((), Request("moonx-gateway/join_room", ("price:A",)))) == [
         ["room_joined", {"room": "price:A"}]
     ]
-    assert said(Unsubscribed((), Request("moonx-gateway/leave_room", ("price:A",)))) == [
+    assert replies(Unsubscribed((), Request("moonx-gateway/leave_room", ("price:A",)))) == [
         ["room_left", {"room": "price:A"}]
     ]
-    assert said(Subscribed((), Request("moonx-gateway/subscribe", ("trades",), 1))) == [
+    assert replies(Subscribed((), Request("moonx-gateway/subscribe", ("trades",), 1))) == [
         ["subscribed", {"types": ["trades"]}],
         [1, {"success": True, "data": {"types": ["trades"]}}],
     ]
-    assert said(Pong(9, Request("moonx-gateway/ping", (), 4))) == [[4, {"success": True, "data": {"timestamp": 9}}]]
+    assert replies(Pong(9, Request("moonx-gateway/ping", (), 4))) == [[4, {"success": True, "data": {"timestamp": 9}}]]
 
 
-def test_kaspumps_events() -> None:
-    name, created = told(CREATED, "kaspump")
+def test_kaspump_events() -> None:
+    name, created = encoded(CREATED, "kaspump")
     assert name == "token:created"
     assert {n: created[n] for n in ("network", "tokenAddress", "name", "symbol", "creator", "totalSupply")} == {
         "network": "anvil",
@@ -197,7 +199,7 @@ def test_kaspumps_events() -> None:
         "creator": TRADER,
         "totalSupply": "1000000000",
     }
-    name, trade = told(TRADE, "kaspump")
+    name, trade = encoded(TRADE, "kaspump")
     assert name == "trade:new"
     assert trade == {
         "network": "anvil",
@@ -214,15 +216,15 @@ def test_kaspumps_events() -> None:
         "txHash": TRADE.tx_hash,
         "id": TRADE.id,
     }
-    assert told(SWAP, "kaspump")[1]["network"] == "bscTestnet"
-    name, graduated = told(GRADUATED, "kaspump")
+    assert encoded(SWAP, "kaspump")[1]["network"] == "bscTestnet"
+    name, graduated = encoded(GRADUATED, "kaspump")
     assert (name, graduated["finalSupply"], graduated["totalRaised"]) == ("token:graduated", "800000000", "69")
-    name, added = told(LIQUIDITY, "kaspump")
+    name, added = encoded(LIQUIDITY, "kaspump")
     assert (name, added["dexPair"], added["liquidity"]) == ("liquidity:added", "0x" + "ff" * 20, "117")
 
 
-def test_adstacks_events() -> None:
-    assert told(CAMPAIGN, "adstack") == (
+def test_adstack_events() -> None:
+    assert encoded(CAMPAIGN, "adstack") == (
         "event",
         {
             "id": CAMPAIGN.id,
@@ -234,7 +236,7 @@ def test_adstacks_events() -> None:
             "data": {"campaign-id": 7, "budget": "1000000"},
         },
     )
-    name, trade = told(TRADE, "adstack")
+    name, trade = encoded(TRADE, "adstack")
     assert (name, trade["type"], trade["contractId"], trade["data"]["side"]) == ("event", "trade", MARKET, "buy")
 
 
@@ -250,15 +252,15 @@ def test_adstacks_events() -> None:
         (OWN_KIND, "candle"),
     ],
 )
-def test_moonx_gateways_events_are_what_was_published_and_when(event: Event, name: str) -> None:
-    assert told(event, "moonx-gateway") == (name, {"id": event.id, **event.data, "timestamp": event.timestamp})
+def test_moonx_gateway_events_are_the_published_data_with_a_timestamp(event: Event, name: str) -> None:
+    assert encoded(event, "moonx-gateway") == (name, {"id": event.id, **event.data, "timestamp": event.timestamp})
 
 
-def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
+def test_an_announcement_is_sent_once_for_all_vocabularies() -> None:
     frame = SOCKETIO.event_fragment(ANNOUNCEMENT)
     assert frame is not None
-    told_so = {"id": ANNOUNCEMENT.id, **ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}
-    assert json.loads(frame[2:]) == ["system_alert", told_so]
+    announcement = {"id": ANNOUNCEMENT.id, **ANNOUNCEMENT.data, "timestamp": ANNOUNCEMENT.timestamp}
+    assert json.loads(frame[2:]) == ["system_alert", announcement]
     assert all(
         registry.get(f"socketio/{vocabulary}", CHAINS).event_fragment(ANNOUNCEMENT) is None
         for vocabulary in ("kaspump", "adstack", "moonx-gateway")
@@ -276,12 +278,12 @@ def test_an_announcement_is_told_once_whatever_was_subscribed_to() -> None:
         (TRADE, "moonx-gateway"),
     ],
 )
-def test_what_a_vocabulary_has_no_word_for_is_not_told(event: Event, vocabulary: str) -> None:
+def test_kinds_without_an_event_in_the_vocabulary_are_not_encoded(event: Event, vocabulary: str) -> None:
     assert registry.get(f"socketio/{vocabulary}", CHAINS).event_fragment(event) is None
 
 
 @pytest.mark.parametrize(
     ("camel", "kebab"), [("bscTestnet", "bsc-testnet"), ("base", "base"), ("arbitrumSepolia", "arbitrum-sepolia")]
 )
-def test_networks_are_spelled_as_each_side_does(camel: str, kebab: str) -> None:
+def test_network_names_are_translated_in_both_directions(camel: str, kebab: str) -> None:
     assert (to_network(camel), to_client_network(kebab), to_network(kebab)) == (kebab, camel, kebab)

@@ -45,7 +45,7 @@ SETTINGS = Settings(
 
 
 class Recorder:
-    """Remembers what it was told; refuses beyond the limit, as the table's store does."""
+    """Records calls; refuses topics beyond the limit, as the store in DynamoDB does."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, tuple[str, ...]]] = []
@@ -89,7 +89,7 @@ class Recorder:
             raise ClientError(Code.CURSOR_EXPIRED, "too old", details={"source": "bsc", "oldest": "000000000005"})
 
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
-        self.calls.append(("begin", connection_id, tuple(since.items())))  # type: ignore[arg-type]  # pairs for once
+        self.calls.append(("begin", connection_id, tuple(since.items())))  # type: ignore[arg-type]  # pairs instead of strings
 
     def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
         self.calls.append(("newest_cursors", "", tuple(sources)))
@@ -127,7 +127,7 @@ def test_kinds_go_with_the_topics() -> None:
     assert store.calls == [("add", "c1", ("system", "trade"))]
 
 
-def test_a_resume_begins_when_its_topics_are_reserved_and_no_row_is_there() -> None:
+def test_a_replay_begins_before_the_topics_are_live() -> None:
     store = Recorder()
     command = Subscribe(topics("system"), since={"bsc": "000000000009"})
     assert make_handler(store).handle(command, CALLER, 0) == Subscribed(command.topics)
@@ -152,7 +152,7 @@ def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sou
     assert sorted(store.calls[0][2]) == sorted(sources)
 
 
-def test_the_cursor_of_what_is_replayed_is_where_that_begins() -> None:
+def test_the_cursor_of_a_replayed_source_is_where_the_replay_begins() -> None:
     store = Recorder()
     command = Subscribe(topics("trades:bsc:*", "network:anvil"), since={"bsc": "000000000009"}, with_cursors=True)
     outcome = make_handler(store).handle(command, CALLER, 0)
@@ -160,7 +160,7 @@ def test_the_cursor_of_what_is_replayed_is_where_that_begins() -> None:
     assert outcome.cursors == {"bsc": "000000000009", "anvil": "000000000042"}
 
 
-def test_an_error_keeps_what_a_program_needs_of_it() -> None:
+def test_an_error_keeps_its_details() -> None:
     store = Recorder()
     outcome = make_handler(store).handle(Subscribe(topics("system"), since={"bsc": "000000000001"}), CALLER, 0)
     assert isinstance(outcome, ClientError)
@@ -186,7 +186,7 @@ def test_unsubscribing_and_pinging() -> None:
         (Subscribe(topics("price:A", "price:B", "price:C", "price:D"), request_id=1), Code.MAX_SUBSCRIPTIONS),
     ],
 )
-def test_what_is_not_allowed_is_answered_and_changes_nothing(command: Subscribe, code: Code) -> None:
+def test_a_refused_command_changes_nothing(command: Subscribe, code: Code) -> None:
     store = Recorder()
     outcome = make_handler(store).handle(command, CALLER, 0)
     assert isinstance(outcome, ClientError)
@@ -194,7 +194,7 @@ def test_what_is_not_allowed_is_answered_and_changes_nothing(command: Subscribe,
     assert store.calls == []
 
 
-def test_an_unknown_network_is_told_which_there_are() -> None:
+def test_the_error_about_an_unknown_network_lists_the_known_ones() -> None:
     outcome = make_handler(Recorder()).handle(Subscribe(topics("trades:eth:*")), CALLER, 0)
     assert isinstance(outcome, ClientError)
     assert "'eth'" in outcome.message
@@ -206,7 +206,7 @@ def test_settings_come_back_from_the_environment(monkeypatch: pytest.MonkeyPatch
     assert Settings.from_environment() == SETTINGS
 
 
-def test_the_past_is_asked_for_by_topic_and_only_of_networks_that_there_are() -> None:
+def test_history_is_read_by_topic_and_only_for_known_networks() -> None:
     store = Recorder()
     (topic,) = topics("trades:bsc:0xAB")
     command = GetHistory("trades", topic, 20, ("Sold",), "000000000009.000000.00", request_id=4)
@@ -229,7 +229,7 @@ def test_a_token_gives_a_connection_its_user() -> None:
     assert len(store.calls) == 1
 
 
-def test_another_user_on_a_connection_hears_nothing_of_the_one_before() -> None:
+def test_private_topics_of_the_previous_user_are_removed() -> None:
     store = Recorder()
     make_handler(store).handle(Authenticate("good"), replace(CALLER, user="bob"), 0)
     assert store.calls == [("remove", "c1", ("user:ann",)), ("set_identity", "c1", ("ann", "None"))]
@@ -238,7 +238,7 @@ def test_another_user_on_a_connection_hears_nothing_of_the_one_before() -> None:
     assert store.calls == [("set_identity", "c1", ("ann", "None"))]
 
 
-def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
+def test_own_topics_name_the_user_of_the_connection() -> None:
     store = Recorder()
     command = Subscribe((Topic("orders", OWN), Topic("price", "BTC")))
     outcome = make_handler(store).handle(command, ANN, 0)
@@ -250,7 +250,7 @@ def test_own_topics_are_those_of_the_user_that_the_connection_has() -> None:
     assert len(store.calls) == 1
 
 
-def test_who_has_a_user_hears_of_his_own_instead_of_everybodys() -> None:
+def test_own_topics_replace_the_topics_if_the_caller_has_a_user() -> None:
     store = Recorder()
     command = Subscribe((Topic("trade", ANY),), ("trade",), own_topics=(Topic("user", OWN),))
     make_handler(store).handle(command, CALLER, 0)
@@ -258,7 +258,7 @@ def test_who_has_a_user_hears_of_his_own_instead_of_everybodys() -> None:
     assert [call[2] for call in store.calls] == [("trade:*", "trade"), ("user:ann", "trade")]
 
 
-def test_families_are_left_whole_and_nothing_else() -> None:
+def test_unsubscribing_from_families_removes_all_their_topics_and_no_others() -> None:
     store = Recorder()
     outcome = make_handler(store).handle(UnsubscribeFamilies(frozenset({"price", "prices"}), 5), CALLER, 0)
     assert outcome == Unsubscribed(topics("price:*", "prices:*:*"), 5)
@@ -267,23 +267,23 @@ def test_families_are_left_whole_and_nothing_else() -> None:
     assert len(store.calls) == 1
 
 
-def test_nothing_to_listen_to_is_confirmed_and_stored_nowhere() -> None:
+def test_a_subscription_without_topics_is_confirmed_and_not_stored() -> None:
     store = Recorder()
     assert make_handler(store).handle(Subscribe((), request_id=1), CALLER, 0) == Subscribed((), 1)
     assert store.calls == []
 
 
 def test_a_vocabulary_goes_into_the_rows_dialect() -> None:
-    told: list[str] = []
+    dialects: list[str] = []
 
     class Rows(Recorder):
         def add(self, connection_id: str, dialect: str, *rest: object, **more: object) -> None:
-            told.append(dialect)
+            dialects.append(dialect)
 
     caller = Caller("c1", "socketio", joined=True)
     make_handler(Rows()).handle(Subscribe(topics("network:bsc"), vocabulary="kaspump"), caller, 0)
     make_handler(Rows()).handle(Subscribe(topics("network:bsc")), caller, 0)
-    assert told == ["socketio/kaspump", "socketio"]
+    assert dialects == ["socketio/kaspump", "socketio"]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,9 @@ def test_joining_leaving_and_closing() -> None:
         ("set_identity", "c1", ("None", "False")),
     ]
     known = replace(ANN, joined=False)
-    assert make_handler(store).handle(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), "since the handshake"
+    assert make_handler(store).handle(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), (
+        "authenticated in the handshake"
+    )
 
 
 @pytest.mark.parametrize(
@@ -334,6 +336,6 @@ def test_joining_leaving_and_closing() -> None:
         (Join("good", 1), replace(CALLER, joined=False), True),
     ],
 )
-def test_where_a_user_is_required_nothing_goes_without(command: Command, caller: Caller, allowed: bool) -> None:
+def test_commands_that_require_a_user_are_refused_without_one(command: Command, caller: Caller, allowed: bool) -> None:
     outcome = make_handler(Recorder(), replace(SETTINGS, auth="required")).handle(command, caller, 0)
     assert (isinstance(outcome, ClientError) and outcome.code == Code.AUTH_REQUIRED) != allowed

@@ -8,8 +8,8 @@ from chaincast.sessions.history_queries import HistoryQueries
 from tests.factories import make_event
 
 
-class Kept:
-    """So many events under each topic, newest first, told ten at a time."""
+class StoredEvents:
+    """A history with a number of events under each topic, newest first, in pages of ten."""
 
     def __init__(self, **events: int) -> None:
         self.events = {
@@ -24,38 +24,38 @@ class Kept:
         self.asked.append(topic)
         start = int(before or 0)
         end = start + min(limit, 10)
-        found = self.events.get(topic, [])
-        return found[start:end], str(end) if end < len(found) else None
+        events = self.events.get(topic, [])
+        return events[start:end], str(end) if end < len(events) else None
 
 
-def test_one_network_is_asked_for_as_it_is() -> None:
-    kept = Kept(trades_bsc_x=30)
-    events, before = HistoryQueries(kept, ("anvil", "bsc")).newest(Topic("trades", "bsc", "x"), 5, (), None)
-    assert (len(events), before, kept.asked) == (5, "5", ["trades:bsc:x"])
+def test_a_query_of_one_network_is_passed_on() -> None:
+    store = StoredEvents(trades_bsc_x=30)
+    events, before = HistoryQueries(store, ("anvil", "bsc")).newest(Topic("trades", "bsc", "x"), 5, (), None)
+    assert (len(events), before, store.asked) == (5, "5", ["trades:bsc:x"])
 
 
-def test_of_all_networks_the_newest_are_merged_by_time() -> None:
-    kept = Kept(trades_bsc_x=3, trades_anvil_x=5)
-    events, before = HistoryQueries(kept, ("anvil", "bsc")).newest(Topic("trades", "*", "x"), 4, (), None)
+def test_a_query_of_all_networks_is_merged_by_time() -> None:
+    store = StoredEvents(trades_bsc_x=3, trades_anvil_x=5)
+    events, before = HistoryQueries(store, ("anvil", "bsc")).newest(Topic("trades", "*", "x"), 4, (), None)
     assert [event.block for event in events] == [1000, 1000, 999, 999]
     assert before is None
-    last = HistoryQueries(kept, ("anvil", "bsc")).latest("trades", "*", "x")
+    last = HistoryQueries(store, ("anvil", "bsc")).latest("trades", "*", "x")
     assert last is not None
     assert last.block == 1000
-    assert HistoryQueries(kept, ("anvil",)).latest("prices", "*", "x") is None
+    assert HistoryQueries(store, ("anvil",)).latest("prices", "*", "x") is None
 
 
-def test_alerts_are_kept_per_network_and_type() -> None:
-    kept = Kept()
-    HistoryQueries(kept, ("anvil",)).newest(Topic("alerts", "anvil", "whale"), 4, (), None)
-    assert kept.asked == ["alerts:anvil:whale"]
+def test_alerts_are_stored_per_network_and_type() -> None:
+    store = StoredEvents()
+    HistoryQueries(store, ("anvil",)).newest(Topic("alerts", "anvil", "whale"), 4, (), None)
+    assert store.asked == ["alerts:anvil:whale"]
 
 
-def test_many_are_read_to_the_end_or_to_the_most() -> None:
-    kept = Kept(contract_bsc_c=25, contract_anvil_c=12)
-    past = HistoryQueries(kept, ("anvil", "bsc"))
-    found, complete = past.read_many(Topic("contract", "*", "c"), 100)
-    assert (len(found), complete) == (37, True)
-    assert [e.timestamp for e in found] == sorted((e.timestamp for e in found), reverse=True)
-    found, complete = past.read_many(Topic("contract", "bsc", "c"), 20)
-    assert (len(found), complete) == (20, False)
+def test_many_events_are_read_up_to_the_end_or_the_limit() -> None:
+    store = StoredEvents(contract_bsc_c=25, contract_anvil_c=12)
+    history = HistoryQueries(store, ("anvil", "bsc"))
+    events, complete = history.read_many(Topic("contract", "*", "c"), 100)
+    assert (len(events), complete) == (37, True)
+    assert [e.timestamp for e in events] == sorted((e.timestamp for e in events), reverse=True)
+    events, complete = history.read_many(Topic("contract", "bsc", "c"), 20)
+    assert (len(events), complete) == (20, False)

@@ -44,9 +44,11 @@ class _Message(BaseModel):
 
 
 class SubscribeMessage(_Message):
-    """Subscribe to topics. `kinds` limits the events to these kinds. `since` replays the events after a cursor (one
-    cursor, or one per source). With `cursors`, the reply carries the cursors to resume from if the connection is lost
-    before the first event arrives."""
+    """Subscribe to topics.
+
+    `kinds` limits the events to these kinds. `since` replays the events after a cursor (one cursor, or one per source).
+    With `cursors`, the reply carries the cursors to resume from if the connection is lost before the first event.
+    """
 
     type: Literal["subscribe"]
     topics: WireTopics
@@ -76,9 +78,12 @@ class AuthenticateMessage(_Message):
 
 
 class GetMessage(_Message):
-    """Get current values (the `price` of a `token`, the `stats` of a `token` or `contract`) or the newest events of a
-    history: `trades` and `prices` of a `token`, `history` of a `contract` (`events` selects some by name), new
-    `tokens`, `alerts` of a type. `before` continues where an earlier reply ended."""
+    """Get current values or the newest events of a history.
+
+    Current values are the `price` of a `token` and the `stats` of a `token` or `contract`. Histories are `trades` and
+    `prices` of a `token`, `history` of a `contract` (`events` selects some by name), new `tokens`, and `alerts` of a
+    type. `before` continues where an earlier reply ended.
+    """
 
     type: Literal["get"]
     what: Literal["price", "stats", "trades", "prices", "history", "tokens", "alerts"]

@@ -133,5 +133,5 @@ def _document(connection: Connection) -> dict[str, object]:
         "sourceIp": connection.source_ip,
         "origin": connection.origin,
         "connectedAt": connection.connected_at,
-        "lastSeen": connection.seen * ACTIVITY_SLOT_SECONDS * 1000,
+        "lastSeen": connection.active_slot * ACTIVITY_SLOT_SECONDS * 1000,
     }

@@ -38,7 +38,7 @@ class Connection:
     premium: True if the user may subscribe to premium topics.
     joined: True if the client has joined the namespace, in dialects that have this step.
     undecided: True if the handshake named no dialect, so that the first message may still change it.
-    seen: number of the activity slot in which the connection was last active.
+    active_slot: number of the activity slot in which the connection was last active.
     """
 
     connection_id: str
@@ -51,7 +51,7 @@ class Connection:
     premium: bool = False
     joined: bool = False
     undecided: bool = False
-    seen: int = 0
+    active_slot: int = 0
 
 
 def activity_slot(now_ms: int) -> int:
@@ -247,7 +247,7 @@ def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
         premium="premium" in item and item["premium"]["BOOL"],
         joined="joined" in item and item["joined"]["BOOL"],
         undecided="undecided" in item and item["undecided"]["BOOL"],
-        seen=int(item["seen"]["N"]),
+        active_slot=int(item["seen"]["N"]),
     )
 
 

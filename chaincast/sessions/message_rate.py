@@ -27,7 +27,7 @@ class MessageRateCounter:
             connection = self._connections.get(connection_id)
             if connection is None:
                 return None
-            if connection.user and connection.seen == activity_slot(now_ms):
+            if connection.user and connection.active_slot == activity_slot(now_ms):
                 owner = owner_of_user(connection.user)
                 return connection, self._quotas.count_message(owner, connection_id, now_ms)
         if not self._limits.messages_per_minute:

@@ -29,7 +29,7 @@ def connection(name: str, at: int = NOW) -> Connection:
 def test_marking_a_connection_as_active_returns_its_record(connections: ConnectionStore) -> None:
     connections.put(connection("c1="))
     assert connections.get("c1=") is not None
-    assert connections.mark_active("c1=", NOW + 1) == replace(connection("c1="), seen=activity_slot(NOW))
+    assert connections.mark_active("c1=", NOW + 1) == replace(connection("c1="), active_slot=activity_slot(NOW))
 
 
 def test_marking_a_connection_as_active_creates_no_record(connections: ConnectionStore) -> None:

@@ -200,7 +200,7 @@ def test_messages_of_a_user_are_counted_over_all_connections_with_one_write_each
     assert later is not None
     assert later[1] == MessageCounts(1), "the message that updates the activity slot is counted in the record"
     assert connections.get("a") is not None
-    assert later[0].seen == activity_slot(begin + 5 * MINUTE_MS)
+    assert later[0].active_slot == activity_slot(begin + 5 * MINUTE_MS)
     assert len(writes) == 6
 
 

@@ -15,8 +15,8 @@ from chaincast.sessions.connection_store import Connection, activity_slot
 from tests.factories import http_event
 from tests.unit.handler_fakes import NOW, CountingMetrics, FakeContext, RecordingConnectionApi, connection
 
-ANN = connection("a=", user="ann", seen=activity_slot(NOW))
-ANONYMOUS = connection("b=", seen=activity_slot(NOW))
+ANN = connection("a=", user="ann", active_slot=activity_slot(NOW))
+ANONYMOUS = connection("b=", active_slot=activity_slot(NOW))
 
 LIMITED = Limits(connections_per_user=5)
 

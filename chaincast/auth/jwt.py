@@ -156,7 +156,7 @@ def user_from_claims(claims: Mapping[str, Any], premium: Premium) -> User:
     return User(
         claims["sub"],
         email if isinstance(email, str) else "",
-        until=min(max(int(expiry), 1), _MAX_EXPIRY) if isinstance(expiry, (int, float)) else 0,
+        expires_at=min(max(int(expiry), 1), _MAX_EXPIRY) if isinstance(expiry, (int, float)) else 0,
         premium=bool(premium.topics) and premium.allows(claims),
     )
 

@@ -45,7 +45,7 @@ class TicketStore:
                 **_key(ticket),
                 "user": {"S": user.id},
                 "email": {"S": user.email},
-                "user_until": {"N": str(user.until)},
+                "user_until": {"N": str(user.expires_at)},
                 "premium": {"BOOL": user.premium},
                 "ends": {"N": str(ends)},
                 "expires_at": {"N": str(ends // 1000 + 60)},

@@ -171,13 +171,13 @@ class User:
     """An authenticated user.
 
     `id`: name of the user in private topics.
-    `until`: Unix time (s) at which the token expires; 0 if it never does.
+    `expires_at`: Unix time (s) at which the token expires; 0 if it never does.
     `premium`: True if the user may subscribe to premium topics.
     """
 
     id: str
     email: str = ""
-    until: int = 0
+    expires_at: int = 0
     premium: bool = False
 
 

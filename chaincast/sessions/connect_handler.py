@@ -190,7 +190,7 @@ def _connection(
         origin=headers.get("origin", ""),
         connected_at=request["requestTimeEpoch"],
         user=user.id if user else "",
-        user_until=user.until if user else 0,
+        user_until=user.expires_at if user else 0,
         premium=user.premium if user else False,
         undecided=choice.undecided,
     )

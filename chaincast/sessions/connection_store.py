@@ -101,7 +101,7 @@ class ConnectionStore:
         """
         values: dict[str, AttributeValueTypeDef] = {}
         if user is not None:
-            values |= _identity_attributes(user.id, user.until, premium=user.premium)
+            values |= _identity_attributes(user.id, user.expires_at, premium=user.premium)
         if joined is not None:
             values["joined"] = {"BOOL": joined}
         if values:

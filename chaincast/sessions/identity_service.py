@@ -45,7 +45,7 @@ class IdentityService:
 
     def schedule_expiry(self, user: User, connection_id: str, now_ms: int) -> None:
         """Enqueue a job for the end of the user's token, if the connection can last that long."""
-        seconds_left = user.until - now_ms // 1000
-        if user.until and seconds_left <= MAX_CONNECTION_SECONDS:
+        seconds_left = user.expires_at - now_ms // 1000
+        if user.expires_at and seconds_left <= MAX_CONNECTION_SECONDS:
             delay = min(max(seconds_left, 0), MAX_DELAY_SECONDS)
-            self._jobs.enqueue(IdentityExpiry(connection_id, user.until), delay)
+            self._jobs.enqueue(IdentityExpiry(connection_id, user.expires_at), delay)

@@ -118,7 +118,7 @@ class Prober:
         name, now = f"c{next(self._numbers)}=", int(time.time() * 1000) if seen is None else seen
         identity = user or User("")
         _, table = self.tables("GatewayMessage")
-        record = Connection(name, dialect, address, "", now, user=identity.id, user_until=identity.until)
+        record = Connection(name, dialect, address, "", now, user=identity.id, user_until=identity.expires_at)
         ConnectionStore(self.client("dynamodb"), table).put(record)
         if topics:
             self.subscriptions().add(name, dialect, topics, (), 50, now)

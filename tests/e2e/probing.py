@@ -84,7 +84,7 @@ class Probe(Prober):
         now = int(time.time())
         subscriptions = self.resource_name("GatewayLifecycle", "SUBSCRIPTIONS_TABLE")
         late = self.connection(self.address(), dialect="socketio")
-        ended = self.connection(self.address(), user=User("ann", until=now - 5))
+        ended = self.connection(self.address(), user=User("ann", expires_at=now - 5))
         holds, token = Holds(self.client("dynamodb"), subscriptions), f"t{next(self._numbers)}"
         rows = self.subscriptions()
         rows.add(self.live_connection, "chaincast.v1", ["price:X"], (), 50, now * 1000)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 NOW = 1_700_000_000_000
-ANN = User("ann", "ann@example.com", until=1_700_000_900, premium=True)
+ANN = User("ann", "ann@example.com", expires_at=1_700_000_900, premium=True)
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ def code(asked: RemoteAuthenticator) -> Code | None:
 )
 def test_the_formats_of_responses(document: dict[str, Any]) -> None:
     assert RemoteAuthenticator(Service(ServiceResponse(200, document)), Premium()).authenticate("token") == User(
-        "ann", "a@example.com", until=1_900_000_000
+        "ann", "a@example.com", expires_at=1_900_000_000
     )
 
 

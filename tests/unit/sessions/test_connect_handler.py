@@ -18,7 +18,7 @@ from chaincast.sessions.connect_handler import AUTHENTICATE_SECONDS, JOIN_SECOND
 from chaincast.sessions.connection_store import Connection
 from tests.unit.handler_fakes import IP, NOW, SETTINGS, CountingMetrics, RecordingJobs, websocket_event
 
-ANN = User("ann", until=1_700_000_900, premium=True)
+ANN = User("ann", expires_at=1_700_000_900, premium=True)
 BEARER = {"Authorization": "Bearer good"}
 LIMITED = replace(SETTINGS, auth="optional", limits=Limits(connections_per_minute=5, connections_per_ip=7))
 
@@ -137,7 +137,7 @@ def test_a_token_or_a_ticket_sets_the_user(auth: str, shown: dict[str, Any]) -> 
     gate = Gate(replace(SETTINGS, auth=auth))
     assert gate.connect(**shown)["statusCode"] == 200
     (record,) = gate.records
-    assert (record.user, record.user_until, record.premium) == ("ann", ANN.until, True)
+    assert (record.user, record.user_until, record.premium) == ("ann", ANN.expires_at, True)
     assert (gate.identities.admitted, gate.identities.expiries) == (["ann"], ["ann"])
     assert gate.jobs.jobs == [(Greet("c1", "chaincast.v1"), 0)], "no deadline to authenticate"
     assert gate.metrics.counts["Authentications ACCEPTED"] == 1

@@ -36,9 +36,9 @@ def session_stores(shards: int = 1) -> SessionStores:
 
 def jwt_secret() -> str:
     """Return the secret that the deployment shares with the issuer of its tokens."""
-    from chaincast.aws.secrets import secret
+    from chaincast.aws.secrets import read_secret
 
-    return secret(JWT_SECRET)
+    return read_secret(require_env(JWT_SECRET))
 
 
 def lifecycle_queue() -> LifecycleQueue:

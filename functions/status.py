@@ -18,7 +18,7 @@ from aws_lambda_powertools.event_handler import Response
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients, environment
 from chaincast.aws.lambda_events import HttpEvent, HttpResponse
-from chaincast.aws.secrets import secret
+from chaincast.aws.secrets import read_secret
 from chaincast.config.function_settings import Settings
 from chaincast.errors import ClientError, Code
 from chaincast.http_api.documents import BalancerStatus, Error, Health, Status
@@ -169,6 +169,6 @@ def _check_reader() -> None:
     given = app.current_event.headers.get("authorization", "")
     if not given:
         raise ClientError(Code.AUTH_REQUIRED, "whose? Send the header Authorization: Bearer TOKEN (docs/operating.md)")
-    wanted = f"Bearer {secret(environment.METRICS_TOKEN)}"
+    wanted = f"Bearer {read_secret(environment.require_env(environment.METRICS_TOKEN))}"
     if not compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode()):
         raise ClientError(Code.AUTH_FAILED, "Invalid token: the stack's secret MetricsToken holds the right one")

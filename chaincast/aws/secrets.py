@@ -1,15 +1,13 @@
-"""Secrets from AWS Secrets Manager, by Powertools: kept for five minutes, so that a new value soon takes effect."""
+"""Secrets from AWS Secrets Manager, cached by Powertools for five minutes, so that a new value soon takes effect."""
 
 from __future__ import annotations
-
-from chaincast.aws import environment
 
 MAX_AGE_SECONDS = 300
 
 
-def secret(variable: str) -> str:
-    """The value of the secret that an environment variable names. Raises what Secrets Manager does."""
-    from aws_lambda_powertools.utilities.parameters import get_secret  # only where a token is checked
+def read_secret(secret_id: str) -> str:
+    """Return the value of a secret, given its name or ARN. Raises what Secrets Manager raises."""
+    from aws_lambda_powertools.utilities.parameters import get_secret  # imported here: most invocations need no secret
 
-    value: str = get_secret(environment.require_env(variable), max_age=MAX_AGE_SECONDS)
+    value: str = get_secret(secret_id, max_age=MAX_AGE_SECONDS)
     return value

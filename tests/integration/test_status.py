@@ -32,7 +32,8 @@ def status(monkeypatch: pytest.MonkeyPatch, queues: SQSClient) -> Callable[[], M
 
     def made() -> ModuleType:
         module = load("status")
-        monkeypatch.setattr(module, "secret", lambda variable: TOKEN)
+        monkeypatch.setattr(module, "read_secret", lambda secret_id: TOKEN)
+        monkeypatch.setenv(environment.METRICS_TOKEN, "metrics-token")
         return module
 
     return made

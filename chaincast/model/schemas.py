@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from chaincast.errors import ClientError, Code
 from chaincast.model.events import Kind
+from chaincast.model.validation_errors import describe_errors
 
 Number: TypeAlias = Annotated[Union[int, float], Field(allow_inf_nan=False)]
 Amount: TypeAlias = Union[Number, Annotated[str, Field(pattern=r"^-?\d{1,78}(\.\d{1,78})?$")]]
@@ -123,9 +124,8 @@ class Kinds:
             else:
                 self._own[kind](data)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(p) for p in ("data", *first["loc"]))
-            raise ClientError(Code.BAD_MESSAGE, f"{kind}: {where} is {first['input']!r:.60}: {first['msg']}") from None
+            description = describe_errors(error.errors(include_url=False), data, parent="data")
+            raise ClientError(Code.BAD_MESSAGE, f"{kind}: {description}") from None
         except fastjsonschema.JsonSchemaValueException as error:
             raise ClientError(Code.BAD_MESSAGE, f"{kind}: {error.message} (it is {error.value!r:.60})") from None
 

@@ -22,8 +22,12 @@ _PLAIN_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _MUST_BE: Final[Mapping[str, str]] = {
     "string_type": "a string",
     "int_type": "an integer",
+    "int_parsing": "an integer",
+    "int_from_float": "an integer",
     "float_type": "a number",
+    "float_parsing": "a number",
     "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "none_required": "null",
     "list_type": "an array",
     "tuple_type": "an array",
@@ -40,6 +44,7 @@ _RULES: Final[Mapping[str, str]] = {
     "string_pattern_mismatch": "it must match {pattern}",
     "too_short": "it must have at least {min_length} items",
     "too_long": "it must have at most {max_length} items",
+    "finite_number": "it must be a finite number",
     "greater_than": "it must be greater than {gt}",
     "greater_than_equal": "it must be at least {ge}",
     "less_than": "it must be less than {lt}",
@@ -50,10 +55,13 @@ _RULES: Final[Mapping[str, str]] = {
 """Type of pydantic's error → the rule that the value breaks; the braces name members of the error's context."""
 
 
-def describe_errors(errors: Sequence[ErrorDetails], document: object, document_name: str = "message") -> str:
+def describe_errors(
+    errors: Sequence[ErrorDetails], document: object, document_name: str = "message", parent: str = ""
+) -> str:
     """Return one sentence on the first wrong field: "<field> is <value>: <rule>", in at most 500 characters.
 
     `document`: the value that was validated. `document_name`: its name, for errors that concern it as a whole.
+    `parent`: name of the field that the document is the value of; the names of its fields then begin with it.
     """
     located = [(_path(error, document), error) for error in errors]
     field = located[0][0][:1]
@@ -62,7 +70,7 @@ def describe_errors(errors: Sequence[ErrorDetails], document: object, document_n
     candidates = [(path, error) for path, error in located if path[:1] == field]
     path, _ = max(candidates, key=lambda candidate: (len(candidate[0]), candidate[1]["type"] != "missing"))
     same_field = [error for other, error in candidates if other == path]
-    name = ".".join(map(_field_name, path)) or document_name
+    name = ".".join([*filter(None, [parent]), *map(_field_name, path)]) or document_name
     if len(name) > _MAX_PATH_LENGTH:
         name = name[:_MAX_PATH_LENGTH] + "…"
     match same_field[0]["type"]:
@@ -109,9 +117,14 @@ def _rule(errors: Sequence[ErrorDetails]) -> str:
     """Return the rule that a field breaks; if it may have several types and has none of them, all types."""
     specific = [error for error in errors if error["type"] not in _MUST_BE]
     if not specific:
-        return f"it must be {' or '.join(dict.fromkeys(_MUST_BE[error['type']] for error in errors))}"
+        types = dict.fromkeys(_MUST_BE[error["type"]] for error in errors)
+        if "a number" in types:
+            types.pop("an integer", None)
+        return f"it must be {' or '.join(types)}"
     error = specific[0]
     context = error.get("ctx", {})
+    if error["type"] == "value_error":  # raised by a validator of ours, in our own words
+        return str(context["error"])
     if context.get("min_length") == 1:
         return "it must not be empty"
     template = _RULES.get(error["type"])

@@ -15,6 +15,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.model.events import Event, Kind
 from chaincast.model.schemas import Kinds, Shape
 from chaincast.model.topics import ANY, Topic
+from chaincast.model.validation_errors import describe_errors
 
 MAX_ITEMS = 500
 MAX_ITEM_BYTES = 100_000
@@ -86,10 +87,8 @@ class Reader:
         try:
             return Item.model_validate(document)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            where = ".".join(str(p) for p in first["loc"])
-            given = "" if first["type"] == "missing" else f" is {first['input']!r:.60}"
-            raise ClientError(Code.BAD_MESSAGE, f"{where}{given}: {first['msg']}") from None
+            description = describe_errors(error.errors(include_url=False), document, "item")
+            raise ClientError(Code.BAD_MESSAGE, description) from None
 
     def _accepted(self, item: Item, shape: Shape, unique: str, now_ms: int) -> Accepted:
         if shape.needs and getattr(item, shape.needs) is None:

@@ -39,6 +39,7 @@ class _Drawing(BaseModel):
     since: StrictStr | dict[StrictStr, StrictStr] | None = None
     id: Annotated[StrictStr, Field(max_length=3)] | StrictInt | None = None
     nothing: None = None
+    amount: int | float | Annotated[str, Field(pattern=r"^[0-9.]+$")] = 0
 
 
 def described(document: object, **names: str) -> str:
@@ -76,6 +77,8 @@ def described(document: object, **names: str) -> str:
         ({"since": {"bsc": 5}}, "since.bsc is 5: it must be a string"),
         ({"id": "long"}, "id is 'long': it must have at most 3 characters"),
         ({"id": []}, "id is []: it must be a string or an integer"),
+        ({"amount": []}, "amount is []: it must be a number or a string"),
+        ({"amount": "much"}, "amount is 'much': it must match ^[0-9.]+$"),
         ({"nothing": 1}, "nothing is 1: it must be null"),
         ({"colour": "red"}, "colour is not a known field: remove it"),
     ],
@@ -101,8 +104,18 @@ def test_names_that_a_client_chose_are_quoted_and_short() -> None:
     assert "\n" not in text
 
 
+def test_the_field_that_holds_the_document_may_be_named() -> None:
+    error: Any = {"type": "missing", "loc": ("name",), "input": {}, "msg": "Field required"}
+    assert describe_errors([error], {}, parent="data") == "data.name is missing: it is required"
+
+
+def test_a_validator_of_ours_has_its_own_words() -> None:
+    error: Any = {"type": "value_error", "loc": (), "input": 1, "ctx": {"error": ValueError("it must be round")}}
+    assert describe_errors([error], 1) == "message is 1: it must be round"
+
+
 def test_a_rule_without_words_of_its_own_is_still_a_sentence() -> None:
-    error: Any = {"type": "value_error", "loc": ("name",), "input": 1, "msg": "Value error, _Drawing said no"}
+    error: Any = {"type": "decimal_whole_digits", "loc": ("name",), "input": 1, "msg": "_Drawing said no"}
     assert describe_errors([error], {"name": 1}) == "name is 1: it is not a valid value"
 
 

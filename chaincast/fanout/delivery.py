@@ -30,8 +30,8 @@ class Report:
     outcomes: Outcomes = field(default_factory=Outcomes)
     error: str = ""
     """Why it could not be done to the end, if it could not."""
-    mark: DeliveredUpTo | None = None
-    """How far it got, where somebody is left."""
+    delivered_up_to: DeliveredUpTo | None = None
+    """What the attempt delivered, if the batches must be retried. None: every connection has them."""
     queries: int = 0
     deliveries: int = 0
     held: int = 0
@@ -54,9 +54,9 @@ class Deliverer:
         self._max_bytes = max_bytes
 
     async def deliver(
-        self, batches: Sequence[Batch], worker: ShardAssignment, progress: DeliveryProgress, seconds: float | None
+        self, batches: Sequence[Batch], assignment: ShardAssignment, progress: DeliveryProgress, seconds: float | None
     ) -> Report:
-        """Deliver consecutive batches, as one, to the worker's subscribers; begin nothing after so many seconds.
+        """Deliver consecutive batches, as one, to the shard's subscribers; begin nothing after so many seconds.
 
         Whoever is left, and why, is in the report.
         """
@@ -68,9 +68,9 @@ class Deliverer:
         run = _Run(plan, batches[-1], progress, self._gateway.begin(seconds), self._holds, report)
         report.ms["plan"] += (perf_counter() - started) * 1000
         try:
-            async for views in self._audience.of(plan, worker):
+            async for views in self._audience.of(plan, assignment):
                 # Read after the rows: a hold is placed before the rows that it is for, so whoever sees those sees it.
-                holds = await self._holds.of(plan.source, worker) if views else {}
+                holds = await self._holds.of(plan.source, assignment) if views else {}
                 if not report.ms["query"]:
                     report.ms["query"] = (perf_counter() - started) * 1000
                 if not await run.offer(await run.without_held(views, holds)):
@@ -80,7 +80,7 @@ class Deliverer:
             report.error = str(error)
         report.outcomes = await run.posting.drain()
         if report.error or report.outcomes.deferred:
-            report.mark = run.mark(worker, run.last if report.error else None)
+            report.delivered_up_to = run.delivered_up_to(assignment, run.last if report.error else None)
             report.error = report.error or f"{len(report.outcomes.deferred)} connections could not be reached"
         report.queries = self._audience.requests + self._holds.requests - queries
         report.ms["post"] = (perf_counter() - started) * 1000 - report.ms["query"] - report.ms["plan"]
@@ -149,9 +149,11 @@ class _Run:
         self._report.ms["plan"] += (perf_counter() - started) * 1000
         return made
 
-    def mark(self, worker: ShardAssignment, upto: str | None) -> DeliveredUpTo:
+    def delivered_up_to(self, assignment: ShardAssignment, upto: str | None) -> DeliveredUpTo:
         """How far it got."""
-        return DeliveredUpTo(self._end, upto, frozenset(self._report.outcomes.deferred), worker.shards, worker.shard)
+        return DeliveredUpTo(
+            self._end, upto, frozenset(self._report.outcomes.deferred), assignment.shards, assignment.shard
+        )
 
 
 _ANY_PART = 1 << 30

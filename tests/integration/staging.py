@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING
 
 from chaincast.aws import environment
@@ -33,7 +33,7 @@ class Stage:
         self.retried: list[SqsRecord] = []
         self._connections = ConnectionStore(database, environment.CONNECTIONS.lower())
         self._database = database
-        vars(module)["_retry_soon"] = self.retried.extend
+        module.worker._retries = lambda: SimpleNamespace(retry_soon=self.retried.extend)
 
     def subscribe(self, connection_id: str, *topics: str, shards: int = 1, kinds: Sequence[str] = ()) -> None:
         self._connections.put(Connection(connection_id, V1, "", "", NOW))

@@ -13,8 +13,10 @@ import pytest
 from chaincast.aws import environment
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.messages import AwaitDrained, DeliverBatch, ShardDrained
+from chaincast.fanout.retries import DEADLINE_MARGIN_MS, GIVE_UP_TRIES
 from chaincast.model.sharding import ShardAssignment, shard_of
 from chaincast.replay.holds import Holds, Place
+from functions.fanout_services import fanout_retries
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions
 from tests.integration.scripted import ScriptedServer
@@ -127,10 +129,10 @@ def test_a_shard_does_not_wait_for_ever_for_one_that_cannot_be_reached(stage: St
         stage.subscribe(name, "network:anvil")
     stage.gateway.script["b"].extend([500] * 100)
     one = batch(1)
-    for tries in range(1, stage.module.GIVE_UP_TRIES):
+    for tries in range(1, GIVE_UP_TRIES):
         assert stage.run(record(one, receives=tries)) == ["anvil#0 DeliverBatch 1"]
     assert stage.gateway.deleted == []
-    assert stage.run(record(one, receives=stage.module.GIVE_UP_TRIES)) == []
+    assert stage.run(record(one, receives=GIVE_UP_TRIES)) == []
     assert stage.gateway.deleted == ["b"]
     assert stage.told("a") == ids(one)
     assert {i["connection_id"]["S"] for i in items(environment.SUBSCRIPTIONS)} == {"a"}
@@ -154,7 +156,7 @@ def test_when_time_runs_out_the_rest_get_theirs_next_time(stage: Stage) -> None:
     for name in names[10:]:
         stage.gateway.script[name].extend([500] * 4)  # a second or two of trying
     one = batch(1)
-    assert stage.run(record(one), milliseconds=stage.module.DEADLINE_MARGIN_MS + 200) == ["anvil#0 DeliverBatch 1"]
+    assert stage.run(record(one), milliseconds=DEADLINE_MARGIN_MS + 200) == ["anvil#0 DeliverBatch 1"]
     assert sum(bool(stage.gateway.posts[name]) for name in names) < 40
     for name in names:
         stage.gateway.script[name].clear()
@@ -188,7 +190,7 @@ def test_a_table_that_stays_away_hands_everything_back(stage: Stage) -> None:
 
 def test_with_too_little_time_left_everything_is_handed_back(stage: Stage) -> None:
     stage.subscribe("a", "network:anvil")
-    failed = stage.run(record(batch(1)), record(batch(2)), milliseconds=stage.module.DEADLINE_MARGIN_MS - 1)
+    failed = stage.run(record(batch(1)), record(batch(2)), milliseconds=DEADLINE_MARGIN_MS - 1)
     assert len(failed) == 2
     assert stage.gateway.posts["a"] == []
 
@@ -288,5 +290,5 @@ def test_handed_back_messages_come_again_soon_and_ever_later(
 ) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(queues, "change_message_visibility", lambda **parameters: asked.append(parameters))
-    fanout._retry_soon([record(batch(1), receives=receives)])
+    fanout_retries().retry_soon([record(batch(1), receives=receives)])
     assert [(a["ReceiptHandle"], a["VisibilityTimeout"]) for a in asked] == [("handle 1", seconds)]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from random import Random
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -21,6 +21,7 @@ from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.delivery import Report
 from chaincast.fanout.keys import message_group
 from chaincast.fanout.messages import DeliverBatch, encode_message
+from chaincast.fanout.retries import DEADLINE_MARGIN_MS
 from chaincast.model.sharding import ShardAssignment, shard_assignments, subscription_partition
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, end_loop
@@ -45,7 +46,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     logging.disable(logging.CRITICAL)  # pytest would store every record
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
-    monkeypatch.setattr(module, "_retry_soon", lambda records: None)
+    monkeypatch.setattr(module.worker, "_retries", lambda: SimpleNamespace(retry_soon=lambda records: None))
     module.metrics._write = lambda update: boto_clients.dynamodb().update_item(**update)
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     for client in (module.management, module.database):
@@ -107,7 +108,7 @@ def test_despite_faults_every_client_gets_every_event_in_order(shards: int, monk
     queue = Queue(shards, BATCHES)
     counted = handed_back = invocations = 0
     with function(storm, monkeypatch) as module:
-        deliver = module.deliverer.deliver
+        deliver = module.worker.deliverer.deliver
 
         async def counting(*arguments: object) -> Report:
             nonlocal counted
@@ -115,13 +116,11 @@ def test_despite_faults_every_client_gets_every_event_in_order(shards: int, monk
             counted += report.outcomes.repeated
             return report
 
-        monkeypatch.setattr(module.deliverer, "deliver", counting)
+        monkeypatch.setattr(module.worker.deliverer, "deliver", counting)
         while any(queue.groups.values()):
             taken = queue.take(dice)
             hurried = dice.random() < 0.1  # the time is up before the batch is done
-            answer = module.handler(
-                {"Records": taken}, Context(module.DEADLINE_MARGIN_MS + (30 if hurried else 40_000))
-            )
+            answer = module.handler({"Records": taken}, Context(DEADLINE_MARGIN_MS + (30 if hurried else 40_000)))
             failed = {f["itemIdentifier"] for f in answer["batchItemFailures"]}
             queue.settle(taken, failed)
             handed_back += len(failed)

@@ -94,7 +94,7 @@ class Resumption(Protocol):
 
 
 class IdentityService(Protocol):
-    """Storage of who connections are; `chaincast.sessions.identity_service` keeps it in DynamoDB."""
+    """Storage of the identities of connections; `chaincast.sessions.identity_service` keeps it in DynamoDB."""
 
     def set_identity(
         self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None

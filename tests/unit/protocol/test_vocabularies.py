@@ -128,10 +128,10 @@ def test_kaspump_replies() -> None:
     assert replies(Unsubscribed((), Request("kaspump/unsubscribe:token", ("token:0xA",)))) == [
         ["subscription:removed", {"room": "token:0xA"}]
     ]
-    asked = Request("kaspump/get:price", ("0xA", "bsc"), 1)
-    ((ack, answer),) = replies(Price("bsc", "0xa", PRICE, asked))
+    request = Request("kaspump/get:price", ("0xA", "bsc"), 1)
+    ((ack, answer),) = replies(Price("bsc", "0xa", PRICE, request))
     assert (ack, answer["success"], answer["data"]["price"]) == (1, True, "0.00025")
-    ((_, nothing),) = replies(Price("bsc", "0xa", None, asked))
+    ((_, nothing),) = replies(Price("bsc", "0xa", None, request))
     assert nothing["data"] == {"network": "bsc", "tokenAddress": "0xA", "price": None}
     ((_, trades),) = replies(History("trades", (TRADE, TRADE), None, Request("kaspump/get:trades", (), 2)))
     assert [trade["tokenAmount"] for trade in trades["data"]] == ["10000", "10000"]

@@ -135,7 +135,7 @@ def test_a_replay_begins_before_the_topics_are_live() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "sources"),
+    ("texts", "sources"),
     [
         (("trades:bsc:*", "tokens:BSC"), ("bsc",)),
         (("trades:bsc:*", "network:anvil"), ("bsc", "anvil")),
@@ -143,9 +143,9 @@ def test_a_replay_begins_before_the_topics_are_live() -> None:
         (("trades:bsc:*", "price:BTC"), SETTINGS.sources),
     ],
 )
-def test_cursors_are_read_before_the_topics_are_live(asked: tuple[str, ...], sources: tuple[str, ...]) -> None:
+def test_cursors_are_read_before_the_topics_are_live(texts: tuple[str, ...], sources: tuple[str, ...]) -> None:
     store = Recorder()
-    outcome = make_handler(store).handle(Subscribe(topics(*asked), with_cursors=True), CALLER, 0)
+    outcome = make_handler(store).handle(Subscribe(topics(*texts), with_cursors=True), CALLER, 0)
     assert isinstance(outcome, Subscribed)
     assert set(outcome.cursors.items()) == {(source, "000000000042") for source in sources}
     assert [call[0] for call in store.calls] == ["newest_cursors", "add"]

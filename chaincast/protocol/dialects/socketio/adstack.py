@@ -22,9 +22,9 @@ class Adstack:
         """Return the reply, which names the contract as the client wrote it."""
         match outcome:
             case Subscribed(_, Request(_, (contract, *types))):
-                return SocketIoEmit("subscribed", {"contractId": contract, "eventTypes": [*types]}, True)
+                return SocketIoEmit("subscribed", {"contractId": contract, "eventTypes": [*types]}, even_with_ack=True)
             case Unsubscribed(_, Request(_, (contract, *_))):
-                return SocketIoEmit("unsubscribed", {"contractId": contract}, True)
+                return SocketIoEmit("unsubscribed", {"contractId": contract}, even_with_ack=True)
             case History(_, events, _, Request(_, (contract, *_))):
                 return SocketIoEmit("history", {"contractId": contract, "events": [_event(event) for event in events]})
             case Stats(_, values, Request(_, (contract, *_))):
@@ -33,7 +33,7 @@ class Adstack:
 
     def error(self, error: ClientError) -> SocketIoEmit:
         """Return an `error`."""
-        return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, True)
+        return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, even_with_ack=True)
 
 
 def _event(event: Event) -> dict[str, Json]:

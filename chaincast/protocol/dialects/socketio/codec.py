@@ -64,7 +64,11 @@ class SocketIo(SingleEventMessages):
                 return _welcome(connection_id, user, now_ms)
             case Authenticated(user, Request() as request):
                 fields = user_fields(user)
-                return _frames(SocketIoEmit("authenticated", fields, True), request, {"success": True, "data": fields})
+                return _frames(
+                    SocketIoEmit("authenticated", fields, even_with_ack=True),
+                    request,
+                    {"success": True, "data": fields},
+                )
             case AuthenticationExpired(grace_seconds):
                 message = "The token has expired: emit 'authenticate' with a fresh one"
                 return (packets.event_frame("auth_expired", {"message": message, "timeout": grace_seconds * 1000}),)

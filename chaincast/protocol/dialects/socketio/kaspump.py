@@ -48,9 +48,9 @@ class Kaspump:
         match outcome:
             case Subscribed(_, Request(_, (room, *_)), snapshots):
                 snapshot = next(iter(snapshots.values()), None)
-                return SocketIoEmit("subscription:confirmed", {"room": room, **_snapshot(snapshot)}, True)
+                return SocketIoEmit("subscription:confirmed", {"room": room, **_snapshot(snapshot)}, even_with_ack=True)
             case Unsubscribed(_, Request(_, (room, *_))):
-                return SocketIoEmit("subscription:removed", {"room": room}, True)
+                return SocketIoEmit("subscription:removed", {"room": room}, even_with_ack=True)
             case Price(_, _, event, Request(_, (token, network))):
                 return SocketIoEmit("get:price", _price(event, token, network))
             case History(_, events, _, _):
@@ -64,7 +64,7 @@ class Kaspump:
         verb = error.request_id.verb.partition("/")[2] if isinstance(error.request_id, Request) else ""
         fields: dict[str, Json] = {"error": error.message, **error_fields(error)}
         if verb.startswith(_SUBSCRIPTION_VERBS):
-            return SocketIoEmit("subscription:error", fields, True)
+            return SocketIoEmit("subscription:error", fields, even_with_ack=True)
         return SocketIoEmit("error", {"message": error.message, **fields})
 
 

@@ -35,18 +35,18 @@ class MoonxGateway:
         """Return the reply, which names the room or the types as the client wrote them."""
         match outcome:
             case Subscribed(_, Request("moonx-gateway/join_room", (room, *_))):
-                return SocketIoEmit("room_joined", {"room": room}, True)
+                return SocketIoEmit("room_joined", {"room": room}, even_with_ack=True)
             case Subscribed(_, Request(_, types)):
-                return SocketIoEmit("subscribed", {"types": [*types]}, True)
+                return SocketIoEmit("subscribed", {"types": [*types]}, even_with_ack=True)
             case Unsubscribed(_, Request(_, (room, *_))):
-                return SocketIoEmit("room_left", {"room": room}, True)
+                return SocketIoEmit("room_left", {"room": room}, even_with_ack=True)
             case Pong(timestamp):
                 return SocketIoEmit("pong", {"timestamp": timestamp})
         return None
 
     def error(self, error: ClientError) -> SocketIoEmit:
         """Return an `error`."""
-        return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, True)
+        return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, even_with_ack=True)
 
 
 def emit_published(event: Event, name: str) -> SocketIoEmit:

@@ -80,7 +80,7 @@ def with_auth(monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
 
 
 def event(kind: str, body: str | None = None, query: dict[str, str] | None = None) -> WebSocketEvent:
-    made: dict[str, object] = {
+    fields: dict[str, object] = {
         "requestContext": {
             "connectionId": "c1=",
             "eventType": kind,
@@ -91,7 +91,7 @@ def event(kind: str, body: str | None = None, query: dict[str, str] | None = Non
         "body": body,
         "queryStringParameters": query,
     }
-    return made  # type: ignore[return-value]  # as API Gateway makes it
+    return fields  # type: ignore[return-value]  # as API Gateway makes it
 
 
 def connect(**query: str) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def connect(**query: str) -> dict[str, Any]:
     return answer
 
 
-def say(module: ModuleType, message: object) -> str | None:
+def send_message(module: ModuleType, message: object) -> str | None:
     """Send a message. Return the reply; None if there is none."""
     body = message if isinstance(message, str) else json.dumps(message)
     answer = module.handler(event("MESSAGE", body), Context())
@@ -109,12 +109,12 @@ def say(module: ModuleType, message: object) -> str | None:
 
 
 def record() -> Connection:
-    found = ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).get("c1=")
-    assert found is not None
-    return found
+    stored = ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).get("c1=")
+    assert stored is not None
+    return stored
 
 
-def held() -> dict[str, str]:
+def subscribed_topics() -> dict[str, str]:
     """Return the subscribed topics, each with the dialect that its events are sent in."""
     rows = [item for item in items(environment.SUBSCRIPTIONS) if not item["topic_shard"]["S"].startswith("connection/")]
     return {row["topic_shard"]["S"].rpartition("#")[0]: row["dialect"]["S"] for row in rows}
@@ -175,9 +175,9 @@ class Lifecycle:
         raise AssertionError("these tests replay nothing")
 
 
-def opened(connection_id: str, ip: str = "203.0.113.9", **query: str) -> dict[str, Any]:
-    made = event("CONNECT", None, query or None)
-    made["requestContext"]["connectionId"] = connection_id
-    made["requestContext"]["identity"]["sourceIp"] = ip
-    answer: dict[str, Any] = load("connect").handler(made, Context())
+def open_connection(connection_id: str, ip: str = "203.0.113.9", **query: str) -> dict[str, Any]:
+    handshake = event("CONNECT", None, query or None)
+    handshake["requestContext"]["connectionId"] = connection_id
+    handshake["requestContext"]["identity"]["sourceIp"] = ip
+    answer: dict[str, Any] = load("connect").handler(handshake, Context())
     return answer

@@ -9,7 +9,7 @@ import pytest
 
 from chaincast.http_api.documents import ConnectionDetail, ConnectionPage
 from tests.factories import http_event
-from tests.integration.handlers import Management, connect, load, opened, say
+from tests.integration.handlers import Management, connect, load, open_connection, send_message
 from tests.integration.helpers import Context
 
 
@@ -21,12 +21,12 @@ def get(path: str, **query: str) -> tuple[int, dict[str, Any]]:
 def test_connections_are_listed_page_by_page(management: Management) -> None:
     names = {f"c{number}" for number in range(7)}
     for name in names:
-        opened(name, dialect="moonx")
+        open_connection(name, dialect="moonx")
     seen: list[str] = []
     after, pages = "", 0
     while pages < 10:
-        code, found = get("/connections", limit="3", **({"after": after} if after else {}))
-        page = ConnectionPage.model_validate(found)
+        code, document = get("/connections", limit="3", **({"after": after} if after else {}))
+        page = ConnectionPage.model_validate(document)
         assert (code, len(page.connections) <= 3) == (200, True)
         seen += [connection.id for connection in page.connections]
         pages += 1
@@ -39,9 +39,11 @@ def test_connections_are_listed_page_by_page(management: Management) -> None:
 
 def test_a_connection_is_shown_with_its_subscriptions(management: Management) -> None:
     connect()
-    say(load("message"), {"type": "subscribe", "topics": ["tokens:anvil", "trades:anvil:*"], "kinds": ["trade"]})
-    code, found = get("/connections/c1=")
-    detail = ConnectionDetail.model_validate(found)
+    send_message(
+        load("message"), {"type": "subscribe", "topics": ["tokens:anvil", "trades:anvil:*"], "kinds": ["trade"]}
+    )
+    code, document = get("/connections/c1=")
+    detail = ConnectionDetail.model_validate(document)
     assert (code, detail.id, detail.dialect, detail.user) == (200, "c1=", "chaincast.v1", None)
     assert [(s.topic, s.kinds) for s in detail.subscriptions] == [
         ("tokens:anvil", ["trade"]),
@@ -50,14 +52,14 @@ def test_a_connection_is_shown_with_its_subscriptions(management: Management) ->
 
 
 def test_a_connection_that_is_not_open_is_not_found(management: Management) -> None:
-    code, found = get("/connections/gone")
-    assert (code, found["code"]) == (404, "NOT_CONNECTED")
-    assert "'gone'" in found["message"]
+    code, document = get("/connections/gone")
+    assert (code, document["code"]) == (404, "NOT_CONNECTED")
+    assert "'gone'" in document["message"]
 
 
 @pytest.mark.parametrize(("limit", "words"), [("0", "greater than or equal to 1"), ("1001", "1000"), ("x", "integer")])
 def test_an_invalid_page_size_is_refused(management: Management, limit: str, words: str) -> None:
-    code, found = get("/connections", limit=limit)
-    assert (code, found["code"]) == (400, "BAD_MESSAGE")
-    assert "limit" in found["message"]
-    assert words in found["message"]
+    code, document = get("/connections", limit=limit)
+    assert (code, document["code"]) == (400, "BAD_MESSAGE")
+    assert "limit" in document["message"]
+    assert words in document["message"]

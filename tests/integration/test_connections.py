@@ -70,9 +70,9 @@ def test_identity_and_dialect_are_recorded(connections: ConnectionStore) -> None
     connections.set_identity("c1", joined=True)
     connections.set_identity("c1")
     connections.set_dialect("c1", "coremem")
-    found = connections.mark_active("c1", NOW)
-    assert found is not None
-    assert (found.user, found.joined, found.undecided, found.dialect) == ("ann", True, False, "coremem")
+    record = connections.mark_active("c1", NOW)
+    assert record is not None
+    assert (record.user, record.joined, record.undecided, record.dialect) == ("ann", True, False, "coremem")
     assert [c for c, _ in connections.idle_since("coremem", activity_slot(NOW) + 1)] == ["c1"]
     assert [*connections.idle_since("chaincast.v1", activity_slot(NOW) + 1)] == []
 

@@ -21,11 +21,11 @@ from tests.integration.handlers import (
     Management,
     connect,
     event,
-    held,
     jobs,
     load,
     record,
-    say,
+    send_message,
+    subscribed_topics,
     with_auth,
 )
 from tests.integration.helpers import Context, items, subscriptions
@@ -36,22 +36,22 @@ def test_a_socket_io_client_joins_subscribes_and_leaves(management: Management) 
     assert connect(EIO="4", transport="websocket") == {"statusCode": 200}
     assert (record().dialect, jobs()) == ("socketio", (1, 1))
     message = load("message")
-    greeting = say(message, "40")
+    greeting = send_message(message, "40")
     assert management.posted == ['40{"sid":"c1="}']
     assert greeting is not None
     assert greeting.startswith('42["connected",')
     assert record().joined
-    confirmed = say(message, f'42["subscribe:token",{{"tokenAddress":"{TOKEN}","network":"anvil"}}]')
+    confirmed = send_message(message, f'42["subscribe:token",{{"tokenAddress":"{TOKEN}","network":"anvil"}}]')
     assert confirmed == f'42["subscription:confirmed",{{"room":"token:anvil:{TOKEN}"}}]'
-    acknowledged = say(message, '427["subscribe",{"contractId":"S.c","eventTypes":["bid_placed"]}]')
+    acknowledged = send_message(message, '427["subscribe",{"contractId":"S.c","eventTypes":["bid_placed"]}]')
     assert acknowledged is not None
     assert acknowledged.startswith("437[")
     assert management.posted[1].startswith('42["subscribed"')
-    assert held() == {f"token:anvil:{TOKEN}": "socketio/kaspump", "contract:*:s.c": "socketio/adstack"}
-    assert say(message, "3") == "6"
-    assert say(message, "41") == "6"
-    assert (held(), record().joined, management.closed) == ({}, False, [])
-    say(message, "40")
+    assert subscribed_topics() == {f"token:anvil:{TOKEN}": "socketio/kaspump", "contract:*:s.c": "socketio/adstack"}
+    assert send_message(message, "3") == "6"
+    assert send_message(message, "41") == "6"
+    assert (subscribed_topics(), record().joined, management.closed) == ({}, False, [])
+    send_message(message, "40")
     assert record().joined
 
 
@@ -59,44 +59,44 @@ def test_a_socket_io_client_joins_subscribes_and_leaves(management: Management) 
 def test_a_protocol_violation_closes_the_connection(management: Management, frame: str) -> None:
     connect(EIO="4", transport="websocket")
     message = load("message")
-    assert say(message, frame) is None
+    assert send_message(message, frame) is None
     assert management.closed == ["c1="]
 
 
 def test_an_event_before_joining_and_a_second_join_violate_the_protocol(management: Management) -> None:
     connect(EIO="4", transport="websocket")
     message = load("message")
-    assert say(message, '42["join_room",{"room":"price:A"}]') is None
+    assert send_message(message, '42["join_room",{"room":"price:A"}]') is None
     assert management.closed == ["c1="]
-    say(message, "40")
-    assert say(message, "40") is None
+    send_message(message, "40")
+    assert send_message(message, "40") is None
     assert management.closed == ["c1=", "c1="]
-    assert held() == {}
+    assert subscribed_topics() == {}
 
 
 def test_the_dialect_of_a_coremem_client_is_detected(management: Management) -> None:
     connect()
     assert (record().dialect, record().undecided) == ("chaincast.v1", True)
     message = load("message")
-    assert json.loads(say(message, {"type": "ping"}) or "")["type"] == "pong"
+    assert json.loads(send_message(message, {"type": "ping"}) or "")["type"] == "pong"
     assert record().undecided
     subscribe = {"type": "subscribe", "channel": "trades", "params": {"tokens": ["*"]}}
-    assert json.loads(say(message, subscribe) or "") == {"type": "subscribed", "channel": "trades"}
+    assert json.loads(send_message(message, subscribe) or "") == {"type": "subscribed", "channel": "trades"}
     assert (record().dialect, record().undecided) == ("coremem", False)
-    assert held() == {"trades:*:*": "coremem"}
+    assert subscribed_topics() == {"trades:*:*": "coremem"}
     gone = {"type": "unsubscribe", "channel": "trades"}
-    assert json.loads(say(message, gone) or "") == {"type": "unsubscribed", "channel": "trades"}
-    assert held() == {}
+    assert json.loads(send_message(message, gone) or "") == {"type": "unsubscribed", "channel": "trades"}
+    assert subscribed_topics() == {}
 
 
 def test_recent_tokens_and_current_prices_come_with_the_confirmation(management: Management) -> None:
     History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
     connect(dialect="coremem")
     message = load("message")
-    recent = say(message, {"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
+    recent = send_message(message, {"type": "subscribe", "channel": "tokens", "params": {"includeRecent": True}})
     assert [json.loads(frame) for frame in management.posted] == [{"type": "subscribed", "channel": "tokens"}]
     assert [t["symbol"] for t in json.loads(recent or "")["data"]["tokens"]] == ["MEME"]
-    prices = say(message, {"type": "subscribe", "channel": "prices", "params": {"tokens": [TOKEN]}})
+    prices = send_message(message, {"type": "subscribe", "channel": "prices", "params": {"tokens": [TOKEN]}})
     assert [p["price"] for p in json.loads(prices or "")["data"]["prices"]] == [0.00025]
 
 
@@ -104,14 +104,14 @@ def test_kaspump_and_adstack_query_the_history_of_all_networks(management: Manag
     History(boto_clients.dynamodb(), environment.HISTORY.lower(), 3600).add([make_batch(CREATED, PRICE, TRADE)])
     connect(EIO="4", transport="websocket")
     message = load("message")
-    say(message, "40")
-    price = say(message, f'421["get:price",{{"tokenAddress":"{TOKEN}"}}]')
+    send_message(message, "40")
+    price = send_message(message, f'421["get:price",{{"tokenAddress":"{TOKEN}"}}]')
     assert json.loads((price or "")[3:])[0]["data"]["price"] == "0.00025"
-    trades = say(message, f'422["get:trades",{{"tokenAddress":"{TOKEN}","network":"anvil","limit":5}}]')
+    trades = send_message(message, f'422["get:trades",{{"tokenAddress":"{TOKEN}","network":"anvil","limit":5}}]')
     assert [t["type"] for t in json.loads((trades or "")[3:])[0]["data"]] == ["buy"]
-    stats = say(message, '423["getStats",{"contractId":"S.c"}]')
+    stats = send_message(message, '423["getStats",{"contractId":"S.c"}]')
     assert json.loads((stats or "")[3:])[0]["data"]["totalEvents"] == 0
-    history = say(message, '42["getHistory",{"contractId":"S.c"}]')
+    history = send_message(message, '42["getHistory",{"contractId":"S.c"}]')
     assert json.loads((history or "")[2:]) == ["history", {"contractId": "S.c", "events": []}]
 
 
@@ -123,19 +123,19 @@ def test_a_moonx_client_authenticates_and_subscribes_to_private_topics(
     assert jobs() == (1, 1)
     message = load("message")
     subscribe = {"id": "s1", "type": "subscribe", "timestamp": NOW, "data": {"channel": "orders"}}
-    assert json.loads(say(message, subscribe) or "")["data"]["code"] == "AUTH_REQUIRED"
+    assert json.loads(send_message(message, subscribe) or "")["data"]["code"] == "AUTH_REQUIRED"
     wrong = {"id": "a1", "type": "authenticate", "timestamp": NOW, "data": {"token": TOKEN_OF_ANN + "x"}}
-    refused = json.loads(say(message, wrong) or "")
+    refused = json.loads(send_message(message, wrong) or "")
     assert (refused["type"], refused["id"]) == ("auth_failed", "auth_failed_a1")
     assert refused["data"]["error"].startswith("Invalid token")
     right = {**wrong, "data": {"token": TOKEN_OF_ANN}}
-    success = json.loads(say(message, right) or "")
+    success = json.loads(send_message(message, right) or "")
     assert success["data"] == {"user": {"id": "ann", "email": "ann@example.com"}}
     assert record().user == "ann"
-    assert json.loads(say(message, subscribe) or "")["type"] == "subscribed"
+    assert json.loads(send_message(message, subscribe) or "")["type"] == "subscribed"
     trades = {**subscribe, "data": {"channel": "trades"}}
-    assert json.loads(say(message, trades) or "")["data"] == {"channel": "trades"}
-    assert held() == {"orders:ann": "moonx", "user:ann": "moonx"}
+    assert json.loads(send_message(message, trades) or "")["data"] == {"channel": "trades"}
+    assert subscribed_topics() == {"orders:ann": "moonx", "user:ann": "moonx"}
 
 
 def test_a_socket_io_client_sends_its_token_when_it_joins(
@@ -144,20 +144,20 @@ def test_a_socket_io_client_sends_its_token_when_it_joins(
     with_auth(monkeypatch, "optional")
     connect(EIO="4", transport="websocket")
     message = load("message")
-    refused = say(message, '40{"token":"nonsense"}')
+    refused = send_message(message, '40{"token":"nonsense"}')
     assert refused is not None
     assert refused.startswith('44{"message":"Invalid token')
     assert not record().joined
-    authenticated = say(message, f'40{{"token":"{TOKEN_OF_ANN}"}}')
+    authenticated = send_message(message, f'40{{"token":"{TOKEN_OF_ANN}"}}')
     assert json.loads((authenticated or "")[2:]) == [
         "authenticated",
         {"user": {"id": "ann", "email": "ann@example.com"}},
     ]
     assert [frame[:14] for frame in management.posted] == ['40{"sid":"c1="', '42["connected"']
-    say(message, '42["join_room",{"room":"user:ann"}]')
-    stranger = say(message, '42["join_room",{"room":"user:bob"}]')
+    send_message(message, '42["join_room",{"room":"user:ann"}]')
+    stranger = send_message(message, '42["join_room",{"room":"user:bob"}]')
     assert json.loads((stranger or "")[2:])[1]["code"] == "PRIVATE_TOPIC"
-    assert held() == {"user:ann": "socketio/moonx-gateway"}
+    assert subscribed_topics() == {"user:ann": "socketio/moonx-gateway"}
 
 
 def test_the_heartbeat_pings_idle_connections_and_closes_silent_ones(
@@ -207,7 +207,7 @@ def test_without_authentication_every_token_is_accepted_as_anonymous() -> None:
     assert Settings.from_environment().auth == "off"
     connect(dialect="moonx")
     message = load("message")
-    answer = say(message, {"id": "a", "type": "authenticate", "timestamp": 1, "data": {"token": "anything"}})
+    answer = send_message(message, {"id": "a", "type": "authenticate", "timestamp": 1, "data": {"token": "anything"}})
     assert json.loads(answer or "")["data"] == {"user": {"id": "anonymous", "email": ""}}
     assert record().user == ""
 
@@ -243,7 +243,7 @@ def test_a_token_may_come_with_the_handshake(management: Management, monkeypatch
     answer = load("connect").handler(handshake, Context())
     assert answer == {"statusCode": 200, "headers": {"Sec-WebSocket-Protocol": "chaincast.v1"}}
     assert (record().user, jobs()) == ("ann", (1, 0)), "no deadline for authentication"
-    subscribed = say(load("message"), {"type": "subscribe", "topics": ["user:ann"]})
+    subscribed = send_message(load("message"), {"type": "subscribe", "topics": ["user:ann"]})
     assert json.loads(subscribed or "")["type"] == "subscribed"
 
 

@@ -26,10 +26,10 @@ NOW = 1_700_000_000_000
 
 
 def make_event(kind: str, body: str | None = None, **extra: Any) -> WebSocketEvent:
-    made = event(kind, body)
-    made["requestContext"]["requestTimeEpoch"] = NOW
-    made.update(extra)  # type: ignore[typeddict-item]  # what API Gateway adds, in a test's words
-    return made
+    changed = event(kind, body)
+    changed["requestContext"]["requestTimeEpoch"] = NOW
+    changed.update(extra)  # type: ignore[typeddict-item]  # what API Gateway adds, in a test's words
+    return changed
 
 
 def connect(**extra: Any) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def connect(**extra: Any) -> dict[str, Any]:
     return answer
 
 
-def say(module: ModuleType, message: object, **extra: Any) -> Answer:
+def send_message(module: ModuleType, message: object, **extra: Any) -> Answer:
     body = message if isinstance(message, str) else json.dumps(message)
     answer = module.handler(make_event("MESSAGE", body, **extra), Context())
     assert answer["statusCode"] == 200
@@ -83,11 +83,13 @@ def test_a_message_named_like_a_lifecycle_route_does_nothing() -> None:
 def test_a_client_subscribes_pings_unsubscribes_and_disconnects() -> None:
     connect()
     message = load("message")
-    subscribed = say(message, {"type": "subscribe", "id": 1, "topics": ["trades:ANVIL:*"]})
+    subscribed = send_message(message, {"type": "subscribe", "id": 1, "topics": ["trades:ANVIL:*"]})
     assert subscribed == {"type": "subscribed", "id": 1, "topics": ["trades:anvil:*"]}
     assert {i["topic_shard"]["S"] for i in items(environment.SUBSCRIPTIONS)} == {"trades:anvil:*#1.0", "connection/c1="}
-    assert say(message, {"type": "ping", "id": 2})["type"] == "pong"
-    assert say(message, {"type": "unsubscribe", "id": 3, "topics": ["trades:anvil:*"]})["type"] == "unsubscribed"
+    assert send_message(message, {"type": "ping", "id": 2})["type"] == "pong"
+    assert (
+        send_message(message, {"type": "unsubscribe", "id": 3, "topics": ["trades:anvil:*"]})["type"] == "unsubscribed"
+    )
     load("disconnect").handler(make_event("DISCONNECT"), Context())
     assert items(environment.CONNECTIONS) == items(environment.SUBSCRIPTIONS) == []
 
@@ -95,18 +97,18 @@ def test_a_client_subscribes_pings_unsubscribes_and_disconnects() -> None:
 def test_a_binary_message_is_decoded() -> None:
     connect()
     body = b64encode(b'{"type":"ping"}').decode()
-    assert say(load("message"), body, isBase64Encoded=True)["type"] == "pong"
+    assert send_message(load("message"), body, isBase64Encoded=True)["type"] == "pong"
     broken = b64encode(b"\xff{}").decode()
-    assert say(load("message"), broken, isBase64Encoded=True)["code"] == "BAD_UTF8"
+    assert send_message(load("message"), broken, isBase64Encoded=True)["code"] == "BAD_UTF8"
 
 
 def test_a_lone_surrogate_is_bad_utf8() -> None:
     connect()
-    assert say(load("message"), "\ud800")["code"] == "BAD_UTF8"
+    assert send_message(load("message"), "\ud800")["code"] == "BAD_UTF8"
 
 
 def test_a_connection_without_a_record_must_connect_again() -> None:
-    assert say(load("message"), {"type": "ping"})["code"] == "NOT_CONNECTED"
+    assert send_message(load("message"), {"type": "ping"})["code"] == "NOT_CONNECTED"
     assert items(environment.CONNECTIONS) == []
 
 
@@ -114,7 +116,7 @@ def test_an_internal_error_is_answered_and_logged_not_raised(caplog: pytest.LogC
     connect()
     message = load("message")
     boto_clients.dynamodb().delete_table(TableName=environment.SUBSCRIPTIONS.lower())
-    answer = say(message, {"type": "subscribe", "id": 9, "topics": ["system"]})
+    answer = send_message(message, {"type": "subscribe", "id": 9, "topics": ["system"]})
     assert (answer["code"], answer["id"]) == ("INTERNAL", 9)
     assert "ResourceNotFound" not in answer["message"]
     assert "ResourceNotFoundException" in caplog.text
@@ -155,26 +157,26 @@ def test_recent_trades_come_newest_first_and_page_by_page() -> None:
     past(45)
     message = load("message")
     request = {"type": "get", "id": 1, "what": "trades", "network": "anvil", "token": TOKEN.upper().replace("0X", "0x")}
-    first = say(message, request)
+    first = send_message(message, request)
     assert (first["type"], first["id"], first["what"]) == ("history", 1, "trades")
     assert blocks_of(first) == list(range(45, 25, -1))
     assert first["events"][0]["kind"] == "trade"
-    second = say(message, {**request, "limit": 25, "before": first["before"]})
+    second = send_message(message, {**request, "limit": 25, "before": first["before"]})
     assert blocks_of(second) == list(range(25, 0, -1))
     assert second["before"] is None
-    assert say(message, {**request, "token": CONTRACT})["events"] == []
+    assert send_message(message, {**request, "token": CONTRACT})["events"] == []
 
 
 def test_a_contracts_history_can_be_filtered_by_event_names() -> None:
     connect()
     past(30, "contract.event")
     request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "limit": 4}
-    found = say(load("message"), {**request, "events": ["Refunded"]})
-    assert blocks_of(found) == [30, 27, 24, 21]
-    found = say(load("message"), {**request, "events": ["Refunded"], "before": found["before"], "limit": 100})
-    assert blocks_of(found) == [18, 15, 12, 9, 6, 3]
-    assert found["before"] is None
-    assert blocks_of(say(load("message"), request)) == [30, 29, 28, 27]
+    page = send_message(load("message"), {**request, "events": ["Refunded"]})
+    assert blocks_of(page) == [30, 27, 24, 21]
+    page = send_message(load("message"), {**request, "events": ["Refunded"], "before": page["before"], "limit": 100})
+    assert blocks_of(page) == [18, 15, 12, 9, 6, 3]
+    assert page["before"] is None
+    assert blocks_of(send_message(load("message"), request)) == [30, 29, 28, 27]
 
 
 def test_a_reply_stays_below_api_gateways_limit_and_says_where_to_continue() -> None:
@@ -184,7 +186,7 @@ def test_a_reply_stays_below_api_gateways_limit_and_says_where_to_continue() -> 
     seen: list[int] = []
     before = None
     while True:
-        answer = say(load("message"), {**request, "before": before})
+        answer = send_message(load("message"), {**request, "before": before})
         assert len(json.dumps(answer)) < 120_000
         seen += blocks_of(answer)
         before = answer["before"]
@@ -199,29 +201,29 @@ def test_a_search_for_a_rare_name_ends_and_can_be_continued(monkeypatch: pytest.
     connect()
     past(50, "contract.event")
     request = {"type": "get", "what": "history", "network": "anvil", "contract": CONTRACT, "events": ["Never"]}
-    answer = say(load("message"), request)
+    answer = send_message(load("message"), request)
     assert (answer["events"], answer["before"]) == ([], "000000000031.000000.00")
 
 
 def test_new_tokens_come_from_the_networks_history() -> None:
     connect()
     past(3, "token.created")
-    answer = say(load("message"), {"type": "get", "what": "tokens", "network": "anvil", "limit": 2})
+    answer = send_message(load("message"), {"type": "get", "what": "tokens", "network": "anvil", "limit": 2})
     assert blocks_of(answer) == [3, 2]
 
 
 def test_a_tokens_price_statistics_and_snapshot() -> None:
     connect()
     message, ask = load("message"), {"type": "get", "network": "anvil", "token": TOKEN}
-    assert say(message, {**ask, "what": "price"})["event"] is None
-    assert say(message, {**ask, "what": "stats"})["stats"] == {"trades": 0, "as_of": None}
+    assert send_message(message, {**ask, "what": "price"})["event"] is None
+    assert send_message(message, {**ask, "what": "stats"})["stats"] == {"trades": 0, "as_of": None}
     past(3)
     past(5, "price", price_usd="1.5", trades=7, volume_24h="9", change_24h=1.5)
-    assert say(message, {**ask, "what": "price"})["event"]["block"] == 5
-    stats = say(message, {**ask, "what": "stats"})["stats"]
+    assert send_message(message, {**ask, "what": "price"})["event"]["block"] == 5
+    stats = send_message(message, {**ask, "what": "stats"})["stats"]
     assert (stats["trades"], stats["price_usd"], stats["as_of"]) == (7, "1.5", NOW)
     assert (stats["volume_24h"], stats["change_24h"]) == ("0", 0.0), "that day is over"
-    confirmed = say(message, {"type": "subscribe", "topics": [f"token:anvil:{TOKEN}", "token:anvil:*"]})
+    confirmed = send_message(message, {"type": "subscribe", "topics": [f"token:anvil:{TOKEN}", "token:anvil:*"]})
     assert list(confirmed["now"]) == [f"token:anvil:{TOKEN}"]
     now = confirmed["now"][f"token:anvil:{TOKEN}"]
     assert (now["price"]["block"], now["latest_trade"]["block"]) == (5, 3)
@@ -231,11 +233,11 @@ def test_a_contracts_events_are_counted(monkeypatch: pytest.MonkeyPatch) -> None
     connect()
     past(30, "contract.event")
     request = {"type": "get", "what": "stats", "network": "anvil", "contract": CONTRACT}
-    stats = say(load("message"), request)["stats"]
+    stats = send_message(load("message"), request)["stats"]
     assert (stats["events"], stats["by_type"], stats["complete"]) == (30, {"Refunded": 10, "Paid": 20}, True)
     assert (stats["events_24h"], stats["by_type_24h"], stats["first"], stats["last"]) == (0, {}, NOW, NOW)
     monkeypatch.setattr("chaincast.sessions.command_handler.MAX_STATS_EVENTS", 12)
-    stats = say(load("message"), request)["stats"]
+    stats = send_message(load("message"), request)["stats"]
     assert (stats["events"], stats["complete"]) == (12, False)
 
 
@@ -243,8 +245,8 @@ def test_alerts_are_stored_by_network_and_type() -> None:
     connect()
     past(2, "alert", type="rug")
     ask = {"type": "get", "what": "alerts", "network": "anvil"}
-    assert blocks_of(say(load("message"), {**ask, "alert": "rug"})) == [2, 1]
-    assert say(load("message"), {**ask, "alert": "whale"})["events"] == []
+    assert blocks_of(send_message(load("message"), {**ask, "alert": "rug"})) == [2, 1]
+    assert send_message(load("message"), {**ask, "alert": "whale"})["events"] == []
 
 
 @pytest.mark.parametrize(
@@ -271,6 +273,6 @@ def test_alerts_are_stored_by_network_and_type() -> None:
 )
 def test_an_invalid_get_is_refused_with_a_reason(fields: dict[str, object], code: str, words: str) -> None:
     connect()
-    answer = say(load("message"), {"type": "get", "id": "x", **fields})
+    answer = send_message(load("message"), {"type": "get", "id": "x", **fields})
     assert (answer["type"], answer["id"], answer["code"]) == ("error", "x", code)
     assert words in answer["message"]

@@ -20,11 +20,11 @@ from tests.integration.handlers import (
     Management,
     at,
     connect,
-    held,
     load,
-    opened,
+    open_connection,
     record,
-    say,
+    send_message,
+    subscribed_topics,
     token,
     with_auth,
     with_settings,
@@ -45,20 +45,20 @@ def test_a_ticket_for_a_token_connects_its_user_once(management: Management, mon
     with_auth(monkeypatch, "required")
     answer = load("ticket").handler(ticket_request(Authorization=f"Bearer {token()}"), Context())
     assert answer["statusCode"] == 200
-    told = json.loads(answer["body"])
-    assert told["expires_in"] == 30
-    assert opened("c1=", ticket=told["ticket"])["statusCode"] == 200
+    issued = json.loads(answer["body"])
+    assert issued["expires_in"] == 30
+    assert open_connection("c1=", ticket=issued["ticket"])["statusCode"] == 200
     assert record().user == "ann"
-    assert [opened("c2", ticket=told["ticket"])["statusCode"] for _ in range(2)] == [401, 401]
+    assert [open_connection("c2", ticket=issued["ticket"])["statusCode"] for _ in range(2)] == [401, 401]
 
 
 def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, auth_query=True)
     ticket = TicketStore(boto_clients.dynamodb(), environment.STATE.lower()).issue(User("ann"), NOW)
-    both = opened("c1=", ticket=ticket, token=token("bob"))
+    both = open_connection("c1=", ticket=ticket, token=token("bob"))
     assert (both["statusCode"], ticket in both["body"]) == (401, False)
-    assert opened("c1=", ticket=ticket)["statusCode"] == 200, "the refused handshake did not use it up"
+    assert open_connection("c1=", ticket=ticket)["statusCode"] == 200, "the refused handshake did not use it up"
 
 
 @pytest.mark.parametrize(
@@ -99,19 +99,19 @@ def test_premium_topics_need_their_claim(management: Management, monkeypatch: py
     function = load("message")
 
     def subscribed(*topics: str) -> dict[str, Any]:
-        answer: dict[str, Any] = json.loads(say(function, {"type": "subscribe", "topics": [*topics]}) or "")
+        answer: dict[str, Any] = json.loads(send_message(function, {"type": "subscribe", "topics": [*topics]}) or "")
         return answer
 
     assert subscribed("price:ETH")["type"] == "subscribed"
     for topic in ("price:BTC", "price:*"):
         refused = subscribed("trade:X", topic)
         assert (refused["code"], "'plan' = 'pro'" in refused["message"]) == ("PREMIUM_TOPIC", True)
-    say(function, {"type": "authenticate", "token": token(plan="free")})
+    send_message(function, {"type": "authenticate", "token": token(plan="free")})
     assert subscribed("price:BTC")["code"] == "PREMIUM_TOPIC"
-    say(function, {"type": "authenticate", "token": token(plan="pro")})
+    send_message(function, {"type": "authenticate", "token": token(plan="pro")})
     assert subscribed("price:BTC", "price:*")["type"] == "subscribed"
-    say(function, {"type": "authenticate", "token": token(plan="free")})
-    assert set(held()) == {"price:ETH"}, "subscriptions that the new token does not allow are removed"
+    send_message(function, {"type": "authenticate", "token": token(plan="free")})
+    assert set(subscribed_topics()) == {"price:ETH"}, "subscriptions that the new token does not allow are removed"
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_the_end_of_a_token_is_notified_and_without_a_new_one_the_connection_clo
 
     def authenticate(seconds: float) -> int:
         shown = token(seconds=seconds)
-        answer = say(function, {"id": "a", "type": "authenticate", "timestamp": 1, "data": {"token": shown}})
+        answer = send_message(function, {"id": "a", "type": "authenticate", "timestamp": 1, "data": {"token": shown}})
         assert json.loads(answer or "")["type"] == "auth_success"
         return record().user_until
 
@@ -173,13 +173,13 @@ def test_a_token_whose_end_the_queue_has_missed_opens_no_private_topic(
     with_auth(monkeypatch, "optional")
     connect()
     function = load("message")
-    say(function, {"type": "authenticate", "token": token(seconds=100)})
+    send_message(function, {"type": "authenticate", "token": token(seconds=100)})
     subscribe = {"type": "subscribe", "topics": ["user:ann"]}
     now = int(time.time() * 1000)
     at(function, monkeypatch, now + 150_000)
-    assert json.loads(say(function, subscribe) or "")["type"] == "subscribed", "the grace period has not ended"
+    assert json.loads(send_message(function, subscribe) or "")["type"] == "subscribed", "the grace period has not ended"
     at(function, monkeypatch, now + 300_000)
-    assert json.loads(say(function, subscribe) or "")["code"] == "PRIVATE_TOPIC"
+    assert json.loads(send_message(function, subscribe) or "")["code"] == "PRIVATE_TOPIC"
 
 
 @pytest.mark.parametrize(
@@ -189,12 +189,12 @@ def test_an_unavailable_auth_service_refuses_clients_only_if_authentication_is_r
     management: Management, monkeypatch: pytest.MonkeyPatch, mode: str, status: int, joined: str
 ) -> None:
     with_settings(monkeypatch, auth=mode, auth_service="http://127.0.0.1:9/verify", auth_query=True)
-    assert opened("c1=", token="any")["statusCode"] == status
+    assert open_connection("c1=", token="any")["statusCode"] == status
     connect(EIO="4", transport="websocket")
-    greeting = say(load("message"), '40{"token":"any"}')
+    greeting = send_message(load("message"), '40{"token":"any"}')
     assert joined in (greeting or "")
     connect()
-    refused = json.loads(say(load("message"), {"type": "authenticate", "token": "any"}) or "")
+    refused = json.loads(send_message(load("message"), {"type": "authenticate", "token": "any"}) or "")
     assert refused["code"] == "AUTH_UNAVAILABLE"
 
 
@@ -209,8 +209,8 @@ def test_an_administrator_closes_a_connection_or_all_of_a_user(
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, limits={"connections_per_user": 5}, auth_query=True)
     for name in ("c1=", "c2"):
-        opened(name, token=TOKEN_OF_ANN)
-    opened("c3")
+        open_connection(name, token=TOKEN_OF_ANN)
+    open_connection("c3")
     assert administer("DELETE", "/connections/c1=") == (200, {"closed": 1})
     assert management.closed == ["c1="]
     assert administer("DELETE", "/connections/nobody") == (200, {"closed": 0})

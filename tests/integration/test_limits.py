@@ -16,11 +16,11 @@ from tests.integration.handlers import (
     Management,
     at,
     connect,
-    held,
     load,
-    opened,
+    open_connection,
     record,
-    say,
+    send_message,
+    subscribed_topics,
     token,
     with_auth,
     with_settings,
@@ -32,22 +32,22 @@ LIMITS = {"messages_per_minute": 3, "cool_down_seconds": 60, "connections_per_mi
 
 def test_connections_beyond_the_limit_learn_when_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     with_settings(monkeypatch, limits={**LIMITS, "exempt_ips": ["192.0.2.0/24"]})
-    assert [opened(f"c{i}")["statusCode"] for i in range(3)] == [200, 200, 429]
-    refused = opened("c4")
+    assert [open_connection(f"c{i}")["statusCode"] for i in range(3)] == [200, 200, 429]
+    refused = open_connection("c4")
     assert refused["headers"] == {"Retry-After": "60"}
     assert "at most 2" in refused["body"]
     assert {item["connection_id"]["S"] for item in items(environment.CONNECTIONS)} == {"c0", "c1"}
-    assert [opened(f"d{i}", "192.0.2.7")["statusCode"] for i in range(5)] == [200] * 5, "these are exempt"
+    assert [open_connection(f"d{i}", "192.0.2.7")["statusCode"] for i in range(5)] == [200] * 5, "these are exempt"
 
 
 def test_a_refused_token_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, limits={"connections_per_ip": 1}, auth_query=True)
-    assert opened("c1", token="nonsense")["statusCode"] == 401
-    assert opened("c2")["statusCode"] == 200
-    assert opened("c3")["statusCode"] == 429
+    assert open_connection("c1", token="nonsense")["statusCode"] == 401
+    assert open_connection("c2")["statusCode"] == 200
+    assert open_connection("c3")["statusCode"] == 429
     load("disconnect").handler({"requestContext": {"connectionId": "c2", "eventType": "DISCONNECT"}}, Context())
-    assert opened("c4")["statusCode"] == 200
+    assert open_connection("c4")["statusCode"] == 200
 
 
 def test_connections_of_a_user_are_counted_however_they_authenticate(
@@ -55,15 +55,17 @@ def test_connections_of_a_user_are_counted_however_they_authenticate(
 ) -> None:
     with_auth(monkeypatch, "optional")
     with_settings(monkeypatch, limits={"connections_per_user": 2}, auth_query=True)
-    assert [opened(f"c{i}", token=TOKEN_OF_ANN)["statusCode"] for i in range(3)] == [200, 200, 429]
+    assert [open_connection(f"c{i}", token=TOKEN_OF_ANN)["statusCode"] for i in range(3)] == [200, 200, 429]
     connect()
     message = load("message")
-    refused = json.loads(say(message, {"type": "authenticate", "token": TOKEN_OF_ANN}) or "")
+    refused = json.loads(send_message(message, {"type": "authenticate", "token": TOKEN_OF_ANN}) or "")
     assert (refused["code"], record().user) == ("MAX_CONNECTIONS", "")
     bob = {"type": "authenticate", "token": token("bob")}
-    assert json.loads(say(message, bob) or "")["user"]["id"] == "bob"
+    assert json.loads(send_message(message, bob) or "")["user"]["id"] == "bob"
     load("disconnect").handler({"requestContext": {"connectionId": "c0", "eventType": "DISCONNECT"}}, Context())
-    assert json.loads(say(message, {"type": "authenticate", "token": TOKEN_OF_ANN}) or "")["user"]["id"] == "ann"
+    assert (
+        json.loads(send_message(message, {"type": "authenticate", "token": TOKEN_OF_ANN}) or "")["user"]["id"] == "ann"
+    )
     places = {item["key"]["S"]: set(item["open"]["SS"]) for item in items(environment.STATE) if "open" in item}
     assert places == {"user/ann": {"c1", "c1="}}
 
@@ -99,25 +101,25 @@ def test_a_client_beyond_its_limit_is_refused_in_its_dialect_then_closed_then_ba
     if "EIO" in query:
         ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).set_identity("c1=", joined=True)
     for _ in range(3):
-        assert "RATE_LIMITED" not in (say(function, message) or "")
-    told = say(function, message) or ""
-    said = json.loads(told.lstrip("0123456789"))
-    answer = said[0] if isinstance(said, list) else said
+        assert "RATE_LIMITED" not in (send_message(function, message) or "")
+    reply = send_message(function, message) or ""
+    parsed = json.loads(reply.lstrip("0123456789"))
+    answer = parsed[0] if isinstance(parsed, list) else parsed
     for name, value in words.items():
         assert answer[name] == value or value.items() <= answer[name].items()
-    assert (say(function, message) or "").count("RATE_LIMITED") == 1
-    say(function, message)
-    assert (management.closed, opened("other")["statusCode"]) == ([], 200)
-    said = [say(function, message) for _ in range(7)]
+    assert (send_message(function, message) or "").count("RATE_LIMITED") == 1
+    send_message(function, message)
+    assert (management.closed, open_connection("other")["statusCode"]) == ([], 200)
+    replies = [send_message(function, message) for _ in range(7)]
     assert (
-        [answer is None for answer in said] == [False, True, True, False, True, True, False]
+        [answer is None for answer in replies] == [False, True, True, False, True, True, False]
         if "EIO" not in query
         else [True] * 7
     )
     assert management.closed == ["c1="] * 3, "repeated, as long as API Gateway has not closed it"
-    banned = opened("another")
+    banned = open_connection("another")
     assert (banned["statusCode"], "temporarily banned" in banned["body"]) == (429, True)
-    assert opened("elsewhere", "203.0.113.10")["statusCode"] == 200
+    assert open_connection("elsewhere", "203.0.113.10")["statusCode"] == 200
 
 
 def test_messages_of_the_next_minute_are_served_again(management: Management, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,9 +127,9 @@ def test_messages_of_the_next_minute_are_served_again(management: Management, mo
     connect()
     function = load("message")
     at(function, monkeypatch, NOW - NOW % MINUTE_MS)
-    assert ["RATE" in (say(function, {"type": "ping"}) or "") for _ in range(5)] == [False] * 3 + [True] * 2
+    assert ["RATE" in (send_message(function, {"type": "ping"}) or "") for _ in range(5)] == [False] * 3 + [True] * 2
     at(function, monkeypatch, NOW - NOW % MINUTE_MS + MINUTE_MS)
-    assert "pong" in (say(function, {"type": "ping"}) or "")
+    assert "pong" in (send_message(function, {"type": "ping"}) or "")
 
 
 def test_subscribes_of_an_hour_are_counted_and_a_refused_one_leaves_nothing(
@@ -137,10 +139,12 @@ def test_subscribes_of_an_hour_are_counted_and_a_refused_one_leaves_nothing(
     connect()
     function = load("message")
     at(function, monkeypatch, NOW - NOW % 3_600_000 + 3_000_000)
-    answers = [json.loads(say(function, {"type": "subscribe", "topics": [f"price:S{i}"]}) or "") for i in range(3)]
+    answers = [
+        json.loads(send_message(function, {"type": "subscribe", "topics": [f"price:S{i}"]}) or "") for i in range(3)
+    ]
     assert [answer["type"] for answer in answers] == ["subscribed", "subscribed", "error"]
     assert (answers[2]["code"], answers[2]["retry_after"]) == ("RATE_LIMITED", 600)
-    assert set(held()) == {"price:S0", "price:S1"}
+    assert set(subscribed_topics()) == {"price:S0", "price:S1"}
     at(function, monkeypatch, NOW - NOW % 3_600_000 + 3_600_000)
-    again = json.loads(say(function, {"type": "subscribe", "topics": ["price:S2"]}) or "")
+    again = json.loads(send_message(function, {"type": "subscribe", "topics": ["price:S2"]}) or "")
     assert again["type"] == "subscribed"

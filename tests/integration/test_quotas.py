@@ -72,8 +72,8 @@ def enter(
 
 def test_of_200_concurrent_connections_exactly_the_limit_is_admitted(quotas: QuotaStore) -> None:
     with ThreadPoolExecutor(32) as threads:
-        found = Counter(code for code, _ in threads.map(lambda i: enter(quotas, f"c{i}"), range(200)))
-    assert found == {None: 10, Code.RATE_LIMITED: 190}
+        codes = Counter(code for code, _ in threads.map(lambda i: enter(quotas, f"c{i}"), range(200)))
+    assert codes == {None: 10, Code.RATE_LIMITED: 190}
     assert len(items(environment.STATE)[0]["open"]["SS"]) == 10
 
 
@@ -161,13 +161,13 @@ def test_messages_are_counted_by_minute_with_one_write_each(
     begin = NOW - NOW % (5 * MINUTE_MS)
     writes = recorded_updates(connections._client, monkeypatch)
     connections.put(Connection("anon", "moonx", "203.0.113.9", "", begin))
-    visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5), users=True)
+    message_rate = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5), users=True)
 
     def count(name: str, at: int) -> MessageCounts:
-        found = visits.count(name, at)
-        assert found is not None
-        assert found[0].connection_id == name
-        return found[1]
+        counted = message_rate.count(name, at)
+        assert counted is not None
+        assert counted[0].connection_id == name
+        return counted[1]
 
     assert [count("anon", begin + i).by_connection for i in range(4)] == [1, 2, 3, 4]
     assert count("anon", begin + MINUTE_MS) == MessageCounts(1)
@@ -175,7 +175,7 @@ def test_messages_are_counted_by_minute_with_one_write_each(
     assert len(writes) == 6
     [record] = items(environment.CONNECTIONS)
     assert len([name for name in record if name.startswith("m")]) <= 2, "counters of earlier minutes are removed"
-    assert visits.count("gone", begin) is None
+    assert message_rate.count("gone", begin) is None
 
 
 def test_messages_of_a_user_are_counted_over_all_connections_with_one_write_each(
@@ -185,10 +185,12 @@ def test_messages_of_a_user_are_counted_over_all_connections_with_one_write_each
     for name in ("a", "b"):
         connections.put(Connection(name, "moonx", "203.0.113.9", "", begin, user="ann"))
     connections.put(Connection("anon", "moonx", "203.0.113.9", "", begin))
-    visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True)
+    message_rate = MessageRateCounter(
+        connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True
+    )
     writes = recorded_updates(connections._client, monkeypatch)
-    found = [visits.count(name, begin + 1) for name in ("a", "a", "b", "anon", "a")]
-    assert [visit for _, visit in filter(None, found)] == [
+    counted = [message_rate.count(name, begin + 1) for name in ("a", "a", "b", "anon", "a")]
+    assert [counts for _, counts in filter(None, counted)] == [
         MessageCounts(1, 1),
         MessageCounts(2, 2),
         MessageCounts(1, 3),
@@ -196,7 +198,7 @@ def test_messages_of_a_user_are_counted_over_all_connections_with_one_write_each
         MessageCounts(3, 4),
     ]
     assert len(writes) == 5
-    later = visits.count("a", begin + 5 * MINUTE_MS)
+    later = message_rate.count("a", begin + 5 * MINUTE_MS)
     assert later is not None
     assert later[1] == MessageCounts(1), "the message that updates the activity slot is counted in the record"
     assert connections.get("a") is not None
@@ -206,18 +208,20 @@ def test_messages_of_a_user_are_counted_over_all_connections_with_one_write_each
 
 def test_200_messages_at_once_are_counted_exactly(quotas: QuotaStore, connections: ConnectionStore) -> None:
     connections.put(Connection("a", "moonx", "203.0.113.9", "", NOW, user="ann"))
-    visits = MessageRateCounter(connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True)
+    message_rate = MessageRateCounter(
+        connections, quotas, Limits(messages_per_minute=5, messages_per_user=9), users=True
+    )
     with ThreadPoolExecutor(16) as threads:
-        found = [*threads.map(lambda _: visits.count("a", NOW), range(200))]
-    assert sorted(visit.by_user for _, visit in filter(None, found)) == list(range(1, 201))
+        counted = [*threads.map(lambda _: message_rate.count("a", NOW), range(200))]
+    assert sorted(counts.by_user for _, counts in filter(None, counted)) == list(range(1, 201))
 
 
 def test_a_record_contains_the_user_and_the_end_of_the_token(connections: ConnectionStore) -> None:
     connections.put(Connection("a", "moonx", "203.0.113.9", "", NOW, user="ann", user_until=77, premium=True))
-    found = connections.get("a")
-    assert found is not None
-    assert (found.user, found.user_until, found.premium) == ("ann", 77, True)
+    record = connections.get("a")
+    assert record is not None
+    assert (record.user, record.user_until, record.premium) == ("ann", 77, True)
     connections.set_identity("a", user=User("bob"))
-    found = connections.get("a")
-    assert found is not None
-    assert (found.user, found.user_until, found.premium) == ("bob", 0, False)
+    record = connections.get("a")
+    assert record is not None
+    assert (record.user, record.user_until, record.premium) == ("bob", 0, False)

@@ -15,7 +15,16 @@ from chaincast.http_api.documents import BalancerStatus, Health, Status
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 from listener.sink import Sink
 from tests.factories import http_event, make_batch, make_event
-from tests.integration.handlers import TOKEN_OF_ANN, Management, connect, event, load, opened, say, with_settings
+from tests.integration.handlers import (
+    TOKEN_OF_ANN,
+    Management,
+    connect,
+    event,
+    load,
+    open_connection,
+    send_message,
+    with_settings,
+)
 from tests.integration.helpers import Context
 
 if TYPE_CHECKING:
@@ -156,14 +165,14 @@ def test_figures_are_what_happened(
     with_settings(monkeypatch, auth="optional", auth_query=True, limits={"connections_per_minute": 3})
     monkeypatch.setattr("functions.composition.jwt_secret", lambda: "s" * 64)
     for name in ("c1=", "c2", "c3", "c4", "c5"):
-        opened(name, token=TOKEN_OF_ANN)
-    opened("m1", ip="203.0.113.10", dialect="moonx")
-    opened("x1", ip="203.0.113.11", token="nonsense")
+        open_connection(name, token=TOKEN_OF_ANN)
+    open_connection("m1", ip="203.0.113.10", dialect="moonx")
+    open_connection("x1", ip="203.0.113.11", token="nonsense")
     message = load("message")
-    say(message, {"type": "subscribe", "topics": ["tokens:anvil", "trades:anvil:*"]})
+    send_message(message, {"type": "subscribe", "topics": ["tokens:anvil", "trades:anvil:*"]})
     for _ in range(3):
-        say(message, {"type": "ping"})
-    say(message, {"type": "nonsense"})
+        send_message(message, {"type": "ping"})
+    send_message(message, {"type": "nonsense"})
     load("disconnect").handler(_closing("c2"), Context())
     found = figures(status())
     assert found["chaincast_connections"] == {("chaincast.v1",): 2, ("moonx",): 1}

@@ -11,7 +11,7 @@ from chaincast.policy.rate_limits import Limits
 from chaincast.sessions.cleanup import ConnectionCleanup
 from chaincast.sessions.subscription_store import SubscriptionStore, index_key
 from tests.integration.helpers import items, session_stores
-from tests.integration.helpers import subscriptions as made
+from tests.integration.helpers import subscriptions as make_subscriptions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -22,7 +22,7 @@ V1 = "chaincast.v1"
 
 @pytest.fixture
 def subscriptions() -> SubscriptionStore:
-    return made(4)
+    return make_subscriptions(4)
 
 
 def rows(connection_id: str = "c1") -> set[str]:
@@ -85,7 +85,7 @@ def test_removing_a_topic_that_is_not_subscribed_is_no_error(subscriptions: Subs
 
 def test_the_shards_of_a_connections_rows_never_change(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "b:2"], (), 5, NOW)
-    later = made(8)
+    later = make_subscriptions(8)
     later.add("c1", V1, ["c:3"], (), 5, NOW)
     later.add("c2", V1, ["c:3"], (), 5, NOW)
     assert rows() == at("a:1", "b:2", "c:3")

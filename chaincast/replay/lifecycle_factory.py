@@ -7,6 +7,7 @@ greetings can do without.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger
@@ -39,9 +40,12 @@ def make_lifecycle_handler(
 ) -> LifecycleHandler:
     """Return the handler of a deployment's lifecycle queue."""
 
-    def connections() -> ConnectionStore:
-        return stores().connections
+    stores_once = cache(stores)
 
+    def connections() -> ConnectionStore:
+        return stores_once().connections
+
+    @cache
     def replays() -> ReplayJobs:
         from chaincast.aws import boto_clients
         from chaincast.eventlog.log_store import LogReader
@@ -50,7 +54,7 @@ def make_lifecycle_handler(
 
         client = boto_clients.dynamodb()
         log, holds = LogReader(client, log_table), Holds(client, subscriptions_table)
-        return ReplayJobs(settings, log, holds, stores().subscriptions, poster, jobs(), metrics, logger)
+        return ReplayJobs(settings, log, holds, stores_once().subscriptions, poster, jobs(), metrics, logger)
 
     return LifecycleHandler(
         Greeter(settings, poster, connections, metrics, logger),

@@ -39,7 +39,6 @@ def make_lifecycle_handler(
     logger: Logger,
 ) -> LifecycleHandler:
     """Return the handler of a deployment's lifecycle queue."""
-
     stores_once = cache(stores)
 
     def connections() -> ConnectionStore:

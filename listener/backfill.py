@@ -14,10 +14,9 @@ from time import monotonic
 from aws_lambda_powertools import Logger
 
 from chaincast.errors import SourceError
-from chaincast.model.batches import Batch
 from listener.block_processor import BlockProcessor
 from listener.metrics import ListenerMetrics
-from listener.sink import Sink
+from listener.sink import Sink, make_batch
 from listener.sources.backoff import backoff
 from listener.sources.base import Block, Source
 from listener.sources.faults import RangeTooLarge
@@ -98,25 +97,15 @@ class Backfill:
 
     async def _handle(self, blocks: list[Block]) -> int:
         """Process and write a range of blocks. Return the number of its events."""
-        found = await self._processor.discover_contracts(blocks)
+        discovered = await self._processor.discover_contracts(blocks)
         batches = []
         before = self._sink.checkpoint.block or 0
         for block, events_of_block in zip(blocks, await self._processor.process(blocks, 0), strict=True):
             if events_of_block:
-                batches.append(
-                    Batch(
-                        source=self._name,
-                        seq=self._sink.checkpoint.seq,
-                        timestamp=block.timestamp * 1000,
-                        events=events_of_block,
-                        block=block.number,
-                        block_hash=block.hash,
-                    )
-                )
+                batches.append(make_batch(self._name, self._sink.checkpoint.seq, block, events_of_block))
         last = blocks[-1]
-        await asyncio.shield(asyncio.to_thread(self._sink.backfill, batches, found, last))
+        await asyncio.shield(asyncio.to_thread(self._sink.backfill, batches, discovered, last))
         events = sum(len(batch.events) for batch in batches)
-        self._sink.stands(block_time=last.timestamp)
         self._metrics.count_written(last.number, last.timestamp, events, last.number - before)
         self._metrics.print_when_due()
         await self._processor.snapshot_when_due()

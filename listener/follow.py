@@ -17,7 +17,7 @@ from listener.backfill import Backfill
 from listener.block_processor import BlockProcessor
 from listener.metrics import ListenerMetrics
 from listener.reorg import find_fork, live
-from listener.sink import Sink
+from listener.sink import Sink, make_batch
 from listener.sources.backoff import backoff
 from listener.sources.base import Block, Source
 from listener.sources.faults import RangeTooLarge
@@ -85,7 +85,7 @@ class Follower:
             raise
 
     async def _run(self) -> None:
-        while await asyncio.to_thread(self._sink.recover, self._name) is None:
+        while not await asyncio.to_thread(self._sink.take_over, self._name):
             self._report_liveness()
             await self._pause(self._lease_seconds / STANDBY_ASKS)
             if self._stop.is_set():
@@ -111,7 +111,7 @@ class Follower:
     async def _renew_lease_loop(self) -> None:
         while True:
             await asyncio.sleep(self._lease_seconds / 3)
-            await asyncio.to_thread(self._sink.keep)
+            await asyncio.to_thread(self._sink.renew_lease)
 
     async def _follow(self) -> None:
         await self._reload_contracts()
@@ -179,7 +179,7 @@ class Follower:
         # Blocks that may still be undone must be in the event log, so that their events can be retracted.
         final = head - self._network.finality_depth
         backfill_to = first - 1 if self._network.backfill.deliver else max(final, first - 1)
-        await asyncio.to_thread(self._sink.begin_after, first - 1, backfill_to)
+        await asyncio.to_thread(self._sink.start_after, first - 1, backfill_to)
 
     async def _advance(self) -> None:
         """Wait for a new block, and process the next range of blocks."""
@@ -188,7 +188,7 @@ class Follower:
         head = await self._head_after(last_done + self._network.confirmations)
         self._report_liveness()
         self._metrics.observe_head(head)
-        self._sink.stands(head=head)
+        self._sink.observe_head(head)
         self._metrics.print_when_due()
         woken = time.time()
         last = min(head - self._network.confirmations, last_done + self._ranges.size)
@@ -227,22 +227,15 @@ class Follower:
         discovered = await self._processor.discover_contracts([block])
         asked = perf_counter()
         (events,) = await self._processor.process([block], self._network.finality_depth)
-        self._metrics.count_written(block.number, block.timestamp, len(events))
-        self._sink.stands(block_time=block.timestamp)
         if not events:
             await asyncio.to_thread(self._sink.skip, block, discovered)
+            self._metrics.count_written(block.number, block.timestamp, 0)
             return
-        batch = Batch(
-            source=self._name,
-            seq=self._sink.checkpoint.seq + 1,
-            timestamp=block.timestamp * 1000,
-            events=events,
-            block=block.number,
-            block_hash=block.hash,
-        )
+        batch = make_batch(self._name, self._sink.checkpoint.seq + 1, block, events)
         decoded = (perf_counter() - asked) * 1000
         # Shielded from cancellation: half a write is safe, but makes the next start recover as after a crash.
         steps = await asyncio.shield(asyncio.to_thread(self._sink.write, batch, discovered))
+        self._metrics.count_written(block.number, block.timestamp, len(events))
         milliseconds = {"fetch": fetched, "learn": (asked - started) * 1000, "decode": decoded, **steps}
         await self._processor.snapshot_when_due()
         logger.info(

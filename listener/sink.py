@@ -1,7 +1,7 @@
-"""Where batches go: History and State, then the Log with the checkpoint, then the queue, then the mark (DESIGN 3).
+"""Writes a network's batches: History and contracts, then event log and checkpoint, then the queue, then the mark.
 
-A crash between any two of these is mended by `recover` at the next start: what the Log has beyond the mark is queued
-again, and the block that was under way is indexed again, to the same bytes.
+A crash between any two of these is repaired by `take_over` at the next start: batches that the log has beyond the mark
+are queued again, and the unfinished block is processed again, to the same bytes.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from dataclasses import replace
 from time import monotonic, perf_counter, time
 from typing import TYPE_CHECKING
 
-from chaincast.eventlog.checkpoint import Checkpoint, Lease, Standing
+from chaincast.eventlog.checkpoint import ChainProgress, Checkpoint
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
+from chaincast.eventlog.lease import Lease
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
-from chaincast.model.batches import Batch, Retraction, split_batch
+from chaincast.model.batches import Batch, EncodedBatch, Retraction, encode_batch, encode_parts
 from chaincast.model.discovered_contracts import Discovery
+from chaincast.model.events import Event
 from chaincast.model.sharding import ShardingState, decode_sharding
 
 if TYPE_CHECKING:
@@ -26,11 +28,23 @@ if TYPE_CHECKING:
     from listener.sources.base import Block
 
 EMPTY_BLOCKS_SECONDS = 5.0
-"""How often the checkpoint moves over blocks without events; those since are scanned again after a crash."""
+"""Seconds between writes of the checkpoint while blocks have no events. A crash repeats the blocks since the last."""
+
+
+def make_batch(source: str, seq: int, block: Block, events: tuple[Event, ...]) -> Batch:
+    """Return the batch of a block's events."""
+    return Batch(
+        source=source,
+        seq=seq,
+        timestamp=block.timestamp * 1000,
+        events=events,
+        block=block.number,
+        block_hash=block.hash,
+    )
 
 
 class Sink:
-    """Writes one network's batches. Blocking; used from one thread at a time, `keep` from another."""
+    """Writes one network's batches. Blocking; used from one thread at a time, `renew_lease` from another."""
 
     def __init__(
         self, lease: Lease, log: Log, history: History, contracts: Contracts, queue: FanoutQueue, shards: int
@@ -42,60 +56,63 @@ class Sink:
         self._queue = queue
         self._sharding = ShardingState(shards)
         self._lock = threading.Lock()
+        self._progress = ChainProgress()
         self._saved = Checkpoint()
         self._saved_at = 0.0
         self.checkpoint = Checkpoint()
 
-    def recover(self, source: str) -> Checkpoint | None:
-        """Take the lease and queue what an earlier life left behind; `None` while another holds the lease."""
+    def take_over(self, source: str) -> bool:
+        """Take the lease, and queue the batches that the previous holder did not queue.
+
+        Return False if another listener holds the lease: this one is a standby.
+        """
         checkpoint = self._lease.acquire()
         if checkpoint is None:
-            return None
+            return False
         wanted = self._sharding.shards
         if self._lease.sharding:
             self._sharding = decode_sharding(self._lease.sharding)
         for batch in self._log.after(source, checkpoint.queued):
-            self._send(batch)
+            self._send(EncodedBatch(batch, encode_batch(batch)))
         self._reshard(source, wanted, checkpoint.seq)
         self.checkpoint = replace(checkpoint, queued=checkpoint.seq)
         self._saved, self._saved_at = checkpoint, monotonic()
-        return self.checkpoint
+        return True
 
-    def begin_after(self, block: int, backfill_to: int) -> None:
-        """Settle where a network without a checkpoint begins: with the block after this one; and its backfill's end."""
+    def start_after(self, block: int, backfill_to: int) -> None:
+        """Save where a network without a checkpoint begins: after `block`; and the last block of its backfill."""
         with self._lock:
-            self._lease.begin_backfill(backfill_to)
+            self._lease.save_backfill_to(backfill_to)
             self.checkpoint = replace(self.checkpoint, block=block)
             self._save()
 
-    def stands(self, *, head: int = 0, block_time: int = 0) -> None:
-        """The chain's head is known to be there; the block that is written next was made then (s). Told with the next
-        write, whatever it is."""
-        before = self._lease.standing
-        self._lease.standing = Standing(max(head, before.head), block_time or before.block_time)
+    def observe_head(self, head: int) -> None:
+        """Record the chain's head. It is saved with the next write."""
+        self._progress = replace(self._progress, head=max(head, self._progress.head))
 
     def discoveries(self) -> Iterator[Discovery]:
-        """The contracts discovered so far."""
+        """Yield the contracts discovered so far."""
         return self._contracts.all()
 
     @property
     def backfill_to(self) -> int:
-        """Up to which block events are not for clients."""
+        """The last block whose events are not delivered to clients."""
         return self._lease.backfill_to
 
-    def backfill(self, batches: Sequence[Batch], found: Iterable[Discovery], last: Block) -> None:
-        """Write what blocks up to `last` brought, for History and State only."""
-        self._contracts.put(found)
+    def backfill(self, batches: Sequence[Batch], discovered: Iterable[Discovery], last: Block) -> None:
+        """Write the events of blocks up to `last` to History and State only."""
+        self._contracts.put(discovered)
         self._history.add(batches)
         self.skip(last)
 
-    def write(self, batch: Batch, found: Iterable[Discovery]) -> dict[str, float]:
-        """Write one block's batch, whose number must be the next. The milliseconds of each step."""
+    def write(self, batch: Batch, discovered: Iterable[Discovery]) -> dict[str, float]:
+        """Write one block's batch, whose number must be the next. Return the milliseconds of each step."""
         assert batch.block is not None
         started = perf_counter()
-        self._contracts.put(found)
+        self._contracts.put(discovered)
         self._history.add([batch])
         remembered = perf_counter()
+        self._progress = replace(self._progress, block_time=batch.timestamp // 1000)
         parts = self._append(batch)
         appended = perf_counter()
         self._queue_up(batch, parts)
@@ -105,7 +122,7 @@ class Sink:
         return {name: (end - start) * 1000 for (name, start), end in zip(steps.items(), ends, strict=True)}
 
     def retract(self, source: str, fork: Fork) -> None:
-        """Take back what stands behind a fork's ancestor, and go on from there."""
+        """Undo everything after a fork's ancestor, and continue from there."""
         self._history.remove(fork.retracted)
         self._contracts.remove_behind(fork.ancestor.number)
         if fork.retracted:
@@ -124,68 +141,70 @@ class Sink:
                 self._save()
 
     def backwards(self, source: str) -> Iterator[Batch]:
-        """The batches of the Log, the newest first."""
+        """Yield the batches of the event log, newest first."""
         return self._log.backwards(source)
 
-    def _append(self, batch: Batch) -> list[Batch]:
-        """Append a batch and move the checkpoint to its block; its parts."""
-        parts = split_batch(batch)
+    def skip(self, block: Block, discovered: Iterable[Discovery] = ()) -> None:
+        """Move the checkpoint to a block without events, and save the contracts that were discovered in it."""
+        self._contracts.put(discovered)
         with self._lock:
-            after = replace(self.checkpoint, seq=batch.seq, block=batch.block, block_hash=batch.block_hash)
-            self._lease.append([self._log.append(part) for part in parts], after)
-            self.checkpoint, self._saved, self._saved_at = after, after, monotonic()
-        return parts
-
-    def _queue_up(self, batch: Batch, parts: Iterable[Batch]) -> None:
-        for part in parts:
-            self._lease.check()  # the queue knows no fence
-            self._send(part)
-        with self._lock:
-            self.checkpoint = replace(self.checkpoint, queued=batch.seq)
-
-    def skip(self, block: Block, found: Iterable[Discovery] = ()) -> None:
-        """Note that blocks up to this one are done and brought nothing, but for contracts that were found."""
-        self._contracts.put(found)
-        with self._lock:
+            self._progress = replace(self._progress, block_time=block.timestamp)
             self.checkpoint = replace(self.checkpoint, block=block.number, block_hash=block.hash)
             if monotonic() - self._saved_at >= EMPTY_BLOCKS_SECONDS:
                 self._save()
 
-    def keep(self) -> None:
-        """Hold the lease for another term, and save what of the checkpoint is not saved yet."""
+    def renew_lease(self) -> None:
+        """Extend the lease by a term, and save the checkpoint if it has moved."""
         with self._lock:
             if self.checkpoint != self._saved:
                 self._save()
             else:
-                self._lease.renew()
+                self._lease.renew(self._progress)
 
     def close(self) -> None:
-        """Save the checkpoint and give the lease back."""
+        """Save the checkpoint and release the lease."""
         with self._lock:
             if self.checkpoint != self._saved:
                 self._save()
             self._lease.release()
 
-    def _send(self, batch: Batch) -> None:
-        self._queue.send(batch, self._sharding.assignments_for(batch.seq, time()))
+    def _append(self, batch: Batch) -> list[EncodedBatch]:
+        """Append a batch to the log and move the checkpoint to its block. Return its parts."""
+        parts = encode_parts(batch)
+        with self._lock:
+            after = replace(self.checkpoint, seq=batch.seq, block=batch.block, block_hash=batch.block_hash)
+            self._log.append(parts, self._lease, after, self._progress)
+            self.checkpoint, self._saved, self._saved_at = after, after, monotonic()
+        return parts
+
+    def _queue_up(self, batch: Batch, parts: Iterable[EncodedBatch]) -> None:
+        for part in parts:
+            self._lease.check_term()  # the queue knows no fence
+            self._send(part)
+        with self._lock:
+            self.checkpoint = replace(self.checkpoint, queued=batch.seq)
+
+    def _send(self, part: EncodedBatch) -> None:
+        self._queue.send(part, self._sharding.assignments_for(part.batch.seq, time()))
 
     def _reshard(self, source: str, shards: int, seq: int) -> None:
-        """End what an earlier life began of a change of shards; then go over to another number behind batch `seq`."""
-        self._finish_switch(source)
+        """Complete a change of the shard count that was interrupted; then change it to `shards` after batch `seq`."""
+        self._complete_resharding(source)
         self._sharding = self._sharding.resharded(shards, seq, time())
         if self._sharding.encode() != self._lease.sharding:
-            self._lease.remember(self._sharding.encode())
-        self._finish_switch(source)
+            self._lease.save_sharding(self._sharding.encode())
+        self._complete_resharding(source)
 
-    def _finish_switch(self, source: str) -> None:
-        switch = self._sharding.resharding
-        if switch is None:
+    def _complete_resharding(self, source: str) -> None:
+        resharding = self._sharding.resharding
+        if resharding is None:
             return
-        new = self._sharding.completed()
-        self._queue.send_resharding(source, switch.seq, self._sharding.previous_assignments(), new.assignments(time()))
-        self._lease.remember(new.encode())
-        self._sharding = new
+        completed = self._sharding.completed()
+        previous = self._sharding.previous_assignments()
+        self._queue.send_resharding(source, resharding.seq, previous, completed.assignments(time()))
+        self._lease.save_sharding(completed.encode())
+        self._sharding = completed
 
     def _save(self) -> None:
-        self._lease.move(self.checkpoint)
+        self._lease.save(self.checkpoint, self._progress)
         self._saved, self._saved_at = self.checkpoint, monotonic()

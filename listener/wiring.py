@@ -12,9 +12,9 @@ from chaincast.aws import boto_clients, environment
 from chaincast.config.model import Config
 from chaincast.config.network import RPC_URL, Network, url_variable
 from chaincast.errors import ConfigError
-from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
+from chaincast.eventlog.lease import Lease
 from chaincast.eventlog.log_store import Log
 from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue

@@ -1,27 +1,30 @@
-"""The Log table: a source's batches by cursor, append-only; the truth that everything else follows from."""
+"""The event log: the append-only table of every source's batches, from which all other state can be derived."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from chaincast.model.batches import Batch, decode_batch, encode_batch
+from chaincast.model.batches import Batch, EncodedBatch, decode_batch
 from chaincast.model.cursors import CURSOR_DIGITS, format_cursor, parse_cursor
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
+    from chaincast.eventlog.checkpoint import ChainProgress, Checkpoint
+    from chaincast.eventlog.lease import Lease
+
 
 class LogReader:
-    """Reads the Log."""
+    """Reads the event log."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def first(self, source: str) -> int | None:
-        """The number of the oldest batch there is; None if there is none."""
+        """Read the number of the oldest batch, or None if there is no batch."""
         answer = self._client.query(
             TableName=self._table,
             KeyConditionExpression="#s = :s",
@@ -35,7 +38,7 @@ class LogReader:
         return parse_cursor(items[0]["cursor"]["S"][:CURSOR_DIGITS]) if items else None
 
     def after(self, source: str, seq: int, page_size: int | None = None) -> Iterator[Batch]:
-        """The batches (parts) behind number `seq`, in order, read consistently, `page_size` at a time."""
+        """Yield the batches (parts) after number `seq` in order, read consistently, `page_size` at a time."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#s = :s AND #c >= :c",
@@ -49,7 +52,7 @@ class LogReader:
                 yield decode_batch(bytes(item["batch"]["B"]))
 
     def backwards(self, source: str) -> Iterator[Batch]:
-        """All batches (parts), the newest first, read consistently."""
+        """Yield all batches (parts), newest first, read consistently."""
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="#s = :s",
@@ -65,22 +68,32 @@ class LogReader:
 
 
 class Log(LogReader):
-    """Makes the write of one item, too, which the State table carries out together with its own."""
+    """Appends batches, too."""
 
     def __init__(self, client: DynamoDBClient, table: str, retention_seconds: int) -> None:
         super().__init__(client, table)
-        self._retention = retention_seconds
+        self._retention_seconds = retention_seconds
 
-    def append(self, batch: Batch) -> TransactWriteItemTypeDef:
-        """The write that appends the batch, on condition that its number is free.
+    def append(
+        self, parts: Sequence[EncodedBatch], lease: Lease, checkpoint: Checkpoint, progress: ChainProgress
+    ) -> None:
+        """Append the parts of a network's batch and save its checkpoint, in one transaction.
 
-        Its expiry follows from the block's time, not from the clock: a repeat writes the same bytes.
+        Raise `LeaseLost` if the lease is lost, `CursorTaken` if the number is taken.
         """
+        lease.commit([self.put_request(part) for part in parts], checkpoint, progress)
+
+    def put_request(self, part: EncodedBatch) -> TransactWriteItemTypeDef:
+        """Return the write that appends a part of a batch, on condition that its number is free.
+
+        The item's expiry follows from the block's time, not from the clock, so that a repeat writes the same bytes.
+        """
+        batch = part.batch
         item: dict[str, AttributeValueTypeDef] = {
             "source": {"S": batch.source},
             "cursor": {"S": batch.sort_key},
-            "batch": {"B": encode_batch(batch)},
-            "expires_at": {"N": str(batch.timestamp // 1000 + self._retention)},
+            "batch": {"B": part.data},
+            "expires_at": {"N": str(batch.timestamp // 1000 + self._retention_seconds)},
         }
         return {
             "Put": {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.fanout.keys import batch_deduplication_id, message_group, resharding_deduplication_id
 from chaincast.fanout.messages import AwaitDrained, DeliverBatch, ShardDrained, encode_message
-from chaincast.model.batches import Batch, encode_batch
+from chaincast.model.batches import EncodedBatch
 from chaincast.model.sharding import ShardAssignment
 
 if TYPE_CHECKING:
@@ -24,14 +24,11 @@ class FanoutQueue:
         self._client = client
         self._url = url
 
-    def send(self, batch: Batch, assignments: Iterable[ShardAssignment], encoded: bytes | None = None) -> None:
-        """Send a batch to each shard. After the return SQS has stored it, and the next batch may be sent.
-
-        `encoded`: the bytes of `encode_batch` if the caller has them, so that a batch is compressed only once.
-        """
-        data = encoded or encode_batch(batch)
+    def send(self, part: EncodedBatch, assignments: Iterable[ShardAssignment]) -> None:
+        """Send a batch (part) to each shard. On return SQS has stored it, and the next may be sent."""
+        batch = part.batch
         for assignment in assignments:
-            body = encode_message(DeliverBatch(assignment, batch), data)
+            body = encode_message(DeliverBatch(assignment, batch), part.data)
             self._put(body, batch.source, assignment, batch_deduplication_id(batch, assignment.shard))
 
     def send_resharding(

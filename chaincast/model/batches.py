@@ -64,6 +64,19 @@ class Batch:
         return self.cursor if self.part == self.parts - 1 else format_cursor(self.seq - 1)
 
 
+@dataclass(frozen=True, slots=True)
+class EncodedBatch:
+    """A batch (part) with its encoding, which is made once for the event log and the queue."""
+
+    batch: Batch
+    data: bytes
+
+
+def encode_parts(batch: Batch) -> list[EncodedBatch]:
+    """Return the parts of a batch in order, each encoded."""
+    return [EncodedBatch(part, encode_batch(part)) for part in split_batch(batch)]
+
+
 def encode_batch(batch: Batch) -> bytes:
     """The batch as compressed JSON, for the Log and the queue."""
     return zlib.compress(orjson.dumps(document_of(batch)), 6)

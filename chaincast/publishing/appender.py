@@ -20,7 +20,7 @@ from chaincast.errors import ChaincastError
 from chaincast.eventlog.checkpoint import checkpoint_key, read_checkpoint
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
-from chaincast.model.batches import Batch, split_batch
+from chaincast.model.batches import Batch, EncodedBatch, encode_batch, encode_parts
 from chaincast.model.sharding import ShardingState, decode_sharding
 
 if TYPE_CHECKING:
@@ -76,13 +76,14 @@ class Appender:
             if attempt:
                 time.sleep(uniform(0, 1) * _PAUSES[min(attempt, len(_PAUSES)) - 1])  # noqa: S311 - jitter, no secret
             ends = {source: self._ends.get(source) or self._read(source) for source in sources}
-            batches = {draft.source: replace(draft, seq=ends[draft.source].seq + 1) for draft in drafts}
-            if self._write(batches, remember):
-                for source, batch in batches.items():
-                    ends[source].seq = batch.seq
+            numbers = {source: ends[source].seq + 1 for source in sources}
+            parts = {draft.source: encode_parts(replace(draft, seq=numbers[draft.source])) for draft in drafts}
+            if self._write(numbers, parts, remember):
+                for source, seq in numbers.items():
+                    ends[source].seq = seq
                     self._ends[source] = ends[source]
-                    self._queue_up(source, batch)
-                return {source: batch.seq for source, batch in batches.items()}
+                    self._queue_up(source, parts[source])
+                return numbers
             self._ends.clear()
         raise Busy(f"{', '.join(sources)}: others appended first, {_ATTEMPTS} times in a row")
 
@@ -91,15 +92,20 @@ class Appender:
         end = self._ends[source] = self._read(source)
         left = end.seq - end.queued
         if left:
-            self._queue_up(source, None)
+            self._queue_up(source, ())
         return left
 
-    def _write(self, batches: Mapping[str, Batch], remember: TransactWriteItemTypeDef | None) -> bool:
+    def _write(
+        self,
+        numbers: Mapping[str, int],
+        parts: Mapping[str, Sequence[EncodedBatch]],
+        remember: TransactWriteItemTypeDef | None,
+    ) -> bool:
         """Whether every batch got its number. Raises `Repeated`."""
         writes: list[TransactWriteItemTypeDef] = [] if remember is None else [remember]
-        for source, batch in batches.items():
-            writes.append(self._take(source, batch.seq))
-            writes += [self._log.append(part) for part in split_batch(batch)]
+        for source, seq in numbers.items():
+            writes.append(self._take(source, seq))
+            writes += [self._log.put_request(part) for part in parts[source]]
         try:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
@@ -126,15 +132,17 @@ class Appender:
             }
         }
 
-    def _queue_up(self, source: str, batch: Batch | None) -> None:
-        """Queue all there is up to the end; `batch` is the last of it, if it is at hand."""
+    def _queue_up(self, source: str, newest: Sequence[EncodedBatch]) -> None:
+        """Queue everything up to the end of the log. `newest`: the parts of the last batch, if they are at hand."""
         end = self._ends[source]
-        if batch is not None and end.queued < batch.seq - 1:
-            end.queued = max(end.queued, self._read(source).queued)  # somebody else may be done meanwhile
-        if batch is not None and end.queued >= batch.seq - 1:
-            parts = split_batch(batch)
+        before = newest[0].batch.seq - 1 if newest else end.seq
+        if newest and end.queued < before:
+            end.queued = max(end.queued, self._read(source).queued)  # another publisher may have queued them meanwhile
+        if newest and end.queued >= before:
+            parts = newest
         else:
-            parts = [part for part in self._log.after(source, end.queued) if part.seq <= end.seq]
+            left = (part for part in self._log.after(source, end.queued) if part.seq <= end.seq)
+            parts = [EncodedBatch(part, encode_batch(part)) for part in left]
         workers = end.sharding.assignments(time.time())
         for part in parts:
             self._queue.send(part, workers)

@@ -13,9 +13,9 @@ from moto import mock_aws
 
 from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
-from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
+from chaincast.eventlog.lease import Lease
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.queue import FanoutQueue
 from listener.sink import Sink

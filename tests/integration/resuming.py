@@ -12,7 +12,7 @@ from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
 from chaincast.fanout.messages import DeliverBatch, encode_message
 from chaincast.jobs.messages import Job, encode_job, parse_job
-from chaincast.model.batches import Batch, split_batch
+from chaincast.model.batches import Batch, encode_parts
 from chaincast.model.sharding import ShardAssignment
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import TOKEN, make_batch, make_event
@@ -41,8 +41,8 @@ class Stack:
 
     def append(self, *batches: Batch) -> None:
         for batch in batches:
-            for part in split_batch(batch):
-                write = self._log.append(part)["Put"]
+            for part in encode_parts(batch):
+                write = self._log.put_request(part)["Put"]
                 self._database.put_item(TableName=write["TableName"], Item=write["Item"])
             self._database.update_item(
                 TableName=environment.STATE.lower(),

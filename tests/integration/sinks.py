@@ -9,7 +9,7 @@ from tests.factories import make_batch, make_event
 
 def started(make_sink: object, **options: object) -> Sink:
     sink: Sink = make_sink(**options)  # type: ignore[operator]  # the fixture's function
-    assert sink.recover("anvil") is not None
+    assert sink.take_over("anvil")
     return sink
 
 

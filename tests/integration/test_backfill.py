@@ -172,7 +172,7 @@ async def test_only_so_many_ranges_are_asked_for_ahead(monkeypatch: pytest.Monke
 
 async def test_without_a_checkpoint_one_that_only_goes_on_does_not_begin() -> None:
     async with staged() as stage:
-        with pytest.raises(ConfigError, match='start_block is "checkpoint", but there is none'):
+        with pytest.raises(ConfigError, match='start_block is "checkpoint", but these tables have no checkpoint'):
             await stage.follower(start_block="checkpoint").run()
         async with running(stage.follower(start_block="latest")) as follower:
             await until(lambda: follower.done == BLOCKS)

@@ -16,9 +16,9 @@ import pytest
 from chaincast.aws import environment
 from chaincast.config.network import Contract, Network
 from chaincast.errors import ForkDetected, LeaseLost, SourceError, WrongChain
-from chaincast.eventlog.checkpoint import Lease
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
+from chaincast.eventlog.lease import Lease
 from chaincast.eventlog.log_store import Log
 from chaincast.eventlog.market_store import MarketState
 from chaincast.fanout.queue import FanoutQueue

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError as AwsError
 
 from chaincast.aws import environment
 from chaincast.errors import LeaseLost
-from chaincast.model.batches import Batch
+from chaincast.model.batches import Batch, EncodedBatch
 from listener.sink import Sink
 from tests.integration.helpers import expire_lease, items, logged, take_batches
 from tests.integration.sinks import batch, started
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def test_only_one_listener_holds_the_lease(make_sink: object) -> None:
     first = started(make_sink, owner="one")
     second: Sink = make_sink(owner="two")  # type: ignore[operator]  # the fixture's function
-    assert second.recover("anvil") is None
+    assert not second.take_over("anvil")
     first.close()
-    assert second.recover("anvil") is not None
+    assert second.take_over("anvil")
 
 
 def test_a_process_that_wakes_after_its_lease_ended_queues_nothing(
@@ -36,10 +36,10 @@ def test_a_process_that_wakes_after_its_lease_ended_queues_nothing(
     sink = started(make_sink, lease_seconds=15)
     append = sink._append
 
-    def append_and_pause(appended: Batch) -> list[Batch]:
+    def append_and_pause(appended: Batch) -> list[EncodedBatch]:
         parts = append(appended)
         woken = time.monotonic() + 20
-        monkeypatch.setattr("chaincast.eventlog.checkpoint.monotonic", lambda: woken)
+        monkeypatch.setattr("chaincast.eventlog.lease.monotonic", lambda: woken)
         return parts
 
     monkeypatch.setattr(sink, "_append", append_and_pause)
@@ -56,7 +56,7 @@ def test_an_expired_lease_is_taken_over_and_the_old_holder_writes_nothing(make_s
     state, log = items(environment.STATE), items(environment.LOG)
     with pytest.raises(LeaseLost):
         old.write(batch(2), [])
-    for write in (old.keep, old.close):
+    for write in (old.renew_lease, old.close):
         with pytest.raises(LeaseLost):
             write()
     assert (items(environment.STATE), items(environment.LOG)) == (state, log)
@@ -122,4 +122,4 @@ def test_a_standby_that_meets_the_holders_transaction_waits(make_sink: object, d
     standby: Sink = make_sink(owner="two")  # type: ignore[operator]  # the fixture's function
     conflict = AwsError({"Error": {"Code": "TransactionConflictException", "Message": ""}}, "UpdateItem")
     with failing_first(database, "update_item", conflict):
-        assert standby.recover("anvil") is None
+        assert not standby.take_over("anvil")

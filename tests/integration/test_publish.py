@@ -19,7 +19,7 @@ from botocore.client import BaseClient
 from chaincast.aws import boto_clients, environment
 from chaincast.config.function_settings import Settings
 from chaincast.fanout.queue import FanoutQueue
-from chaincast.model.batches import Batch
+from chaincast.model.batches import Batch, EncodedBatch
 from chaincast.model.events import Event
 from chaincast.model.sharding import ShardAssignment
 from chaincast.publishing.appender import Appender, make_appender
@@ -123,7 +123,7 @@ def test_a_fault_is_no_crash_and_tells_nothing(http: ModuleType) -> None:
 class Dying(FanoutQueue):
     """A queue that a publisher does not live to reach."""
 
-    def send(self, batch: Batch, assignments: object, encoded: bytes | None = None) -> None:
+    def send(self, part: EncodedBatch, assignments: object) -> None:
         raise SystemExit
 
 
@@ -209,7 +209,7 @@ def test_after_a_change_of_shards_those_who_subscribed_before_are_still_found(se
     sent: list[list[ShardAssignment]] = []
 
     class Recording(FanoutQueue):
-        def send(self, batch: Batch, assignments: Any, encoded: bytes | None = None) -> None:
+        def send(self, part: EncodedBatch, assignments: Any) -> None:
             sent.append(list(assignments))
 
     appender = make_appender(replace(settings, shards=2))

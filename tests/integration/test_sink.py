@@ -12,9 +12,10 @@ import pytest
 
 from chaincast.aws import environment
 from chaincast.errors import CursorTaken
-from chaincast.eventlog.checkpoint import Checkpoint, Lease
+from chaincast.eventlog.checkpoint import Checkpoint
 from chaincast.eventlog.contract_store import Contracts
 from chaincast.eventlog.history_store import History
+from chaincast.eventlog.lease import Lease
 from chaincast.fanout.messages import DeliverBatch
 from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.discovered_contracts import Discovery
@@ -58,7 +59,7 @@ def test_a_restart_goes_on_where_it_stopped(make_sink: object) -> None:
 STEPS = {
     "contracts": (Contracts, "put"),
     "history": (History, "add"),
-    "append": (Lease, "append"),
+    "append": (Lease, "commit"),
     "send": (FanoutQueue, "send"),
 }
 
@@ -166,7 +167,7 @@ def test_a_change_of_shards_survives_a_crash_at_any_call(
     started(make_sink).write(batch(1), [])
     sink: Sink = make_sink(shards=2)  # type: ignore[operator]  # the fixture's function
     with suppress(Crash), crash_at_call(calls, (database, "update_item"), (queues, "send_message")):
-        sink.recover("anvil")
+        sink.take_over("anvil")
     sink = started(make_sink, shards=2)
     sink.write(batch(2), [])
     messages = summary()
@@ -222,11 +223,11 @@ def block(number: int) -> Block:
 
 def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink: object) -> None:
     sink = started(make_sink)
-    sink.begin_after(9, -1)
+    sink.start_after(9, -1)
     before = items(environment.STATE)
     sink.skip(block(10))
     assert items(environment.STATE) == before
-    sink.keep()
+    sink.renew_lease()
     assert started(make_sink).checkpoint.block == 10
     with patch("listener.sink.EMPTY_BLOCKS_SECONDS", 0):
         again = started(make_sink)
@@ -236,7 +237,7 @@ def test_empty_blocks_move_the_checkpoint_now_and_then_and_at_the_end(make_sink:
 
 def test_a_backfill_goes_to_history_and_contracts_and_to_no_client(make_sink: object) -> None:
     sink = started(make_sink)
-    sink.begin_after(9, 40)
+    sink.start_after(9, 40)
     sink.backfill([replace(batch(0), block=11), replace(batch(1), block=12)], FOUND, block(20))
     assert len(items(environment.HISTORY)) == 4
     assert (items(environment.LOG), take_batches()) == ([], [])
@@ -247,7 +248,7 @@ def test_a_backfill_goes_to_history_and_contracts_and_to_no_client(make_sink: ob
 
 
 def test_a_listener_that_began_at_the_head_goes_on_from_there(make_sink: object) -> None:
-    started(make_sink).begin_after(1000, -1)
+    started(make_sink).start_after(1000, -1)
     assert started(make_sink).checkpoint.block == 1000
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,9 @@ def figures(module: ModuleType) -> dict[str, dict[tuple[str, ...], float]]:
 
 def test_everything_is_well(status: Callable[[], ModuleType], make_sink: Callable[..., Sink]) -> None:
     sink = make_sink()
-    sink.recover("anvil")
-    sink.stands(head=9, block_time=4_000_000_000)
-    sink.write(make_batch(make_event(), seq=1), [])
+    sink.take_over("anvil")
+    sink.observe_head(9)
+    sink.write(replace(make_batch(make_event(), seq=1), timestamp=4_000_000_000_000), [])
     code, found = get(status(), "/health")
     assert (code, found["status"], found["healthy"], found["troubles"]) == (200, "ok", True, [])
     assert found["services"]["listeners"] == {"anvil": {"status": "ok", "block": 7, "lagBlocks": 2, "lagSeconds": 0.0}}
@@ -93,8 +94,8 @@ def test_what_is_wrong_is_said(
     status: Callable[[], ModuleType], make_sink: Callable[..., Sink], queues: SQSClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sink = make_sink()
-    sink.recover("anvil")
-    sink.stands(head=9, block_time=1_700_000_000)
+    sink.take_over("anvil")
+    sink.observe_head(9)
     sink.write(make_batch(make_event(), seq=1), [])
     with_settings(monkeypatch, auth="optional", auth_service="http://127.0.0.1:9/verify")
     module = status()

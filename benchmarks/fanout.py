@@ -113,7 +113,7 @@ def _work(batches: int) -> Mapping[str, float]:
     for seq in range(batches + 1):
         body = encode_message(DeliverBatch(ShardAssignment(1, 0, (1,)), batch_of(EVENTS, seq + 1)))
         event = {"Records": [_record(body, seq)]}
-        before = fanout.management.pool.pace.posts, requests.count
+        before = fanout.poster.pace.posts, requests.count
         deleted: list[int] = []
         began, computed = perf_counter(), process_time()
         with patch.object(ConnectionCleanup, "remove", _counting(ConnectionCleanup.remove, deleted)):
@@ -121,7 +121,7 @@ def _work(batches: int) -> Mapping[str, float]:
         seconds.append(perf_counter() - began)
         cpu.append(process_time() - computed)
         assert answer == {"batchItemFailures": []}
-        posts.append(fanout.management.pool.pace.posts - before[0])
+        posts.append(fanout.poster.pace.posts - before[0])
         queries.append(requests.count - before[1])
         deletes.append(sum(deleted))
     time = median(seconds[1:])

@@ -8,7 +8,7 @@ import uvloop
 
 from chaincast.aws.environment import MANAGEMENT_ENDPOINT, dynamodb_endpoint, region, require_env
 from chaincast.aws.fast.pool import Pool
-from chaincast.aws.fast.poster import MAX_SOCKETS
+from chaincast.aws.fast.poster import MAX_SOCKETS, ConnectionPoster
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent
 from chaincast.config.function_settings import Settings
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 logger, settings, loop = make_logger("fanout"), Settings.from_environment(), uvloop.new_event_loop()
 management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), MAX_SOCKETS), region(), "execute-api")
 database = ServiceClient(Pool(dynamodb_endpoint(), 64), region(), "dynamodb")
-metrics = MetricsRecorder("fanout", async_counter_writer(loop, database))
-worker = make_worker(settings, database, management, metrics, logger)
+poster, metrics = ConnectionPoster(management), MetricsRecorder("fanout", async_counter_writer(loop, database))
+worker = make_worker(settings, database, poster, metrics, logger)
 
 
 @logger.inject_lambda_context

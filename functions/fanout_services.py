@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
 
 def make_worker(
-    settings: Settings, database: ServiceClient, management: ServiceClient, metrics: MetricsRecorder, logger: Logger
+    settings: Settings, database: ServiceClient, poster: ConnectionPoster, metrics: MetricsRecorder, logger: Logger
 ) -> FanoutWorker:
     """Return the worker of the deployment's fan-out queue."""
     table, connections = require_env(SUBSCRIPTIONS), require_env(CONNECTIONS)
     deliverer = Deliverer(
         SubscriberReader(database, table, connections, known=settings.auth == "required"),
         HoldReader(database, table),
-        ConnectionPoster(management),
+        poster,
         settings.delivery_bytes,
         settings.chains,
     )

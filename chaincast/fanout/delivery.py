@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from time import perf_counter
 
 from chaincast.aws.fast.dynamodb import TableUnavailable
-from chaincast.aws.fast.poster import ConnectionPoster, Outcomes, PostBatch
+from chaincast.aws.fast.post_outcomes import Outcomes
+from chaincast.aws.fast.poster import ConnectionPoster, PostBatch
 from chaincast.aws.fast.service_client import Payload
 from chaincast.fanout.holds_reader import Hold, HoldReader
 from chaincast.fanout.plan import Plan, View, limited

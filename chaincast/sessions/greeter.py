@@ -16,7 +16,7 @@ from chaincast.protocol.commands import Connected
 from chaincast.protocol.dialects import registry
 
 if TYPE_CHECKING:
-    from chaincast.aws.fast.poster import Outcomes
+    from chaincast.aws.fast.post_outcomes import Outcomes
     from chaincast.sessions.connection_store import Connection
 
 RETRY_DELAYS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)

@@ -23,7 +23,7 @@ from chaincast.sessions.cleanup import RemovedConnections
 from chaincast.sessions.connection_store import Connection, activity_slot
 
 if TYPE_CHECKING:
-    from chaincast.aws.fast.poster import Outcomes
+    from chaincast.aws.fast.post_outcomes import Outcomes
 
 IDLE_SLOTS = 2
 """Activity slots without a message after which a connection is looked up. API Gateway closes it after ten minutes."""

@@ -17,7 +17,7 @@ import jwt
 import pytest
 
 from chaincast.aws import boto_clients, environment
-from chaincast.aws.fast.poster import Outcomes
+from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.aws.lambda_events import SqsRecord, WebSocketEvent
 from chaincast.config.function_settings import Settings
 from chaincast.jobs.lifecycle_handler import LifecycleHandler, Replays

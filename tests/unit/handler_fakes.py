@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from chaincast.aws.fast.poster import Outcomes
+from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.aws.lambda_events import WebSocketEvent
 from chaincast.config.function_settings import Settings
 from chaincast.jobs.messages import Job

@@ -1,77 +1,60 @@
-"""PostToConnection: messages to clients through API Gateway's management API.
+"""Posts messages to clients through PostToConnection of API Gateway's management API.
 
-What API Gateway answers decides: 200 posted; 410 gone; 429 again, more slowly; 408, 5xx and broken connections again,
-a few times; anything else (403, 413, …) will never go through and is dropped, counted by cause.
+The response decides what follows (chaincast/aws/fast/post_outcomes.py): a message is posted, or sent again, or dropped,
+or its connection is closed. A pace, shared by all posts of a process, slows down when API Gateway throttles.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from random import uniform
 from time import monotonic
 
-from chaincast.aws.fast.connection import HttpError
+from chaincast.aws.fast.connection import AfterResponse, HttpError
+from chaincast.aws.fast.pacing import Pace
+from chaincast.aws.fast.post_outcomes import MAX_ATTEMPTS, RETRY_SECONDS, Outcomes, PostResult, classify, retry_seconds
 from chaincast.aws.fast.service_client import Payload, ServiceClient
 from chaincast.aws.fast.sigv4 import encode_segment
 
 MAX_SOCKETS = 256
-"""Connections to the management API: API Gateway takes some 10 ms for a post."""
+"""Connections to the management API. API Gateway takes about 10 ms for a post."""
 
 MAX_IN_FLIGHT = 512
-"""Connections of one posting whose messages are not all posted yet: what bounds its memory. They are signed as they are
-offered, half as many in a row: with the caches warm that takes half as long as one by one between system calls."""
+"""Maximum number of connections in one batch of posts whose messages are not all posted yet, which bounds its memory.
 
-SIGNATURE_AGE = 60.0
-"""Seconds after which a request that waited is signed again; AWS takes signatures of up to five minutes."""
+Requests are signed on submit, in runs of half this number: signing in a tight loop is about twice as fast as between
+system calls.
+"""
+
+MAX_SIGNATURE_AGE_SECONDS = 60.0
+"""Seconds after which a waiting request is signed again. AWS accepts signatures that are up to five minutes old."""
 
 MAX_FAILED = 500
-"""Failures after which a posting ends: then it is not single connections that fail."""
+"""Deferred connections after which a batch of posts ends, because then single connections are not the cause."""
 
-ATTEMPTS = 5
-GRACE = 4.0
-"""Seconds that a connection of whose messages some are posted still has for the others, once time is up."""
+GRACE_SECONDS = 4.0
+"""Seconds after the deadline in which connections that have some of their messages may receive the others."""
 
 DELIVER_SECONDS = 8.0
-_DELAY = 0.05
-_MAX_DELAY = 1.0
-_GONE, _TOO_MANY, _TIMEOUT = 410, 429, 408
-
-
-@dataclass(slots=True)
-class Outcomes:
-    """What became of a posting."""
-
-    posted: int = 0
-    """Messages."""
-    gone: list[str] = field(default_factory=list)
-    """Connections that are no more."""
-    deferred: list[str] = field(default_factory=list)
-    """Connections that did not get all their messages, though they may live: to be tried again."""
-    refused: Counter[str] = field(default_factory=Counter)
-    """Messages that can never be delivered, by cause: too large, or no permission."""
-    throttled: int = 0
-    retried: int = 0
-    repeated: int = 0
-    """Of those retried, the ones that may have arrived the first time: the only posts a client may get twice."""
+"""Default maximum of seconds for `ConnectionPoster.deliver`."""
 
 
 class ConnectionPoster:
-    """The management API of one stage."""
+    """Posts to the connections of one stage. The client's pool is throttled by the poster's pace."""
 
     def __init__(self, client: ServiceClient) -> None:
         self.client = client
+        self.pace = Pace()
+        client.pool.throttle = self.pace
 
     def begin(self, seconds: float | None = None) -> PostBatch:
-        """A posting that begins no message after so many seconds; without a limit if None."""
-        return PostBatch(self.client, seconds)
+        """Return an empty batch of posts that begins no message after `seconds` (None: no limit)."""
+        return PostBatch(self.client, self.pace, seconds)
 
     async def deliver(
         self, payloads: Iterable[bytes], connections: Iterable[str], seconds: float = DELIVER_SECONDS
     ) -> Outcomes:
-        """Post messages, in order, to each connection, for so long at most. Never raises for a connection's sake."""
+        """Post the messages, in order, to each connection within `seconds`. Failures are reported, not raised."""
         posting = self.begin(seconds)
         prepared = [Payload(body) for body in payloads]
         for connection in connections:
@@ -80,14 +63,14 @@ class ConnectionPoster:
 
 
 class PostBatch:
-    """Messages to many connections at once, each connection's in order. Used from one task."""
+    """Posts to many connections at the same time, in order for each connection. Only one task may use it."""
 
-    def __init__(self, client: ServiceClient, seconds: float | None) -> None:
+    def __init__(self, client: ServiceClient, pace: Pace, seconds: float | None) -> None:
         self.client = client
-        self.pace = client.pool.pace
+        self.pace = pace
         self.outcomes = Outcomes()
         self.stopped = False
-        """Time is up, or too much failed: what is offered now is left."""
+        """True if the deadline has passed or too many posts failed. Connections submitted then are deferred."""
         self._posts: set[_Post] = set()
         self._waiter: asyncio.Future[None] | None = None
         self._threshold = 0
@@ -96,11 +79,11 @@ class PostBatch:
 
     @property
     def full(self) -> bool:
-        """Whether `room` should be awaited before more is offered."""
+        """True if `wait_for_capacity` must be awaited before the next `submit`."""
         return len(self._posts) >= MAX_IN_FLIGHT
 
     def submit(self, connection: str, payloads: Sequence[Payload]) -> None:
-        """Post these to the connection, in order, as soon as may be."""
+        """Queue messages for a connection."""
         if not payloads:
             return
         if self.stopped:
@@ -111,33 +94,33 @@ class PostBatch:
         self.client.pool.submit(post)
 
     async def wait_for_capacity(self) -> None:
-        """Wait until less is under way."""
+        """Wait until at most half of `MAX_IN_FLIGHT` connections are in progress."""
         await self._until(MAX_IN_FLIGHT // 2)
 
     async def drain(self) -> Outcomes:
-        """Wait until nothing is under way any more."""
+        """Wait until all posts have ended. Return their outcomes."""
         await self._until(0)
         for timer in self._timers:
             timer.cancel()
         return self.outcomes
 
     def stop(self) -> None:
-        """Begin nothing more; whoever has some of their messages gets the others still, within a grace."""
+        """Begin no connection. Those that have some of their messages get the others within `GRACE_SECONDS`."""
         if self.stopped:
             return
         self.stopped = True
         for post in [post for post in self._posts if not post.begun]:
             self.defer(post)
-        self._timers.append(asyncio.get_running_loop().call_later(GRACE, self._abandon))
+        self._timers.append(asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abandon))
 
     def done(self, post: _Post) -> None:
-        """A connection has what it can get. (For posts to call.)"""
+        """Note that a connection has received everything it can get. (For posts to call.)"""
         self._posts.discard(post)
         if self._waiter is not None and len(self._posts) <= self._threshold and not self._waiter.done():
             self._waiter.set_result(None)
 
     def defer(self, post: _Post) -> None:
-        """A connection is left to another try. (For posts to call.)"""
+        """Note that a connection must be tried again later. (For posts to call.)"""
         post.over = True
         self.outcomes.deferred.append(post.connection)
         self.done(post)
@@ -146,7 +129,7 @@ class PostBatch:
 
     def _abandon(self) -> None:
         for post in [*self._posts]:
-            self.outcomes.repeated += 1  # what is under way may arrive, and will be posted again
+            self.outcomes.repeated += 1  # a message in progress may arrive, and will be posted again
             self.defer(post)
 
     async def _until(self, threshold: int) -> None:
@@ -157,7 +140,7 @@ class PostBatch:
 
 
 class _Post:
-    """One connection's messages of one posting."""
+    """The messages of one connection."""
 
     __slots__ = ("_failures", "_head", "_index", "_payloads", "_posting", "_signed_at", "begun", "connection", "over")
 
@@ -168,48 +151,53 @@ class _Post:
         self._failures = 0
         self.connection = connection
         self.begun = False
-        """A request is under way, or some of the messages are posted."""
+        """True if a request is in progress or some of the messages are posted."""
         self.over = False
+        """True if the connection is deferred. A response that still arrives is ignored."""
         self._head = b""
         self.sign(monotonic())
 
     def sign(self, now: float) -> None:
-        """Make the head of the next request."""
+        """Sign the next request."""
         path = "/@connections/" + encode_segment(self.connection)
         self._head = self._posting.client.head(path, self._payloads[self._index])
         self._signed_at = now
 
     def request(self, now: float) -> bytes | None:
+        """Return the next request, signed again if its signature is old."""
         if self.over:
             return None
         self.begun = True
-        if now - self._signed_at > SIGNATURE_AGE:
+        if now - self._signed_at > MAX_SIGNATURE_AGE_SECONDS:
             self.sign(now)
         return self._head + self._payloads[self._index].tail
 
-    def answered(self, status: int, body: bytes) -> bool:
+    def answered(self, status: int, body: bytes) -> AfterResponse:
+        """Count the response and go on as `classify` says."""
         posting = self._posting
         if self.over:
-            return False
-        if status == 200:
+            return AfterResponse.FINISHED
+        result = classify(status)
+        if result is PostResult.POSTED:
             posting.pace.posts += 1
             posting.outcomes.posted += 1
             return self._next()
-        if status == _GONE:
+        if result is PostResult.REFUSED:
+            posting.outcomes.refused[f"{status} {body[:200].decode(errors='replace')}"] += 1
+            return self._next()
+        if result is PostResult.GONE:
             posting.outcomes.gone.append(self.connection)
             posting.done(self)
-        elif status == _TOO_MANY:
+        elif result is PostResult.THROTTLED:
             posting.outcomes.throttled += 1
             posting.pace.refused(monotonic())
             self._again(0)
-        elif status >= 500 or status == _TIMEOUT:
-            self._fail()
         else:
-            posting.outcomes.refused[f"{status} {body[:200].decode(errors='replace')}"] += 1
-            return self._next()
-        return False
+            self._fail()
+        return AfterResponse.FINISHED
 
     def broken(self, error: HttpError) -> None:
+        """Send the message again: at once if the connection was stale, later if not."""
         if self.over:
             return
         self._posting.outcomes.repeated += error.sent
@@ -219,33 +207,32 @@ class _Post:
         else:
             self._fail()
 
-    def _next(self) -> bool:
-        """On to the next message, if there is one."""
+    def _next(self) -> AfterResponse:
+        """Go on to the next message, if there is one."""
         self._failures = 0
         self._index += 1
         if self._index < len(self._payloads):
             self.sign(monotonic())
-            return True
+            return AfterResponse.NEXT_REQUEST
         self._posting.done(self)
-        return False
+        return AfterResponse.FINISHED
 
     def _fail(self) -> None:
         self._failures += 1
-        if self._failures >= ATTEMPTS:
+        if self._failures >= MAX_ATTEMPTS:
             self._posting.defer(self)
         else:
             self._again(self._failures)
 
-    def _again(self, failures: int, delay: float = _DELAY) -> None:
-        """The same message once more, after a while that grows; not, if time is up and nothing of it was posted."""
+    def _again(self, failures: int, base_seconds: float = RETRY_SECONDS) -> None:
+        """Send the same message again later. If the deadline passed before its first message, defer it."""
         posting = self._posting
         self.begun = self._index > 0
         if posting.stopped and not self.begun:
             posting.defer(self)
             return
         posting.outcomes.retried += 1
-        wait = min(delay * 3**failures, _MAX_DELAY) * uniform(0.5, 1)  # noqa: S311 - jitter, no secret
-        asyncio.get_running_loop().call_later(wait, self._submit)
+        asyncio.get_running_loop().call_later(retry_seconds(failures, base_seconds), self._submit)
 
     def _submit(self) -> None:
         if not self.over:

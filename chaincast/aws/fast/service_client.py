@@ -1,4 +1,4 @@
-"""Signed calls to one AWS service over the pool."""
+"""Signed calls to one AWS service through a pool."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chaincast.aws.fast.connection import HttpError
+from chaincast.aws.fast.connection import AfterResponse, HttpError
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.sigv4 import Credentials, Signer, payload_hash
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer."""
+    """A complete HTTP response."""
 
     status: int
     body: bytes
 
 
 class Payload:
-    """A body that goes out many times: hashed once, with the end of the head before it."""
+    """A request body that is sent many times. It is hashed once. `tail`: the end of the head, and the body."""
 
     __slots__ = ("hash", "tail")
 
@@ -31,7 +31,7 @@ class Payload:
 
 
 class ServiceClient:
-    """Signed POST requests to one service's endpoint; made once per execution environment, for all invocations."""
+    """Sends signed POST requests to one service. It is made once per execution environment, for all invocations."""
 
     def __init__(self, pool: Pool, region: str, service: str) -> None:
         self.pool = pool
@@ -41,15 +41,17 @@ class ServiceClient:
         self._signers: dict[tuple[tuple[str, str], ...], Signer] = {}
 
     def refresh_credentials(self) -> None:
-        """Sign with what the environment holds now, if Lambda changed it."""
+        """Use the credentials of the environment, which Lambda may have changed."""
         credentials = Credentials.from_environment()
         if credentials != self._credentials:
             self._credentials = credentials
             self._signers.clear()
 
     def head(self, path: str, payload: Payload, extra: tuple[tuple[str, str], ...] = ()) -> bytes:
-        """The head of a request whose rest is `payload.tail`; `path` (relative to the endpoint's) and `extra` as
-        `Signer` wants them. Good for five minutes."""
+        """Return the signed head of a request, which `payload.tail` completes. It is valid for five minutes.
+
+        `path` is relative to the endpoint's path. `path` and `extra` must be as `Signer` expects them.
+        """
         signer = self._signers.get(extra)
         if signer is None:
             pool = self.pool
@@ -58,18 +60,19 @@ class ServiceClient:
         return signer.head(self.pool.path + path, payload.hash, time.time()).encode()
 
     async def post(self, path: str, body: bytes, extra: tuple[tuple[str, str], ...] = ()) -> Response:
-        """POST `body` and wait for the answer. Raises `HttpError`."""
+        """Send a POST request and return its response. Raise `HttpError` if there is none."""
         payload = Payload(body)
         call = _Call(lambda: self.head(path, payload, extra) + payload.tail)
         self.pool.submit(call)
         return await call.done
 
     async def close(self) -> None:
+        """Close the pool."""
         await self.pool.close()
 
 
 class _Call:
-    """One request that somebody waits for; on a stale connection it is made once more, whoever waits or not."""
+    """A request with a future for its response. `make` returns the signed request."""
 
     def __init__(self, make: Callable[[], bytes]) -> None:
         self._make = make
@@ -78,10 +81,10 @@ class _Call:
     def request(self, now: float) -> bytes | None:
         return None if self.done.done() else self._make()
 
-    def answered(self, status: int, body: bytes) -> bool:
+    def answered(self, status: int, body: bytes) -> AfterResponse:
         if not self.done.done():
             self.done.set_result(Response(status, body))
-        return False
+        return AfterResponse.FINISHED
 
     def broken(self, error: HttpError) -> None:
         if not self.done.done():

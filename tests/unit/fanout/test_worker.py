@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
 
-from chaincast.aws.fast.poster import Outcomes
+from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.delivery import Report
 from chaincast.fanout.messages import AwaitDrained, DeliverBatch, FanoutMessage, ShardDrained, encode_message

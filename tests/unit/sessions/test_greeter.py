@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from chaincast.aws.fast.poster import Outcomes
+from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.jobs.messages import Greet
 from chaincast.metrics.logger import make_logger
 from chaincast.sessions.connection_store import Connection

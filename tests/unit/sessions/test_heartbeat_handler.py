@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from chaincast.aws.fast.poster import Outcomes
+from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.metrics.logger import make_logger
 from chaincast.sessions import heartbeat_handler
 from chaincast.sessions.connection_store import Connection, activity_slot

@@ -1,0 +1,67 @@
+"""The outcome policy of posts to connections: what a response of API Gateway means, and how posts are counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from random import uniform
+
+MAX_ATTEMPTS = 5
+"""Attempts at a message after which its connection is deferred."""
+
+RETRY_SECONDS = 0.05
+MAX_RETRY_SECONDS = 1.0
+
+
+class PostResult(Enum):
+    """The meaning of a response to a post."""
+
+    POSTED = "posted"
+    GONE = "gone"
+    """The connection is closed."""
+    THROTTLED = "throttled"
+    """The same message must be sent again, and all posts more slowly."""
+    FAILED = "failed"
+    """The same message must be sent again, up to `MAX_ATTEMPTS` times."""
+    REFUSED = "refused"
+    """The message can never be delivered: it is too large, or the function lacks a permission."""
+
+
+def classify(status: int) -> PostResult:
+    """Return the meaning of an HTTP status."""
+    if status == 200:
+        return PostResult.POSTED
+    if status == 410:
+        return PostResult.GONE
+    if status == 429:
+        return PostResult.THROTTLED
+    if status >= 500 or status == 408:
+        return PostResult.FAILED
+    return PostResult.REFUSED
+
+
+def retry_seconds(failures: int, base: float = RETRY_SECONDS) -> float:
+    """Return the seconds until the next attempt, with jitter. They triple with each failure."""
+    seconds: float = min(base * 3.0**failures, MAX_RETRY_SECONDS)
+    return seconds * uniform(0.5, 1)  # noqa: S311 - jitter, no secret
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """The results of a batch of posts."""
+
+    posted: int = 0
+    """Number of messages that API Gateway accepted."""
+    gone: list[str] = field(default_factory=list)
+    """Ids of connections that are closed."""
+    deferred: list[str] = field(default_factory=list)
+    """Ids of connections that did not receive all their messages and must be tried again later."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Number of messages that can never be delivered, by status and cause."""
+    throttled: int = 0
+    """Number of responses with status 429."""
+    retried: int = 0
+    """Number of messages that were sent again."""
+    repeated: int = 0
+    """Number of retried messages that may have arrived the first time, so that a client may receive them twice."""

@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 WORDS = re.compile(
     r"\b(told|tell|tells|telling|nobody|somebody|anybody|everybody|whoever|whomever|anew|besides|"
     r"so many|so much|any more|as above|as said|is said|are said|there is to|of old|"
-    r"he|him|his|she|her|hers|DESIGN \d+)\b"
+    r"he|him|his|she|her|hers|DESIGN \d+)\b",
+    re.IGNORECASE,
 )
 OPENINGS = re.compile(r"(?:^|(?<=[.:!?] )|(?<=\n\n))(Of|Whose|What|Whether|Who|Whom|That|As above)\b(?![^.!?]*\?)")
 """Openings of sentences that have no subject. A question that is asked in full may begin so."""

@@ -46,12 +46,17 @@ class Deliverer:
     """Delivers batches of one source and shard at a time; of several at once, each in a task of its own."""
 
     def __init__(
-        self, audience: SubscriberReader, holds: HoldReader, gateway: ConnectionPoster, max_bytes: int, chains: Chains
+        self,
+        subscribers: SubscriberReader,
+        holds: HoldReader,
+        poster: ConnectionPoster,
+        max_bytes: int,
+        chains: Chains,
     ) -> None:
-        self._audience = audience
+        self._subscribers = subscribers
         self._chains = chains
         self._holds = holds
-        self._gateway = gateway
+        self._poster = poster
         self._max_bytes = max_bytes
 
     async def deliver(
@@ -62,16 +67,16 @@ class Deliverer:
         Whoever is left, and why, is in the report.
         """
         started = perf_counter()
-        queries = self._audience.requests + self._holds.requests
+        queries = self._subscribers.requests + self._holds.requests
         report = Report()
         plan = Plan(batches, self._max_bytes, self._chains)
         report.topics = tuple(plan.topics)
-        run = _Run(plan, batches[-1], progress, self._gateway.begin(seconds), self._holds, report)
+        run = _Run(plan, batches[-1], progress, self._poster.begin(seconds), self._holds, report)
         report.ms["plan"] += (perf_counter() - started) * 1000
         try:
-            async for views in self._audience.of(plan, assignment):
+            async for views in self._subscribers.pages(plan, assignment):
                 # Read after the rows: a hold is placed before the rows that it is for, so whoever sees those sees it.
-                holds = await self._holds.of(plan.source, assignment) if views else {}
+                holds = await self._holds.read(plan.source, assignment) if views else {}
                 if not report.ms["query"]:
                     report.ms["query"] = (perf_counter() - started) * 1000
                 if not await run.offer(await run.without_held(views, holds)):
@@ -83,7 +88,7 @@ class Deliverer:
         if report.error or report.outcomes.deferred:
             report.delivered_up_to = run.delivered_up_to(assignment, run.last if report.error else None)
             report.error = report.error or f"{len(report.outcomes.deferred)} connections could not be reached"
-        report.queries = self._audience.requests + self._holds.requests - queries
+        report.queries = self._subscribers.requests + self._holds.requests - queries
         report.ms["post"] = (perf_counter() - started) * 1000 - report.ms["query"] - report.ms["plan"]
         return report
 
@@ -111,12 +116,12 @@ class _Run:
             passed = await asyncio.gather(*(self._holds.defer_to_replay(c, holds[c], self._end[0]) for c in held))
             for connection, after in zip(held, passed, strict=True):
                 self._report.held += after is None
-                self._limit(views, connection, 0 if after is None else self._plan.behind(after, _ANY_PART))
+                self._limit(views, connection, 0 if after is None else self._plan.mask_after(after, _ANY_PART))
         if self._progress:
             for connection in list(views):
                 through = self._progress.last_delivered(connection)
                 if through is not None:
-                    self._limit(views, connection, self._plan.behind(*through))
+                    self._limit(views, connection, self._plan.mask_after(*through))
         return views
 
     def _limit(self, views: dict[str, View], connection: str, mask: int) -> None:

@@ -1,4 +1,4 @@
-"""Holds (`holds`) as fan-out meets them: which of a source's connections are left to replay, by the hot client."""
+"""Fan-out's side of holds (chaincast/replay/holds.py): the connections of a source that replay delivers to."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 import orjson
 
-from chaincast.aws.fast.dynamodb import Partition, TableUnavailable, call
+from chaincast.aws.fast.dynamodb import Partition, TableUnavailable, execute
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.model.sharding import ShardAssignment, hold_partition_topic
 
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold as fan-out sees it: where it is, and behind which batch it was lifted, if it was."""
+    """A hold: its partition, and the batch after which fan-out delivers again (None: the hold is not lifted)."""
 
     partition: str
     after: int | None
 
 
 class HoldReader:
-    """The holds of a table."""
+    """Reads holds with the asynchronous client, and leaves batches to replay."""
 
     def __init__(self, client: ServiceClient, table: str) -> None:
         self._client = client
         self._table = table
         self.requests = 0
 
-    async def of(self, source: str, worker: ShardAssignment) -> dict[str, Hold]:
-        """The holds on a worker's connections. Raises `TableUnavailable`."""
+    async def read(self, source: str, worker: ShardAssignment) -> dict[str, Hold]:
+        """Return the holds on a shard's connections. Raise `TableUnavailable` on failure."""
         partitions = [
             Partition(self._client, self._table, key, "connection_id, #a", {"#a": "after"})
             for key, _ in worker.partitions(hold_partition_topic(source))
@@ -49,12 +49,15 @@ class HoldReader:
         return holds
 
     async def defer_to_replay(self, connection_id: str, hold: Hold, seq: int) -> int | None:
-        """Leave the source's batches up to `seq` to replay. None: it will deliver them; else the batch behind which
-        fan-out is to deliver, because the hold was lifted meanwhile. Raises `TableUnavailable`."""
+        """Leave the source's batches up to `seq` to replay.
+
+        Return None if replay will deliver them. If the hold was lifted, return the number of the batch after which
+        fan-out must deliver. Raise `TableUnavailable` on failure.
+        """
         if hold.after is not None:
             return hold.after
         self.requests += 1
-        answer = await call(
+        answer = await execute(
             self._client,
             "UpdateItem",
             {
@@ -72,6 +75,6 @@ class HoldReader:
         if b"ConditionalCheckFailed" not in answer.body:
             raise TableUnavailable(f"{self._table} refused an update: {answer.body[:300].decode(errors='replace')}")
         item = orjson.loads(answer.body).get("Item")
-        if not item:  # the hold was removed, and with it every reason to wait
+        if not item:  # the hold was removed, so fan-out delivers everything
             return 0
         return int(item["after"]["N"]) if "after" in item else None

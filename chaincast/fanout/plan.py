@@ -68,7 +68,7 @@ class Plan:
             self._of_kinds[kinds] = mask
         return mask
 
-    def behind(self, seq: int, part: int) -> int:
+    def mask_after(self, seq: int, part: int) -> int:
         """The mask of what comes after a batch (or part of one)."""
         return sum(1 << i for i, batch in enumerate(self._batches) if (batch.seq, batch.part) > (seq, part))
 

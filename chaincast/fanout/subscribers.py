@@ -1,13 +1,12 @@
-"""Who listens: the subscribers of a plan's topics, in the order of their connection ids, a bounded number at a time.
+"""Reads the subscribers of a plan's topics, in the order of their connection ids, in bounded memory.
 
-A client that was told `subscribed` gets whatever is queued from then on: that takes consistent reads. Partitions are
-sorted by connection id, so once every partition has been read up to some id, the views up to there are complete: they
-go out while the rest is still being read, and a million subscribers need no more memory than a few pages of them.
+Reads are consistent, so that a client which has received `subscribed` receives every batch queued after it. Partitions
+are sorted by connection id. Once every partition has been read up to some id, the views up to it are complete and are
+delivered while the rest is still being read. A million subscribers need no more memory than a few pages.
 
-Every connection there is: who hears of the topic `system`, without a row of a subscription each.
-
-The Connections table is scanned, in segments side by side: some 300 bytes a connection, so a million cost about 75,000
-read units (a cent) and a few seconds, for each shard; their posts cost a hundred times that. Announcements are rare.
+The topic `system` has no subscription rows: all connections receive it. The Connections table is scanned in parallel
+segments for it. At about 300 bytes per connection, a million connections cost about 75,000 read units (one cent) and a
+few seconds per shard. Their posts cost a hundred times as much, and announcements are rare.
 """
 
 from __future__ import annotations
@@ -17,19 +16,21 @@ from collections.abc import AsyncIterator
 
 import orjson
 
-from chaincast.aws.fast.dynamodb import Item, Page, Partition, TableUnavailable, call
+from chaincast.aws.fast.dynamodb import Item, Page, Partition, TableUnavailable, execute
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.fanout.plan import Plan, View, merged
 from chaincast.model.sharding import ShardAssignment
 
 _ATTRIBUTES = "connection_id, dialect, kinds"
 _AHEAD = 4
-"""Partitions that are read one page ahead."""
+"""Number of partitions that are read one page ahead."""
 
 
 class SubscriberReader:
-    """Reads the Subscriptions table, and for `system` the Connections table: every connection, or where one must have a
-    user (`known`), those that have."""
+    """Reads the Subscriptions table, and the Connections table for the topic `system`.
+
+    `known`: True if only connections with an authenticated user receive `system`.
+    """
 
     def __init__(self, client: ServiceClient, table: str, connections: str, *, known: bool = False) -> None:
         self._known = known
@@ -37,11 +38,13 @@ class SubscriberReader:
         self._table = table
         self._connections = connections
         self.requests = 0
-        """Queries made so far, the basis of the bill."""
+        """Number of queries so far, which determines the cost."""
 
-    async def of(self, plan: Plan, worker: ShardAssignment) -> AsyncIterator[dict[str, View]]:
-        """What each of the worker's connections sees of a plan, if anything; a round of connections after the other,
-        each sorted by connection id and beyond the one before. Raises `TableUnavailable`."""
+    async def pages(self, plan: Plan, worker: ShardAssignment) -> AsyncIterator[dict[str, View]]:
+        """Yield the views of the shard's connections, in rounds of ascending connection ids.
+
+        Connections that see nothing of the plan are left out. Raise `TableUnavailable` on failure.
+        """
         readers = [
             _Reader(Partition(self._client, self._table, key, _ATTRIBUTES), plan, topic, worker if shared else None)
             for topic in plan.topics
@@ -80,7 +83,7 @@ class SubscriberReader:
 
 
 class _Reader:
-    """One partition's rows, as views of the plan."""
+    """Reads the rows of one partition as views of the plan."""
 
     def __init__(
         self, partition: Partition | ConnectionScan, plan: Plan, topic: str, worker: ShardAssignment | None
@@ -96,13 +99,13 @@ class _Reader:
         self.done = False
 
     def fetch(self) -> asyncio.Task[list[Item]]:
-        """Begin to read the next page, unless that is under way."""
+        """Begin to read the next page, unless that is in progress."""
         if self._fetching is None:
             self._fetching = asyncio.get_running_loop().create_task(self._partition.page())
         return self._fetching
 
     def merge_into(self, views: dict[str, View]) -> None:
-        """Add the page that was fetched."""
+        """Add the fetched page to the views."""
         assert self._fetching is not None
         items = self._fetching.result()
         self._fetching = None
@@ -113,8 +116,8 @@ class _Reader:
             if self._worker is not None and not self._worker.serves(connection):
                 continue
             name = item["dialect"]["S"]
-            if len(item) == 2:
-                # One tuple for all of a page: what a connection costs is its place in the dictionary.
+            if "kinds" not in item:
+                # All connections share one tuple, so that each costs only its entry in the dictionary.
                 view = of_dialect.get(name) or of_dialect.setdefault(name, ((name, self._mask),))
             else:
                 mask = self._mask & self._plan.of_kinds(frozenset(item["kinds"]["SS"]))
@@ -127,18 +130,20 @@ class _Reader:
             self.last = items[-1]["connection_id"]["S"]
 
     def cancel(self) -> None:
+        """Stop reading."""
         if self._fetching is not None and not self._fetching.cancel():
-            self._fetching.exception()  # known already: another partition's is what is being raised
+            self._fetching.exception()  # marks the exception as retrieved; another reader's is raised
 
 
 TOPIC = "system"
+"""The topic of announcements, which every connection receives without a subscription."""
 
 SEGMENTS = 16
 PAGE = 5_000
 
 
 class ConnectionScan:
-    """One worker's connections, in the order of their ids, a page at a time. `known`: only those that have a user."""
+    """Reads the connections of one shard in the order of their ids. `known`: only those with a user."""
 
     def __init__(self, client: ServiceClient, table: str, worker: ShardAssignment, *, known: bool) -> None:
         self._known = known
@@ -149,7 +154,7 @@ class ConnectionScan:
         self.done = False
 
     async def page(self) -> list[Item]:
-        """The next ones; afterwards `done` says whether they were the last. Raises `TableUnavailable`."""
+        """Return the next connections, and set `done` after the last. Raise `TableUnavailable` on failure."""
         if self._left is None:
             segments = await asyncio.gather(*(self._segment(number) for number in range(SEGMENTS)))
             self._left = sorted((item for items in segments for item in items), key=_id, reverse=True)
@@ -169,13 +174,13 @@ class ConnectionScan:
         if self._known:
             scan |= {"FilterExpression": "attribute_exists(#user)", "ExpressionAttributeNames": {"#user": "user"}}
         while True:
-            response = await call(self._client, "Scan", scan)
+            response = await execute(self._client, "Scan", scan)
             if response.status != 200:
                 raise TableUnavailable(
                     f"Scan of connections was refused: HTTP {response.status}: {response.body[:300]!r}"
                 )
             page: Page = orjson.loads(response.body)
-            # Others' are let go at once: what is held is this worker's share.
+            # Only this shard's connections are kept in memory.
             found += [item for item in page["Items"] if self._worker.serves(_id(item))]
             if "LastEvaluatedKey" not in page:
                 return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from typing import TYPE_CHECKING
 
-from chaincast.aws.fast.dynamodb import TableUnavailable, call
+from chaincast.aws.fast.dynamodb import TableUnavailable, execute
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.metrics.recorder import Write
 
@@ -17,7 +17,7 @@ def async_counter_writer(loop: AbstractEventLoop, client: ServiceClient) -> Writ
     """What carries out an update of counts; it raises what `call` does."""
 
     def write(update: UpdateItemInputTypeDef) -> None:
-        response = loop.run_until_complete(call(client, "UpdateItem", {**update}))
+        response = loop.run_until_complete(execute(client, "UpdateItem", {**update}))
         if response.status != 200:
             raise TableUnavailable(f"UpdateItem of counts was refused: HTTP {response.status}: {response.body[:300]!r}")
 

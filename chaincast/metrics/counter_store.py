@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, UpdateItemInputTypeDef
 
 _OTHERS = frozenset({"key", "sort", "since", "expires_at"})
-"""What such items hold besides."""
+"""Attributes of such items that are not counters."""
 
 
 def addition(
@@ -18,25 +18,34 @@ def addition(
     key: str,
     sort: str,
     counts: Mapping[str, int],
-    besides: str,
-    value: int,
+    *,
+    since: int | None = None,
+    expires_at: int | None = None,
 ) -> UpdateItemInputTypeDef:
-    """The update that adds counts to an item. `besides`: an assignment that names its `value` :v."""
+    """Return the update that adds counts to an item. Times are in seconds since the epoch; give exactly one.
+
+    `since`: when a new item begins to count, which an existing item keeps. `expires_at`: when the item expires.
+    """
+    if since is not None:
+        assignment, time = "since = if_not_exists(since, :time)", since
+    else:
+        assert expires_at is not None
+        assignment, time = "expires_at = :time", expires_at
     numbered = list(enumerate(counts.items()))
     return {
         "TableName": table,
         "Key": {"key": {"S": key}, "sort": {"S": sort}},
-        "UpdateExpression": f"SET {besides} ADD " + ", ".join(f"#{place} :{place}" for place, _ in numbered),
-        "ExpressionAttributeNames": {f"#{place}": name for place, (name, _) in numbered},
+        "UpdateExpression": f"SET {assignment} ADD " + ", ".join(f"#{number} :{number}" for number, _ in numbered),
+        "ExpressionAttributeNames": {f"#{number}": name for number, (name, _) in numbered},
         "ExpressionAttributeValues": {
-            ":v": {"N": str(value)},
-            **{f":{place}": {"N": str(count)} for place, (_, count) in numbered},
+            ":time": {"N": str(time)},
+            **{f":{number}": {"N": str(count)} for number, (_, count) in numbered},
         },
     }
 
 
 def summed(items: Iterable[Mapping[str, AttributeValueTypeDef]]) -> Counter[str]:
-    """The sums of several items, put together."""
+    """Return the sums of the counters of several items."""
     found: Counter[str] = Counter()
     for item in items:
         for name, value in item.items():

@@ -111,8 +111,7 @@ class MetricsRecorder:
 
     def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
         table = environment.require_env(environment.STATE)
-        since = "since = if_not_exists(since, :v)"
-        return addition(table, self._key, self._service, counts, since, int(time.time()))
+        return addition(table, self._key, self._service, counts, since=int(time.time()))
 
 
 def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:

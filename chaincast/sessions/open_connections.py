@@ -100,7 +100,7 @@ class OpenConnectionCounter:
             period = int(key.split("/")[1])
             expires_at = (period + 1) * PERIOD_SECONDS + _EXPIRY_SECONDS
             try:
-                update = addition(self._table, key, _SORT, nonzero, "expires_at = :v", expires_at)
+                update = addition(self._table, key, _SORT, nonzero, expires_at=expires_at)
                 self._client.update_item(**update)
             except (AwsError, BotoCoreError) as error:
                 self._logger.warning("not counted", error=str(error), counts=dict(changes))

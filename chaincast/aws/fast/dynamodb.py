@@ -1,4 +1,4 @@
-"""Query by the hot client, page after page: consistently, tried again when throttled, parsed by orjson."""
+"""DynamoDB operations with the asynchronous client: retried when throttled, parsed by orjson."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chaincast.errors import ChaincastError
 
 
 class Attribute(TypedDict, total=False):
-    """A value as DynamoDB's JSON has it."""
+    """A value in DynamoDB's JSON."""
 
     S: str
     N: str
@@ -36,21 +36,26 @@ _RETRIABLE = (
 
 
 class TableUnavailable(ChaincastError):
-    """A table cannot be read or written now; what needed it must be tried again."""
+    """A table cannot be read or written now. The operation that needs it must be tried again."""
 
 
 class Page(TypedDict, total=False):
+    """The response to a Query or a Scan."""
+
     Items: list[Item]
     LastEvaluatedKey: Item
 
 
 def headers(operation: str) -> tuple[tuple[str, str], ...]:
-    """The headers of one of DynamoDB's operations."""
+    """Return the headers of an operation."""
     return (CONTENT_TYPE, ("x-amz-target", f"DynamoDB_20120810.{operation}"))
 
 
-async def call(client: ServiceClient, operation: str, document: dict[str, object]) -> Response:
-    """One operation's answer, 200 or a refusal that will stay one. Raises `TableUnavailable`."""
+async def execute(client: ServiceClient, operation: str, document: dict[str, object]) -> Response:
+    """Return the response to an operation: status 200, or an error for which a retry is of no use.
+
+    Raise `TableUnavailable` if all attempts failed.
+    """
     body = orjson.dumps(document)
     reason = ""
     for attempt in range(_ATTEMPTS):
@@ -68,7 +73,7 @@ async def call(client: ServiceClient, operation: str, document: dict[str, object
 
 
 class Partition:
-    """One partition of a table, read page by page."""
+    """Reads one partition of the Subscriptions table page by page, consistently."""
 
     def __init__(
         self, client: ServiceClient, table: str, key: str, attributes: str, names: dict[str, str] | None = None
@@ -87,8 +92,8 @@ class Partition:
             self._query["ExpressionAttributeNames"] = names
 
     async def page(self) -> list[Item]:
-        """The next page's items; afterwards `done` says whether it was the last. Raises `TableUnavailable`."""
-        response = await call(self._client, "Query", self._query)
+        """Return the items of the next page, and set `done` after the last. Raise `TableUnavailable` on failure."""
+        response = await execute(self._client, "Query", self._query)
         if response.status != 200:
             raise TableUnavailable(f"Query of {self.key} was refused: {_shown(response)}")
         page: Page = orjson.loads(response.body)
@@ -98,7 +103,7 @@ class Partition:
         return page["Items"]
 
     async def pages(self) -> AsyncIterator[list[Item]]:
-        """Every page."""
+        """Yield the items of each page."""
         while not self.done:
             yield await self.page()
 

@@ -145,7 +145,7 @@ def test_kinds_limit_events_but_never_retractions() -> None:
 
 def test_what_is_behind_a_batch() -> None:
     plan = Plan([make_batch(make_event(0), make_event(1), seq=5), make_batch(make_event(2), seq=6)], LIMIT)
-    assert [plan.behind(4, 0), plan.behind(5, 0), plan.behind(6, 0)] == [0b111, 0b100, 0]
+    assert [plan.mask_after(4, 0), plan.mask_after(5, 0), plan.mask_after(6, 0)] == [0b111, 0b100, 0]
 
 
 class Counting:

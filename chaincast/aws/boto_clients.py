@@ -28,19 +28,19 @@ _CONFIG = Config(
 
 @cache
 def dynamodb() -> DynamoDBClient:
-    """The process's DynamoDB client."""
+    """Return the DynamoDB client of this process."""
     return boto3.client("dynamodb", config=_CONFIG)
 
 
 @cache
 def sqs() -> SQSClient:
-    """The process's SQS client."""
+    """Return the SQS client of this process."""
     return boto3.client("sqs", config=_CONFIG)
 
 
 @cache
 def s3() -> S3Client:
-    """The process's S3 client."""
+    """Return the S3 client of this process."""
     return boto3.client("s3", config=_CONFIG)
 
 

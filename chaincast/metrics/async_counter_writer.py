@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def async_counter_writer(loop: AbstractEventLoop, client: ServiceClient) -> Write:
-    """What carries out an update of counts; it raises what `call` does."""
+    """Return a function that writes counters. It raises `TableUnavailable` on failure."""
 
     def write(update: UpdateItemInputTypeDef) -> None:
         response = loop.run_until_complete(execute(client, "UpdateItem", {**update}))

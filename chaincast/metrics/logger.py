@@ -10,7 +10,7 @@ from chaincast.metrics.redaction import scrubbed
 
 
 def make_logger(service: str) -> Logger:
-    """The logger of one function."""
+    """Return the logger of a function."""
     return Logger(service=service, json_serializer=_serialize)
 
 

@@ -41,7 +41,7 @@ Handler: TypeAlias = Callable[..., Any]  # as Lambda calls it: each function has
 
 
 def counts_key(k: int) -> str:
-    """The partition key of one of the items."""
+    """Return the partition key of item `k`."""
     return f"counts/{k}"
 
 
@@ -62,14 +62,14 @@ class MetricsRecorder:
         self._pending.add(series(name, labels), value, time.monotonic())
 
     def observe(self, name: str, seconds: float) -> None:
-        """Take a latency up into a histogram."""
+        """Add a latency to a histogram."""
         now = time.monotonic()
         self._metrics.add_metric(name=name, unit="Seconds", value=seconds)
         self._pending.add(series(name, {BOUND: bucket(seconds)}), 1, now)
         self._pending.add(series(name, {SUM: "ms"}), round(seconds * 1000), now)
 
     def count_refusal(self, error: ClientError) -> None:
-        """Count what a refusal says of limits and of proofs."""
+        """Count a refused request, if a limit or an authentication was the reason."""
         self._metrics.add_metadata("code", error.code.value)
         if error.code in LIMITS:
             self.count("RateLimitHits", code=error.code.value)
@@ -77,7 +77,7 @@ class MetricsRecorder:
             self.count("Authentications", outcome=error.code.value)
 
     def count_authenticated(self) -> None:
-        """Count a token or a ticket that was good."""
+        """Count a valid token or ticket."""
         self.count("Authentications", outcome="ACCEPTED")
 
     def count_closed(self, dialects: Iterable[str]) -> None:
@@ -86,7 +86,7 @@ class MetricsRecorder:
             self.count("ConnectionsClosed", closed, dialect=dialect)
 
     def flush_after(self, handler: Handler) -> Handler:
-        """The handler, which tells after each invocation what is to be told."""
+        """Return the handler, extended to send metrics and write due counters after each invocation."""
 
         @functools.wraps(handler)
         def invoked(*arguments: Any, **named: Any) -> Any:
@@ -100,7 +100,7 @@ class MetricsRecorder:
         return invoked
 
     def record(self) -> None:
-        """Write down what is due. What cannot be written now is written later: nobody else's work fails for it."""
+        """Write the counters that are due. If that fails, they are written later, and the invocation succeeds."""
         due = self._pending.due(time.monotonic())
         try:
             for part in _parts(due):

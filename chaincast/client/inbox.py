@@ -1,4 +1,4 @@
-"""Between the socket and who reads a subscription: what waits to be read. Pure."""
+"""Queue of a subscription's unread updates. Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from chaincast.model.events import Event
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """An event that happened; or, `retracted`, one that a reorganisation of its chain took back.
+    """A new event or, if `retracted`, one that a reorganisation of its chain undid.
 
-    `cursor` is that of the message within `source` that brought it. Every update of a subscription is told once.
+    `cursor` is that of the message within `source` that brought it. A subscription delivers every update once.
     """
 
     event: Event
@@ -21,8 +21,11 @@ class Update:
 
 
 class Inbox:
-    """Updates in their order. Of prices and order books that wait, of one token or symbol only the newest does; what is
-    taken back while it waits is not told at all."""
+    """Unread updates in order.
+
+    Only the newest of the unread prices and order books of one token or symbol is kept. An event that is retracted
+    while it is unread is removed.
+    """
 
     def __init__(self) -> None:
         self._waiting: dict[str, Update] = {}
@@ -32,11 +35,11 @@ class Inbox:
         return len(self._waiting)
 
     def add(self, update: Update) -> None:
-        """An event happened."""
+        """Add a new event."""
         event = update.event
         waiting = self._waiting.get(event.id)
         if waiting is not None and waiting.retracted:
-            del self._waiting[event.id]  # taken back and told again: whoever has it keeps it
+            del self._waiting[event.id]  # retracted and sent again before it was read
             return
         if event.conflation_key is not None:
             stale = self._waiting.get(self._newest.get(event.conflation_key, ""))
@@ -46,12 +49,12 @@ class Inbox:
         self._waiting[event.id] = update
 
     def retract(self, update: Update) -> None:
-        """An event was taken back."""
+        """Add the retraction of an event."""
         if self._waiting.pop(update.event.id, None) is None:
             self._waiting[update.event.id] = replace(update, retracted=True)
 
     def take(self) -> Update:
-        """The oldest, which waits no more. Raises `KeyError` if there is none."""
+        """Remove and return the oldest update. Raise `KeyError` if there is none."""
         if not self._waiting:
             raise KeyError("nothing waits")
         update = self._waiting.pop(next(iter(self._waiting)))

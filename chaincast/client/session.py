@@ -1,4 +1,4 @@
-"""Keeps a connection: whatever happens to its sockets, all that comes under the wanted topics is told, in order."""
+"""A connection that outlives its sockets: all events of the wanted topics are delivered, in order."""
 
 from __future__ import annotations
 
@@ -11,40 +11,40 @@ from random import uniform
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from chaincast.client.link import Link, Message, Refusal, refusal_of
-from chaincast.client.options import Options, State, got, pause
+from chaincast.client.options import Options, State, pause, resolve_credential
+from chaincast.client.socket import Message, Refusal, Socket, refusal_of
 
-Told = TypeVar("Told")
-Take: TypeAlias = Callable[[Message], bool]
-"""Is told every `events` and `retracted`; says whether there was room: if not, it is asked for again later."""
-Stand: TypeAlias = Callable[[Message], object]
-"""Is told every `subscribed`, for how tokens stand."""
+Argument = TypeVar("Argument")
+Accept: TypeAlias = Callable[[Message], bool]
+"""Receives `events` and `retracted` messages. Returns False if there is no room: the message is fetched again later."""
+OnSnapshots: TypeAlias = Callable[[Message], object]
+"""Receives `subscribed` messages, which may contain snapshots of tokens."""
 
 BATCH_SECONDS = 0.02
 PING_SECONDS = 240.0
 PONG_SECONDS = 10.0
 STEADY_SECONDS = 10.0
 AGE_SECONDS = 100 * 60.0
-"""API Gateway ends every connection after two hours: another is there before."""
+"""API Gateway ends every connection after two hours; the session replaces it before."""
 AGE_SPREAD_SECONDS = 15 * 60.0
 SHORTEST_LOG_SECONDS = 3600.0
 _OF_TOPICS = re.compile(r".*_TOPIC|UNKNOWN_NETWORK|TOO_MANY_TOPICS|MAX_SUBSCRIPTIONS")
 
 
 class Session:
-    """See above. Made within a running event loop."""
+    """A session. It must be created within a running event loop."""
 
-    def __init__(self, url: str, options: Options, take: Take, stand: Stand) -> None:
+    def __init__(self, url: str, options: Options, accept: Accept, on_snapshots: OnSnapshots) -> None:
         self.state = State.CONNECTING
         self._url = url
         self._options = options
-        self._take = take
-        self._stand = stand
+        self._accept = accept
+        self._on_snapshots = on_snapshots
         self._wanted: dict[str, asyncio.Future[None]] = {}
-        """Topics, and whether each was listened to once (or is refused)."""
+        """Wanted topics, each with a future that is done once the topic is subscribed to or refused."""
         self._cursors: dict[str, str] = {}
-        self._link: Link | None = None
-        self._linked = asyncio.Condition()
+        self._current: Socket | None = None
+        self._connected = asyncio.Condition()
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._behind = False
@@ -53,258 +53,265 @@ class Session:
         self._closings: set[asyncio.Task[None]] = set()
 
     async def begin(self) -> None:
-        """Connect. Raises `Refusal` if that cannot be done; from then on nothing ends it."""
-        await self._adopt(await self._open())
-        self._spawn(self._stay())
-        self._spawn(self._agree())
+        """Connect. Raise `Refusal` if that fails; later losses are recovered."""
+        await self._use(await self._open())
+        self._spawn(self._reconnect_loop())
+        self._spawn(self._sync_loop())
 
     async def close(self) -> None:
-        """End it, for good."""
-        self._to(State.CLOSED)
+        """Close the session for good."""
+        self._set_state(State.CLOSED)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._link is not None:
-            self._dismiss(self._link)
-            self._link = None
+        if self._current is not None:
+            self._close_soon(self._current)
+            self._current = None
         await asyncio.gather(*self._closings)
-        async with self._linked:
-            self._linked.notify_all()
+        async with self._connected:
+            self._connected.notify_all()
 
-    def want(self, topic: str) -> asyncio.Future[None]:
-        """Listen to a topic; the answer is done when it is listened to, or holds the `Refusal`. What comes within some
-        milliseconds is one message: subscribes are counted."""
+    def add_topic(self, topic: str) -> asyncio.Future[None]:
+        """Subscribe to a topic. The future is done when the topic is subscribed to, or holds the `Refusal`.
+
+        Changes within some milliseconds share one message, because the server limits subscribes.
+        """
         known = self._wanted.get(topic)
         if known is None or _is_refused(known):
-            known = self._wanted[topic] = _verdict()
+            known = self._wanted[topic] = _new_verdict()
             self._changed.set()
         return known
 
-    def unwant(self, topic: str) -> None:
-        """Stop listening to a topic."""
+    def remove_topic(self, topic: str) -> None:
+        """Unsubscribe from a topic."""
         if (future := self._wanted.pop(topic, None)) is not None:
             future.cancel()
         self._changed.set()
 
     async def ask(self, type_: str, **fields: Any) -> Message:
-        """The answer to a message, as soon as there is a connection. Raises `Refusal`."""
-        async with self._linked:
-            await self._linked.wait_for(lambda: self._link is not None or self.state is State.CLOSED)
-        if self._link is None:
+        """Send a message as soon as there is a connection, and return the reply. Raise `Refusal`."""
+        async with self._connected:
+            await self._connected.wait_for(lambda: self._current is not None or self.state is State.CLOSED)
+        if self._current is None:
             raise Refusal("CLOSED", "the client was closed")
-        return await self._link.ask(type_, **fields)
+        return await self._current.ask(type_, **fields)
 
-    def make_room(self) -> None:
-        """There is room again."""
+    def resume(self) -> None:
+        """Continue after `behind`: the receiver has room again."""
         self._room.set()
 
     @property
     def behind(self) -> bool:
-        """Whether it waits for room."""
+        """True while the session waits for room."""
         return self._behind
 
-    def _to(self, state: State) -> None:
-        if state is not self.state is not State.CLOSED:
-            self.state = state
-            self._tell(self._options.on_state, state)
+    def _set_state(self, state: State) -> None:
+        if state is self.state or self.state is State.CLOSED:
+            return
+        self.state = state
+        self._notify(self._options.on_state, state)
 
     @staticmethod
-    def _tell(whom: Callable[[Told], object], what: Told) -> None:
-        """Whom it fails, the event loop hears of it: it is not our failure."""
-        asyncio.get_running_loop().call_soon(whom, what)
+    def _notify(callback: Callable[[Argument], object], argument: Argument) -> None:
+        """Call a callback from the event loop, so that its exceptions go to the loop's handler, not to the session."""
+        asyncio.get_running_loop().call_soon(callback, argument)
 
     def _spawn(self, work: Coroutine[object, object, None]) -> None:
-        _held(self._tasks, work)
+        _run_held(self._tasks, work)
 
-    def _dismiss(self, link: Link) -> None:
-        """End a link; nobody waits for it but `close`."""
-        _held(self._closings, link.close())
+    def _close_soon(self, socket: Socket) -> None:
+        """Close a socket in the background. Only `close` waits for it."""
+        _run_held(self._closings, socket.close())
 
-    async def _stay(self) -> None:
-        """Connect, again and again."""
+    async def _reconnect_loop(self) -> None:
+        """Reconnect until the session is closed."""
         tries, since = 0, time.monotonic()
         while True:
-            # Until none is left: another may have taken a link's place.
-            while (link := self._link) is not None and not link.over:
-                await link.gone()
-            if self._link is not None:
+            # Wait until no socket is left: a new one may have replaced this one.
+            while (socket := self._current) is not None and not socket.is_closed:
+                await socket.wait_closed()
+            if self._current is not None:
                 self._lost_at = time.monotonic()
-                self._dismiss(self._link)
-                self._link = None
+                self._close_soon(self._current)
+                self._current = None
                 tries = 0 if time.monotonic() - since > STEADY_SECONDS else tries
             wait = pause(tries)
             if self._behind:
-                self._to(State.BEHIND)
+                self._set_state(State.BEHIND)
                 await self._room.wait()
                 self._behind, wait = False, 0.0
-            self._to(State.WAITING)
+            self._set_state(State.WAITING)
             await asyncio.sleep(wait)
-            self._to(State.CONNECTING)
+            self._set_state(State.CONNECTING)
             since, tries = time.monotonic(), tries + 1
             try:
-                await self._adopt(await self._open())
+                await self._use(await self._open())
             except Refusal as refusal:
                 if refusal.code.startswith("HTTP_"):
-                    self._tell(self._options.on_error, refusal)
+                    self._notify(self._options.on_error, refusal)
                 await asyncio.sleep(refusal.retry_after)
 
-    async def _open(self) -> Link:
-        """A link that listens to all that is wanted, and brings what came since the last one. Raises `Refusal`."""
+    async def _open(self) -> Socket:
+        """Open a socket that subscribes to all wanted topics and resumes from the cursors. Raise `Refusal`."""
         url, subprotocols = self._url, ["chaincast.v1"]
         if self._options.ticket is not None:
-            ticket = quote(await got(self._options.ticket))
+            ticket = quote(await resolve_credential(self._options.ticket))
             url = f"{url}{'&' if '?' in url else '?'}ticket={ticket}"
         elif self._options.token is not None:
-            subprotocols.append(f"chaincast.token.{await got(self._options.token)}")
-        link = await Link.open(url, subprotocols, self._hear)
+            subprotocols.append(f"chaincast.token.{await resolve_credential(self._options.token)}")
+        socket = await Socket.open(url, subprotocols, self._on_message)
         try:
-            if topics := self._agreeable():
-                await self._subscribe(link, topics, dict(self._cursors))
+            if topics := self._acceptable_topics():
+                await self._subscribe(socket, topics, dict(self._cursors))
         except BaseException:
-            self._dismiss(link)
+            self._close_soon(socket)
             raise
-        return link
+        return socket
 
-    async def _adopt(self, link: Link) -> None:
-        before, self._link = self._link, link
+    async def _use(self, socket: Socket) -> None:
+        before, self._current = self._current, socket
         if before is not None:
-            self._dismiss(before)
-        self._spawn(self._tend(link))
-        self._to(State.OPEN)
-        async with self._linked:
-            self._linked.notify_all()
+            self._close_soon(before)
+        self._spawn(self._maintain(socket))
+        self._set_state(State.OPEN)
+        async with self._connected:
+            self._connected.notify_all()
         self._changed.set()
 
-    async def _tend(self, link: Link) -> None:
-        """Ping it while it is quiet; have another in its place before it is too old."""
+    async def _maintain(self, socket: Socket) -> None:
+        """Ping a silent socket, and replace it before it is too old."""
         ends = time.monotonic() + AGE_SECONDS + uniform(0, AGE_SPREAD_SECONDS)  # noqa: S311 - jitter, no secret
-        while not link.over and self._link is link:
+        while not socket.is_closed and self._current is socket:
             with suppress(TimeoutError):
-                await asyncio.wait_for(link.gone(), PING_SECONDS / 2)
+                await asyncio.wait_for(socket.wait_closed(), PING_SECONDS / 2)
             try:
                 if time.monotonic() > ends:
-                    await self._replace(link)
-                elif not link.over and time.monotonic() - link.said_at >= PING_SECONDS / 2:
-                    await link.ask("ping", patience=PONG_SECONDS)
+                    await self._replace(socket)
+                elif not socket.is_closed and time.monotonic() - socket.sent_at >= PING_SECONDS / 2:
+                    await socket.ask("ping", patience=PONG_SECONDS)
             except Refusal:
-                link.abandon()  # then as after any other loss
+                socket.abandon()  # reconnect as after any other loss
 
-    async def _replace(self, link: Link) -> None:
-        """Another link in the place of this one, without a gap: until it listens, the old one tells."""
+    async def _replace(self, socket: Socket) -> None:
+        """Replace a socket without a gap: the old one delivers until the new one is subscribed."""
         following = await self._open()
-        if self._link is link and not link.over:
-            await self._adopt(following)
+        if self._current is socket and not socket.is_closed:
+            await self._use(following)
         else:
-            self._dismiss(following)
+            self._close_soon(following)
 
-    def _agreeable(self) -> list[str]:
-        """Topics that are wanted, but for those that are refused."""
+    def _acceptable_topics(self) -> list[str]:
+        """Return the wanted topics except those that were refused."""
         return [topic for topic, known in self._wanted.items() if not _is_refused(known)]
 
-    async def _agree(self) -> None:
-        """Whenever what is wanted is another: listen to that."""
+    async def _sync_loop(self) -> None:
+        """Keep the subscriptions of the current socket in sync with the wanted topics."""
         while True:
             await self._changed.wait()
             await asyncio.sleep(BATCH_SECONDS)
             self._changed.clear()
-            link = self._link
-            if link is None or link.over:
-                continue  # the next one listens to all
+            socket = self._current
+            if socket is None or socket.is_closed:
+                continue  # the next socket subscribes to all topics
             try:
-                if spare := sorted(link.live - self._wanted.keys()):
-                    await link.ask("unsubscribe", topics=spare)
-                    link.live.difference_update(spare)
-                if missing := [topic for topic in self._agreeable() if topic not in link.live]:
-                    await self._subscribe(link, missing, {})
+                if spare := sorted(socket.subscribed - self._wanted.keys()):
+                    await socket.ask("unsubscribe", topics=spare)
+                    socket.subscribed.difference_update(spare)
+                if missing := [topic for topic in self._acceptable_topics() if topic not in socket.subscribed]:
+                    await self._subscribe(socket, missing, {})
             except Refusal as refusal:
                 if refusal.retry_after:
                     await asyncio.sleep(refusal.retry_after)
                     self._changed.set()
                 else:
-                    link.abandon()
+                    socket.abandon()
 
-    async def _subscribe(self, link: Link, topics: list[str], since: dict[str, str]) -> None:
-        """Listen to topics, which may have to be several messages: each resumes from where all began. Raises
-        `Refusal` of what is not about a topic."""
+    async def _subscribe(self, socket: Socket, topics: list[str], since: dict[str, str]) -> None:
+        """Subscribe to topics. If that takes several messages, each resumes from the same cursors.
+
+        Raise `Refusal` for errors that are not about a topic.
+        """
         try:
             resuming: dict[str, Any] = {"since": since} if since else {}
-            told = await link.ask("subscribe", topics=topics, cursors=True, **resuming)
+            message = await socket.ask("subscribe", topics=topics, cursors=True, **resuming)
         except Refusal as refusal:
             if refusal.code == "CURSOR_EXPIRED":
                 source, oldest = str(refusal.details["source"]), str(refusal.details["oldest"])
-                # Who was connected until a moment ago has missed nothing: the source was quiet for longer than its
-                # Log is kept.
-                if self._link is None and time.monotonic() - self._lost_at > SHORTEST_LOG_SECONDS:
-                    self._tell(self._options.on_gap, source)
+                # A client that was connected recently has missed nothing: the source was silent for longer than its
+                # log is kept.
+                if self._current is None and time.monotonic() - self._lost_at > SHORTEST_LOG_SECONDS:
+                    self._notify(self._options.on_gap, source)
                 self._cursors[source] = oldest
-                await self._subscribe(link, topics, since | {source: oldest})
+                await self._subscribe(socket, topics, since | {source: oldest})
             elif refusal.code == "BAD_CURSOR":
                 for source in since:
-                    self._tell(self._options.on_gap, source)
+                    self._notify(self._options.on_gap, source)
                 self._cursors.clear()
-                await self._subscribe(link, topics, {})
+                await self._subscribe(socket, topics, {})
             elif _OF_TOPICS.fullmatch(refusal.code):
-                await self._divide(link, topics, since, refusal)
+                await self._isolate_refused(socket, topics, since, refusal)
             else:
                 raise
             return
-        link.live.update(topics)
-        self._cursors = told.get("cursors", {}) | self._cursors
-        self._stand(told)
+        socket.subscribed.update(topics)
+        self._cursors = message.get("cursors", {}) | self._cursors
+        self._on_snapshots(message)
         for topic in topics:
             if (known := self._wanted.get(topic)) is not None and not known.done():
                 known.set_result(None)
 
-    async def _divide(self, link: Link, topics: list[str], since: dict[str, str], refusal: Refusal) -> None:
-        """One of these topics is refused, and all with it: find it, for the others' sake."""
+    async def _isolate_refused(
+        self, socket: Socket, topics: list[str], since: dict[str, str], refusal: Refusal
+    ) -> None:
+        """Subscribe to halves of the topics, to isolate the one that the server refuses."""
         if len(topics) > 1:
             half = len(topics) // 2
-            await self._subscribe(link, topics[:half], since)
-            await self._subscribe(link, topics[half:], since)
+            await self._subscribe(socket, topics[:half], since)
+            await self._subscribe(socket, topics[half:], since)
             return
         known = self._wanted.get(topics[0])
         if known is None:
-            return  # nobody wants it any more
-        if known.done():  # nobody waits to hear of it: it was good once
-            known = self._wanted[topics[0]] = _verdict()
-            self._tell(self._options.on_error, refusal)
+            return  # no longer wanted
+        if known.done():  # the topic was accepted before, so no call waits for the refusal
+            known = self._wanted[topics[0]] = _new_verdict()
+            self._notify(self._options.on_error, refusal)
         known.set_exception(refusal)
 
-    def _hear(self, link: Link, told: Message) -> None:
-        match told["type"]:
+    def _on_message(self, socket: Socket, message: Message) -> None:
+        match message["type"]:
             case "events" | "retracted" if not self._behind:
-                if self._take(told):
-                    self._cursors[told["source"]] = told["cursor"]
+                if self._accept(message):
+                    self._cursors[message["source"]] = message["cursor"]
                 else:
                     self._behind = True
                     self._room.clear()
-                    link.abandon()
-                    if self._link is not None:
-                        self._link.abandon()
+                    socket.abandon()
+                    if self._current is not None:
+                        self._current.abandon()
             case "auth_expired":
-                self._spawn(self._renew(link))
+                self._spawn(self._reauthenticate(socket))
             case "error":
-                self._tell(self._options.on_error, refusal_of(told))
+                self._notify(self._options.on_error, refusal_of(message))
 
-    async def _renew(self, link: Link) -> None:
+    async def _reauthenticate(self, socket: Socket) -> None:
         try:
             if callable(self._options.token):
-                await link.ask("authenticate", token=await got(self._options.token))
+                await socket.ask("authenticate", token=await resolve_credential(self._options.token))
             else:
-                await self._replace(link)
+                await self._replace(socket)
         except Refusal as refusal:
-            self._tell(self._options.on_error, refusal)
+            self._notify(self._options.on_error, refusal)
 
 
-def _held(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
-    """Run it; it is held by the set until it is done: the event loop alone would not."""
+def _run_held(tasks: set[asyncio.Task[None]], work: Coroutine[object, object, None]) -> None:
+    """Run a coroutine as a task that the set holds until it is done; the event loop holds only weak references."""
     task = asyncio.create_task(work)
     tasks.add(task)
     task.add_done_callback(tasks.discard)
 
 
-def _verdict() -> asyncio.Future[None]:
-    """Whether a topic is listened to: to be answered, though nobody may be waiting for it."""
+def _new_verdict() -> asyncio.Future[None]:
+    """Return a future for the verdict on a topic. Its exception counts as retrieved even if no call waits for it."""
     verdict: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     verdict.add_done_callback(lambda future: future.cancelled() or future.exception())
     return verdict

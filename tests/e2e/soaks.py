@@ -134,7 +134,7 @@ class PythonSoak:
         while True:
             await self._stormy.wait()
             await asyncio.sleep(random.uniform(0.5, 1.5) * CUT_SECONDS)
-            link = client._session._link  # private: a network failure does not use the public methods either
+            link = client._session._current  # private: a network failure does not use the public methods either
             if link is not None and self._stormy.is_set():
                 self._counts["cuts"] += 1
                 link._socket.transport.abort()

@@ -1,4 +1,4 @@
-"""A stack in small for clients: it remembers what happened, tells it, replays it, and fails when it is told to."""
+"""A small model of a stack for clients: it stores events, delivers them, replays them, and fails on request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECONDS = 30.0
 
 
 class Server:
-    """See `start`. `instead(said)` answers in its place: a message, or `None` for the server's own; `SILENCE`."""
+    """A server, made by `start`. `instead(message)` replies in its place: a message, None for the server's own, or `SILENCE`."""
 
     def __init__(self) -> None:
         self.said: list[Message] = []
@@ -57,17 +57,17 @@ class Server:
         return [said for said in self.said if said["type"] == "subscribe"]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Wait for something that clients do."""
+        """Wait for a condition on the clients."""
         async with asyncio.timeout(SECONDS):
             while not condition():  # noqa: ASYNC110 - conditions are about anything
                 await asyncio.sleep(0.002)
 
     async def listened(self, topic: str) -> None:
-        """Wait until somebody listens to a topic."""
+        """Wait until a client subscribes to a topic."""
         await self.until(lambda: any(topic in topics for topics in self._listening.values()))
 
     async def happen(self, *topics: str, kind: str = "trade") -> list[Event]:
-        """A block of events, one under each of these topics; what they are."""
+        """Deliver a block of events, one for each of these topics. Return the events."""
         seq = len(self._log) + 1
         events = [
             Event(id=f"{SOURCE}:{seq}:{n}", kind=kind, timestamp=seq, topics=(topic, f"network:{SOURCE}"), data={})
@@ -77,7 +77,7 @@ class Server:
         return events
 
     async def tell(self, events: list[Event]) -> None:
-        """These events (again, maybe) as one block."""
+        """Deliver these events, perhaps again, as one block."""
         self._told |= {event.id: event for event in events}
         await self._append({"type": "events", "ids": [event.id for event in events]})
 
@@ -85,12 +85,12 @@ class Server:
         await self._append({"type": "retracted", "ids": [*ids]})
 
     def cut(self) -> None:
-        """Every connection breaks."""
+        """Break every connection."""
         for connection in [*self._listening]:
             connection.transport.abort()
 
     async def shout(self, message: Message) -> None:
-        """Something to everybody."""
+        """Send a message to all clients."""
         await self._to_all(lambda connection: _say(connection, message))
 
     async def _append(self, block: Message) -> None:

@@ -1,4 +1,4 @@
-"""The client against a stack in small: what it says, what it tells, and that it comes back."""
+"""The client against a small model of a stack: what it sends, what it delivers, and that it reconnects."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from tests.unit.client.server import SECONDS, SILENCE, SOURCE, Message, Server
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No long waits between tries."""
+    """Make delays between attempts short."""
     monkeypatch.setattr(options, "FIRST_PAUSE", 0.002)
-    monkeypatch.setattr(options, "MOST_PAUSE", 0.02)
+    monkeypatch.setattr(options, "MAX_PAUSE", 0.02)
 
 
 def against_a_server(
@@ -38,12 +38,12 @@ def against_a_server(
 
         asyncio.run(with_server())
 
-    del run.__wrapped__  # or pytest looks for a fixture called server
+    del run.__wrapped__  # without the annotation pytest looks for a fixture called server
     return run
 
 
 async def read(updates: Subscription, count: int) -> list[str]:
-    """So many updates, as `+id`, or `-id` where it was taken back."""
+    """Read updates, as `+id`, or `-id` for a retraction."""
     found: list[str] = []
     while len(found) < count:
         update = await anext(updates)
@@ -128,14 +128,14 @@ async def test_a_topic_that_is_refused_when_nobody_wants_it_any_more_is_forgotte
         def leave(said: Message) -> Message | None:
             if "price:GOLD" not in said.get("topics", []):
                 return None
-            client._session.unwant("price:GOLD")
+            client._session.remove_topic("price:GOLD")
             left.set()
             return refusal
 
         server.instead = leave
-        client._session.want("price:GOLD")
+        client._session.add_topic("price:GOLD")
         await left.wait()
-        assert await client.get_price("bsc", "0xab") is None  # behind the refusal, on the same socket
+        assert await client.get_price("bsc", "0xab") is None  # after the refusal, on the same socket
         assert client._session._wanted == {}
     assert errors == []
 
@@ -197,7 +197,7 @@ async def test_it_says_if_it_was_away_for_too_long(server: Server) -> None:
         await server.happen("tokens:bsc")
         await server.happen("tokens:bsc")
         assert await read(updates, 1) == ["+bsc:3:0"]
-        assert gaps == []  # away for a moment: the source was quiet
+        assert gaps == []  # offline for a moment, while the source was silent
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(session, "SHORTEST_LOG_SECONDS", -1.0)
             server.instead = lambda said: (
@@ -219,7 +219,7 @@ async def test_what_a_reorganisation_took_back_is_told_again_as_such(server: Ser
         await server.retract(second.id, first.id)
         await server.tell([first])
         (third,) = await server.happen("tokens:bsc")
-        # Taken back and told again while nobody read it: it is held as before.
+        # Retracted and sent again before it was read: it is held as before.
         assert set(await read(updates, 2)) == {f"-{second.id}", f"+{third.id}"}
 
 
@@ -227,7 +227,7 @@ async def test_what_a_reorganisation_took_back_is_told_again_as_such(server: Ser
 async def test_who_reads_slowly_holds_the_connection_up_and_misses_nothing(server: Server) -> None:
     states: list[State] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection, "MOST_WAITING", 10)
+        patch.setattr(connection, "MAX_PENDING_EVENTS", 10)
         async with (
             connect(server.url, Options(on_state=states.append)) as client,
             client.subscribe("tokens:bsc") as updates,

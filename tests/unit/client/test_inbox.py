@@ -68,7 +68,7 @@ def test_who_reads_holds_what_happened_and_was_not_taken_back(steps: list[tuple[
     def read() -> None:
         taken = inbox.take()
         if taken.retracted:
-            held.remove(taken.event.id)  # KeyError: nobody was told of it
+            held.remove(taken.event.id)  # KeyError: the event was not delivered
         else:
             assert taken.event.id not in held
             held.add(taken.event.id)

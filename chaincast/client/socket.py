@@ -1,4 +1,4 @@
-"""One WebSocket: questions with their answers, and what is told unasked. Once it is gone, it stays so."""
+"""One WebSocket: matches requests with replies and passes other messages on. It is used once and does not reconnect."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ from websockets.typing import Subprotocol
 
 from chaincast.errors import ChaincastError
 
-Message: TypeAlias = dict[str, Any]  # of chaincast.v1, as docs/protocol.md has it
+Message: TypeAlias = dict[str, Any]  # a message of chaincast.v1 (docs/protocol.md)
 
 OPEN_SECONDS = 15.0
-ANSWER_SECONDS = 30.0
-"""API Gateway gives a function 29 s for its answer: who asks again before makes a busy stack busier."""
+REPLY_SECONDS = 30.0
+"""API Gateway waits 29 s for a function: an earlier retry would add load to a busy stack."""
 _FRAME_BYTES = 2**20
-"""API Gateway's messages have at most 128 KB."""
+"""Messages of API Gateway have at most 128 KB."""
 
 
 class Refusal(ChaincastError):
-    """Something was refused or could not be done.
+    """A request that was refused or failed.
 
-    `code` is one of docs/protocol.md's, or of the client itself: `TIMEOUT`, `CLOSED`, `GATEWAY` (a function failed),
-    `UNREACHABLE`, `HTTP_401` … (at the handshake). `details`: what else the server said, such as `retry_after`.
+    `code` is listed in docs/protocol.md, or is the client's own: `TIMEOUT`, `CLOSED`, `GATEWAY` (a function failed),
+    `UNREACHABLE`, or `HTTP_401` … (at the handshake). `details`: further fields of the server's error, such as
+    `retry_after`.
     """
 
     def __init__(self, code: str, message: str, details: Mapping[str, Any] | None = None) -> None:
@@ -39,35 +40,37 @@ class Refusal(ChaincastError):
 
     @property
     def retry_after(self) -> float:
-        """Seconds after which it works again; 0 if nobody said."""
+        """Seconds after which a retry may succeed; 0 if the server did not say."""
         return float(self.details.get("retry_after", 0.0))
 
 
-class Link:
-    """An open connection. `told` is called with every message that answers nothing."""
+class Socket:
+    """An open connection. `on_unsolicited` is called with every message that is no reply."""
 
-    def __init__(self, socket: ClientConnection, told: Callable[[Link, Message], None]) -> None:
-        self.live: set[str] = set()
-        """Topics that are listened to."""
-        self.over = False
-        self.said_at = time.monotonic()
+    def __init__(self, socket: ClientConnection, on_unsolicited: Callable[[Socket, Message], None]) -> None:
+        self.subscribed: set[str] = set()
+        """Topics that the server has confirmed."""
+        self.is_closed = False
+        self.sent_at = time.monotonic()
         self._socket = socket
-        self._told = told
-        self._answers: dict[int, asyncio.Future[Message]] = {}
-        self._asked = 0
-        self._gone = asyncio.Event()
+        self._on_unsolicited = on_unsolicited
+        self._requests: dict[int, asyncio.Future[Message]] = {}
+        self._last_id = 0
+        self._closed = asyncio.Event()
         self._reading = asyncio.create_task(self._read())
 
     @classmethod
-    async def open(cls, url: str, subprotocols: Sequence[str], told: Callable[[Link, Message], None]) -> Self:
-        """Connect. Raises `Refusal`."""
+    async def open(
+        cls, url: str, subprotocols: Sequence[str], on_unsolicited: Callable[[Socket, Message], None]
+    ) -> Self:
+        """Connect. Raise `Refusal`."""
         try:
             socket = await connect(
                 url,
                 subprotocols=[Subprotocol(name) for name in subprotocols],
                 open_timeout=OPEN_SECONDS,
                 close_timeout=1.0,
-                ping_interval=None,  # API Gateway counts messages only: the session pings by these
+                ping_interval=None,  # API Gateway counts messages only, so the session pings with messages
                 max_size=_FRAME_BYTES,
             )
         except InvalidStatus as error:
@@ -78,40 +81,40 @@ class Link:
             raise Refusal(f"HTTP_{answer.status_code}", f"the handshake was refused: {words}", details) from None
         except (OSError, InvalidHandshake, TimeoutError) as error:
             raise Refusal("UNREACHABLE", str(error) or type(error).__name__) from None
-        return cls(socket, told)
+        return cls(socket, on_unsolicited)
 
-    async def ask(self, type_: str, *, patience: float = ANSWER_SECONDS, **fields: object) -> Message:
-        """Send a message, and wait for its answer. Raises `Refusal`: what the server says, `TIMEOUT`, `CLOSED`."""
-        if self.over:
+    async def ask(self, type_: str, *, patience: float = REPLY_SECONDS, **fields: object) -> Message:
+        """Send a message and return the reply. Raise `Refusal`: an error of the server, `TIMEOUT` or `CLOSED`."""
+        if self.is_closed:
             raise Refusal("CLOSED", "the connection was lost")
-        self._asked += 1
-        number, self.said_at = self._asked, time.monotonic()
+        self._last_id += 1
+        number, self.sent_at = self._last_id, time.monotonic()
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._answers[number] = answer
+        self._requests[number] = answer
         try:
             async with asyncio.timeout(patience):
                 await self._socket.send(json.dumps({"type": type_, **fields, "id": number}))
                 return await answer
         except TimeoutError:
-            self.abandon()  # half-open: nobody is there
-            raise Refusal("TIMEOUT", f"no answer to {type_} in {patience:g} s") from None
+            self.abandon()  # half-open connection
+            raise Refusal("TIMEOUT", f"no reply to {type_!r} within {patience:g} s") from None
         except ConnectionClosed:
             raise Refusal("CLOSED", "the connection was lost") from None
         finally:
-            self._answers.pop(number, None)
+            self._requests.pop(number, None)
             if answer.done() and not answer.cancelled():
-                answer.exception()  # seen, though nobody may have waited for it
+                answer.exception()  # mark the exception as retrieved
 
     def abandon(self) -> None:
-        """End it, without waiting for the other side."""
+        """Close the socket without waiting for the other side."""
         self._reading.cancel()
 
-    async def gone(self) -> None:
-        """Return when it is over, whoever ended it."""
-        await self._gone.wait()
+    async def wait_closed(self) -> None:
+        """Return when the socket is closed, from either side."""
+        await self._closed.wait()
 
     async def close(self) -> None:
-        """End it, and wait until the other side knows, or does not answer."""
+        """Close the socket, and wait for the closing handshake or its time-out."""
         self.abandon()
         await asyncio.wait([self._reading])
 
@@ -119,44 +122,44 @@ class Link:
         try:
             with suppress(ConnectionClosed):
                 async for text in self._socket:
-                    self._hear(text)
+                    self._on_message(text)
         finally:
-            self.over = True
+            self.is_closed = True
             self._fail(Refusal("CLOSED", "the connection was lost"))
-            self._gone.set()
+            self._closed.set()
             try:
                 await self._socket.close()
             except asyncio.CancelledError:
-                self._socket.transport.abort()  # the event loop ends: no time for good manners
+                self._socket.transport.abort()  # the event loop ends, so there is no time for a closing handshake
                 raise
 
-    def _hear(self, text: str | bytes) -> None:
+    def _on_message(self, text: str | bytes) -> None:
         try:
             message = json.loads(text)
         except ValueError:
-            return  # of no protocol of ours
+            return  # not a message of this protocol
         if not isinstance(message, dict):
             return
         if "type" not in message:
-            # API Gateway does not say what it could not do: then nothing that was asked can be relied on.
+            # API Gateway's errors do not name the request, so all pending requests fail.
             self._fail(Refusal("GATEWAY", str(message.get("message", text))))
             return
         number = message.get("id")
-        answer = self._answers.get(number) if isinstance(number, int) else None
+        answer = self._requests.get(number) if isinstance(number, int) else None
         if answer is None or answer.done():
-            self._told(self, message)
+            self._on_unsolicited(self, message)
         elif message["type"] == "error":
             answer.set_exception(refusal_of(message))
         else:
             answer.set_result(message)
 
     def _fail(self, refusal: Refusal) -> None:
-        for answer in self._answers.values():
+        for answer in self._requests.values():
             if not answer.done():
                 answer.set_exception(refusal)
 
 
 def refusal_of(message: Message) -> Refusal:
-    """What an `error` message says."""
+    """Return the `Refusal` for an `error` message."""
     details = {name: value for name, value in message.items() if name not in ("type", "id", "code", "message")}
     return Refusal(str(message.get("code")), str(message.get("message")), details)

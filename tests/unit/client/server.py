@@ -25,7 +25,7 @@ SECONDS = 30.0
 
 
 class Server:
-    """A server, made by `start`. `instead(message)` replies in its place: a message, None for the server's own, or `SILENCE`."""
+    """A server, made by `start`. `instead(message)` returns a reply, None for the server's own, or `SILENCE`."""
 
     def __init__(self) -> None:
         self.said: list[Message] = []

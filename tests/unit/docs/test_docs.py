@@ -99,3 +99,17 @@ def test_no_package_index_is_named_in_any_requirements_file() -> None:
     for lock in ROOT.glob("**/package-lock.json"):
         if "node_modules" not in lock.parts:
             assert not re.search(r'"resolved": "http', lock.read_text()), lock
+
+
+def test_the_way_of_a_trade_names_at_most_22_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    section = page.partition("## The way of a trade")[2].partition("\n## ")[0]
+    files = re.findall(r"^\| \d+ \| `([^`]+)` \|", section, re.MULTILINE)
+    assert 15 <= len(files) <= 22
+    assert [file for file in files if not (ROOT / file).is_file()] == []
+
+
+def test_the_architecture_has_a_line_for_each_package() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    packages = {path.parent.name for path in (ROOT / "chaincast").glob("*/__init__.py")}
+    assert packages <= set(re.findall(r"`(\w+)/`", page))

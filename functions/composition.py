@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 
 from chaincast.aws.environment import (
     CONNECTIONS,
+    FANOUT_QUEUE,
     JWT_SECRET,
     LIFECYCLE_QUEUE,
+    LOG,
     MANAGEMENT_ENDPOINT,
     STATE,
     SUBSCRIPTIONS,
@@ -20,7 +22,9 @@ from chaincast.aws.environment import (
 
 if TYPE_CHECKING:
     from chaincast.aws.management_api import ManagementApi
+    from chaincast.config.function_settings import Settings
     from chaincast.jobs.queue import LifecycleQueue
+    from chaincast.publishing.appender import Appender
     from chaincast.sessions.stores import SessionStores
 
 
@@ -56,3 +60,16 @@ def management_api() -> ManagementApi:
 
     endpoint = require_env(MANAGEMENT_ENDPOINT)
     return ManagementApi(lambda: boto_clients.management(endpoint))
+
+
+def make_appender(settings: Settings) -> Appender:
+    """Return what appends to the deployment's app sources."""
+    from chaincast.aws import boto_clients
+    from chaincast.eventlog.log_store import Log
+    from chaincast.fanout.queue import FanoutQueue
+    from chaincast.publishing.appender import Appender
+
+    database = boto_clients.dynamodb()
+    log = Log(database, require_env(LOG), settings.log_seconds)
+    queue = FanoutQueue(boto_clients.sqs(), require_env(FANOUT_QUEUE))
+    return Appender(database, require_env(STATE), log, queue, settings.shards)

@@ -13,10 +13,9 @@ from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.config.function_settings import Settings
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import MetricsRecorder
-from chaincast.publishing.appender import make_appender
 from chaincast.sessions.cleanup import ConnectionCleanup
 from chaincast.sessions.heartbeat_handler import HeartbeatHandler
-from functions.composition import management_api, session_stores
+from functions.composition import make_appender, management_api, session_stores
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext

@@ -61,7 +61,7 @@ AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "
 
 _FORMAT = b"3"
 """Version of what `_trim` removes. It is part of a layer's name, so that a change rebuilds all layers."""
-KINDS_READER = Path("chaincast/publishing/service.py")
+KINDS_READER = Path("functions/publish_services.py")
 """A function with this file gets kinds.json, the schemas of the team's own event kinds."""
 PAGES_READER = Path("functions/status.py")
 """A function with this file gets the documentation that the deployment serves."""

@@ -21,8 +21,8 @@ SECURITY: dict[str, tuple[str, ...]] = {
     "/connections/{id}": ("callers",),
     "/users/{user}/connections": ("callers",),
     "/ticket": ("users",),
-    "/metrics": ("figures",),
-    "/status": ("figures",),
+    "/metrics": ("metrics",),
+    "/status": ("metrics",),
 }
 SCHEMES: Node = {
     "callers": {
@@ -32,7 +32,7 @@ SCHEMES: Node = {
         'execute-api:Invoke (auth = "iam"), or a bearer token with the scope (auth = "jwt")',
     },
     "users": {"type": "http", "scheme": "bearer", "description": "a client's token (docs/security.md)"},
-    "figures": {"type": "http", "scheme": "bearer", "description": "the stack's secret `MetricsToken`"},
+    "metrics": {"type": "http", "scheme": "bearer", "description": "the stack's secret `MetricsToken`"},
 }
 
 

@@ -58,7 +58,7 @@ class Totals(Document):
 class Health(Document):
     """Health of the deployment.
 
-    `status` is `ok`, `degraded` (see `troubles`) or `down` (HTTP status 503: clients cannot connect or receive events).
+    `status` is `ok`, `degraded` (see `problems`) or `down` (HTTP status 503: clients cannot connect or receive events).
     """
 
     status: str
@@ -69,7 +69,7 @@ class Health(Document):
     connections: int
     services: Services
     metrics: Totals
-    troubles: list[str]
+    problems: list[str]
 
 
 class BalancerStatus(Document):
@@ -84,7 +84,7 @@ class Status(Health):
     """Health, the settings in force, and the value of every metric of `/metrics`."""
 
     settings: dict[str, Any]
-    figures: dict[str, int]
+    counts: dict[str, int]
 
 
 class ConnectionDocument(Document):

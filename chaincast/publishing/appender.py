@@ -28,22 +28,19 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 
-from chaincast.aws import boto_clients, environment
-from chaincast.config.function_settings import Settings
-
 _ATTEMPTS = 40
-"""Some five seconds: of publishers at once, one is first each time."""
+"""Attempts within about five seconds. In each, one of the concurrent publishers succeeds."""
 
 _PAUSES = (0.01, 0.02, 0.04, 0.08, 0.16)
 _REFUSED = "ConditionalCheckFailed"
 
 
 class Repeated(ChaincastError):
-    """What the transaction should remember is remembered already: all of it was done before."""
+    """The idempotency key is stored already: the request was executed before."""
 
 
 class Busy(ChaincastError):
-    """Others kept appending first; try again."""
+    """Other publishers appended first in every attempt; retry later."""
 
 
 @dataclass(slots=True)
@@ -87,8 +84,8 @@ class Appender:
             self._ends.clear()
         raise Busy(f"{', '.join(sources)}: others appended first, {_ATTEMPTS} times in a row")
 
-    def heal(self, source: str) -> int:
-        """Queue what somebody appended and then did not queue; how many batches that were."""
+    def requeue_missing(self, source: str) -> int:
+        """Queue batches that a publisher appended and did not queue. Return their number."""
         end = self._ends[source] = self._read(source)
         left = end.seq - end.queued
         if left:
@@ -168,18 +165,10 @@ class Appender:
         return _End(int(item.get("seq", {"N": "0"})["N"]), int(item.get("queued", {"N": "0"})["N"]), sharding)
 
     def _remember(self, source: str, sharding: ShardingState) -> None:
-        """Those who subscribed under a former S are looked for there, too, until they are gone."""
+        """Save the sharding, so that rows under the previous shard count are found until their connections end."""
         self._client.update_item(
             TableName=self._state,
             Key=checkpoint_key(source),
             UpdateExpression="SET sharding = :s",
             ExpressionAttributeValues={":s": {"S": sharding.encode()}},
         )
-
-
-def make_appender(settings: Settings) -> Appender:
-    """What appends to app sources."""
-    database = boto_clients.dynamodb()
-    log = Log(database, environment.require_env(environment.LOG), settings.log_seconds)
-    queue = FanoutQueue(boto_clients.sqs(), environment.require_env(environment.FANOUT_QUEUE))
-    return Appender(database, environment.require_env(environment.STATE), log, queue, settings.shards)

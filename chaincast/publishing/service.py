@@ -1,14 +1,12 @@
-"""Taking in what is published: an answer for each item; what is accepted is in the Log and queued by then.
-
-Making an intake from a function's settings and environment.
-"""
+"""Publishes items of backends. On return each item has a result, and accepted items are in the event log and queued."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 from uuid import uuid4
 
 import orjson
@@ -17,6 +15,7 @@ from chaincast.errors import ClientError, Code
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
+from chaincast.model.schemas import Kinds
 from chaincast.publishing.appender import Appender, Repeated
 from chaincast.publishing.items import MAX_ITEMS, Accepted, Reader
 
@@ -24,23 +23,19 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
-
-from pathlib import Path
-
-from chaincast.aws import boto_clients, environment
-from chaincast.config.function_settings import Settings
-from chaincast.model.schemas import Kinds
-from chaincast.publishing.appender import make_appender
-
 REMEMBERED_SECONDS = 86_400
-"""How long an idempotency key makes a repeat harmless."""
+"""Seconds for which an idempotency key is stored, and makes a repeated request harmless."""
 
 MAX_KEY = 256
+"""Maximum number of characters of an idempotency key."""
+
+NamedItem: TypeAlias = tuple[str, object]
+"""An item with a name that is unique, from which the ids of its events are made."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of each item, in order: `{id, source, cursor}` or `{code, message}`."""
+class PublishResult:
+    """The result of each item, in order: `{id, source, cursor}` or `{code, message}`."""
 
     results: tuple[Mapping[str, str], ...]
     trace_ids: tuple[str, ...] = ()
@@ -48,11 +43,12 @@ class Answer:
 
     @property
     def accepted(self) -> int:
+        """The number of accepted items."""
         return sum("id" in result for result in self.results)
 
 
-class Intake:
-    """Of one deployment. Blocking."""
+class PublishService:
+    """Publishes to the app sources of one deployment. Calls block."""
 
     def __init__(self, client: DynamoDBClient, state: str, reader: Reader, appender: Appender) -> None:
         self._client = client
@@ -60,27 +56,27 @@ class Intake:
         self._reader = reader
         self._appender = appender
 
-    def publish(self, items: Sequence[object], key: str | None, now_ms: int) -> Answer:
-        """Publish items; with an idempotency `key`, once, however often it is asked for.
+    def publish(self, items: Sequence[object], key: str | None, now_ms: int) -> PublishResult:
+        """Publish items. With an idempotency `key` they are published once, however often the request is repeated.
 
-        Raises `ClientError` if nothing can be done with any of it (too many items, a key that was used for something
-        else), and `Busy`.
+        Raise `ClientError` if the request as a whole is refused (too many items, a key of another request), and
+        `Busy`.
         """
         if not 1 <= len(items) <= MAX_ITEMS:
             raise ClientError(Code.TOO_MANY_EVENTS, f"{len(items)} events in one request; 1 to {MAX_ITEMS}")
         if key is not None and not 1 <= len(key) <= MAX_KEY:
             raise ClientError(Code.BAD_MESSAGE, f"the idempotency key has {len(key)} characters; 1 to {MAX_KEY}")
         unique = key or uuid4().hex
-        named = [(f"{unique}/{place}", item) for place, item in enumerate(items)]
-        return self.take(named, key, now_ms)
+        named = [(f"{unique}/{index}", item) for index, item in enumerate(items)]
+        return self.publish_named(named, key, now_ms)
 
-    def take(self, named: Sequence[tuple[str, object]], key: str | None, now_ms: int) -> Answer:
-        """Publish items that have names of their own, which make their ids. Raises as `publish` does."""
-        judged = self._reader.read(named, now_ms)
-        accepted = [item for item in judged if isinstance(item, Accepted)]
+    def publish_named(self, named: Sequence[NamedItem], key: str | None, now_ms: int) -> PublishResult:
+        """Publish items with names, from which their ids are made. Raise the same errors as `publish`."""
+        read_items = self._reader.read(named, now_ms)
+        accepted = [item for item in read_items if isinstance(item, Accepted)]
         trace_ids = tuple(dict.fromkeys(item.trace_id for item in accepted if item.trace_id))
         if not accepted:
-            return Answer(tuple(_result(item, {}) for item in judged))
+            return PublishResult(tuple(_result(item, {}) for item in read_items))
         events: dict[str, list[Event]] = {}
         for item in accepted:
             events.setdefault(item.source, []).extend(item.events)
@@ -92,11 +88,11 @@ class Intake:
         except Repeated:
             assert key is not None
             self._check_same(key, digest)
-            # Whoever asked before may have ended between the Log and the queue.
+            # The first request may have ended between event log and queue.
             for source in events:
-                self._appender.heal(source)
-            return Answer(tuple(_result(item, {}) for item in judged), trace_ids, repeated=True)
-        return Answer(tuple(_result(item, cursors) for item in judged), trace_ids)
+                self._appender.requeue_missing(source)
+            return PublishResult(tuple(_result(item, {}) for item in read_items), trace_ids, repeated=True)
+        return PublishResult(tuple(_result(item, cursors) for item in read_items), trace_ids)
 
     def _remember(self, key: str, digest: str, now_ms: int) -> TransactWriteItemTypeDef:
         return {
@@ -107,7 +103,7 @@ class Intake:
                     "digest": {"S": digest},
                     "expires_at": {"N": str(now_ms // 1000 + REMEMBERED_SECONDS)},
                 },
-                # Time-to-live deletes late: what is over does not count.
+                # DynamoDB deletes expired items late: an expired key does not count.
                 "ConditionExpression": "attribute_not_exists(#k) OR expires_at < :now",
                 "ExpressionAttributeNames": {"#k": "key"},
                 "ExpressionAttributeValues": {":now": {"N": str(now_ms // 1000)}},
@@ -115,8 +111,8 @@ class Intake:
         }
 
     def _check_same(self, key: str, digest: str) -> None:
-        found = self._client.get_item(TableName=self._state, Key=_state_key(key), ConsistentRead=True).get("Item", {})
-        if "digest" in found and found["digest"]["S"] != digest:
+        item = self._client.get_item(TableName=self._state, Key=_state_key(key), ConsistentRead=True).get("Item", {})
+        if "digest" in item and item["digest"]["S"] != digest:
             raise ClientError(
                 Code.KEY_REUSED, f"idempotency key {key[:64]!r} was used for other events; use a key for each request"
             )
@@ -133,12 +129,9 @@ def _state_key(key: str) -> dict[str, AttributeValueTypeDef]:
     return {"key": {"S": f"idempotency/{hashlib.sha256(key.encode()).hexdigest()}"}, "sort": {"S": "publish"}}
 
 
-KINDS_FILE = Path(__file__).parents[2] / "kinds.json"
-"""A team's own kinds and their schemas, which infra puts beside the code: an environment variable has no room."""
-
-
-def make_intake(settings: Settings, kinds_file: Path = KINDS_FILE) -> Intake:
-    """What takes in what is published. Raises `BadSchema`."""
+def make_publish_service(
+    client: DynamoDBClient, state: str, appender: Appender, log_partitions: int, kinds_file: Path
+) -> PublishService:
+    """Return a publish service with a team's own kinds, if the file with their schemas exists. Raise `BadSchema`."""
     schemas = orjson.loads(kinds_file.read_bytes()) if kinds_file.exists() else {}
-    reader = Reader(Kinds(schemas), settings.app_sources)
-    return Intake(boto_clients.dynamodb(), environment.require_env(environment.STATE), reader, make_appender(settings))
+    return PublishService(client, state, Reader(Kinds(schemas), log_partitions), appender)

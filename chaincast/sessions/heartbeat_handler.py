@@ -71,7 +71,7 @@ class Poster(Protocol):
 class Appender(Protocol):
     """Appends batches of applications to the event log (chaincast/publishing/appender.py)."""
 
-    def heal(self, source: str) -> int: ...
+    def requeue_missing(self, source: str) -> int: ...
 
 
 class HeartbeatHandler:
@@ -113,7 +113,7 @@ class HeartbeatHandler:
                 for gone in run.check_dialect(registry.get(name, self._settings.chains), threads):
                     self._metrics.count_closed(self._cleanup.remove(gone).dialects)
         counts = run.counts
-        counts["healed"] = sum(self._appender.heal(source) for source in self._settings.app_source_names)
+        counts["healed"] = sum(self._appender.requeue_missing(source) for source in self._settings.app_source_names)
         self._logger.info("heartbeat", extra=counts)
         self._metrics.count("StaleConnectionsRemoved", counts["gone"])
         self._metrics.count("PingTimeouts", counts["silent"])

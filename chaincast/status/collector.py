@@ -17,7 +17,7 @@ from chaincast.eventlog.listener_status import ListenerStatus
 from chaincast.metrics.counter_store import summed
 from chaincast.metrics.recorder import SPREAD, counts_key
 from chaincast.sessions.open_connections import OpenConnectionCounter
-from chaincast.status.report import Survey
+from chaincast.status.report import DeploymentStatus
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -33,7 +33,7 @@ FUNCTIONS = (
 _PROBE = "health"
 
 
-class Surveyor:
+class StatusCollector:
     """`tables`: name and key attributes of each, by what it is called in figures; `queues`: their URLs; `auth`: says
     whether tokens can be checked, None where nobody is asked for one."""
 
@@ -55,8 +55,8 @@ class Surveyor:
         self._state = tables["state"][0]
         self._open_counter = OpenConnectionCounter(database, self._state)
 
-    def survey(self) -> Survey:
-        """How everything is now; what does not answer is said to do so."""
+    def collect(self) -> DeploymentStatus:
+        """Collect the status. Parts that do not respond are reported as such."""
         now = time.time()
         tables = {name: self._answers(*table) for name, table in self._tables.items()}
         counts, since = Counter[str](), 0
@@ -68,7 +68,7 @@ class Surveyor:
                 listeners = {name: read_listener_status(self._database, self._state, name) for name in self._block_ms}
             except (AwsError, BotoCoreError, ChaincastError):
                 tables["state"] = False
-        return Survey(
+        return DeploymentStatus(
             now=now,
             listeners=listeners,
             block_ms=self._block_ms,

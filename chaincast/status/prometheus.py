@@ -9,12 +9,12 @@ from prometheus_client.exposition import generate_latest
 
 from chaincast.metrics.catalogue import COUNTERS, GAUGES, HISTOGRAMS, prometheus_name
 from chaincast.metrics.counters import BOUND, INFINITE, LATENCY_BUCKETS, SUM, parse_series
-from chaincast.status.report import Survey
+from chaincast.status.report import DeploymentStatus
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def exposition(survey: Survey) -> str:
+def exposition(survey: DeploymentStatus) -> str:
     """The text. Every metric of the catalogue is in it, those that have not been counted yet with their help alone."""
     return generate_latest(_Collector(survey)).decode()
 
@@ -22,7 +22,7 @@ def exposition(survey: Survey) -> str:
 class _Collector:
     """What prometheus_client asks for metrics."""
 
-    def __init__(self, survey: Survey) -> None:
+    def __init__(self, survey: DeploymentStatus) -> None:
         self._survey = survey
         self._of: dict[str, list[tuple[dict[str, str], int]]] = {}
         for source in (survey.counts, survey.open):

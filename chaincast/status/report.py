@@ -16,7 +16,7 @@ FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD = "fanout", "fanout-dead", "lifec
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class DeploymentStatus:
     """What was found at one moment. Missing in `tables` and `queues` is what does not answer."""
 
     now: float
@@ -43,7 +43,7 @@ class Survey:
         return {name: found.state(self.now, self.block_ms.get(name, 0)) for name, found in self.listeners.items()}
 
     @property
-    def troubles(self) -> list[str]:
+    def problems(self) -> list[str]:
         """What is wrong, in words; nothing, where all is well."""
         found = [f"table {name} does not answer" for name, answers in self.tables.items() if not answers]
         found += [f"queue {name} does not answer" for name, depth in self.queues.items() if depth is None]
@@ -61,14 +61,14 @@ class Survey:
         return all(self.tables.values())
 
 
-def health(survey: Survey, version: str) -> dict[str, Json]:
+def health(survey: DeploymentStatus, version: str) -> dict[str, Json]:
     """The body of `/health`: the fields of the five servers' health endpoints, and what else there is to say."""
-    troubles = survey.troubles
+    problems = survey.problems
     states = survey.listener_states()
     store, queue = survey.working, survey.queues.get(FANOUT) is not None
     return {
-        "status": "ok" if not troubles else "degraded" if survey.working else "down",
-        "healthy": not troubles,
+        "status": "ok" if not problems else "degraded" if survey.working else "down",
+        "healthy": not problems,
         "timestamp": iso(survey.now),
         "uptime": survey.uptime,
         "version": version,
@@ -98,7 +98,7 @@ def health(survey: Survey, version: str) -> dict[str, Json]:
             "messagesSent": total(survey.counts, "MessagesOut"),
             "messagesReceived": total(survey.counts, "MessagesIn"),
         },
-        "troubles": [*troubles],
+        "problems": [*problems],
     }
 
 

@@ -112,7 +112,7 @@ def _check_health(stack: DeployedStack) -> list[Finding]:
         document, _ = _get_health(stack.http_url)
     except OSError as error:
         return [Finding("health", False, f"{stack.http_url}/health: {error}", "check that the HTTP API is deployed")]
-    problems: list[str] = document.get("troubles", ["the response does not list problems"])
+    problems: list[str] = document.get("problems", ["the response does not list problems"])
     listeners: dict[str, Any] = document.get("services", {}).get("listeners", {})
     message = "; ".join(problems) or "all services respond"
     findings = [Finding("health", not problems, message, "see docs/operating.md")]

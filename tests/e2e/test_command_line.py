@@ -257,7 +257,7 @@ def test_another_contract_is_followed_after_editing_one_file(dev: Dev) -> None:
 
 
 def test_new_code_is_live_after_a_redeploy(dev: Dev) -> None:
-    source = ROOT / "functions" / "lifecycle.py"
+    source = ROOT / "chaincast" / "sessions" / "greeter.py"
     original = source.read_text()
     changed = original.replace("Connected(job.connection_id,", 'Connected("changed",')
     assert changed != original

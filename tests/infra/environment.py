@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterable
 from pathlib import Path
 
 from chaincast.aws import environment
@@ -20,10 +21,11 @@ COMPOSITION = Path("functions/composition.py")
 def variables_read(name: str) -> set[str]:
     """Return the variables that `functions/{name}.py`, and the modules that it imports, read by constant."""
     variables: set[str] = set()
-    for file in imports_of(name).files - {DEFINITIONS}:
+    files = imports_of(name).files - {DEFINITIONS}
+    for file in files:
         tree = _parse(file)
         variables |= (
-            _variables_in(tree, _imported_from_composition(name)) if file == COMPOSITION else _variables_in(tree)
+            _variables_in(tree, _imported_from_composition(files)) if file == COMPOSITION else _variables_in(tree)
         )
     return variables
 
@@ -44,10 +46,12 @@ def _is_environment(node: ast.expr) -> bool:
     return isinstance(node, ast.Name) and node.id == "environment"
 
 
-def _imported_from_composition(name: str) -> set[str]:
+def _imported_from_composition(files: Iterable[Path]) -> set[str]:
+    """Return the functions of the shared module that a function's own modules import."""
     return {
         alias.name
-        for node in ast.walk(_parse(Path("functions", f"{name}.py")))
+        for file in files
+        for node in ast.walk(_parse(file))
         if isinstance(node, ast.ImportFrom) and node.module == "functions.composition"
         for alias in node.names
     }

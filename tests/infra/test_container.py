@@ -98,7 +98,7 @@ def test_the_start_command_needs_nothing_that_is_not_installed(image: Path) -> N
     assert "CHAINCAST_NETWORK is '': '' is not configured; known: anvil" in done.stdout
     done = run(image, "python", "-m", "listener", CHAINCAST_NETWORK="anvil", AWS_DEFAULT_REGION="us-east-1")
     assert done.returncode == 2
-    assert "CHAINCAST_STATE_TABLE is not set" in done.stdout
+    assert "CHAINCAST_STATE_TABLE: not set" in done.stdout
 
 
 def test_the_health_command_detects_a_stuck_loop(image: Path, tmp_path: Path) -> None:
@@ -112,4 +112,4 @@ def test_the_health_command_detects_a_stuck_loop(image: Path, tmp_path: Path) ->
     os.utime(folder / "bsc", (0, 0))
     done = run(image, "python", "-m", "listener.health", **environment)
     assert done.returncode == 1
-    assert "the loop of bsc last turned" in done.stdout
+    assert "the loop of bsc last ran" in done.stdout

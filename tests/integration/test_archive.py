@@ -18,7 +18,7 @@ from chaincast.errors import CodecError
 from chaincast.eventlog import archive_format
 from chaincast.eventlog.archiver import Overtaken
 from chaincast.model.batches import Batch, Retraction
-from chaincast.publishing.appender import make_appender
+from functions.composition import make_appender
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, logged
 

@@ -154,14 +154,14 @@ def test_more_than_a_transaction_holds_is_published_in_several_in_order(kafka: M
 def test_a_fault_hands_its_partition_back_and_the_others_are_done(
     kafka: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = kafka.intake.take
+    take = kafka.kafka_handler._service.publish_named
 
     def failing(named: list[tuple[str, object]], key: str | None, now: int) -> object:
         if "/1/" in named[0][0]:
             raise ConnectionError("no database")
         return take(named, key, now)
 
-    monkeypatch.setattr(kafka.intake, "take", failing)
+    monkeypatch.setattr(kafka.kafka_handler._service, "publish_named", failing)
     failures = deliver(
         kafka,
         record("price.updates", 3, PRICE),

@@ -22,7 +22,8 @@ from chaincast.fanout.queue import FanoutQueue
 from chaincast.model.batches import Batch, EncodedBatch
 from chaincast.model.events import Event
 from chaincast.model.sharding import ShardAssignment
-from chaincast.publishing.appender import Appender, make_appender
+from chaincast.publishing.appender import Appender
+from functions.composition import make_appender
 from tests.factories import http_event
 from tests.integration.helpers import Context, items, logged, take_batches
 
@@ -148,16 +149,16 @@ def test_and_by_the_heartbeat_if_nobody_comes(settings: Settings) -> None:
     with pytest.raises(SystemExit):
         dying_appender(settings).append([draft(event(1))])
     assert take_batches() == []
-    assert make_appender(settings).heal("app-0") == 1
+    assert make_appender(settings).requeue_missing("app-0") == 1
     assert [batch.seq for batch in take_batches()] == [1]
-    assert make_appender(settings).heal("app-0") == 0
+    assert make_appender(settings).requeue_missing("app-0") == 0
 
 
 def test_a_repeat_after_such_a_death_queues_it(http: ModuleType, settings: Settings) -> None:
-    http.intake._appender = dying_appender(settings)
+    http.http_handler._service._appender = dying_appender(settings)
     with pytest.raises(SystemExit):
         post(http, PRICE, "key-1")
-    http.intake._appender = make_appender(settings)
+    http.http_handler._service._appender = make_appender(settings)
     assert post(http, PRICE, "key-1")[1]["repeated"]
     assert [batch.seq for batch in take_batches()] == [1]
 

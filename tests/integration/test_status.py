@@ -42,7 +42,7 @@ def status(monkeypatch: pytest.MonkeyPatch, queues: SQSClient) -> Callable[[], M
 
     def made() -> ModuleType:
         module = load("status")
-        monkeypatch.setattr(module, "read_secret", lambda secret_id: TOKEN)
+        monkeypatch.setattr(module.status_handler, "_metrics_token", lambda: TOKEN)
         monkeypatch.setenv(environment.METRICS_TOKEN, "metrics-token")
         return module
 
@@ -74,7 +74,7 @@ def test_everything_is_well(status: Callable[[], ModuleType], make_sink: Callabl
     sink.observe_head(9)
     sink.write(replace(make_batch(make_event(), seq=1), timestamp=4_000_000_000_000), [])
     code, found = get(status(), "/health")
-    assert (code, found["status"], found["healthy"], found["troubles"]) == (200, "ok", True, [])
+    assert (code, found["status"], found["healthy"], found["problems"]) == (200, "ok", True, [])
     assert found["services"]["listeners"] == {"anvil": {"status": "ok", "block": 7, "lagBlocks": 2, "lagSeconds": 0.0}}
     assert found["services"]["tables"] == dict.fromkeys(
         ("connections", "subscriptions", "log", "history", "state"), True
@@ -104,7 +104,7 @@ def test_what_is_wrong_is_said(
     code, found = get(module, "/health")
     assert (code, found["status"], found["healthy"]) == (200, "degraded", False)
     assert found["services"]["auth"] is found["services"]["publish"] is found["services"]["kafka"] is False
-    assert found["troubles"] == [
+    assert found["problems"] == [
         "queue fanout does not answer",
         "the listener of anvil is late",
         "tokens cannot be checked: the auth service, or what keys are read from, does not answer",
@@ -149,7 +149,7 @@ def test_status_has_the_settings_and_every_figure(status: Callable[[], ModuleTyp
     _, found = get(status(), "/status", TOKEN)
     document = Status.model_validate(found)
     assert document.settings["networks"] == ["anvil"]
-    assert document.figures["Connections|dialect=chaincast.v1"] == 1
+    assert document.counts["Connections|dialect=chaincast.v1"] == 1
 
 
 def test_every_metric_of_the_catalogue_is_there_before_anything_happened(status: Callable[[], ModuleType]) -> None:
@@ -201,7 +201,7 @@ def test_what_was_found_is_good_for_seconds(status: Callable[[], ModuleType], mo
     _, before = get(module, "/health")
     connect()
     assert get(module, "/health")[1] == before
-    monkeypatch.setattr(module, "FRESH_SECONDS", 0)
+    monkeypatch.setattr("chaincast.status.status_handler.FRESH_SECONDS", 0)
     assert get(module, "/health")[1]["connections"] == 1
 
 

@@ -10,16 +10,21 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 MAX_LINES = 40
-COMPOSED = ("admin", "connect", "disconnect", "heartbeat", "lifecycle", "message", "ticket")
+COMPOSED = tuple(path.stem for path in (ROOT / "functions").glob("*.py") if "def handler(" in path.read_text())
 HANDLERS = (
     "chaincast.auth.ticket_handler",
+    "chaincast.eventlog.archive_handler",
+    "chaincast.fanout.worker",
     "chaincast.jobs.lifecycle_handler",
+    "chaincast.publishing.http_handler",
+    "chaincast.publishing.kafka_handler",
     "chaincast.replay.lifecycle_factory",
     "chaincast.sessions.admin_handler",
     "chaincast.sessions.connect_handler",
     "chaincast.sessions.disconnect_handler",
     "chaincast.sessions.heartbeat_handler",
     "chaincast.sessions.message_factory",
+    "chaincast.status.status_handler",
 )
 
 

@@ -56,7 +56,7 @@ class World:
         self.active.append(connection_id)
         return None
 
-    def heal(self, source: str) -> int:
+    def requeue_missing(self, source: str) -> int:
         self.sources.append(source)
         return 2
 

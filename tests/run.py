@@ -56,6 +56,8 @@ class Stage:
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None
+    cpu_seconds: float = 0.0
+    """CPU time of the stage's processes."""
     log: Path = field(init=False)
 
     def __post_init__(self) -> None:
@@ -153,9 +155,10 @@ class Run:
                     stage.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
                 )
                 self._processes.add(process)
-                status = process.wait()
+                _, status, usage = os.wait4(process.pid, 0)
                 self._processes.discard(process)
-            stage.ended, stage.status = time.monotonic(), status
+            stage.cpu_seconds = usage.ru_utime + usage.ru_stime
+            stage.ended, stage.status = time.monotonic(), os.waitstatus_to_exitcode(status)
             self._report(stage)
 
     def _wait_for(self, name: str) -> None:
@@ -169,7 +172,8 @@ class Run:
                 output = stage.log.read_text(errors="replace")
                 print(f"\n--- {stage.name} failed ({shlex.join(stage.command)})\n{output}")
             verdict = "failed" if stage.status else "passed"
-            self._say(f"{verdict}: {stage.name} ({_clock(stage.seconds())}): {stage.summary()}")
+            times = f"{_clock(stage.seconds())}, CPU {_clock(stage.cpu_seconds)}"
+            self._say(f"{verdict}: {stage.name} ({times}): {stage.summary()}")
 
     def _say(self, text: str) -> None:
         print(f"[{_clock(time.monotonic() - self._started)}] {text}", flush=True)

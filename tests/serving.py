@@ -13,7 +13,7 @@ Answer: TypeAlias = tuple[int, bytes] | tuple[int, bytes, dict[str, str]]  # sta
 
 @contextmanager
 def serving(**methods: Callable[[BaseHTTPRequestHandler], Answer]) -> Iterator[int]:
-    """The port of a server that answers these methods as these functions say."""
+    """Yield the port of a server that answers these methods as these functions say."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

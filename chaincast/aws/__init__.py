@@ -1,5 +1,5 @@
-"""What talks to AWS: thin skins that carry out what the core decides.
+"""Access to AWS: clients, and what is shared by the stores that use them.
 
-Two kinds of client: the two hot calls (Query on Subscriptions, PostToConnection) go through our own asynchronous one
-(`http`, `sigv4`), everything else through boto3 (`clients`).
+Query on the Subscriptions table and PostToConnection, the two most frequent calls, use the project's own asynchronous
+client (`fast`). All other calls use boto3 (`boto_clients`).
 """

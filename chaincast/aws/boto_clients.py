@@ -1,4 +1,4 @@
-"""boto3 clients, made once per process and on first use: a cold start pays only for those it needs."""
+"""boto3 clients, made once per process and on first use, so that a cold start pays only for those that it needs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CONFIG = Config(
     connect_timeout=3,
     read_timeout=10,
     tcp_keepalive=True,
-    # A third of a call's CPU; what is sent is checked by types, and by AWS.
+    # Validation takes a third of a call's CPU. The type checker and AWS check the parameters.
     parameter_validation=False,
-    # The tables' own names are no secret, but endpoint discovery and checksums of bodies are work without use here.
+    # The checksums of bodies that boto3 adds by default are of no use here.
     request_checksum_calculation="when_required",
 )
 
@@ -46,5 +46,8 @@ def s3() -> S3Client:
 
 @cache
 def management(endpoint: str) -> ApiGatewayManagementApiClient:
-    """The client of one API's `@connections`; `endpoint` is https://{api}.execute-api.{region}.amazonaws.com/{stage}."""
+    """Return the client of one API's `@connections`.
+
+    `endpoint`: `https://{api}.execute-api.{region}.amazonaws.com/{stage}`.
+    """
     return boto3.client("apigatewaymanagementapi", endpoint_url=endpoint, config=_CONFIG)

@@ -1,4 +1,4 @@
-"""BatchWriteItem and BatchGetItem to the end: what DynamoDB left unprocessed again, with jitter; and deleting."""
+"""Batches of DynamoDB reads, writes and deletions. Unprocessed items are retried with jitter."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
 
 BATCH = 25
-"""DynamoDB's limit for one BatchWriteItem."""
+"""DynamoDB's maximum number of writes in one BatchWriteItem."""
 
 READS = 100
-"""DynamoDB's limit for one BatchGetItem."""
+"""DynamoDB's maximum number of keys in one BatchGetItem."""
 
 PARALLEL = 4
-"""Batches under way at once: each takes as long to make as to carry out; more would only wait for each other."""
+"""Maximum number of batches in progress. Preparing a batch takes as long as its request, so more would only wait."""
 
 SINGLY = 100
-"""Items that are deleted one by one."""
+"""Maximum number of items that are deleted with one request each."""
 
 _DELETING = 16
 _ATTEMPTS = 8
 
 
 class Unprocessed(ChaincastError):
-    """DynamoDB kept refusing part of a batch; the caller's whole step must be tried again."""
+    """DynamoDB refused part of a batch in every attempt. The caller must repeat its whole step."""
 
 
 def write_all(client: DynamoDBClient, table: str, requests: Sequence[WriteRequestTypeDef]) -> None:
-    """Carry out all writes on one table, in any order. Raises `Unprocessed` when throttled for seconds."""
+    """Carry out all writes on one table, in any order. Raise `Unprocessed` if DynamoDB throttles for seconds."""
     batches = [requests[start : start + BATCH] for start in range(0, len(requests), BATCH)]
     if len(batches) < 2:
         for batch in batches:
@@ -49,8 +49,8 @@ def write_all(client: DynamoDBClient, table: str, requests: Sequence[WriteReques
 def _write(client: DynamoDBClient, table: str, requests: Sequence[WriteRequestTypeDef]) -> None:
     left = list(requests)
     for _ in _attempts(f"writes on {table}"):
-        answer = client.batch_write_item(RequestItems={table: left})
-        left = list(answer.get("UnprocessedItems", {}).get(table, []))  # type: ignore[arg-type]  # same rows back
+        response = client.batch_write_item(RequestItems={table: left})
+        left = list(response.get("UnprocessedItems", {}).get(table, []))  # type: ignore[arg-type]  # same rows back
         if not left:
             break
 
@@ -58,43 +58,47 @@ def _write(client: DynamoDBClient, table: str, requests: Sequence[WriteRequestTy
 def read_all(
     client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, AttributeValueTypeDef]]
 ) -> Iterator[dict[str, AttributeValueTypeDef]]:
-    """The items of one table that there are under these keys, in any order, read consistently. Raises `Unprocessed`."""
+    """Yield the items of one table that exist under these keys, in any order.
+
+    Reads are consistent. Raise `Unprocessed` if DynamoDB throttles for seconds.
+    """
     for start in range(0, len(keys), READS):
         left = list(keys[start : start + READS])
         for _ in _attempts(f"reads of {table}"):
-            answer = client.batch_get_item(RequestItems={table: {"Keys": left, "ConsistentRead": True}})
-            yield from answer["Responses"].get(table, [])
-            left = list(answer.get("UnprocessedKeys", {}).get(table, {"Keys": []})["Keys"])
+            response = client.batch_get_item(RequestItems={table: {"Keys": left, "ConsistentRead": True}})
+            yield from response["Responses"].get(table, [])
+            left = list(response.get("UnprocessedKeys", {}).get(table, {"Keys": []})["Keys"])
             if not left:
                 break
 
 
-def take_all(
+def delete_returning_old(
     client: DynamoDBClient, table: str, keys: Sequence[Mapping[str, AttributeValueTypeDef]]
 ) -> list[dict[str, AttributeValueTypeDef]]:
-    """Delete the items under these keys; what was there.
+    """Delete the items under these keys and return those that existed.
 
-    Up to `SINGLY`, each is told to one caller only, however many delete it at once. More are read and then deleted in
-    batches, in a twentieth of the time; two who do that at the same moment may both be told. Raises `Unprocessed`.
+    With up to `SINGLY` keys, each deleted item is returned to one caller only, even if several delete it at the same
+    time. More items are read first and then deleted in batches, which takes a twentieth of the time; two callers that
+    do this at the same time may both receive an item. Raise `Unprocessed` if DynamoDB throttles for seconds.
     """
     if len(keys) > SINGLY:
-        found = list(read_all(client, table, keys))
+        items = list(read_all(client, table, keys))
         write_all(client, table, [{"DeleteRequest": {"Key": key}} for key in keys])
-        return found
+        return items
 
-    def take(key: Mapping[str, AttributeValueTypeDef]) -> dict[str, AttributeValueTypeDef]:
+    def delete(key: Mapping[str, AttributeValueTypeDef]) -> dict[str, AttributeValueTypeDef]:
         return client.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD").get("Attributes", {})
 
     if len(keys) < 2:
-        taken = [take(key) for key in keys]
+        deleted = [delete(key) for key in keys]
     else:
         with ThreadPoolExecutor(min(_DELETING, len(keys)), "deletes") as threads:
-            taken = list(threads.map(take, keys))
-    return [item for item in taken if item]
+            deleted = list(threads.map(delete, keys))
+    return [item for item in deleted if item]
 
 
 def _attempts(what: str) -> Iterator[int]:
-    """Numbers of attempts, with a pause that grows before each but the first. Raises `Unprocessed` at the end."""
+    """Yield the numbers of attempts, with a growing pause between them. Raise `Unprocessed` after the last."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret

@@ -1,1 +1,1 @@
-"""Fan-out, the part that decides: which connection gets which bytes."""
+"""Fan-out: delivery of batches to the connections that subscribe to their topics."""

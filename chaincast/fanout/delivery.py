@@ -1,4 +1,4 @@
-"""Delivering batches: who listens (audience), what they see (plan), posting it (gateway)."""
+"""Delivers batches: reads the subscribers, plans their messages and posts them."""
 
 from __future__ import annotations
 
@@ -20,30 +20,33 @@ from chaincast.model.sharding import ShardAssignment
 from chaincast.protocol.dialects.base import Chains
 
 _MAX_VIEWS = 256
-"""Distinct views whose messages are kept while they are posted; more are encoded again."""
+"""Maximum number of distinct views whose messages are kept while they are posted. Others are encoded again."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What became of some batches on one shard. `ms` by step: query (until the first subscribers are known), plan
-    (and encode), post (everything else)."""
+    """The result of the delivery of some batches to one shard.
+
+    `ms`: milliseconds per step: `query` (until the first subscribers are known), `plan` (with encoding) and `post` (the
+    remaining time).
+    """
 
     outcomes: Outcomes = field(default_factory=Outcomes)
     error: str = ""
-    """Why it could not be done to the end, if it could not."""
+    """The reason why the delivery ended early, or empty."""
     delivered_up_to: DeliveredUpTo | None = None
-    """What the attempt delivered, if the batches must be retried. None: every connection has them."""
+    """The progress of the attempt if the batches must be retried. None: every connection has them."""
     queries: int = 0
     deliveries: int = 0
     held: int = 0
-    """Connections that are left to replay."""
+    """Number of connections that are left to replay."""
     topics: tuple[str, ...] = ()
-    """Where rows of connections that are gone may be."""
+    """Topics under which rows of closed connections may be stored."""
     ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("query", "plan", "post"), 0.0))
 
 
 class Deliverer:
-    """Delivers batches of one source and shard at a time; of several at once, each in a task of its own."""
+    """Delivers batches to the subscribers of a shard. Deliveries of several sources may run at once, one task each."""
 
     def __init__(
         self,
@@ -62,9 +65,9 @@ class Deliverer:
     async def deliver(
         self, batches: Sequence[Batch], assignment: ShardAssignment, progress: DeliveryProgress, seconds: float | None
     ) -> Report:
-        """Deliver consecutive batches, as one, to the shard's subscribers; begin nothing after so many seconds.
+        """Deliver consecutive batches, as one, to the shard's subscribers, and begin nothing after `seconds`.
 
-        Whoever is left, and why, is in the report.
+        The report names the connections that miss messages, and the cause.
         """
         started = perf_counter()
         queries = self._subscribers.requests + self._holds.requests
@@ -75,7 +78,7 @@ class Deliverer:
         report.ms["plan"] += (perf_counter() - started) * 1000
         try:
             async for views in self._subscribers.pages(plan, assignment):
-                # Read after the rows: a hold is placed before the rows that it is for, so whoever sees those sees it.
+                # Holds are read after the rows: a hold is written before its connection's rows, so none is missed.
                 holds = await self._holds.read(plan.source, assignment) if views else {}
                 if not report.ms["query"]:
                     report.ms["query"] = (perf_counter() - started) * 1000
@@ -94,14 +97,14 @@ class Deliverer:
 
 
 class _Run:
-    """One delivery under way."""
+    """A delivery in progress."""
 
     def __init__(
         self, plan: Plan, end: Batch, progress: DeliveryProgress, posting: PostBatch, holds: HoldReader, report: Report
     ) -> None:
         self.posting = posting
         self.last = ""
-        """The last connection that was offered its messages."""
+        """Id of the last connection whose messages were submitted."""
         self._plan = plan
         self._end = (end.seq, end.part)
         self._progress = progress
@@ -110,7 +113,7 @@ class _Run:
         self._payloads: dict[View, list[Payload]] = {}
 
     async def without_held(self, views: dict[str, View], holds: Mapping[str, Hold]) -> dict[str, View]:
-        """The views without what replay delivers, and without what was delivered before."""
+        """Return the views without the items that replay delivers or that earlier attempts have delivered."""
         if holds:
             held = [connection for connection in views if connection in holds]
             passed = await asyncio.gather(*(self._holds.defer_to_replay(c, holds[c], self._end[0]) for c in held))
@@ -130,7 +133,7 @@ class _Run:
             views[connection] = left
 
     async def offer(self, views: Mapping[str, View]) -> bool:
-        """Post to each connection what it sees; False when told to stop before the end."""
+        """Post to each connection the messages of its view. Return False if the batch of posts ended early."""
         posting, payloads = self.posting, self._payloads
         for connection in sorted(views):
             view = views[connection]
@@ -156,11 +159,11 @@ class _Run:
         return made
 
     def delivered_up_to(self, assignment: ShardAssignment, upto: str | None) -> DeliveredUpTo:
-        """How far it got."""
+        """Return the progress of this attempt."""
         return DeliveredUpTo(
             self._end, upto, frozenset(self._report.outcomes.deferred), assignment.shards, assignment.shard
         )
 
 
 _ANY_PART = 1 << 30
-"""Behind a batch means behind all its parts."""
+"""A part number beyond all parts, so that `mask_after` leaves out the whole batch."""

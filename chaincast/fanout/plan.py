@@ -1,12 +1,12 @@
-"""The plan of a delivery: what of some batches of one source a connection sees, and the fewest messages that say it.
+"""The plan of a delivery: the events of some batches that a connection sees, in as few messages as possible.
 
-A connection's view is a bit mask, one bit per event and retraction: work per subscription is one dictionary step,
-whatever the number of events, and work per event is one encoding per dialect, whatever the number of connections.
+A view is the part of a plan that a connection sees: a bit mask per dialect, with one bit per event and retraction. Work
+per subscription is one dictionary step, regardless of the number of events. Work per event is one encoding per dialect,
+regardless of the number of connections. Most connections speak one dialect; a Socket.IO client may have subscribed
+through the verbs of several vocabularies.
 
-Several batches (those of a worker that is behind) make one plan and so one message per connection, as if they were one.
-
-What a connection sees of a plan: per dialect a bit mask. Most connections speak one; a Socket.IO client may have
-subscribed by the verbs of several vocabularies.
+Several batches, which a worker that has fallen behind delivers together, make one plan and so one message per
+connection.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ _NO_CHAINS: Chains = {}
 
 
 class Plan:
-    """Consecutive batches (or parts) of one source. Bit i is item i: of each batch its retractions, then its events."""
+    """Consecutive batches (or parts) of one source.
+
+    Bit i stands for item i. The items are the retractions and then the events of each batch.
+    """
 
     def __init__(self, batches: Sequence[Batch], max_bytes: int, chains: Chains = _NO_CHAINS) -> None:
         self.source = batches[0].source
@@ -43,7 +46,7 @@ class Plan:
         self._fragments: dict[str, list[bytes | None]] = {}
         self._of_kinds: dict[Collection[str], int] = {}
         self.topics = self._topics()
-        """Every topic, `*` forms included, that anything is filed under → the mask of what is."""
+        """Masks of the items of each topic, `*` forms included."""
 
     def _topics(self) -> dict[str, int]:
         exact: dict[str, int] = {}
@@ -57,7 +60,7 @@ class Plan:
         return masks
 
     def of_kinds(self, kinds: frozenset[str]) -> int:
-        """The mask of the events of some kinds, and of every retraction (whose kind nobody knows any more)."""
+        """Return the mask of the events of some kinds, and of all retractions, whose kinds are not known."""
         mask = self._of_kinds.get(kinds)
         if mask is None:
             mask = sum(
@@ -69,13 +72,14 @@ class Plan:
         return mask
 
     def mask_after(self, seq: int, part: int) -> int:
-        """The mask of what comes after a batch (or part of one)."""
+        """Return the mask of all items after a batch (or part of one)."""
         return sum(1 << i for i, batch in enumerate(self._batches) if (batch.seq, batch.part) > (seq, part))
 
     def messages(self, view: View) -> tuple[bytes, ...]:
-        """The messages that carry what a view shows, in order, none longer than the limit.
+        """Return the messages that carry a view, in order. None exceeds the limit unless a single item does.
 
-        A message's cursor says: up to here you have everything. So it is that before whatever comes behind it.
+        A message's cursor states that the client has everything up to it. Each cursor therefore lies before all items
+        of the messages that follow.
         """
         chunks = [(chunk, name) for name, mask in view for chunk in self._chunked(name, mask)]
         if len(view) > 1:
@@ -84,13 +88,13 @@ class Plan:
         cursor = self._end
         for chunk, name in reversed(chunks):
             dialect, fragments = self._dialects[name], self._fragments[name]
-            told = [f for i in chunk if (f := fragments[i]) is not None]
+            encoded = [f for i in chunk if (f := fragments[i]) is not None]
             first = self._items[chunk[0]]
             if isinstance(first, Event):
-                messages.append(dialect.events_message(self.source, cursor, dialect.channel(first), told))
+                messages.append(dialect.events_message(self.source, cursor, dialect.channel(first), encoded))
             else:
-                messages.append(dialect.retractions_message(self.source, cursor, told))
-            if not dialect.single_event_messages:  # protocols that tell events one by one have no cursors
+                messages.append(dialect.retractions_message(self.source, cursor, encoded))
+            if not dialect.single_event_messages:  # messages with a single event have no cursors
                 cursor = min(cursor, format_cursor(max(min(self._batches[i].seq for i in chunk) - 1, 0)))
         return tuple(reversed(messages))
 
@@ -103,8 +107,10 @@ class Plan:
         return list(self._chunks(self._by_channel(seen, dialect), fragments, dialect))
 
     def _by_channel(self, seen: list[int], dialect: Dialect) -> list[tuple[int, str]]:
-        """The same items with their channels, those of a channel side by side: in a run of events, the channels as
-        they come first."""
+        """Return the items with their channels, grouped by channel within each run of events.
+
+        The channels of a run are in the order of their first events.
+        """
         ordered: list[tuple[int, str]] = []
         for are_events, run in groupby(seen, key=lambda i: isinstance(self._items[i], Event)):
             if not are_events:
@@ -129,13 +135,13 @@ class Plan:
         return self._fragments[name]
 
     def _seen(self, mask: int) -> list[int]:
-        """The items of a mask, of those with one conflation key the last."""
-        found = list(_bits(mask))
+        """Return the items of a mask. Only the last of the items with the same conflation key remains."""
+        indexes = list(_bits(mask))
         if not self._conflates:
-            return found
+            return indexes
         last: set[str] = set()
         kept = []
-        for i in reversed(found):
+        for i in reversed(indexes):
             item = self._items[i]
             if isinstance(item, Event) and item.conflation_key is not None:
                 if item.conflation_key in last:
@@ -147,7 +153,10 @@ class Plan:
     def _chunks(
         self, seen: Sequence[tuple[int, str]], fragments: Sequence[bytes | None], dialect: Dialect
     ) -> Iterator[list[int]]:
-        """Runs of one channel, or of retractions, that fit a message; what is too long alone is a run of its own."""
+        """Yield runs of items of one channel, or of retractions, that fit into a message.
+
+        An item that is too long by itself is a run of its own.
+        """
         room = self._max_bytes - dialect.overhead
         chunk: list[int] = []
         size, former = 0, ""
@@ -163,7 +172,7 @@ class Plan:
 
 
 _RETRACTIONS = "retractions of events"
-"""What retractions are told in, as if it were a channel; no dialect's is called so."""
+"""The channel under which retractions are grouped. No dialect has a channel of this name."""
 
 
 def _bits(mask: int) -> Iterator[int]:
@@ -174,11 +183,11 @@ def _bits(mask: int) -> Iterator[int]:
 
 
 View: TypeAlias = tuple[tuple[str, int], ...]
-"""Dialects, each with the mask of what is told in it; in order of their names, none twice, no mask empty."""
+"""Pairs of a dialect and the mask of the items sent in it, unique and sorted by dialect. No mask is empty."""
 
 
 def merged(one: View, other: View) -> View:
-    """What both see. The common case, one dialect, is one comparison and one `|`."""
+    """Return the union of two views. The common case, one dialect, is one comparison and one `|`."""
     if len(one) == 1 and len(other) == 1 and one[0][0] == other[0][0]:
         return one if one == other else ((one[0][0], one[0][1] | other[0][1]),)
     masks = dict(one)
@@ -188,5 +197,5 @@ def merged(one: View, other: View) -> View:
 
 
 def limited(view: View, mask: int) -> View:
-    """What of a view is within a mask; empty if nothing is."""
+    """Return the part of a view within a mask. It is empty if nothing remains."""
     return tuple((name, seen & mask) for name, seen in view if seen & mask)

@@ -22,7 +22,7 @@ MAX_ATTEMPTS_KEPT = 16
 
 @dataclass(frozen=True, slots=True)
 class DeliveredUpTo:
-    """What one attempt delivered to the connections of shard `shard` of `shards`.
+    """The part of a delivery that one attempt completed, on shard `shard` of `shards`.
 
     Connections with ids up to `max_connection_id` (None: all), except those in `missing`, have everything through
     `last_delivered`.

@@ -1,8 +1,8 @@
-"""What functions count, and when it goes on record: often enough that a crash loses less than a hundredth of it.
+"""Counters of a function's process, and the rule for when they are written to the State table.
 
-A function's process keeps its counts until they amount to more than `TOLERANCE` of what it has on record, or are
-`MAX_AGE` seconds old; so a process that counts its first things writes each of them, and one that has counted a million
-writes once for ten thousand. Processes that end without a word (Lambda tells none) lose at most that share.
+A process keeps its counts until they exceed `TOLERANCE` of what it has written before, or are `MAX_AGE` seconds old. A
+new process therefore writes each of its first counts, and one that has counted a million writes once per ten thousand.
+Lambda ends processes without notice; a process that ends loses at most that share.
 """
 
 from __future__ import annotations
@@ -14,37 +14,37 @@ TOLERANCE = 0.01
 MAX_AGE = 10.0
 
 LATENCY_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-"""Upper bounds of a latency histogram, in seconds; what is slower counts under `INFINITE` alone."""
+"""Upper bounds of a latency histogram's buckets, in seconds. Slower observations count only under `INFINITE`."""
 
 INFINITE = "+Inf"
 BOUND = "le"
 SUM = "sum"
-"""The label of a histogram's bounds, and the one under which its sum (ms) is kept."""
+"""The label of a histogram's bounds, and the label under which its sum (ms) is stored."""
 
 
 def series(name: str, labels: Mapping[str, str]) -> str:
-    """What a count is kept under: `name|label=value|…`, labels in order of their names."""
+    """Return the key of a count: `name|label=value|…`, with the labels in the order of their names."""
     return "|".join((name, *(f"{label}={_plain(labels[label])}" for label in sorted(labels))))
 
 
 def parse_series(text: str) -> tuple[str, dict[str, str]]:
-    """The name and the labels of a series."""
+    """Return the name and the labels of a series."""
     name, *labels = text.split("|")
     return name, dict(label.partition("=")[::2] for label in labels)
 
 
 def total(counts: Mapping[str, int], name: str) -> int:
-    """The sum of all series of a name."""
+    """Return the sum of all series of a name."""
     return sum(count for key, count in counts.items() if parse_series(key)[0] == name)
 
 
 def bucket(seconds: float) -> str:
-    """The bound that an observation counts under: the smallest that it does not exceed."""
+    """Return the bound under which an observation counts: the smallest that it does not exceed."""
     return next((f"{bound:g}" for bound in LATENCY_BUCKETS if seconds <= bound), INFINITE)
 
 
 class Pending:
-    """The counts of one process that are not on record yet."""
+    """The counts of one process that are not written yet."""
 
     def __init__(self) -> None:
         self._pending: Counter[str] = Counter()
@@ -52,13 +52,13 @@ class Pending:
         self._oldest: float | None = None
 
     def add(self, key: str, value: int, now: float) -> None:
-        """Count something under a series; `now` in seconds of a clock that only goes forward."""
+        """Add to the count of a series. `now`: seconds of a monotonic clock."""
         if value:
             self._pending[key] += value
             self._oldest = now if self._oldest is None else self._oldest
 
     def due(self, now: float) -> dict[str, int]:
-        """All that is pending, if it is time to write it down; nothing, if not."""
+        """Return all pending counts if it is time to write them, or an empty dictionary."""
         if self._oldest is None:
             return {}
         late = now - self._oldest >= MAX_AGE
@@ -67,10 +67,10 @@ class Pending:
         return {}
 
     def written(self, counts: Mapping[str, int]) -> None:
-        """These are on record now."""
+        """Note that these counts have been written."""
         self._recorded.update(counts)
         self._pending.subtract(counts)
-        self._pending += Counter()  # without those that are nought
+        self._pending += Counter()  # drops the counts that are zero
         if not self._pending:
             self._oldest = None
 

@@ -1,4 +1,4 @@
-"""The functions' logger: Powertools', which writes JSON; what may be a secret is taken out of every line."""
+"""The logger of the functions: Powertools' JSON logger, with possible secrets removed from every line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def make_logger(service: str) -> Logger:
 
 
 def _serialize(line: object) -> str:
-    # Compact, as Powertools writes it: CloudWatch is paid by the byte.
+    # Compact, as Powertools itself writes it, because CloudWatch charges by the byte.
     separators = (",", ":")
     return json.dumps(
         scrubbed(line), default=lambda value: scrubbed(str(value)), separators=separators, ensure_ascii=False

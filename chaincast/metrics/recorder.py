@@ -1,8 +1,8 @@
-"""What a function tells of itself: sums to CloudWatch (EMF lines in its log), counts to the State table.
+"""Records the metrics of a function: sums in CloudWatch (EMF lines in its log), and counters in the State table.
 
     key `counts/{k}`, sort the function's name: a number per series (chaincast/metrics/counters.py), and `since` (s)
 
-Each process writes to one of a few items, all of its counts in one write, and not for each of them.
+Each process writes all its counters to one of `SPREAD` items, with a single update for many series.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ if TYPE_CHECKING:
 
 
 SPREAD = 8
-"""Items that a function's processes share: DynamoDB takes a thousand writes a second on one."""
+"""Number of items that the processes of a function share. DynamoDB allows a thousand writes per second on one item."""
 
 _SERIES_PER_WRITE = 100
-"""An update's expression may have 4 KB."""
+"""Maximum number of series in one update, whose expression may have 4 KB."""
 
 LIMITS = frozenset({Code.RATE_LIMITED, Code.MAX_CONNECTIONS, Code.MAX_SUBSCRIPTIONS})
 PROOFS = frozenset({Code.AUTH_FAILED, Code.AUTH_UNAVAILABLE})
 
 Write: TypeAlias = "Callable[[UpdateItemInputTypeDef], object]"
-Handler: TypeAlias = Callable[..., Any]  # as Lambda calls it: each function has its own event and answer
+Handler: TypeAlias = Callable[..., Any]  # events and responses differ between functions
 
 
 def counts_key(k: int) -> str:
@@ -46,7 +46,10 @@ def counts_key(k: int) -> str:
 
 
 class MetricsRecorder:
-    """One function's. `write` carries out an UpdateItem: boto3's, unless a function has a faster way."""
+    """Records the metrics of one function.
+
+    `write`: carries out an UpdateItem; boto3's by default.
+    """
 
     def __init__(self, service: str, write: Write | None = None) -> None:
         self._metrics = Metrics(namespace="Chaincast", service=service)
@@ -106,7 +109,7 @@ class MetricsRecorder:
             for part in _parts(due):
                 self._write(self._update(part))
                 self._pending.written(part)
-        except Exception as error:  # whatever it is
+        except Exception as error:  # metrics must not fail an invocation
             self._logger.warning("counts not recorded yet", error=str(error))
 
     def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
@@ -121,6 +124,6 @@ def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:
 
 
 def _by_boto3(update: UpdateItemInputTypeDef) -> object:
-    from chaincast.aws import boto_clients  # boto3: some functions do without
+    from chaincast.aws import boto_clients  # some functions do not need boto3
 
     return boto_clients.dynamodb().update_item(**update)

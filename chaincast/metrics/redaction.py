@@ -1,4 +1,4 @@
-"""Taking secrets out of what is about to be written down: tokens, tickets, what fields of such names hold."""
+"""Removes secrets from values before they are logged: tokens, tickets, and the values of fields that hold secrets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DEEPEST = 12
 
 
 def scrubbed(value: object, depth: int = 0) -> object:
-    """The value without what could be used by who reads it; mappings and lists inside, too."""
+    """Return the value with all secrets replaced, also inside mappings and lists."""
     if isinstance(value, str):
         return _SECRET.sub(SCRUBBED, value)
     if depth >= _DEEPEST:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chaincast.aws.dynamodb_batch import read_all, take_all
+from chaincast.aws.dynamodb_batch import delete_returning_old, read_all
 from chaincast.policy.rate_limits import MINUTE_MS
 from chaincast.protocol.commands import User
 
@@ -195,7 +195,7 @@ class ConnectionStore:
 
     def remove_all(self, connection_ids: Sequence[str]) -> list[Connection]:
         """Delete records. Return those that existed."""
-        return [_connection(item) for item in take_all(self._client, self._table, _keys(connection_ids))]
+        return [_connection(item) for item in delete_returning_old(self._client, self._table, _keys(connection_ids))]
 
     def page(self, limit: int, after: str) -> tuple[list[Connection], str]:
         """Read up to `limit` records that follow the connection `after`, in an order without meaning.

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chaincast.aws.dynamodb_batch import read_all, take_all, write_all
+from chaincast.aws.dynamodb_batch import delete_returning_old, read_all, write_all
 from chaincast.errors import ClientError, Code
 from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import HOUR_MS, too_many_subscribes
@@ -125,7 +125,7 @@ class SubscriptionStore:
             else:
                 rows += _row_keys(connection_id, topics, shards)
         self._delete(rows)
-        items = take_all(self._client, self._table, [_key(index_key(c), c) for c in indexes])
+        items = delete_returning_old(self._client, self._table, [_key(index_key(c), c) for c in indexes])
         deleted = {item["connection_id"]["S"]: _index(item) for item in items}
         self._open_counter.subscriptions_changed((c, index.period, -len(index.topics)) for c, index in deleted.items())
         return len(rows) + len(indexes)

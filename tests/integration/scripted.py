@@ -1,4 +1,4 @@
-"""A server on loopback that plays API Gateway's `@connections` and DynamoDB, and fails as a test tells it."""
+"""A server on loopback that simulates API Gateway's `@connections` and DynamoDB, with failures that a test scripts."""
 
 from __future__ import annotations
 

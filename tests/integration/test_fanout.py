@@ -1,4 +1,4 @@
-"""The fan-out function against moto's table and a gateway that answers as told."""
+"""The fan-out function against moto's table and a gateway with scripted responses."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def gateway(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.fixture
 def fanout(gateway: ScriptedServer, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The function's module as a fresh execution environment imports it."""
+    """Import the function's module as a fresh execution environment does."""
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     # boto3's own calls stay with moto.

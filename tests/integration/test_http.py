@@ -238,7 +238,7 @@ async def test_new_credentials_are_taken_up(server: ScriptedServer, monkeypatch:
 
 @pytest.fixture(params=["aiofastnet", "the loop's own"])
 def tls(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
-    """A server over TLS, and the client's transport of either kind."""
+    """Return a server over TLS, and the client's transport of either kind."""
     make_certificate(tmp_path)
     monkeypatch.setenv("AWS_CA_BUNDLE", str(tmp_path / "certificate.pem"))
     if request.param != "aiofastnet":

@@ -30,7 +30,7 @@ class HttpError(Exception):
 
 
 class AfterResponse(Enum):
-    """What an exchange needs after a response."""
+    """The next step of an exchange after a response."""
 
     FINISHED = "finished"
     NEXT_REQUEST = "next request"

@@ -1,37 +1,39 @@
-"""How fast to post: as fast as can be, until API Gateway says 429; then additive increase, multiplicative decrease.
+"""The pace of posts: unlimited until API Gateway responds with 429, then adjusted by AIMD.
 
-All shards of a stack share one quota that none of them knows, and each finds its share of it by this rule (AIMD: Chiu
-and Jain, 1989). The decrease follows the share of posts that were refused (as DCTCP's does, RFC 8257): one in a hundred
-is a hint, one in two an order. Pure: the caller's clock, in seconds, comes with each call.
+AIMD is additive increase, multiplicative decrease (Chiu and Jain, 1989). All shards of a stack share one quota whose
+size they do not know, and by this rule each of them converges to its share. The decrease is proportional to the share
+of posts that were refused, as in DCTCP (RFC 8257).
+
+This module is pure: the caller passes its clock, in seconds, with each call.
 """
 
 from __future__ import annotations
 
 DECREASE = 0.5
-"""By this share the rate falls when every post of a round was refused, and at the first 429."""
+"""Share by which the rate falls if every post of a round was refused, and at the first 429."""
 
 INCREASE = 250.0
-"""Posts per second, each second: the same for all, which is what makes their shares even."""
+"""Posts per second by which the rate rises each second. The same value for all shards makes their shares even."""
 
 ROUND = 0.2
-"""Seconds after which the rate is lowered again: those under way when it was say nothing about the lower rate."""
+"""Minimum seconds between two decreases. Posts in progress at a decrease say nothing about the lower rate."""
 
 MIN_RATE = 5.0
 FREE_AFTER = 30.0
-"""Seconds without a 429 after which there is no limit again."""
+"""Seconds without a 429 after which the limit is lifted."""
 
 _BURST = 0.02
 
 
 class Pace:
-    """The rate of one process."""
+    """The rate of posts of one process."""
 
     def __init__(self) -> None:
         self.limited = False
         self.rate = 0.0
-        """Posts per second, while `limited`."""
+        """Maximum number of posts per second while `limited`."""
         self.posts = 0
-        """Posts accepted so far; the caller counts them here."""
+        """Number of posts that API Gateway has accepted. The caller increases it."""
         self._tokens = 0.0
         self._at = 0.0
         self._lowered_at = 0.0
@@ -41,14 +43,14 @@ class Pace:
         self._measured = 0.0
 
     def tick(self, now: float) -> None:
-        """To be called a few times a second while posts are under way: what the rate is measured by."""
+        """Measure the rate. The caller does this a few times per second while posts are in progress."""
         elapsed = now - self._ticked_at
         if elapsed > 0:
             self._measured = (self.posts - self._ticked_posts) / elapsed
         self._ticked_at, self._ticked_posts = now, self.posts
 
     def refused(self, now: float) -> None:
-        """A post was answered 429."""
+        """Lower the rate after a response with status 429."""
         if not self.limited:
             self.limited = True
             self._tokens, self._at = 0.0, now
@@ -66,7 +68,7 @@ class Pace:
         self._round_posts, self._round_refused = self.posts, 0
 
     def wait(self, now: float) -> float:
-        """Seconds to wait before the next post; 0: go, and this post is counted."""
+        """Return the seconds to wait before the next post. 0: send it now; it is counted."""
         elapsed, self._at = now - self._at, now
         if now - self._lowered_at >= FREE_AFTER:
             self.limited = False
@@ -79,6 +81,6 @@ class Pace:
         return (1 - self._tokens) / self.rate
 
     def _fastest(self, now: float) -> float:
-        """Posts per second since the last tick or before it, whichever were more."""
+        """Return the posts per second since the last tick or before it, whichever is higher."""
         elapsed = max(now - self._ticked_at, ROUND)
         return max((self.posts - self._ticked_posts) / elapsed, self._measured)

@@ -114,13 +114,13 @@ class PostBatch:
         self._timers.append(asyncio.get_running_loop().call_later(GRACE_SECONDS, self._abandon))
 
     def done(self, post: _Post) -> None:
-        """Note that a connection has received everything it can get. (For posts to call.)"""
+        """Note that a connection has received everything it can get. Only posts call this method."""
         self._posts.discard(post)
         if self._waiter is not None and len(self._posts) <= self._threshold and not self._waiter.done():
             self._waiter.set_result(None)
 
     def defer(self, post: _Post) -> None:
-        """Note that a connection must be tried again later. (For posts to call.)"""
+        """Note that a connection must be tried again later. Only posts call this method."""
         post.over = True
         self.outcomes.deferred.append(post.connection)
         self.done(post)

@@ -1,7 +1,8 @@
-"""AWS Signature Version 4 for the hot calls; tested against botocore's signer.
+"""AWS Signature Version 4 for the asynchronous client, tested against botocore's signer.
 
-Source: AWS General Reference, "Create a signed AWS API request" (SigV4). Everything that several requests share is made
-once: the day's key, the second's header lines, a payload's hash. A request costs one SHA-256 and one HMAC.
+Source: AWS General Reference, "Create a signed AWS API request" (SigV4). Values that several requests share are
+computed once: the key of a day, the header lines of a second, the hash of a payload. A request then costs one SHA-256
+and one HMAC.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.~=-]+")
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """An access key as Lambda hands it to a function."""
+    """An access key as Lambda passes it to a function."""
 
     access_key: str
     secret_key: str
@@ -30,7 +31,7 @@ class Credentials:
 
     @classmethod
     def from_environment(cls) -> Credentials:
-        """The credentials of this execution environment; read again for each invocation, as Lambda may change them."""
+        """Return the credentials of this execution environment. Lambda may change them between invocations."""
         return cls(
             os.environ["AWS_ACCESS_KEY_ID"],
             os.environ["AWS_SECRET_ACCESS_KEY"],
@@ -39,12 +40,12 @@ class Credentials:
 
 
 def payload_hash(body: bytes) -> str:
-    """The body's SHA-256 as hex; one for all posts of one payload."""
+    """Return the SHA-256 of a body in hex. It is computed once for all posts of the body."""
     return sha256(body).hexdigest()
 
 
 def encode_segment(text: str) -> str:
-    """A path segment percent-encoded as it goes on the wire (RFC 3986 unreserved characters stay)."""
+    """Percent-encode a path segment for the request line. Unreserved characters (RFC 3986) stay."""
     if _PLAIN.fullmatch(text):  # most of API Gateway's connection ids
         return text.replace("=", "%3D")
     return quote(text, safe=_UNRESERVED)
@@ -53,7 +54,7 @@ def encode_segment(text: str) -> str:
 class Signer:
     """Makes the signed heads of POST requests to one host of one service.
 
-    `extra` are further headers that every request carries and signs: lower-case names, in alphabetical order.
+    `extra`: further headers that every request carries and signs, with lower-case names in alphabetical order.
     """
 
     def __init__(
@@ -69,17 +70,18 @@ class Signer:
         self._canonical = self._to_sign = self._lines = ""
 
     def head(self, path: str, body_hash: str, now: float) -> str:
-        """The request line and the headers down to the signature, without the line end after it.
+        """Return the request line and the headers through the signature, without the line end after it.
 
-        `path` is as on the wire: unreserved characters, `/`, `@` and percent-encoded ones, no query. `now` is in
-        seconds since the epoch. What follows (Content-Length, the body) is not signed but by the body's hash.
+        `path` is encoded as in the request line: unreserved characters, `/`, `@` and percent-encoded characters,
+        without a query. `now`: seconds since the epoch. The body is signed through its hash; Content-Length is not
+        signed.
         """
         if int(now) != self._second:
             self._begin_second(int(now))
-        # Every service but S3 wants the path encoded a second time; these two are all that it then still holds.
+        # Every service but S3 signs the path encoded a second time. Only these two characters can still need it.
         encoded = path.replace("%", "%25").replace("@", "%40")
         canonical = sha256(f"POST\n{encoded}{self._canonical}{body_hash}".encode()).hexdigest()
-        # HMAC (RFC 2104) from two prepared hashes: half the time of `hmac.digest`, which prepares them anew.
+        # HMAC (RFC 2104) from two prepared hashes takes half the time of `hmac.digest`, which prepares them each time.
         inner, outer = self._inner.copy(), self._outer.copy()
         inner.update(f"{self._to_sign}{canonical}".encode())
         outer.update(inner.digest())

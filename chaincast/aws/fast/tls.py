@@ -1,7 +1,7 @@
-"""Opening connections: in clear by the loop itself, over TLS by aiofastnet where it is there.
+"""Opens connections: without TLS through the event loop, with TLS through aiofastnet if it is installed.
 
-aiofastnet's TLS transports take two thirds of the CPU of uvloop's (benchmarks/posting.py); uvloop's own are the
-fallback where its wheel is missing, and by `CHAINCAST_TLS=loop`, should it ever misbehave.
+aiofastnet's TLS transports need two thirds of the CPU of uvloop's (benchmarks/posting.py). uvloop's own are used where
+aiofastnet has no wheel, or if `CHAINCAST_TLS` is `loop`, in case aiofastnet causes problems.
 """
 
 from __future__ import annotations
@@ -20,7 +20,10 @@ Opener: TypeAlias = Callable[..., Awaitable[tuple[asyncio.BaseTransport, asyncio
 
 
 async def open_connection(make: Callable[[], P], host: str, port: int, *, tls: bool) -> P:
-    """A connected protocol made by `make`. Raises OSError, `ssl.SSLError` (an OSError too) or TimeoutError."""
+    """Open a connection and return its protocol, which `make` creates.
+
+    Raise `OSError` (`ssl.SSLError` is a subclass) or `TimeoutError` on failure.
+    """
     loop = asyncio.get_running_loop()
     if not tls:
         _, protocol = await loop.create_connection(make, host, port)
@@ -35,7 +38,7 @@ async def open_connection(make: Callable[[], P], host: str, port: int, *, tls: b
 
 @cache
 def fast_opener() -> Opener | None:
-    """aiofastnet's `create_connection`, or None where there is none or it is switched off."""
+    """Return aiofastnet's `create_connection`, or None if it is not installed or is switched off."""
     if os.environ.get(SWITCH) == "loop":
         return None
     try:
@@ -47,5 +50,5 @@ def fast_opener() -> Opener | None:
 
 @cache
 def _context() -> ssl.SSLContext:
-    """Verifies against the system's authorities, or those of AWS_CA_BUNDLE, as boto3 does."""
+    """Return a context that verifies against the system's authorities or, as boto3 does, those of `AWS_CA_BUNDLE`."""
     return ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE"))

@@ -8,7 +8,7 @@ from chaincast.aws.fast.pacing import DECREASE, FREE_AFTER, INCREASE, MIN_RATE, 
 
 
 def running_at(rate: float, seconds: float = 1.0) -> tuple[Pace, float]:
-    """A pace that has seen so many posts a second, and the time."""
+    """Return a pace that has measured this many posts per second, and the time."""
     pace, now = Pace(), 100.0
     pace.tick(now)
     pace.posts += int(rate * seconds)
@@ -17,7 +17,7 @@ def running_at(rate: float, seconds: float = 1.0) -> tuple[Pace, float]:
 
 
 def granted(pace: Pace, now: float, seconds: float) -> int:
-    """Posts that go out in some seconds by a caller that waits as it is told."""
+    """Return the number of posts in some seconds by a caller that waits as the pace requires."""
     count, end = 0, now + seconds
     while now < end:
         wait = pace.wait(now)

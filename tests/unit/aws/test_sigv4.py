@@ -21,7 +21,7 @@ secrets = st.text(alphabet="abcXYZ019/+=", min_size=16, max_size=40)
 def botocore_authorization(
     credentials: Credentials, url: str, body: bytes, service: str, now: datetime, extra: dict[str, str]
 ) -> str:
-    """The Authorization header that botocore's own signer makes of the same request."""
+    """Return the Authorization header that botocore's own signer makes for the same request."""
     request = AWSRequest(method="POST", url=url, data=body, headers=dict(extra))
     botocore_credentials = BotocoreCredentials(
         credentials.access_key, credentials.secret_key, credentials.token or None

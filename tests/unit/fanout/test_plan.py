@@ -32,7 +32,7 @@ BATCH = make_batch(
 def told(
     batches: Batch | Sequence[Batch], subscriptions: Mapping[str, Sequence[str]], limit: int = LIMIT
 ) -> dict[str, list[Message]]:
-    """What each connection is told, parsed; `subscriptions`: the topics of each."""
+    """Return the parsed messages of each connection. `subscriptions`: the topics of each."""
     plan = Plan([batches] if isinstance(batches, Batch) else batches, limit)
     found = {}
     for connection, topics in subscriptions.items():

@@ -37,7 +37,7 @@ def make_worker(
         SubscriberReader(database, table, connections, known=settings.auth == "required"),
         HoldReader(database, table),
         poster,
-        settings.delivery_bytes,
+        settings.max_message_bytes,
         settings.chains,
     )
     return FanoutWorker(

@@ -18,4 +18,4 @@ def publish_service() -> PublishService:
     """Return the deployment's publish service. Raise `BadSchema` if the schema of a kind is invalid."""
     settings = Settings.from_environment()
     database, appender = boto_clients.dynamodb(), make_appender(settings)
-    return make_publish_service(database, require_env(STATE), appender, settings.app_sources, KINDS_FILE)
+    return make_publish_service(database, require_env(STATE), appender, settings.app_log_partitions, KINDS_FILE)

@@ -30,7 +30,7 @@ class Archive(Construct):
         removal_policy: RemovalPolicy,
     ) -> None:
         super().__init__(scope, id_)
-        days = settings["keep_days"]
+        days = settings["retention_days"]
         self.bucket = s3.Bucket(
             self,
             "Bucket",

@@ -27,7 +27,7 @@ class FunctionFactory(Construct):
         self._settings = configuration["settings"]
         self._state = storage.state
         self._tracing = lambda_.Tracing.ACTIVE if configuration["monitoring"]["tracing"] else lambda_.Tracing.DISABLED
-        self.log_retention = logs.RetentionDays[_RETENTION[configuration["retention"]["logs_days"]]]
+        self.log_retention = logs.RetentionDays[_RETENTION[configuration["retention"]["cloudwatch_log_days"]]]
         self._runtime = lambda_.Runtime(f"python{switches.python}", lambda_.RuntimeFamily.PYTHON)
         self._kinds = configuration["publish"]["kinds"]
         self._switches = switches

@@ -25,7 +25,7 @@ PRODUCTION = "prod"
 class RetentionSettings(TypedDict):
     log_hours: int
     history_days: int
-    logs_days: int
+    cloudwatch_log_days: int
 
 
 class NetworkSettings(TypedDict):
@@ -71,7 +71,7 @@ class MonitoringSettings(TypedDict):
 
 class ArchiveSettings(TypedDict):
     enabled: bool
-    keep_days: int
+    retention_days: int
 
 
 class ConsoleSettings(TypedDict):
@@ -87,7 +87,7 @@ class Configuration(TypedDict):
     publish: PublishSettings
     admin: CallersSettings
     kafka: KafkaSettings
-    audit: ArchiveSettings
+    archive: ArchiveSettings
     monitoring: MonitoringSettings
     console: ConsoleSettings
     settings: str

@@ -61,7 +61,7 @@ class ChaincastStack(Stack):
         kafka_settings, kafka = configuration["kafka"], None
         if kafka_settings["bootstrap_servers"] or kafka_settings["cluster_arn"]:
             kafka = Kafka(self, "Kafka", storage=storage, fanout=fanout, functions=functions, settings=kafka_settings)
-        archive_settings, archive = configuration["audit"], None
+        archive_settings, archive = configuration["archive"], None
         if archive_settings["enabled"]:
             archive = Archive(
                 self,

@@ -89,7 +89,7 @@ def make_sink(config: Config, name: str, owner: str) -> Sink:
             database,
             environment.require_env(environment.HISTORY),
             config.retention.history_days * DAY_SECONDS,
-            {kind: days * DAY_SECONDS for kind, days in config.retention.kinds.items()},
+            {kind: days * DAY_SECONDS for kind, days in config.retention.history_days_by_kind.items()},
         ),
         Contracts(database, state, name),
         FanoutQueue(boto_clients.sqs(), environment.require_env(environment.FANOUT_QUEUE)),

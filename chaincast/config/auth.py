@@ -39,7 +39,7 @@ class Auth(Section):
         60, description="how long a connection whose token ended may take to show a fresh one"
     )
     cookie: str = Field("", description="name of a cookie that carries the token, too", pattern=r"^[\w.-]{0,64}$")
-    query: bool = Field(False, description="whether `?token=` counts: it ends up in logs on the way")
+    allow_query_token: bool = Field(False, description="whether `?token=` counts: it ends up in logs on the way")
     secret: str = Field(
         "",
         description="name of the secret in AWS Secrets Manager that tokens are signed with (HS256, at least 32 bytes); "

@@ -27,11 +27,11 @@ class Settings:
 
     networks: tuple[str, ...]
     shards: int
-    delivery_bytes: int
+    max_message_bytes: int
     message_bytes: int
     topics_per_message: int
     subscriptions_per_connection: int
-    app_sources: int = 1
+    app_log_partitions: int = 1
     log_seconds: int = 86_400
     auth: str = "off"
     """Whether connections are asked for a token: `off`, `optional`, `required`."""
@@ -40,7 +40,7 @@ class Settings:
     auth_audience: tuple[str, ...] = ()
     """Whose tokens are good: whose keys are there (else: signed with the shared secret), `iss`, `aud`."""
     auth_cookie: str = ""
-    auth_query: bool = False
+    allow_query_token: bool = False
     """What may carry a token beside headers, subprotocol and messages: a cookie of that name, `?token=`."""
     auth_service: str = ""
     """The URL of a service that is asked about tokens, instead."""
@@ -59,7 +59,7 @@ class Settings:
     """The networks' chain ids."""
     block_ms: Mapping[str, int] = field(default_factory=dict)
     """The networks' block times."""
-    figures_token: bool = False
+    metrics_token: bool = False
     """Whether `/status` and `/metrics` ask for a token."""
 
     @property
@@ -70,7 +70,7 @@ class Settings:
     @property
     def app_source_names(self) -> tuple[str, ...]:
         """Names of the sources that backends publish to."""
-        return tuple(f"app-{k}" for k in range(self.app_sources))
+        return tuple(f"app-{k}" for k in range(self.app_log_partitions))
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ class Limits(Section):
         100, description="open connections from an IP address (IPv6: from a /64); 0: any number"
     )
     connections_per_user: _AtOnce = Field(100, description="open connections of a user; 0: any number")
-    cool_down_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
+    ban_seconds: Annotated[int, Field(ge=0, le=86_400)] = Field(
         60,
         description="how long nobody new is let in from the address of who was disconnected for abuse; 0: not at all",
     )

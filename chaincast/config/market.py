@@ -21,7 +21,7 @@ class Alerts(Section):
         Decimal(20), description="`price`: the price moves by so many percent, up or down …"
     )
     price_minutes: _Minutes = Field(5, description="… within so many minutes")
-    volume_times: _Positive = Field(
+    volume_multiplier: _Positive = Field(
         Decimal(10), description="`volume`: so many times what is usual (the mean of the last 24 h) is traded …"
     )
     volume_minutes: _Minutes = Field(5, description="… within so many minutes …")

@@ -14,7 +14,7 @@ from chaincast.config.limits import Limits
 from chaincast.config.monitoring import Console, Monitoring
 from chaincast.config.network import Network, NetworkName
 from chaincast.config.presets import PRESETS
-from chaincast.config.publish import Admin, Audit, Kafka, Publish
+from chaincast.config.publish import Admin, Archive, Kafka, Publish
 from chaincast.config.section import Section
 from chaincast.config.topics import Topics
 
@@ -25,7 +25,7 @@ class Fanout(Section):
     shards: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="workers that share the connections; may be changed at any time"
     )
-    delivery_bytes: Annotated[int, Field(ge=1024, le=131_072)] = Field(
+    max_message_bytes: Annotated[int, Field(ge=1024, le=131_072)] = Field(
         32_768, description="longest message to a client; API Gateway meters in units of 32768"
     )
 
@@ -35,10 +35,10 @@ class Retention(Section):
 
     log_hours: Annotated[int, Field(ge=1, le=24 * 30)] = Field(24, description="how far back a client may resume")
     history_days: Annotated[int, Field(ge=1, le=365)] = Field(7, description="recent trades, tokens, events")
-    kinds: dict[str, Annotated[int, Field(ge=1, le=365)]] = Field(
+    history_days_by_kind: dict[str, Annotated[int, Field(ge=1, le=365)]] = Field(
         default_factory=dict, description="other `history_days` of some kinds, e.g. `{ price = 1, alert = 30 }`"
     )
-    logs_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(14, description="CloudWatch logs")
+    cloudwatch_log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(14, description="CloudWatch logs")
 
 
 class Config(Section):
@@ -54,7 +54,7 @@ class Config(Section):
     publish: Publish = Publish()
     admin: Admin = Admin()
     kafka: Kafka = Kafka()
-    audit: Audit = Audit()
+    archive: Archive = Archive()
     monitoring: Monitoring = Monitoring()
     console: Console = Console()
 
@@ -88,17 +88,17 @@ class Config(Section):
         return Settings(
             networks=tuple(self.deployed_networks(local=local)),
             shards=self.fanout.shards,
-            delivery_bytes=self.fanout.delivery_bytes,
+            max_message_bytes=self.fanout.max_message_bytes,
             message_bytes=message_bytes,
             topics_per_message=topics_per_message,
             subscriptions_per_connection=subscriptions,
-            app_sources=self.publish.sources,
+            app_log_partitions=self.publish.log_partitions,
             auth=self.auth.mode,
             auth_jwks_url=self.auth.jwks_url,
             auth_issuer=self.auth.issuer,
             auth_audience=self.auth.audience,
             auth_cookie=self.auth.cookie,
-            auth_query=self.auth.query,
+            allow_query_token=self.auth.allow_query_token,
             auth_service=f"{self.auth.service_url.rstrip('/')}{self.auth.verify_path}" if self.auth.service_url else "",
             auth_grace=self.auth.grace_seconds,
             premium_topics=self.topics.premium.topics,
@@ -110,6 +110,6 @@ class Config(Section):
             deny_ips=self.access.deny_ips,
             log_seconds=self.retention.log_hours * 3600,
             block_ms={name: network.block_ms for name, network in self.deployed_networks(local=local).items()},
-            figures_token=self.monitoring.auth == "token",
+            metrics_token=self.monitoring.auth == "token",
             chains={name: network.chain_id for name, network in self.deployed_networks(local=local).items()},
         )

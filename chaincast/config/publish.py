@@ -40,7 +40,7 @@ class Publish(Callers):
     """`POST /publish`."""
 
     scope: str = Field("chaincast/publish", description="with `jwt`: what they must allow (`scope` or `scp`)")
-    sources: Annotated[int, Field(ge=1, le=16)] = Field(
+    log_partitions: Annotated[int, Field(ge=1, le=16)] = Field(
         1, description="Logs that what is published is spread over, by symbol or user; more for more publishers at once"
     )
     kinds: dict[str, Any] = Field(
@@ -107,8 +107,10 @@ class Kafka(Section):
         return self
 
 
-class Audit(Section):
+class Archive(Section):
     """The archive of everything that was told, in S3."""
 
     enabled: bool = Field(False, description="whether every source's Log is copied to a bucket, every five minutes")
-    keep_days: Annotated[int, Field(ge=0, le=36_500)] = Field(0, description="how long it is kept there; 0: for good")
+    retention_days: Annotated[int, Field(ge=0, le=36_500)] = Field(
+        0, description="how long it is kept there; 0: for good"
+    )

@@ -14,7 +14,7 @@ from chaincast.config.model import Config, Fanout, Retention
 from chaincast.config.monitoring import Console, Monitoring
 from chaincast.config.network import Backfill, Contract, Network
 from chaincast.config.presets import PRESETS
-from chaincast.config.publish import Admin, Audit, Kafka, Publish
+from chaincast.config.publish import Admin, Archive, Kafka, Publish
 from chaincast.config.topics import Premium
 
 SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
@@ -31,7 +31,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
     ("[publish]", Publish),
     ("[admin]", Admin),
     ("[kafka]", Kafka),
-    ("[audit]", Audit),
+    ("[archive]", Archive),
     ("[monitoring]", Monitoring),
     ("[console]", Console),
 )

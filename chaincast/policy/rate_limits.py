@@ -34,14 +34,14 @@ class Limits:
     messages_per_minute: int = 0
     messages_per_user: int = 0
     subscribes_per_hour: int = 0
-    cool_down_seconds: int = 0
+    ban_seconds: int = 0
     exempt_ips: tuple[str, ...] = ()
     """Networks (CIDR) whose addresses have no limits."""
 
     @property
     def counts_addresses(self) -> bool:
         """True if a limit applies to addresses, so that connections must be counted by address."""
-        return bool(self.connections_per_minute or self.connections_per_ip or self.cool_down_seconds)
+        return bool(self.connections_per_minute or self.connections_per_ip or self.ban_seconds)
 
 
 @dataclass(frozen=True, slots=True)

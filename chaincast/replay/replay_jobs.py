@@ -53,7 +53,7 @@ class ReplayJobs:
         """Replay for up to `seconds`, then enqueue what follows: the rest of the replay, or the hold's deletion."""
         settings = self._settings
         replayer = Replayer(
-            job, self._log, self._holds, self._subscriptions, self._poster, settings.delivery_bytes, settings.chains
+            job, self._log, self._holds, self._subscriptions, self._poster, settings.max_message_bytes, settings.chains
         )
         ending = await replayer.run(seconds)
         line = {"connection": job.connection_id, "source": job.source, "at": replayer.at}

@@ -147,7 +147,7 @@ class ConnectHandler:
 
     def _authenticate(self, headers: Mapping[str, str], query: Mapping[str, str], now: int) -> User | None:
         settings = self._settings
-        token = extract_token(headers, query, cookie=settings.auth_cookie, in_query=settings.auth_query)
+        token = extract_token(headers, query, cookie=settings.auth_cookie, in_query=settings.allow_query_token)
         ticket = query.get("ticket", "") if settings.auth != "off" else ""
         if ticket and token:
             raise ClientError(Code.AUTH_FAILED, "a ticket and a token were sent, which may name two users: send one")

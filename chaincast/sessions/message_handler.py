@@ -153,8 +153,8 @@ class MessageHandler:
         """Refuse new connections from the address of a client that keeps sending in spite of refusals."""
         limits = self._settings.limits
         owner = owner_of_address(connection.source_ip, limits.exempt_ips)
-        if owner and limits.cool_down_seconds:
-            self._bans.ban_until(owner, now + limits.cool_down_seconds * 1000)
+        if owner and limits.ban_seconds:
+            self._bans.ban_until(owner, now + limits.ban_seconds * 1000)
             self._metrics.count("AddressesBanned")
 
     def _internal_error(self, request_id: RequestId) -> ClientError:

@@ -135,7 +135,7 @@ class StatusHandler:
 
     def _check_token(self) -> None:
         """Check the bearer token for `/status` and `/metrics`. Raise `ClientError`."""
-        if not self._settings.figures_token:
+        if not self._settings.metrics_token:
             return
         given = self.routes.app.current_event.headers.get("authorization", "")
         if not given:

@@ -85,7 +85,7 @@ class Judge:
 
     def _volume(self, token: Token, fact: Traded | Withdrawn | None, rates: Rates) -> Alert | None:
         settings = self._settings
-        if not settings.volume_times or not isinstance(fact, Traded):
+        if not settings.volume_multiplier or not isinstance(fact, Traded):
             return None
         recent = token.series.volume_of(self._volume_tail)
         earlier = token.series.volume_of(0) - recent
@@ -93,7 +93,7 @@ class Judge:
             return None
         # The mean of as many minutes, over the rest of the day.
         usual = earlier * settings.volume_minutes // (DAY - settings.volume_minutes)
-        if recent < settings.volume_times * usual:
+        if recent < settings.volume_multiplier * usual:
             return None
         times = quotient(Decimal(recent), Decimal(usual))
         return Alert(

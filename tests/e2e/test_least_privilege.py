@@ -19,7 +19,7 @@ from tests.e2e.probing import Probe
 from tests.e2e.test_crashes import expire_lease, has_reached, listener, wait_until
 
 OPTIONAL = """
-[audit]
+[archive]
 enabled = true
 
 [kafka]

@@ -38,7 +38,7 @@ def fetch(stack: LocalStack, path: str, token: str = "") -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def figures_token(stack: LocalStack) -> str:
+def metrics_token(stack: LocalStack) -> str:
     """The secret that the stack made."""
     client = session().client("secretsmanager", endpoint_url=endpoint(stack))
     names = [secret["Name"] for secret in client.list_secrets()["SecretList"] if "MetricsToken" in secret["Name"]]
@@ -73,7 +73,7 @@ def settled(stack: LocalStack, token: str, before: dict[str, float], is_so: Call
 async def test_figures_scraped_during_load_are_what_the_load_generator_counted(
     stack: LocalStack, monkeypatch: Any
 ) -> None:
-    token = figures_token(stack)
+    token = metrics_token(stack)
     before = await asyncio.to_thread(scraped, stack, token)
     fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"price:FIG{number % 4}",))
     await fleet.grow(CLIENTS, 20)

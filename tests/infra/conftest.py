@@ -33,9 +33,9 @@ bootstrap_servers = ["broker.example:9092"]
 secret = "chaincast/kafka"
 topics = ["price.updates", "trade.notifications"]
 
-[audit]
+[archive]
 enabled = true
-keep_days = 400
+retention_days = 400
 """
 
 JWT = """

@@ -53,4 +53,4 @@ def test_metrics_need_their_token(template: Template) -> None:
     named_by = [f for f, p in functions(template).items() if name in json.dumps(p)]
     assert named_by == ["status"]
     assert "MetricsToken" in template["Outputs"]
-    assert json.loads(functions(template)["status"]["Environment"]["Variables"]["CHAINCAST_SETTINGS"])["figures_token"]
+    assert json.loads(functions(template)["status"]["Environment"]["Variables"]["CHAINCAST_SETTINGS"])["metrics_token"]

@@ -89,7 +89,7 @@ wrapped_native = "{self.exchange.native}"
 [networks.local.alerts]
 price_percent = 20
 price_minutes = 5
-volume_times = 100
+volume_multiplier = 100
 volume_minutes = 5
 volume_min = 1
 whale_percent = 5

@@ -54,7 +54,7 @@ def test_a_ticket_for_a_token_connects_its_user_once(management: Management, mon
 
 def test_a_ticket_and_a_token_at_once_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
-    with_settings(monkeypatch, auth_query=True)
+    with_settings(monkeypatch, allow_query_token=True)
     ticket = TicketStore(boto_clients.dynamodb(), environment.STATE.lower()).issue(User("ann"), NOW)
     both = open_connection("c1=", ticket=ticket, token=token("bob"))
     assert (both["statusCode"], ticket in both["body"]) == (401, False)
@@ -188,7 +188,7 @@ def test_a_token_whose_end_the_queue_has_missed_opens_no_private_topic(
 def test_an_unavailable_auth_service_refuses_clients_only_if_authentication_is_required(
     management: Management, monkeypatch: pytest.MonkeyPatch, mode: str, status: int, joined: str
 ) -> None:
-    with_settings(monkeypatch, auth=mode, auth_service="http://127.0.0.1:9/verify", auth_query=True)
+    with_settings(monkeypatch, auth=mode, auth_service="http://127.0.0.1:9/verify", allow_query_token=True)
     assert open_connection("c1=", token="any")["statusCode"] == status
     connect(EIO="4", transport="websocket")
     greeting = send_message(load("message"), '40{"token":"any"}')
@@ -207,7 +207,7 @@ def test_an_administrator_closes_a_connection_or_all_of_a_user(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "optional")
-    with_settings(monkeypatch, limits={"connections_per_user": 5}, auth_query=True)
+    with_settings(monkeypatch, limits={"connections_per_user": 5}, allow_query_token=True)
     for name in ("c1=", "c2"):
         open_connection(name, token=TOKEN_OF_ANN)
     open_connection("c3")

@@ -27,7 +27,7 @@ from tests.integration.handlers import (
 )
 from tests.integration.helpers import Context, items
 
-LIMITS = {"messages_per_minute": 3, "cool_down_seconds": 60, "connections_per_minute": 2, "connections_per_ip": 2}
+LIMITS = {"messages_per_minute": 3, "ban_seconds": 60, "connections_per_minute": 2, "connections_per_ip": 2}
 
 
 def test_connections_beyond_the_limit_learn_when_to_retry(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +42,7 @@ def test_connections_beyond_the_limit_learn_when_to_retry(monkeypatch: pytest.Mo
 
 def test_a_refused_token_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     with_auth(monkeypatch, "optional")
-    with_settings(monkeypatch, limits={"connections_per_ip": 1}, auth_query=True)
+    with_settings(monkeypatch, limits={"connections_per_ip": 1}, allow_query_token=True)
     assert open_connection("c1", token="nonsense")["statusCode"] == 401
     assert open_connection("c2")["statusCode"] == 200
     assert open_connection("c3")["statusCode"] == 429
@@ -54,7 +54,7 @@ def test_connections_of_a_user_are_counted_however_they_authenticate(
     management: Management, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_auth(monkeypatch, "optional")
-    with_settings(monkeypatch, limits={"connections_per_user": 2}, auth_query=True)
+    with_settings(monkeypatch, limits={"connections_per_user": 2}, allow_query_token=True)
     assert [open_connection(f"c{i}", token=TOKEN_OF_ANN)["statusCode"] for i in range(3)] == [200, 200, 429]
     connect()
     message = load("message")

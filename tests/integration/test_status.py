@@ -38,7 +38,7 @@ TOKEN = "f" * 48
 def status(monkeypatch: pytest.MonkeyPatch, queues: SQSClient) -> Callable[[], ModuleType]:
     for variable in (environment.FANOUT_DLQ, environment.LIFECYCLE_DLQ):
         monkeypatch.setenv(variable, queues.create_queue(QueueName=variable.lower())["QueueUrl"])
-    with_settings(monkeypatch, block_ms={"anvil": 1000}, figures_token=True)
+    with_settings(monkeypatch, block_ms={"anvil": 1000}, metrics_token=True)
 
     def made() -> ModuleType:
         module = load("status")
@@ -139,7 +139,7 @@ def test_figures_are_for_who_has_the_token(
     assert (get(module, path)[0], get(module, path)[1]["code"]) == (401, "AUTH_REQUIRED")
     for wrong in ("x", TOKEN[:-1], TOKEN + "x", "ü", "\udcff"):
         assert get(module, path, wrong)[1]["code"] == "AUTH_FAILED"
-    with_settings(monkeypatch, figures_token=False)
+    with_settings(monkeypatch, metrics_token=False)
     answer = status().handler(http_event("GET", path), Context())
     assert answer["statusCode"] == 200
 
@@ -163,7 +163,7 @@ def test_every_metric_of_the_catalogue_is_there_before_anything_happened(status:
 def test_figures_are_what_happened(
     management: Management, status: Callable[[], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_settings(monkeypatch, auth="optional", auth_query=True, limits={"connections_per_minute": 3})
+    with_settings(monkeypatch, auth="optional", allow_query_token=True, limits={"connections_per_minute": 3})
     monkeypatch.setattr("functions.composition.jwt_secret", lambda: "s" * 64)
     for name in ("c1=", "c2", "c3", "c4", "c5"):
         open_connection(name, token=TOKEN_OF_ANN)

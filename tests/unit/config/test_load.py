@@ -51,6 +51,28 @@ def test_a_good_file_is_read_with_defaults_and_lower_case_addresses() -> None:
     assert config.fanout.shards == 1
 
 
+@pytest.mark.parametrize(
+    ("section", "old", "new"),
+    [
+        ("fanout", "delivery_bytes = 32768", "max_message_bytes"),
+        ("publish", "sources = 2", "log_partitions"),
+        ("auth", "query = true", "allow_query_token"),
+        ("retention", "kinds = { price = 1 }", "history_days_by_kind"),
+        ("retention", "logs_days = 14", "cloudwatch_log_days"),
+        ("limits", "cool_down_seconds = 60", "ban_seconds"),
+        ("networks.anvil.alerts", "volume_times = 3", "volume_multiplier"),
+        ("archive", "keep_days = 400", "retention_days"),
+        ("audit", "enabled = true", "archive"),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_refused_and_the_allowed_keys_are_named(
+    section: str, old: str, new: str
+) -> None:
+    message = refused(f"{GOOD}\n[{section}]\n{old}\n")
+    assert "unknown key; allowed: " in message
+    assert new in message.partition("allowed: ")[2].split(", ")
+
+
 def test_local_and_disabled_networks_are_not_deployed() -> None:
     config = parse(GOOD)
     assert set(config.deployed_networks(local=False)) == {"bsc"}

@@ -94,5 +94,5 @@ def test_subscribes_are_counted_by_the_hour() -> None:
 
 def test_addresses_are_counted_if_a_limit_needs_it() -> None:
     assert not Limits(messages_per_minute=1).counts_addresses
-    for limits in (Limits(connections_per_minute=1), Limits(connections_per_ip=1), Limits(cool_down_seconds=1)):
+    for limits in (Limits(connections_per_minute=1), Limits(connections_per_ip=1), Limits(ban_seconds=1)):
         assert limits.counts_addresses

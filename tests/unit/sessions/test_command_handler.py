@@ -37,7 +37,7 @@ from chaincast.sessions.command_handler import CommandHandler
 SETTINGS = Settings(
     networks=("anvil", "bsc"),
     shards=1,
-    delivery_bytes=32768,
+    max_message_bytes=32768,
     message_bytes=32768,
     topics_per_message=50,
     subscriptions_per_connection=3,

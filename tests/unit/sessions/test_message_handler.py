@@ -36,7 +36,7 @@ from tests.unit.handler_fakes import (
     websocket_event,
 )
 
-LIMITS = Limits(messages_per_minute=10, cool_down_seconds=60)
+LIMITS = Limits(messages_per_minute=10, ban_seconds=60)
 
 
 class Sessions:
@@ -210,7 +210,7 @@ def test_far_beyond_the_limit_the_connection_is_closed_and_its_address_banned() 
 
 
 @pytest.mark.parametrize(
-    "limits", [replace(LIMITS, cool_down_seconds=0), replace(LIMITS, exempt_ips=("203.0.113.0/24",))]
+    "limits", [replace(LIMITS, ban_seconds=0), replace(LIMITS, exempt_ips=("203.0.113.0/24",))]
 )
 def test_no_address_is_banned_if_bans_are_off_or_it_is_exempt(limits: Limits) -> None:
     sessions = Sessions(connection(), replace(SETTINGS, limits=limits), messages=21)

@@ -23,7 +23,7 @@ from tests.factories import http_event
 from tests.unit.handler_fakes import SETTINGS, CountingMetrics, FakeContext
 
 NOW = 1_700_000_000.0
-GUARDED = replace(SETTINGS, figures_token=True)
+GUARDED = replace(SETTINGS, metrics_token=True)
 TABLES = ("connections", "subscriptions", "log", "history", "state")
 
 

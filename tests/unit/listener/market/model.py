@@ -189,7 +189,7 @@ def _volume(past: Sequence[Moment], now: int, settings: Alerts) -> bool:
     recent = sum(m.value or 0 for m in past if m.minute > now - settings.volume_minutes)
     earlier = sum(m.value or 0 for m in past if now - 1440 < m.minute <= now - settings.volume_minutes)
     usual = earlier * settings.volume_minutes // (1440 - settings.volume_minutes)
-    return earlier > 0 and recent >= settings.volume_min * 10**18 and recent >= settings.volume_times * usual
+    return earlier > 0 and recent >= settings.volume_min * 10**18 and recent >= settings.volume_multiplier * usual
 
 
 def _whale(moment: Moment, settings: Alerts) -> bool:

@@ -18,7 +18,7 @@ from tests.unit.listener.market.random_market import TOKENS, RandomMarket
 
 FINALITY = 6
 START = 1_700_000_000
-ALERTS = Alerts(price_minutes=7, volume_minutes=3, volume_times=3, whale_value=5, cooldown_minutes=10)
+ALERTS = Alerts(price_minutes=7, volume_minutes=3, volume_multiplier=3, whale_value=5, cooldown_minutes=10)
 SETTINGS = MarketSettings(NATIVE, (DOLLAR,), (REFERENCE,), ALERTS)
 
 

@@ -209,9 +209,7 @@ def test_far_beyond_the_limit_the_connection_is_closed_and_its_address_banned() 
     assert sessions.metrics.counts["AddressesBanned"] == 1
 
 
-@pytest.mark.parametrize(
-    "limits", [replace(LIMITS, ban_seconds=0), replace(LIMITS, exempt_ips=("203.0.113.0/24",))]
-)
+@pytest.mark.parametrize("limits", [replace(LIMITS, ban_seconds=0), replace(LIMITS, exempt_ips=("203.0.113.0/24",))])
 def test_no_address_is_banned_if_bans_are_off_or_it_is_exempt(limits: Limits) -> None:
     sessions = Sessions(connection(), replace(SETTINGS, limits=limits), messages=21)
     sessions.send(PING)

@@ -134,7 +134,7 @@ class Backfill:
             try:
                 blocks = await self._source.blocks(first, last, self._processor.wanted, linked=False)
             except RangeTooLarge as error:
-                self._ranges.refused(last - first + 1, error.suggested)
+                self._ranges.record_refusal(last - first + 1, error.suggested)
                 if first < last:
                     middle = min(first + self._ranges.size, last) - 1
                     return [*await self._fetch(first, middle), *await self._fetch(middle + 1, last)]
@@ -142,7 +142,7 @@ class Backfill:
             except SourceError as error:
                 fault = error
             else:
-                self._ranges.answered(last - first + 1, sum(len(block.logs) for block in blocks))
+                self._ranges.record_response(last - first + 1, sum(len(block.logs) for block in blocks))
                 return blocks
             failures += 1
             delay = backoff(fault, failures, self._block_seconds)

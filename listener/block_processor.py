@@ -61,7 +61,7 @@ class BlockProcessor:
         while first <= done.block:
             last = min(done.block, first + ranges.size - 1)
             blocks = await self._source.blocks(first, last, self.wanted, linked=False)
-            ranges.answered(last - first + 1, sum(len(block.logs) for block in blocks))
+            ranges.record_response(last - first + 1, sum(len(block.logs) for block in blocks))
             if last == done.block and done.block_hash and blocks[-1].hash != done.block_hash:
                 return False
             await self._advance(market, blocks, finality_depth)

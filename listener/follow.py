@@ -136,7 +136,7 @@ class Follower:
                     forked = True
                 except SourceError as error:
                     if isinstance(error, RangeTooLarge) and self._ranges.size > 1:
-                        self._ranges.refused(self._ranges.size, error.suggested)
+                        self._ranges.record_refusal(self._ranges.size, error.suggested)
                         continue
                     failures += 1
                     delay = backoff(error, failures, self._block_seconds)
@@ -202,7 +202,7 @@ class Follower:
         linked = last_done >= final
         last = min(last, last_done + MAX_LINKED if linked else final)
         blocks = await self._source.blocks(last_done + 1, last, self._processor.wanted, linked=linked)
-        self._ranges.answered(last - last_done, sum(len(block.logs) for block in blocks))
+        self._ranges.record_response(last - last_done, sum(len(block.logs) for block in blocks))
         fetched = (perf_counter() - started) * 1000
         self._check_branch(blocks[0])
         for block in blocks:

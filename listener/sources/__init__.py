@@ -1,1 +1,1 @@
-"""Where blocks come from."""
+"""Sources of blocks: the nodes and APIs that the listener reads."""

@@ -1,4 +1,4 @@
-"""What a source gives: blocks with the logs that were asked for, whatever node or protocol they come from."""
+"""The interface of sources: blocks with the requested logs, independent of the node and its protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RawLog:
-    """A contract's log as the chain has it. `address` in lower case; `tx_hash` 0x-prefixed."""
+    """A contract's log before decoding. `address` is in lower case, `tx_hash` begins with 0x."""
 
     address: str
     topics: tuple[bytes, ...]
@@ -20,7 +20,7 @@ class RawLog:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block's header and those of its logs that were asked for, in log order. `timestamp` in seconds."""
+    """A block's header and its requested logs, in log order. `timestamp` is in seconds since 1970."""
 
     number: int
     hash: str
@@ -31,41 +31,42 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class LogFilter:
-    """Logs of any of `addresses` with any of `topics0` (event signatures); an empty tuple means all."""
+    """A filter for logs of any of `addresses` with any of `topics0` (event signatures). An empty tuple means all."""
 
     addresses: tuple[str, ...] = ()
     topics0: tuple[bytes, ...] = ()
 
 
 class Source(Protocol):
-    """A chain, as the listener sees it. Methods raise `SourceError` when the node fails; calling again may help.
+    """A chain that the listener reads. Connections are opened when they are needed.
 
-    They raise `WrongChain` if a node serves another chain: nothing will help. Connections are opened when needed.
+    The methods raise `SourceError` if the node fails; a later call may succeed. They raise `WrongChain` if the node
+    serves a chain other than the configured one; no later call will succeed.
     """
 
     async def close(self) -> None: ...
 
     async def head(self) -> int:
-        """The number of the newest block."""
+        """Return the number of the newest block."""
         ...
 
     async def head_after(self, block: int) -> int:
-        """Wait until the head is beyond `block`; its number. Returns the old head when nothing came for a while."""
+        """Wait until the head is beyond `block` and return it. Return the old head if no block arrives for a while."""
         ...
 
     async def header(self, number: int) -> Block:
-        """A block as it is on the chain now, without logs."""
+        """Return the block that the chain has at this height now, without logs."""
         ...
 
     async def blocks(self, first: int, last: int, wanted: Sequence[LogFilter], *, linked: bool) -> list[Block]:
-        """Blocks `first`…`last` in order: those with logs that one of the filters wants, and always the first and last.
+        """Return the blocks of `first`…`last` whose logs match a filter, and always the first and the last, in order.
 
-        Each log's block hash was checked against its header. `linked`: every block is there, and each one's parent hash
-        was checked, so that what is returned is of one branch, even if the node changed its mind meanwhile.
-        Raises `RangeTooLarge` if a shorter range would do.
+        The block hash of each log is checked against its header. If `linked` is true, all blocks of the range are
+        returned and the parent hash of each is checked, so that they are of one branch even if the node reorganised
+        its chain between two requests. Raise `RangeTooLarge` if the provider requires a shorter range.
         """
         ...
 
     async def read(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
-        """What contracts answer to (address, call data), as of now; None where one reverts or is no contract."""
+        """Return the results of contract calls (address, call data) at the newest block; None for a reverted call."""
         ...

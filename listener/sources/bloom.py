@@ -1,4 +1,4 @@
-"""A block header's logs bloom: whether logs that are asked for can be in a block, and whether all of them came.
+"""The logs bloom of a block header: it shows if a block can have requested logs, and if received logs are complete.
 
 Source: Ethereum yellow paper, 4.4.3 (the function M3:2048).
 """
@@ -31,8 +31,8 @@ def _masks(values: Iterable[bytes]) -> int:
     return bits
 
 
-def bloom_of(logs: Iterable[RawLog]) -> int:
-    """The bloom that a block with just these logs has."""
+def compute_bloom(logs: Iterable[RawLog]) -> int:
+    """Return the bloom of a block that has exactly these logs."""
     bits = 0
     for log in logs:
         bits |= _mask(bytes.fromhex(log.address[2:])) | _masks(log.topics)
@@ -40,7 +40,7 @@ def bloom_of(logs: Iterable[RawLog]) -> int:
 
 
 def may_match(bloom: int, wanted: LogFilter) -> bool:
-    """Whether a block of this bloom can have logs of that filter: False is certain, True is not."""
+    """Return False if a block with this bloom certainly has no log of the filter. True may be a false positive."""
 
     def any_of(values: Iterable[bytes]) -> bool:
         return any(bloom & (mask := _mask(value)) == mask for value in values)
@@ -49,14 +49,14 @@ def may_match(bloom: int, wanted: LogFilter) -> bool:
     return (not wanted.addresses or any_of(addresses)) and (not wanted.topics0 or any_of(wanted.topics0))
 
 
-def chance(bloom: int, wanted: LogFilter) -> float:
-    """How likely it is that a bloom with so many bits matches such a filter by accident (0…1).
+def false_positive_rate(bloom: int, wanted: LogFilter) -> float:
+    """Return the probability (0…1) that a bloom with as many set bits matches such a filter by accident.
 
-    A busy block has most of its bits: that it matches says nothing then.
+    The bloom of a busy block has most bits set, so that a match has no meaning.
     """
-    one = (bloom.bit_count() / BITS) ** 3
+    per_value = (bloom.bit_count() / BITS) ** 3
 
     def any_of(count: int) -> float:
-        return 1 - (1 - one) ** count if count else 1.0
+        return 1 - (1 - per_value) ** count if count else 1.0
 
     return any_of(len(wanted.addresses)) * any_of(len(wanted.topics0))

@@ -1,58 +1,63 @@
-"""How well an endpoint does, as a number: pure. Its errors, how far its head is behind, how long it takes.
+"""The health score of an endpoint, from its errors, its latency and its distance to the newest head. Pure.
 
-The less, the better. The order of the configuration counts a little, so that the first is come back to when it is well.
+A lower score is better. The order of the configuration counts a little, so that the listener returns to the first
+endpoint when that has recovered.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-HALF_LIFE = 20.0
-"""Seconds after which an error counts half."""
+HALF_LIFE_SECONDS = 20.0
+"""Seconds after which an error has half its weight."""
 
-PLACE = 0.5
-MARGIN = 0.3
-"""How much better another must be to be changed to while the present one works: less than a place in the order."""
+RANK_PENALTY = 0.5
+"""Score that each position in the order of the configuration adds."""
 
-_WEIGHT = 0.2
+SWITCH_MARGIN = 0.3
+"""Difference in score that is needed to leave a working endpoint. It is less than `RANK_PENALTY`."""
+
+_LATENCY_WEIGHT = 0.2
+"""Weight of the newest latency in the moving average."""
 
 
 @dataclass(slots=True)
-class Standing:
-    """One endpoint's record. Times are monotonic seconds."""
+class EndpointHealth:
+    """Recent errors, latency and head of one endpoint. Times are monotonic seconds."""
 
-    place: int
+    rank: int
+    """Position in the order of the configuration, from 0."""
     errors: float = 0.0
     latency: float = 0.0
     head: int = -1
     not_before: float = 0.0
-    """Until when it asked to be left alone."""
-    wrong: str = ""
-    """Why it must never be used (it serves another chain), if it must not."""
-    _at: float = 0.0
+    """Time before which the endpoint asked not to be called."""
+    excluded_because: str = ""
+    """Reason why the endpoint must never be used (it serves another chain); empty if it may be used."""
+    _decayed_at: float = 0.0
 
-    def succeeded(self, seconds: float, now: float) -> None:
-        """A call was answered in so many seconds."""
+    def record_success(self, seconds: float, now: float) -> None:
+        """Record a call that took `seconds`."""
         self._decay(now)
         self.errors *= 0.7
-        self.latency += _WEIGHT * (seconds - self.latency)
+        self.latency += _LATENCY_WEIGHT * (seconds - self.latency)
 
-    def failed(self, now: float, *, weight: float = 1.0, retry_after: float | None = None) -> None:
-        """A call failed, or its answer contradicted another."""
+    def record_failure(self, now: float, *, weight: float = 1.0, retry_after: float | None = None) -> None:
+        """Record a call that failed, or a response that contradicted another."""
         self._decay(now)
         self.errors += weight
         if retry_after is not None:
             self.not_before = max(self.not_before, now + retry_after)
 
     def score(self, best_head: int, block_seconds: float, now: float) -> float:
-        """How badly it does. One block behind is nothing: heads do not arrive everywhere at once."""
+        """Return the score; lower is better. One block of delay is free: heads do not arrive everywhere at once."""
         self._decay(now)
         behind = max(0, best_head - self.head - 1) if self.head >= 0 else 0
-        slow = min(self.latency / max(block_seconds, 0.1), 1.0)
+        slowness = min(self.latency / max(block_seconds, 0.1), 1.0)
         waiting = 100.0 if now < self.not_before else 0.0
-        return PLACE * self.place + self.errors + min(behind, 20) + slow + waiting
+        return RANK_PENALTY * self.rank + self.errors + min(behind, 20) + slowness + waiting
 
     def _decay(self, now: float) -> None:
-        if now > self._at:
-            self.errors *= 0.5 ** ((now - self._at) / HALF_LIFE)
-            self._at = now
+        if now > self._decayed_at:
+            self.errors *= 0.5 ** ((now - self._decayed_at) / HALF_LIFE_SECONDS)
+            self._decayed_at = now

@@ -1,4 +1,4 @@
-"""An EVM chain through one endpoint: its head, its blocks with their logs, what its contracts answer."""
+"""Source of an EVM chain through one JSON-RPC endpoint: its head, its blocks with their logs, its contracts' state."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ from typing import Any, Protocol, TypeAlias, cast
 from chaincast.errors import SourceError, WrongChain
 from listener.sources import multicall
 from listener.sources.base import Block, LogFilter, RawLog
-from listener.sources.bloom import bloom_of, chance, may_match
-from listener.sources.cadence import Cadence
-from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge, Reverted
+from listener.sources.bloom import compute_bloom, false_positive_rate, may_match
+from listener.sources.faults import BlockUnavailable, NoResponse, RangeTooLarge, Reverted
+from listener.sources.poll_schedule import PollSchedule
 
 Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are checked where they are read
 
-RANGE_TIMEOUT = 20.0
-FEW = 4
-"""Questions to contracts that are asked one by one; more are asked together."""
+RANGE_TIMEOUT_SECONDS = 20.0
+MULTICALL_THRESHOLD = 4
+"""Number of contract calls from which they are sent as one request."""
 
-ACCIDENT = 0.05
-"""Chance of an accidental match up to which all logs of a block are asked for: a busy chain's are half a megabyte."""
+MAX_FALSE_POSITIVE_RATE = 0.05
+"""Maximum probability of an accidental bloom match at which all logs of a block are requested to verify its bloom.
 
-PARALLEL = 16
-"""Requests under way at once; many providers refuse more from one client."""
+On a busy chain, these are half a megabyte.
+"""
+
+MAX_CONCURRENT_REQUESTS = 16
+"""Maximum number of concurrent requests, because many providers refuse more from one client."""
 
 
 class Endpoint(Protocol):
-    """What an `Rpc` is to this."""
+    """The interface of `Rpc` that `EvmSource` uses. Tests replace it."""
 
     pushes: bool
     name: str
     pushed_head: int
-    head_came: asyncio.Event
-
+    head_pushed: asyncio.Event
     subscription_ended: bool
 
     @property
@@ -48,8 +50,11 @@ class Endpoint(Protocol):
 
 
 class EvmSource:
-    """`block_seconds`: the chain's block time. `poll_seconds`: how often to ask for the head; 0: as the chain's pace
-    suggests. `check_blooms`: whether headers' blooms say truly which logs their blocks have."""
+    """Source of an EVM chain through one endpoint.
+
+    `block_seconds` is the chain's block time. `poll_seconds` is the interval between two polls of the head; 0 derives
+    it from the chain's pace. `check_blooms` must be False for chains whose headers have no correct logs blooms.
+    """
 
     def __init__(
         self, rpc: Endpoint, chain_id: int, block_seconds: float, poll_seconds: float = 0, *, check_blooms: bool = True
@@ -58,11 +63,11 @@ class EvmSource:
         self._chain_id = chain_id
         self._checked = False
         self._timeout = min(max(block_seconds, 0.5), 10.0)
-        """Of what takes a node no time, so that a silent one is given up before two blocks have passed."""
+        """Timeout in seconds of quick requests. It is short, to leave a silent node before two blocks have passed."""
         self._poll_seconds = poll_seconds
-        self._cadence = Cadence(block_seconds)
+        self._schedule = PollSchedule(block_seconds)
         self._check_blooms = check_blooms
-        self._slots = asyncio.Semaphore(PARALLEL)
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
         self._head = -1
 
     async def close(self) -> None:
@@ -70,145 +75,151 @@ class EvmSource:
         await self.rpc.close()
 
     async def head(self) -> int:
-        self._note(int(cast(str, await self._call("eth_blockNumber")), 16))
+        self._observe_head(int(cast(str, await self._call("eth_blockNumber")), 16))
         return self._head
 
-    async def head_after(self, block: int, patience: float = 5.0) -> int:
-        """The head, once it is beyond `block` or so many seconds have passed."""
-        until = monotonic() + patience
+    async def head_after(self, block: int, max_wait: float = 5.0) -> int:
+        """Wait until the head is beyond `block`, at most `max_wait` seconds, and return the head."""
+        until = monotonic() + max_wait
         if self.rpc.pushes:
             await self._ready()
             await self.rpc.subscribe_heads(self._timeout)
             while (head := max(self._head, self.rpc.pushed_head)) <= block and (left := until - monotonic()) > 0:
-                self.rpc.head_came.clear()
+                self.rpc.head_pushed.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(left):
-                        await self.rpc.head_came.wait()
+                        await self.rpc.head_pushed.wait()
                 if self.rpc.subscription_ended:
                     await self.close()
                     raise SourceError(f"{self.rpc.name}: closed its subscription to new heads")
-            self._note(head)
-            return self._head  # after silence the caller asks: a subscription may end without a word
-        while await self._newer(block) <= block and (left := until - monotonic()) > 0:  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(min(left, self._poll_seconds or self._cadence.wait(monotonic())))
+            self._observe_head(head)
+            # If nothing was pushed, the caller polls all endpoints: a subscription may end without notice.
+            return self._head
+        while await self._poll_beyond(block) <= block and (left := until - monotonic()) > 0:  # noqa: ASYNC110 - no push
+            await asyncio.sleep(min(left, self._poll_seconds or self._schedule.seconds_to_next_poll(monotonic())))
         return self._head
 
-    async def _newer(self, block: int) -> int:
+    async def _poll_beyond(self, block: int) -> int:
         return self._head if self._head > block else await self.head()
 
-    def _note(self, head: int) -> None:
+    def _observe_head(self, head: int) -> None:
         self._head = max(self._head, head)
-        self._cadence.head(head, monotonic())
+        self._schedule.observe_head(head, monotonic())
 
-    def forget_head(self) -> None:
-        """What was said of the head is not to be relied on: another node says it was not so."""
+    def reset_head(self) -> None:
+        """Discard the known head, because another node contradicted it."""
         self._head = self.rpc.pushed_head = -1
 
     async def header(self, number: int) -> Block:
-        return block_of(await self._header(number), [])
+        return make_block(await self._header(number), [])
 
     async def blocks(self, first: int, last: int, wanted: Sequence[LogFilter], *, linked: bool) -> list[Block]:
         ends = list(range(first, last + 1)) if linked else sorted({first, last})
         logs, headers = await asyncio.gather(self._logs(first, last, wanted), asyncio.gather(*map(self._header, ends)))
-        known = dict(zip(ends, headers, strict=True))
-        missing = [number for number in logs if number not in known]
-        known |= dict(zip(missing, await asyncio.gather(*map(self._header, missing)), strict=True))
-        blocks = [block_of(known[n], logs.get(n, [])) for n in sorted(known)]
+        by_number = dict(zip(ends, headers, strict=True))
+        missing = [number for number in logs if number not in by_number]
+        by_number |= dict(zip(missing, await asyncio.gather(*map(self._header, missing)), strict=True))
+        blocks = [make_block(by_number[n], logs.get(n, [])) for n in sorted(by_number)]
         if linked:
             check_links(blocks)
             if self._check_blooms:
-                blocks = list(await asyncio.gather(*(self._completed(b, known[b.number], wanted) for b in blocks)))
+                verified = (self._verify_logs(block, by_number[block.number], wanted) for block in blocks)
+                blocks = list(await asyncio.gather(*verified))
         return blocks
 
     async def read(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
-        if len(calls) < FEW:
+        if len(calls) < MULTICALL_THRESHOLD:
             return list(await asyncio.gather(*(self._read(call) for call in calls)))
-        chunks = [calls[start : start + multicall.AT_ONCE] for start in range(0, len(calls), multicall.AT_ONCE)]
-        answers = await asyncio.gather(*map(self._read_together, chunks))
-        return [answer for chunk in answers for answer in chunk]
+        starts = range(0, len(calls), multicall.MAX_CALLS)
+        chunks = [calls[start : start + multicall.MAX_CALLS] for start in starts]
+        results = await asyncio.gather(*map(self._read_together, chunks))
+        return [result for chunk in results for result in chunk]
 
     async def _read_together(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
-        together = await self._read((multicall.ADDRESS, multicall.encode_calls(calls)))
-        found = together and multicall.decode_answers(together, len(calls))
-        # One that burns all gas lets those behind it fail: who failed is asked again, alone.
-        again = [place for place in range(len(calls)) if not found or found[place] is None]
-        alone = await asyncio.gather(*(self._read(calls[place]) for place in again))
-        answers = found or [None] * len(calls)
-        for place, answer in zip(again, alone, strict=True):
-            answers[place] = answer
-        return answers
+        response = await self._read((multicall.ADDRESS, multicall.encode_calls(calls)))
+        results = (response and multicall.decode_results(response, len(calls))) or [None] * len(calls)
+        # A call that uses up all gas makes the calls after it fail, so each failed call is repeated alone.
+        failed = [index for index, result in enumerate(results) if result is None]
+        repeated = await asyncio.gather(*(self._read(calls[index]) for index in failed))
+        for index, result in zip(failed, repeated, strict=True):
+            results[index] = result
+        return results
 
     async def _read(self, call: tuple[str, bytes]) -> bytes | None:
         address, data = call
         try:
-            answer = await self._call("eth_call", {"to": address, "data": "0x" + data.hex()}, "latest")
+            result = await self._call("eth_call", {"to": address, "data": "0x" + data.hex()}, "latest")
         except Reverted:
-            return None  # a revert, in whatever words
-        return bytes.fromhex(cast(str, answer)[2:])
+            return None
+        return bytes.fromhex(cast(str, result)[2:])
 
     async def _logs(self, first: int, last: int, wanted: Sequence[LogFilter]) -> dict[int, list[Document]]:
-        """By block; a log that several filters want, once."""
-        found: dict[tuple[int, int], Document] = {}
+        """Return the matching logs by block number. A log that matches several filters is included once."""
+        logs: dict[tuple[int, int], Document] = {}
         try:
-            answers = await asyncio.gather(
+            results = await asyncio.gather(
                 *(
-                    self._call("eth_getLogs", _range(first, last) | _conditions(filter_), within=RANGE_TIMEOUT)
+                    self._call("eth_getLogs", _range(first, last) | _conditions(filter_), within=RANGE_TIMEOUT_SECONDS)
                     for filter_ in wanted
                 )
             )
-        except (RangeTooLarge, NoAnswer) as error:
+        except (RangeTooLarge, NoResponse) as error:
             if first != last:
                 raise error if isinstance(error, RangeTooLarge) else RangeTooLarge(str(error)) from error
-            answers = [await self._logs_of_receipts(first, wanted)]
-        for log in (log for answer in answers for log in cast(list[Document], answer)):
-            found[int(log["blockNumber"], 16), int(log["logIndex"], 16)] = log
+            results = [await self._logs_of_receipts(first, wanted)]
+        for log in (log for result in results for log in cast(list[Document], result)):
+            logs[int(log["blockNumber"], 16), int(log["logIndex"], 16)] = log
         by_block: dict[int, list[Document]] = {}
-        for number, index in sorted(found):
-            by_block.setdefault(number, []).append(found[number, index])
+        for number, index in sorted(logs):
+            by_block.setdefault(number, []).append(logs[number, index])
         return by_block
 
     async def _logs_of_receipts(self, number: int, wanted: Sequence[LogFilter]) -> list[Document]:
-        """Of one block whose logs are more than the provider gives at once."""
-        receipts = await self._call("eth_getBlockReceipts", hex(number), within=RANGE_TIMEOUT)
+        """Return the matching logs of one block with more logs than the provider returns for `eth_getLogs`."""
+        receipts = await self._call("eth_getBlockReceipts", hex(number), within=RANGE_TIMEOUT_SECONDS)
         logs = [log for receipt in cast(list[Document], receipts) for log in receipt["logs"]]
         return [log for log in logs if any(matches(raw_log(log), filter_) for filter_ in wanted)]
 
-    async def _completed(self, block: Block, header: Document, wanted: Sequence[LogFilter]) -> Block:
-        """The block, once it is sure that none of its logs are missing: a node may tell of a block before it has them.
+    async def _verify_logs(self, block: Block, header: Document, wanted: Sequence[LogFilter]) -> Block:
+        """Return the block with all its logs, even if the node announced the block before it had them.
 
-        A bloom that cannot match says so at once. One that can is checked against all logs of the block. Where a bloom
-        is so full that it matches nearly everything, the logs are asked for once more, by hash: a node that does not
-        have the block refuses that, instead of saying that there are none.
+        If the header's bloom cannot match, the block has no such logs. If it can, the bloom is compared to all logs of
+        the block. If the bloom is so full that it matches nearly every filter, the logs are requested once more, by
+        block hash: a node that does not have the block refuses this instead of returning no logs. Raise
+        `BlockUnavailable` if logs are missing.
         """
         bloom = int(header["logsBloom"], 16)
         matching = [filter_ for filter_ in wanted if may_match(bloom, filter_)]
         if block.logs or not matching:
             return block
-        certain = min(chance(bloom, filter_) for filter_ in matching) < ACCIDENT
-        questions = [{}] if certain else [_conditions(filter_) for filter_ in matching]
-        answers = await asyncio.gather(
-            *(self._call("eth_getLogs", {"blockHash": block.hash} | q, within=RANGE_TIMEOUT) for q in questions)
-        )
-        logs = {log["logIndex"]: raw_log(log) for answer in answers for log in cast(list[Document], answer)}
-        if certain and bloom_of(logs.values()) != bloom:
-            raise NotThere(
-                f"{self.rpc.name}: block {block.number} has other logs than its header's bloom says: not all are there "
-                "yet (if this lasts, its chain's blooms are not true: set check_blooms = false)"
+        conclusive = min(false_positive_rate(bloom, filter_) for filter_ in matching) < MAX_FALSE_POSITIVE_RATE
+        queries = [{}] if conclusive else [_conditions(filter_) for filter_ in matching]
+        results = await asyncio.gather(
+            *(
+                self._call("eth_getLogs", {"blockHash": block.hash} | query, within=RANGE_TIMEOUT_SECONDS)
+                for query in queries
             )
-        found = sorted(
+        )
+        logs = {log["logIndex"]: raw_log(log) for result in results for log in cast(list[Document], result)}
+        if conclusive and compute_bloom(logs.values()) != bloom:
+            raise BlockUnavailable(
+                f"{self.rpc.name}: the logs of block {block.number} do not match the bloom of its header: some are "
+                "still missing; if this persists, the chain's blooms are not correct: set check_blooms = false"
+            )
+        complete = sorted(
             (log for log in logs.values() if any(matches(log, filter_) for filter_ in wanted)),
             key=lambda log: log.log_index,
         )
-        return Block(block.number, block.hash, block.parent_hash, block.timestamp, tuple(found))
+        return Block(block.number, block.hash, block.parent_hash, block.timestamp, tuple(complete))
 
     async def _header(self, number: int) -> Document:
         header = await self._call("eth_getBlockByNumber", hex(number), False)
         if header is None:
-            raise NotThere(f"{self.rpc.name}: announced block {number} but does not have it yet")
+            raise BlockUnavailable(f"{self.rpc.name}: announced block {number} but does not have it yet")
         return cast(Document, header)
 
     async def _ready(self) -> None:
-        """Connected, and the chain is the right one."""
+        """Connect, and check that the node serves the configured chain. Raise `WrongChain`."""
         await self.rpc.connect()
         if self._checked:
             return
@@ -228,7 +239,7 @@ class EvmSource:
 
 
 def raw_log(log: Document) -> RawLog:
-    """A log of JSON-RPC's."""
+    """Return a log in the form of the listener, from that of JSON-RPC."""
     return RawLog(
         address=log["address"].lower(),
         topics=tuple(bytes.fromhex(t[2:]) for t in log["topics"]),
@@ -238,11 +249,11 @@ def raw_log(log: Document) -> RawLog:
     )
 
 
-def block_of(header: Document, logs: list[Document]) -> Block:
-    """A header and its block's logs, in log order. Raises `NotThere` if they are of different blocks."""
+def make_block(header: Document, logs: list[Document]) -> Block:
+    """Return a block with its logs, in log order. Raise `BlockUnavailable` if they are of different blocks."""
     for log in logs:
         if log["blockHash"] != header["hash"]:
-            raise NotThere(
+            raise BlockUnavailable(
                 f"logs of block {int(header['number'], 16)} are of {log['blockHash']}, its header is {header['hash']}"
             )
     return Block(
@@ -255,12 +266,12 @@ def block_of(header: Document, logs: list[Document]) -> Block:
 
 
 def check_links(blocks: Sequence[Block]) -> None:
-    """Raises `NotThere` if one of consecutive blocks is not the next one's parent."""
+    """Raise `BlockUnavailable` if one of consecutive blocks is not the parent of the next."""
     for before, after in pairwise(blocks):
         if after.parent_hash != before.hash:
-            raise NotThere(
+            raise BlockUnavailable(
                 f"block {after.number} has parent {after.parent_hash}, but block {before.number} is {before.hash}: "
-                "the node changed its mind in between"
+                "the node reorganised its chain between the requests"
             )
 
 
@@ -278,7 +289,7 @@ def _conditions(wanted: LogFilter) -> Document:
 
 
 def matches(log: RawLog, wanted: LogFilter) -> bool:
-    """Whether a filter wants a log."""
+    """Return True if the log matches the filter."""
     return (not wanted.addresses or log.address in wanted.addresses) and (
         not wanted.topics0 or (bool(log.topics) and log.topics[0] in wanted.topics0)
     )

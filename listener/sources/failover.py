@@ -1,7 +1,8 @@
-"""Several endpoints of one chain as one source: the best is used, the others are watched and changed to.
+"""Several endpoints of one chain as one source: the healthiest is used, and the others are monitored.
 
-An endpoint is left when its calls fail, when it falls behind the others, or when no block came from it for longer than
-the chain needs for one: then all are asked. When the first of the configuration is well again, it is come back to.
+The source changes to another endpoint when calls fail, when the endpoint falls behind the others, or when it delivers
+no block for longer than the chain's block time; then all endpoints are polled. When the first endpoint of the
+configuration has recovered, the source returns to it.
 """
 
 from __future__ import annotations
@@ -15,52 +16,65 @@ from aws_lambda_powertools import Logger
 
 from chaincast.errors import SourceError, WrongChain
 from listener.sources.base import Block, LogFilter, Source
-from listener.sources.endpoint_health import MARGIN, Standing
-from listener.sources.faults import NotThere, RangeTooLarge, Throttled, without_urls
+from listener.sources.endpoint_health import SWITCH_MARGIN, EndpointHealth
+from listener.sources.faults import BlockUnavailable, RangeTooLarge, Throttled, without_urls
 
 logger = Logger(service="listener", child=True)
 
 T = TypeVar("T")
 
-_STALL = 1.25
-"""Block times without a block after which all endpoints are asked."""
+_STALL_BLOCKS = 1.25
+"""Number of block times without a new block after which all endpoints are polled."""
 
-_RESTING = 10.0
-"""Seconds between two questions to all of them, while the chain rests."""
+_IDLE_WAIT_SECONDS = 10.0
+"""Maximum seconds between two polls of all endpoints while no endpoint has a new block."""
 
-_LONGEST_STALL = 30.0
-"""However slow the chain: the listener's loop must turn to be taken for alive."""
+_MAX_STALL_SECONDS = 30.0
+"""Maximum seconds to wait for a block of a slow chain. The listener's loop must continue, to be seen as alive."""
 
 _PROBE_SECONDS = 5.0
+"""Minimum seconds between two probes of the endpoints that are not in use."""
 
 
 class Candidate(Source, Protocol):
-    """A source of one endpoint."""
+    """A source that reads one endpoint."""
 
-    async def head_after(self, block: int, patience: float = ...) -> int: ...
+    async def head_after(self, block: int, max_wait: float = ...) -> int:
+        """Wait until the head is beyond `block`, at most `max_wait` seconds, and return the head."""
+        ...
 
-    def forget_head(self) -> None: ...
+    def reset_head(self) -> None:
+        """Discard the known head, because another node contradicted it."""
+        ...
 
 
 class Failover:
-    """`sources` by name, the preferred one first. `changed` is told of every change to another."""
+    """Source that uses the healthiest of several endpoints.
+
+    `sources` are pairs of name and source, the preferred one first. `on_change` is called with the name of the new
+    endpoint whenever the source changes to another.
+    """
 
     def __init__(
         self,
         sources: Sequence[tuple[str, Candidate]],
         block_seconds: float,
-        changed: Callable[[str], None] = lambda _: None,
+        on_change: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._names = [name for name, _ in sources]
         self._sources = [source for _, source in sources]
-        self._standings = [Standing(place) for place in range(len(sources))]
+        self._health = [EndpointHealth(rank) for rank in range(len(sources))]
         self._block_seconds = block_seconds
-        self._changed = changed
+        self._on_change = on_change
         self._active = 0
-        self._asked = False
-        self._stall = min(max(_STALL * block_seconds, 0.2), _LONGEST_STALL)
-        self._asking = min(max(0.5 * block_seconds, 0.5), 10.0)
-        self._patience = self._stall
+        self._checked = False
+        """True if all endpoints were polled once and none of them serves another chain."""
+        self._stall_seconds = min(max(_STALL_BLOCKS * block_seconds, 0.2), _MAX_STALL_SECONDS)
+        """Seconds to wait for the next block while the chain produces blocks."""
+        self._poll_timeout = min(max(0.5 * block_seconds, 0.5), 10.0)
+        """Seconds that an endpoint has to return its head when all are polled."""
+        self._max_wait = self._stall_seconds
+        """Seconds to wait for the next block. It begins with `_stall_seconds` and doubles while the chain is idle."""
         self._probed_at = 0.0
         self._probing: asyncio.Task[None] | None = None
 
@@ -76,35 +90,35 @@ class Failover:
         await asyncio.gather(*(source.close() for source in self._sources))
 
     async def head(self) -> int:
-        if not self._asked:
-            # At the start all are asked: one that serves another chain is a mistake to be told of now.
-            await self._ask_all(10.0)
-            for standing in self._standings:
-                if standing.wrong:
-                    raise WrongChain(standing.wrong)
-            self._asked = True
+        if not self._checked:
+            # All endpoints are polled at the start: one that serves another chain is a configuration error.
+            await self._poll_all(10.0)
+            for health in self._health:
+                if health.excluded_because:
+                    raise WrongChain(health.excluded_because)
+            self._checked = True
             self._choose()
         return await self._attempt(lambda source: source.head())
 
     async def head_after(self, block: int) -> int:
-        if not self._asked:
+        if not self._checked:
             await self.head()
-        patience = self._patience
-        head = await self._attempt(lambda source: source.head_after(block, patience), timed=False)
-        self._standings[self._active].head = max(head, self._standings[self._active].head)
+        max_wait = self._max_wait
+        head = await self._attempt(lambda source: source.head_after(block, max_wait), timed=False)
+        self._health[self._active].head = max(head, self._health[self._active].head)
         if head > block:
-            self._patience = self._stall
-            self._probe()
+            self._max_wait = self._stall_seconds
+            self._probe_when_due()
             return head
-        await self._ask_all(self._asking)
-        best = max(standing.head for standing in self._standings)
+        await self._poll_all(self._poll_timeout)
+        best = max(health.head for health in self._health)
         if best > block:
-            if self._standings[self._active].head <= block:
-                self._standings[self._active].failed(monotonic())
-                self._choose(at_least=best)
+            if self._health[self._active].head <= block:
+                self._health[self._active].record_failure(monotonic())
+                self._choose(min_head=best)
             return best
-        # Nobody has more: it is the chain that rests. Asking all of them is not free.
-        self._patience = min(self._patience * 2, max(_RESTING, self._stall))
+        # No endpoint has a new block, so the chain is idle. Polling all endpoints has a cost, so it becomes rarer.
+        self._max_wait = min(self._max_wait * 2, max(_IDLE_WAIT_SECONDS, self._stall_seconds))
         return head
 
     async def header(self, number: int) -> Block:
@@ -116,103 +130,107 @@ class Failover:
     async def read(self, calls: Sequence[tuple[str, bytes]]) -> list[bytes | None]:
         return await self._attempt(lambda source: source.read(calls))
 
-    async def _attempt(self, ask: Callable[[Candidate], Awaitable[T]], *, timed: bool = True) -> T:
-        """What the best endpoint answers, or else the next best. Raises what the last of them raised.
+    async def _attempt(self, request: Callable[[Candidate], Awaitable[T]], *, timed: bool = True) -> T:
+        """Send a request to the best endpoint, then to the next best, until one succeeds.
 
-        `timed`: how long it takes says something of the endpoint.
+        Raise the error of the last endpoint if all fail. `timed` is False for requests whose duration does not depend
+        on the endpoint.
         """
         tried: set[int] = set()
         while True:
-            place = self._active
-            standing, started = self._standings[place], monotonic()
+            index = self._active
+            health, started = self._health[index], monotonic()
             try:
-                answer = await self._answer(place, ask)
+                result = await self._request(index, request)
             except RangeTooLarge:
                 raise
             except WrongChain as error:
-                self._exclude(place, error)
-                if all(s.wrong for s in self._standings):
+                self._exclude(index, error)
+                if all(health.excluded_because for health in self._health):
                     raise
                 fault: Exception = error
-            except NotThere as error:
-                self._sources[place].forget_head()
-                standing.failed(monotonic(), weight=0.4)
+            except BlockUnavailable as error:
+                self._sources[index].reset_head()
+                health.record_failure(monotonic(), weight=0.4)
                 fault = error
             except SourceError as error:
                 retry_after = error.retry_after if isinstance(error, Throttled) else None
-                standing.failed(monotonic(), retry_after=retry_after)
+                health.record_failure(monotonic(), retry_after=retry_after)
                 fault = error
             else:
                 now = monotonic()
-                standing.succeeded(now - started if timed else standing.latency, now)
-                return answer
-            tried.add(place)
-            if not self._choose(besides=tried, because=str(fault)):
-                # None is left to try; the next attempt begins with the best of them.
+                health.record_success(now - started if timed else health.latency, now)
+                return result
+            tried.add(index)
+            if not self._choose(excluding=tried, because=str(fault)):
+                # Every endpoint has failed. The next attempt begins with the best of them.
                 self._choose()
                 raise fault
 
-    async def _answer(self, place: int, ask: Callable[[Candidate], Awaitable[T]]) -> T:
-        """What an endpoint answers. An answer that is not of the shape it should have is its fault, and no crash."""
+    async def _request(self, index: int, request: Callable[[Candidate], Awaitable[T]]) -> T:
+        """Send a request to one endpoint. Raise `SourceError` if the response has an unexpected shape."""
         try:
-            return await ask(self._sources[place])
+            return await request(self._sources[index])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            said = f"{type(error).__name__}: {without_urls(str(error))}"
-            raise SourceError(f"{self._names[place]}: an answer of the wrong shape: {said}") from error
+            reason = f"{type(error).__name__}: {without_urls(str(error))}"
+            raise SourceError(f"{self._names[index]}: the response has an unexpected shape: {reason}") from error
 
     def _choose(
-        self, *, besides: frozenset[int] | set[int] = frozenset(), at_least: int = -1, because: str = ""
+        self, *, excluding: frozenset[int] | set[int] = frozenset(), min_head: int = -1, because: str = ""
     ) -> bool:
-        """Change to the best endpoint; False if there is none besides those. What works is left only for a better."""
-        now, best_head = monotonic(), max(s.head for s in self._standings)
+        """Change to the best endpoint with a head of at least `min_head`. Return False if there is none.
+
+        An endpoint that works is left only for one whose score is better by `SWITCH_MARGIN`.
+        """
+        now, best_head = monotonic(), max(health.head for health in self._health)
         scores = {
-            place: standing.score(best_head, self._block_seconds, now)
-            for place, standing in enumerate(self._standings)
-            if place not in besides and not standing.wrong and (standing.head >= at_least or at_least < 0)
+            index: health.score(best_head, self._block_seconds, now)
+            for index, health in enumerate(self._health)
+            if index not in excluding and not health.excluded_because and (health.head >= min_head or min_head < 0)
         }
         if not scores:
             return False
-        best = min(scores, key=lambda place: scores[place])
+        best = min(scores, key=lambda index: scores[index])
         current = scores.get(self._active)
-        if best != self._active and (current is None or scores[best] < current - MARGIN):
+        if best != self._active and (current is None or scores[best] < current - SWITCH_MARGIN):
             logger.warning("endpoint changed", before=self.active, after=self._names[best], because=because or "scores")
             self._active = best
-            self._changed(self._names[best])
+            self._on_change(self._names[best])
         return True
 
-    def _exclude(self, place: int, error: WrongChain) -> None:
-        self._standings[place].wrong = str(error)
-        logger.error("endpoint excluded", endpoint=self._names[place], error=str(error))
+    def _exclude(self, index: int, error: WrongChain) -> None:
+        self._health[index].excluded_because = str(error)
+        logger.error("endpoint excluded", endpoint=self._names[index], error=str(error))
 
-    def _probe(self) -> None:
-        """Every few seconds, beside the work: how are those that are not in use? And is one of them better?"""
+    def _probe_when_due(self) -> None:
+        """Every few seconds, poll all endpoints in the background, and change to a better one."""
         if len(self._sources) == 1 or monotonic() - self._probed_at < max(_PROBE_SECONDS, 2 * self._block_seconds):
             return
 
         async def probe() -> None:
-            await self._ask_all(self._asking)
+            await self._poll_all(self._poll_timeout)
             self._choose()
 
         self._probed_at = monotonic()
         self._probing = asyncio.create_task(probe(), name="probe")
 
-    async def _ask_all(self, seconds: float) -> None:
-        """Ask every endpoint for its head."""
+    async def _poll_all(self, timeout: float) -> None:  # noqa: ASYNC109 - the timeout of each endpoint, not of the call
+        """Read the head of every endpoint, each within `timeout` seconds."""
         self._probed_at = monotonic()
-        await asyncio.gather(*(self._ask(place, seconds) for place in range(len(self._sources))))
+        await asyncio.gather(*(self._poll(index, timeout) for index in range(len(self._sources))))
 
-    async def _ask(self, place: int, seconds: float) -> None:
-        standing, started = self._standings[place], monotonic()
-        if standing.wrong or started < standing.not_before:
+    async def _poll(self, index: int, seconds: float) -> None:
+        health, started = self._health[index], monotonic()
+        if health.excluded_because or started < health.not_before:
             return
         try:
             async with asyncio.timeout(seconds):
-                standing.head = await self._answer(place, lambda source: source.head())
+                health.head = await self._request(index, lambda source: source.head())
         except WrongChain as error:
-            self._exclude(place, error)
+            self._exclude(index, error)
         except (SourceError, TimeoutError):
-            standing.failed(monotonic(), weight=0.5)
-            # A connection that gives no answer is of no use to anybody: the next question opens another.
-            await self._sources[place].close()
+            health.record_failure(monotonic(), weight=0.5)
+            # The connection of an endpoint that does not respond is closed. The next request opens another.
+            await self._sources[index].close()
         else:
-            standing.succeeded(monotonic() - started, monotonic())
+            health.record_success(monotonic() - started, monotonic())

@@ -1,6 +1,6 @@
-"""What a node's error means for us: pure. Providers say the same things in many words; their kinds are few.
+"""Classification of the errors of nodes. Pure. Providers word the same few kinds of errors in many ways.
 
-Sources: EIP-1474 (error codes), and the words of geth, reth, erigon and the hosted providers.
+Sources: EIP-1474 (error codes), and the error messages of geth, reth, erigon and the hosted providers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from chaincast.errors import SourceError
 
 
 class RangeTooLarge(SourceError):
-    """The answer to a range of blocks would be too long: a shorter range will do. `suggested`: how many blocks."""
+    """The response for a range of blocks would be too long. `suggested` is the range that the provider proposes."""
 
     def __init__(self, message: str, suggested: int | None = None) -> None:
         super().__init__(message)
@@ -20,23 +20,23 @@ class RangeTooLarge(SourceError):
 
 
 class Throttled(SourceError):
-    """Too many requests. `retry_after`: the seconds that the endpoint asks for."""
+    """The endpoint refuses because of too many requests. `retry_after` is the delay that it asks for, in seconds."""
 
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
 
-class NotThere(SourceError):
-    """A block that should be there is not, or not yet, or not with all it brought: this node is behind another."""
+class BlockUnavailable(SourceError):
+    """The node does not have an expected block, or not yet with all its logs: it is behind another node."""
 
 
 class Reverted(SourceError):
-    """A contract's call failed, as it would anywhere: it says nothing about the node."""
+    """A contract's call reverted. It would revert on every node, so it is not a fault of this one."""
 
 
-class NoAnswer(SourceError):
-    """The endpoint took too long."""
+class NoResponse(SourceError):
+    """The endpoint did not respond in time."""
 
 
 _URL = re.compile(r"(wss?|https?)://\S+")
@@ -65,16 +65,16 @@ MAX_RETRY_AFTER = 60.0
 
 
 def without_urls(text: str, limit: int = 300) -> str:
-    """The text in one line, cut, and without URLs, which may hold a provider's key."""
+    """Return the text in one line of at most `limit` characters, without URLs, which may hold a provider's key."""
     return _URL.sub("(its URL)", text.replace("\n", " "))[:limit]
 
 
 def rpc_fault(call: str, error: object) -> SourceError:
-    """What the `error` member of a JSON-RPC answer means."""
+    """Return the exception for the `error` member of a JSON-RPC response."""
     code, words = (error.get("code"), str(error.get("message", ""))) if isinstance(error, Mapping) else (None, "")
     text = f"{call}: the node answered {without_urls(f'{code} {words or error!r}')}"
     if _MISSING.search(words):
-        return NotThere(text)
+        return BlockUnavailable(text)
     if _RANGE.search(words):
         return RangeTooLarge(text, _suggested(words))
     if code in _RATE_CODES or _RATE.search(words):
@@ -85,7 +85,10 @@ def rpc_fault(call: str, error: object) -> SourceError:
 
 
 def http_fault(call: str, status: int, retry_after: str | None) -> SourceError:
-    """What an HTTP status means where the body is no JSON-RPC answer. `retry_after`: the header, seconds."""
+    """Return the exception for an HTTP status whose body is no JSON-RPC response.
+
+    `retry_after` is the value of the header of that name.
+    """
     text = f"{call}: HTTP status {status}"
     if status == 413:
         return RangeTooLarge(text)
@@ -95,7 +98,7 @@ def http_fault(call: str, status: int, retry_after: str | None) -> SourceError:
 
 
 def _seconds(text: str | None) -> float | None:
-    """A date instead of seconds is not worth a parser: it is as if nothing were said."""
+    """Return the seconds of a `Retry-After` header. A date (the header's other form) counts as a missing header."""
     try:
         return min(max(float(text or ""), 0.0), MAX_RETRY_AFTER)
     except ValueError:
@@ -103,8 +106,8 @@ def _seconds(text: str | None) -> float | None:
 
 
 def _suggested(words: str) -> int | None:
-    found = _SUGGESTED.search(words)
-    if found is None:
+    match = _SUGGESTED.search(words)
+    if match is None:
         return None
-    first, last = (int(part, 0) for part in found.groups() if part is not None)
+    first, last = (int(part, 0) for part in match.groups() if part is not None)
     return last - first + 1 if last >= first else None

@@ -1,4 +1,4 @@
-"""Many questions to contracts in one: Multicall3, which is at the same address on nearly every chain.
+"""Many contract calls in one request, by the contract Multicall3, which has the same address on nearly every chain.
 
 Source: Multicall3 (mds1/multicall3), `aggregate3((address target, bool allowFailure, bytes callData)[])`.
 """
@@ -13,8 +13,8 @@ from eth_utils.crypto import keccak
 from listener.adapters.codec import Parameter, Undecodable, budget_for, compile_type, members
 
 ADDRESS = "0xca11bde05977b3631167028862be2a173976ca11"
-AT_ONCE = 100
-"""Some three million gas at most; nodes allow an eth_call fifty."""
+MAX_CALLS = 100
+"""Maximum number of calls per request. They need about three million gas; nodes allow fifty million per eth_call."""
 
 _AGGREGATE = keccak(text="aggregate3((address,bool,bytes)[])")[:4]
 _RESULT = Parameter("", "tuple[]", False, (Parameter("success", "bool"), Parameter("data", "bytes")))
@@ -22,14 +22,14 @@ _read = members([compile_type(_RESULT)])
 
 
 def encode_calls(calls: Sequence[tuple[str, bytes]]) -> bytes:
-    """Call data that asks all of (address, call data), whatever some of them answer."""
+    """Return the call data of one request for all calls (address, data). A failed call does not fail the others."""
     return _AGGREGATE + encode(["(address,bool,bytes)[]"], [[(address, True, data) for address, data in calls]])
 
 
-def decode_answers(answer: bytes, count: int) -> list[bytes | None] | None:
-    """What each of `count` answered, None for a failure; None if that is no answer of Multicall3's."""
+def decode_results(response: bytes, count: int) -> list[bytes | None] | None:
+    """Return the results of `count` calls, None for a failed call; None if the response is not Multicall3's."""
     try:
-        found = _read(answer, 0, budget_for(answer))[0]
+        results = _read(response, 0, budget_for(response))[0]
     except Undecodable:
         return None
-    return [one["data"] if one["success"] else None for one in found] if len(found) == count else None
+    return [result["data"] if result["success"] else None for result in results] if len(results) == count else None

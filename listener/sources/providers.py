@@ -1,7 +1,7 @@
-"""web3.py's providers, as the listener needs them: what of its own would cost too much is done otherwise.
+"""Providers for web3.py that replace its own, which are too expensive for the listener.
 
-web3 8's WebSocket provider waits for answers in a loop that never rests (a whole core while a node thinks) and does not
-notice that the connection closed; its HTTP provider opens a connection for each request and drops the body of an error.
+The WebSocket provider of web3 8 waits for responses in a busy loop (a whole CPU core while a node works) and does not
+notice a closed connection. Its HTTP provider opens a connection for each request and drops the body of an error.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from web3.types import RPCEndpoint, RPCResponse
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-MAX_ANSWER_BYTES = 128 * 1024 * 1024
-CONNECT_TIMEOUT = 5.0
+MAX_RESPONSE_BYTES = 128 * 1024 * 1024
+CONNECT_TIMEOUT_SECONDS = 5.0
 
 
 class HttpStatus(Exception):
-    """An answer over HTTP that is no JSON-RPC."""
+    """The endpoint responded with an HTTP status instead of a JSON-RPC document."""
 
     def __init__(self, status: int, retry_after: str | None) -> None:
         super().__init__(status)
@@ -32,13 +32,13 @@ class HttpStatus(Exception):
 
 
 class HttpProvider(AsyncHTTPProvider):
-    """Keeps connections open and reads error answers whatever their status."""
+    """HTTP provider that keeps connections open and reads the body of a response of any status."""
 
     _session: aiohttp.ClientSession | None = None
 
     async def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         if self._session is None:
-            # An endpoint drops idle connections after a minute or so: one that is kept longer breaks on its next use.
+            # Endpoints close idle connections after about a minute. One that is kept longer would fail when used again.
             connector = aiohttp.TCPConnector(limit=32, keepalive_timeout=30)
             self._session = aiohttp.ClientSession(connector=connector, headers=self.get_request_headers())
         body = self.encode_rpc_request(method, params)
@@ -57,20 +57,23 @@ class HttpProvider(AsyncHTTPProvider):
 
 
 class WebSocketProvider(AsyncJSONBaseProvider):
-    """Each answer goes to whoever asked; what is pushed goes to `pushed`, and None when the connection ends."""
+    """WebSocket provider that assigns responses to requests by their id.
 
-    def __init__(self, url: str, pushed: Callable[[dict[str, Any] | None], None]) -> None:
+    `on_push` is called with each pushed notification, and with None when the connection ends.
+    """
+
+    def __init__(self, url: str, on_push: Callable[[dict[str, Any] | None], None]) -> None:
         super().__init__()
         self._url = url
-        self._pushed = pushed
+        self._on_push = on_push
         self._socket: ClientConnection | None = None
         self._reading: asyncio.Task[None] | None = None
         self._waiting: dict[object, asyncio.Future[RPCResponse]] = {}
 
     async def connect(self) -> None:
-        """Raises what websockets raises."""
+        """Open the connection. Raise the exceptions of `websockets.connect`."""
         self._socket = await connect(
-            self._url, max_size=MAX_ANSWER_BYTES, open_timeout=CONNECT_TIMEOUT, close_timeout=1
+            self._url, max_size=MAX_RESPONSE_BYTES, open_timeout=CONNECT_TIMEOUT_SECONDS, close_timeout=1
         )
         self._reading = asyncio.create_task(self._read(self._socket), name="websocket")
 
@@ -94,24 +97,24 @@ class WebSocketProvider(AsyncJSONBaseProvider):
             await asyncio.gather(reader, return_exceptions=True)
         socket, self._socket = self._socket, None
         if socket is not None:
-            # Not politely: who is given up does not answer a closing handshake either.
+            # The connection is aborted: a node that no longer responds does not answer a closing handshake either.
             socket.transport.abort()
             await socket.wait_closed()
 
     async def _read(self, socket: ClientConnection) -> None:
-        why = "closed by the node"
+        reason = "closed by the node"
         try:
             async for frame in socket:
                 document = orjson.loads(frame)
                 if document.get("method") == "eth_subscription":
-                    self._pushed(document["params"]["result"])
+                    self._on_push(document["params"]["result"])
                 elif (waiting := self._waiting.pop(document.get("id"), None)) is not None and not waiting.done():
                     waiting.set_result(document)
         except (WebSocketException, OSError, ValueError, KeyError, AttributeError) as error:
-            why = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {error}"
         finally:
             for waiting in self._waiting.values():
                 if not waiting.done():
-                    waiting.set_exception(ConnectionError(why))
+                    waiting.set_exception(ConnectionError(reason))
             self._waiting.clear()
-            self._pushed(None)
+            self._on_push(None)

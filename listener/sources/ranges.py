@@ -1,15 +1,17 @@
-"""How many blocks to ask for at once: pure. Halved where a provider refuses, grown again while answers stay short."""
+"""The number of blocks to request at once. It is halved if a provider refuses, and grows while responses are short.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-AIM_LOGS = 5_000
-"""Logs that an answer should not have many more of: some 5 MB, and what a provider refuses begins at 10,000."""
+TARGET_LOGS = 5_000
+"""Number of logs that a response should have at most: about 5 MB. Providers begin to refuse at 10,000 logs."""
 
 _GROWTH = 1.5
 
-
-FIRST = 50
-"""Blocks asked for at first, when nothing is known of how many logs they have."""
+INITIAL_BLOCKS = 50
+"""Size of the first range, when the number of logs per block is unknown."""
 
 
 class RangeSize:
@@ -17,24 +19,25 @@ class RangeSize:
 
     def __init__(self, largest: int) -> None:
         self._largest = largest
-        self._size = float(min(largest, FIRST))
+        self._size = float(min(largest, INITIAL_BLOCKS))
         self._ceiling = float(largest)
 
     @property
     def size(self) -> int:
+        """The number of blocks to request next."""
         return int(self._size)
 
-    def answered(self, blocks: int, logs: int) -> None:
-        """A range of `blocks` brought `logs`: grow if it was as long as allowed, shrink if it brought too much."""
-        if logs > AIM_LOGS:
-            self._size = max(1.0, min(self._size, blocks * AIM_LOGS / logs))
+    def record_response(self, blocks: int, logs: int) -> None:
+        """Adapt to a range of `blocks` that had `logs`: grow if it had full size, shrink if it had too many logs."""
+        if logs > TARGET_LOGS:
+            self._size = max(1.0, min(self._size, blocks * TARGET_LOGS / logs))
         elif blocks >= self.size:
-            # What was refused is tried again, but only little by little.
+            # A size that was refused is tried again, but the ceiling grows only slowly.
             self._ceiling = min(self._largest, max(self._ceiling * 1.02, 1.0))
             self._size = min(self._size * _GROWTH + 1, self._ceiling)
 
-    def refused(self, blocks: int, suggested: int | None = None) -> None:
-        """A range of `blocks` was too long; the provider may have suggested another."""
+    def record_refusal(self, blocks: int, suggested: int | None = None) -> None:
+        """Shrink after the provider refused a range of `blocks`; it may have suggested another size."""
         size = blocks / 2
         if suggested is not None and suggested < blocks:
             size = suggested

@@ -16,7 +16,7 @@ from listener.sources import multicall
 from listener.sources.base import Block, LogFilter
 from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
-from listener.sources.faults import NoAnswer, NotThere, RangeTooLarge, Throttled
+from listener.sources.faults import BlockUnavailable, NoResponse, RangeTooLarge, Throttled
 from listener.sources.rpc import Rpc
 from tests.integration.helpers import closing
 from tests.simulation.chain import Chain, Entry, HttpStatus, Node, RpcError
@@ -80,7 +80,7 @@ async def test_logs_that_are_not_there_yet_are_noticed_by_the_bloom_and_waited_f
     async with staged() as stage, closing(stage.one(push=push)) as source:
         # The block is announced, its logs are not there: neither by range nor by hash.
         stage.nodes["a"].script["eth_getLogs"].extend(["empty", "empty"])
-        with pytest.raises(NotThere, match="bloom"):
+        with pytest.raises(BlockUnavailable, match="bloom"):
             await source.blocks(5, 5, WANTED, linked=True)
         # Now by hash only.
         stage.nodes["a"].script["eth_getLogs"].append("empty")
@@ -105,7 +105,7 @@ async def test_a_bloom_so_full_that_it_matches_everything_is_not_worth_all_logs_
         assert told(await source.blocks(6, 6, WANTED, linked=True)) == [(6, 1)]
         assert [p[0].get("address") for method, p in node.calls if method == "eth_getLogs"] == [[ADDRESS]] * 2
         node.script["eth_getLogs"].extend(["empty", RpcError(-32000, "unknown block")])
-        with pytest.raises(NotThere, match="unknown block"):
+        with pytest.raises(BlockUnavailable, match="unknown block"):
             await source.blocks(6, 6, WANTED, linked=True)
 
 
@@ -118,14 +118,14 @@ async def test_blooms_can_be_left_unread() -> None:
 async def test_a_block_that_is_null_is_not_there_yet() -> None:
     async with staged() as stage, closing(stage.one()) as source:
         stage.nodes["a"].script["eth_getBlockByNumber"].append("null")
-        with pytest.raises(NotThere, match="announced block 5"):
+        with pytest.raises(BlockUnavailable, match="announced block 5"):
             await source.header(5)
 
 
 async def test_a_range_that_is_too_large_says_so_by_message_by_status_and_by_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("listener.sources.evm.RANGE_TIMEOUT", 0.2)
+    monkeypatch.setattr("listener.sources.evm.RANGE_TIMEOUT_SECONDS", 0.2)
     async with staged() as stage, closing(stage.one()) as source:
         node = stage.nodes["a"]
         node.max_range = 2
@@ -156,7 +156,7 @@ async def test_a_single_block_with_too_many_logs_is_read_from_its_receipts() -> 
         (HttpStatus(200, body=b"not JSON"), SourceError),
         (HttpStatus(200, body=b'{"jsonrpc":"2.0","id":1}'), SourceError),
         ("drop", SourceError),
-        ("hang", NoAnswer),
+        ("hang", NoResponse),
     ],
 )
 async def test_whatever_a_provider_does_is_a_named_error_and_the_next_call_works(
@@ -182,7 +182,7 @@ async def test_an_answer_of_the_wrong_shape_is_an_error_and_no_crash(method: str
         await source.head()
         answer = HttpStatus(200, body=b'{"jsonrpc":"2.0","id":1,"result":%b}' % result)
         stage.nodes["a"].script[method].append(answer)
-        with pytest.raises(SourceError, match=r"wrong shape|does not have it yet"):
+        with pytest.raises(SourceError, match=r"unexpected shape|does not have it yet"):
             await asyncio.gather(source.head(), source.blocks(5, 5, WANTED, linked=True))
         assert told(await source.blocks(5, 5, WANTED, linked=True)) == [(5, 1)]
         await source.close()
@@ -201,7 +201,7 @@ async def test_answers_of_two_nodes_behind_one_address_are_not_mixed() -> None:
             return stale.answer(method, params) if method == "eth_getLogs" else answers(method, params, step)
 
         node.answer = balanced  # type: ignore[method-assign]  # a balancer in front of two nodes
-        with pytest.raises(NotThere, match="logs of block"):
+        with pytest.raises(BlockUnavailable, match="logs of block"):
             await source.blocks(4, 5, WANTED, linked=True)
 
 
@@ -285,7 +285,7 @@ async def test_another_endpoint_takes_over(fault: str) -> None:
 
 async def test_the_first_is_come_back_to_when_it_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("listener.sources.failover._PROBE_SECONDS", 0.1)
-    monkeypatch.setattr("listener.sources.endpoint_health.HALF_LIFE", 0.3)
+    monkeypatch.setattr("listener.sources.endpoint_health.HALF_LIFE_SECONDS", 0.3)
     async with staged("a", "b") as stage:
         source = stage.all()
         source._block_seconds = 0.05
@@ -339,7 +339,7 @@ async def test_all_endpoints_down_is_an_error_and_they_are_tried_again() -> None
 async def test_a_resting_chain_is_no_fault_of_the_endpoint() -> None:
     async with staged("a", "b") as stage:
         source = stage.all(push=True)
-        source._stall = source._patience = 0.05
+        source._stall_seconds = source._max_wait = 0.05
         for _ in range(5):
             assert await source.head_after(5) == 5
         assert stage.changes == []

@@ -32,7 +32,7 @@ from listener.metrics import ListenerMetrics
 from listener.sink import Sink
 from listener.sources.evm import EvmSource
 from listener.sources.failover import Failover
-from listener.sources.faults import NoAnswer, http_fault, rpc_fault
+from listener.sources.faults import NoResponse, http_fault, rpc_fault
 from tests.integration.helpers import folded
 from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, HttpStatus, Node, RpcError
 
@@ -89,7 +89,7 @@ class SimRpc:
         self.name = name
         self.node = node
         self.down = False
-        self.head_came = asyncio.Event()
+        self.head_pushed = asyncio.Event()
 
     async def connect(self) -> None: ...
     async def close(self) -> None: ...
@@ -103,7 +103,7 @@ class SimRpc:
         if isinstance(step, HttpStatus):
             raise http_fault(method, step.status, None)
         if step == "hang":
-            raise NoAnswer(method)
+            raise NoResponse(method)
         if step == "drop":
             raise SourceError(f"{self.name}: closed")
         try:
@@ -177,7 +177,7 @@ class World:
         )
         sources = [(rpc.name, EvmSource(rpc, 1337, 0.05, 0.001)) for rpc in self.rpcs]
         source = Failover(sources, 0.05)
-        source._stall = source._patience = 0.01
+        source._stall_seconds = source._max_wait = 0.01
 
         def make_indexer() -> Indexer:
             return Indexer(self.name, [adapters.make(contract, NETWORK) for contract in NETWORK.contracts])

@@ -15,8 +15,8 @@ from aiohttp import web
 from chaincast.config.load import parse
 from chaincast.errors import SourceError, WrongChain
 from listener.sources.base import LogFilter
-from listener.sources.faults import NotThere, Throttled
-from listener.sources.stacks import PAGE, StacksSource
+from listener.sources.faults import BlockUnavailable, Throttled
+from listener.sources.stacks import PAGE_SIZE, StacksSource
 from listener.wiring import make_follower
 from tests.integration.helpers import closing, folded, logged, until
 from tests.unit.listener.test_clarity import CATS, LISTED, LISTED_HEX, LISTED_REPR
@@ -154,11 +154,11 @@ async def test_a_value_that_the_api_gives_as_text_only_is_passed_on_as_such() ->
 
 async def test_long_blocks_are_read_page_by_page() -> None:
     async with serving() as api, opened(api) as source:
-        api.mine(*([(CATS, "0x03")] for _ in range(PAGE + 3)))
-        api.mine([(CATS, "0x03")] * PAGE)
+        api.mine(*([(CATS, "0x03")] for _ in range(PAGE_SIZE + 3)))
+        api.mine([(CATS, "0x03")] * PAGE_SIZE)
         first, second = await source.blocks(1, 2, WANTED, linked=True)
-        assert len(first.logs) == PAGE + 3
-        assert len(second.logs) == PAGE
+        assert len(first.logs) == PAGE_SIZE + 3
+        assert len(second.logs) == PAGE_SIZE
 
 
 async def test_transactions_of_orphaned_microblocks_are_in_no_block() -> None:
@@ -172,7 +172,7 @@ async def test_transactions_of_orphaned_microblocks_are_in_no_block() -> None:
 async def test_what_the_api_does_wrong_is_a_named_error() -> None:
     async with serving() as api, opened(api) as source:
         assert await source.head() == 0
-        with pytest.raises(NotThere):
+        with pytest.raises(BlockUnavailable):
             await source.header(7)
         api.status = 429
         with pytest.raises(Throttled) as caught:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from eth_utils.crypto import keccak
 
 from listener.sources.base import RawLog
-from listener.sources.bloom import bloom_of
+from listener.sources.bloom import compute_bloom
 
 Entry: TypeAlias = tuple[str, Sequence[bytes], bytes]
 """A log to be: address, topics, data."""
@@ -66,7 +66,7 @@ class Chain:
         hash_ = "0x" + keccak(text=f"{parent} {number} {self._salt}").hex()
         logs = tuple(self._log(number, hash_, index, entry) for index, entry in enumerate(entries))
         raw = [RawLog(a.lower(), tuple(t), d, 0, "") for a, t, d in entries]
-        bloom = "0x" + bloom_of(raw).to_bytes(256, "big").hex()
+        bloom = "0x" + compute_bloom(raw).to_bytes(256, "big").hex()
         block = SimBlock(number, hash_, parent, self._genesis_time + number * self._block_seconds, logs, bloom)
         self.blocks.append(block)
         return block

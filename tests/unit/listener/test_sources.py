@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from chaincast.errors import SourceError
 from listener.sources.backoff import MAX_BACKOFF_SECONDS, backoff
 from listener.sources.base import LogFilter, RawLog
-from listener.sources.bloom import BITS, bloom_of, chance, may_match
-from listener.sources.cadence import LONGEST, SHORTEST, Cadence
-from listener.sources.endpoint_health import MARGIN, Standing
-from listener.sources.faults import NotThere, RangeTooLarge, Reverted, Throttled, http_fault, rpc_fault
-from listener.sources.ranges import AIM_LOGS, FIRST, RangeSize
+from listener.sources.bloom import BITS, compute_bloom, false_positive_rate, may_match
+from listener.sources.endpoint_health import SWITCH_MARGIN, EndpointHealth
+from listener.sources.faults import BlockUnavailable, RangeTooLarge, Reverted, Throttled, http_fault, rpc_fault
+from listener.sources.poll_schedule import MAX_INTERVAL_SECONDS, MIN_INTERVAL_SECONDS, PollSchedule
+from listener.sources.ranges import INITIAL_BLOCKS, TARGET_LOGS, RangeSize
 
 
 @pytest.mark.parametrize(
@@ -42,11 +42,15 @@ from listener.sources.ranges import AIM_LOGS, FIRST, RangeSize
         (-32005, "limit exceeded", Throttled),
         (429, "Your app has exceeded its compute units per second capacity.", Throttled),
         (-32029, "Too Many Requests", Throttled),
-        (-32000, "header not found", NotThere),
-        (-32000, "unknown block", NotThere),
-        (-32000, "One of the blocks specified in filter (fromBlock, toBlock or blockHash) cannot be found.", NotThere),
-        (-32000, "block range extends beyond current head block", NotThere),
-        (-32000, "invalid block range params", NotThere),
+        (-32000, "header not found", BlockUnavailable),
+        (-32000, "unknown block", BlockUnavailable),
+        (
+            -32000,
+            "One of the blocks specified in filter (fromBlock, toBlock or blockHash) cannot be found.",
+            BlockUnavailable,
+        ),
+        (-32000, "block range extends beyond current head block", BlockUnavailable),
+        (-32000, "invalid block range params", BlockUnavailable),
         (-32603, "internal error", SourceError),
         (3, "execution reverted: NOT_FOUND", Reverted),
         (-32000, "out of gas", Reverted),
@@ -106,40 +110,40 @@ def test_a_node_that_asks_for_time_gets_it_and_others_wait_longer_each_time() ->
     delays = [backoff(SourceError("x"), n, 1.0) for n in range(1, 30)]
     assert delays[0] <= 0.2
     assert MAX_BACKOFF_SECONDS / 2 <= delays[-1] <= MAX_BACKOFF_SECONDS
-    assert backoff(NotThere("x"), 1, 0.4) <= 0.1
+    assert backoff(BlockUnavailable("x"), 1, 0.4) <= 0.1
 
 
 def test_a_range_is_halved_where_it_is_refused_and_grows_to_what_is_allowed() -> None:
     ranges = RangeSize(1000)
     limit = 300
     asked = []
-    assert ranges.size == FIRST
+    assert ranges.size == INITIAL_BLOCKS
     for _ in range(80):
         asked.append(ranges.size)
         if ranges.size > limit:
-            ranges.refused(ranges.size)
+            ranges.record_refusal(ranges.size)
         else:
-            ranges.answered(ranges.size, 0)
+            ranges.record_response(ranges.size, 0)
     refused = [size for size in asked if size > limit]
     assert len(refused) < 25
     assert min(asked[10:]) > limit / 3
     for _ in range(200):
-        ranges.answered(ranges.size, 0)
+        ranges.record_response(ranges.size, 0)
     assert ranges.size == 1000
 
 
 def test_a_suggestion_is_followed() -> None:
     ranges = RangeSize(1000)
-    ranges.refused(ranges.size, 40)
+    ranges.record_refusal(ranges.size, 40)
     assert ranges.size == 40
-    ranges.refused(40, 400)  # no help
+    ranges.record_refusal(40, 400)  # no help
     assert ranges.size == 20
 
 
 def test_busy_blocks_shrink_a_range_before_anybody_refuses() -> None:
     ranges = RangeSize(1000)
-    ranges.answered(FIRST, 5 * AIM_LOGS)
-    assert ranges.size == FIRST // 5
+    ranges.record_response(INITIAL_BLOCKS, 5 * TARGET_LOGS)
+    assert ranges.size == INITIAL_BLOCKS // 5
 
 
 @given(st.lists(st.tuples(st.sampled_from(["refused", "answered"]), st.integers(0, 50_000), st.integers(1, 500))))
@@ -147,68 +151,68 @@ def test_a_range_has_always_a_block_and_never_too_many(steps: list[tuple[str, in
     ranges = RangeSize(500)
     for step, logs, suggested in steps:
         if step == "refused":
-            ranges.refused(ranges.size, suggested if suggested % 2 else None)
+            ranges.record_refusal(ranges.size, suggested if suggested % 2 else None)
         else:
-            ranges.answered(ranges.size, logs)
+            ranges.record_response(ranges.size, logs)
         assert 1 <= ranges.size <= 500
 
 
 def test_polls_keep_to_the_chains_pace_and_learn_it() -> None:
-    cadence = Cadence(12.0)
+    schedule = PollSchedule(12.0)
     now = 100.0
-    assert cadence.wait(now) == min(12.0 / 8, LONGEST)  # nothing is known yet
+    assert schedule.seconds_to_next_poll(now) == min(12.0 / 8, MAX_INTERVAL_SECONDS)  # nothing is known yet
     for number in range(50):
-        cadence.head(number, now)
-        wait = cadence.wait(now)
+        schedule.observe_head(number, now)
+        wait = schedule.seconds_to_next_poll(now)
         now += 2.0
-    assert cadence.block_seconds == pytest.approx(2.0, abs=0.05)
+    assert schedule.block_seconds == pytest.approx(2.0, abs=0.05)
     assert wait == pytest.approx(1.9, abs=0.1)
-    assert cadence.wait(now + 60) == pytest.approx(2.0 / 8, abs=0.05)
-    cadence.head(50, now + 3600)  # an hour's pause is no block time
-    assert cadence.block_seconds == pytest.approx(2.0, abs=0.05)
+    assert schedule.seconds_to_next_poll(now + 60) == pytest.approx(2.0 / 8, abs=0.05)
+    schedule.observe_head(50, now + 3600)  # an hour's pause is no block time
+    assert schedule.block_seconds == pytest.approx(2.0, abs=0.05)
 
 
 def test_polls_are_never_too_many() -> None:
-    cadence = Cadence(0.05)
-    assert cadence.wait(5.0) == SHORTEST
+    schedule = PollSchedule(0.05)
+    assert schedule.seconds_to_next_poll(5.0) == MIN_INTERVAL_SECONDS
 
 
-def score(standing: Standing, best: int, now: float) -> float:
-    return standing.score(best, 2.0, now)
+def score(health: EndpointHealth, best: int, now: float) -> float:
+    return health.score(best, 2.0, now)
 
 
 def test_the_first_is_preferred_left_for_errors_and_come_back_to() -> None:
-    first, second = Standing(0, head=100), Standing(1, head=100)
+    first, second = EndpointHealth(0, head=100), EndpointHealth(1, head=100)
     assert score(first, 100, 0) < score(second, 100, 0)
-    first.failed(0.0)
+    first.record_failure(0.0)
     assert score(second, 100, 0) < score(first, 100, 0)
     now = 0.0
     for _ in range(6):
         now += 5
-        first.succeeded(0.05, now)
-        second.succeeded(0.05, now)
-    assert score(first, 100, now) < score(second, 100, now) - MARGIN
+        first.record_success(0.05, now)
+        second.record_success(0.05, now)
+    assert score(first, 100, now) < score(second, 100, now) - SWITCH_MARGIN
 
 
 def test_one_block_behind_is_nothing_several_are() -> None:
-    first, second = Standing(0, head=99), Standing(1, head=100)
+    first, second = EndpointHealth(0, head=99), EndpointHealth(1, head=100)
     assert score(first, 100, 0) < score(second, 100, 0)
     first.head = 97
     assert score(second, 100, 0) < score(first, 100, 0)
 
 
 def test_who_asked_to_be_left_alone_is_the_last_choice_until_then() -> None:
-    standing = Standing(0)
-    standing.failed(10.0, retry_after=30.0)
-    assert score(standing, 0, 39.0) > 50
-    assert score(standing, 0, 41.0) < 2
+    health = EndpointHealth(0)
+    health.record_failure(10.0, retry_after=30.0)
+    assert score(health, 0, 39.0) > 50
+    assert score(health, 0, 41.0) < 2
 
 
 def test_a_slow_one_is_worse_than_a_fast_one() -> None:
-    slow, fast = Standing(0), Standing(1)
+    slow, fast = EndpointHealth(0), EndpointHealth(1)
     for now in range(20):
-        slow.succeeded(1.9, now)
-        fast.succeeded(0.02, now)
+        slow.record_success(1.9, now)
+        fast.record_success(0.02, now)
     assert score(fast, 0, 20) < score(slow, 0, 20)
 
 
@@ -224,7 +228,7 @@ raw_logs = st.builds(
 
 @given(st.lists(raw_logs, max_size=20))
 def test_a_bloom_never_denies_what_is_there(logs: list[RawLog]) -> None:
-    bloom = bloom_of(logs)
+    bloom = compute_bloom(logs)
     for log in logs:
         assert may_match(bloom, LogFilter((log.address,)))
         if log.topics:
@@ -233,11 +237,11 @@ def test_a_bloom_never_denies_what_is_there(logs: list[RawLog]) -> None:
 
 def test_a_full_bloom_says_nothing_and_an_empty_one_nearly_everything() -> None:
     wanted = LogFilter(("0x" + "11" * 20,), (b"\1" * 32, b"\2" * 32))
-    assert chance(2**BITS - 1, wanted) == 1.0
+    assert false_positive_rate(2**BITS - 1, wanted) == 1.0
     half = int("01" * (BITS // 2), 2)
-    assert chance(half, wanted) == pytest.approx(0.125 * (1 - 0.875**2))
-    assert chance(half, LogFilter((), (b"\1" * 32,))) == pytest.approx(0.125)
-    assert chance(0, wanted) == 0.0
+    assert false_positive_rate(half, wanted) == pytest.approx(0.125 * (1 - 0.875**2))
+    assert false_positive_rate(half, LogFilter((), (b"\1" * 32,))) == pytest.approx(0.125)
+    assert false_positive_rate(0, wanted) == 0.0
 
 
 def test_an_empty_bloom_denies_everything() -> None:
@@ -253,4 +257,4 @@ def test_the_bloom_of_a_real_block_is_the_one_in_its_header() -> None:
     logs = [json.loads(line) for line in (BLOCK / "logs.jsonl").read_text().splitlines()]
     (header,) = (json.loads(line) for line in (BLOCK / "blocks.jsonl").read_text().splitlines())
     raw = [RawLog(log["address"], tuple(bytes.fromhex(t[2:]) for t in log["topics"]), b"", 0, "") for log in logs]
-    assert bloom_of(raw) == int(header["logs_bloom"], 16)
+    assert compute_bloom(raw) == int(header["logs_bloom"], 16)

@@ -1,6 +1,7 @@
-"""The archive: batches as gzipped JSON lines, a file for each stretch of a source's Log. Pure.
+"""The format of the archive: batches as gzipped JSON lines, one file per run of a source's batches. Pure.
 
-`source=bsc/date=2026-11-21/000000000042-000000000099.jsonl.gz`, so that query engines find their way by the names.
+Names are like `source=bsc/date=2026-11-21/000000000042-000000000099.jsonl.gz`, so that query engines can select files
+by name.
 """
 
 from __future__ import annotations
@@ -21,19 +22,19 @@ NAME = re.compile(r"source=(?P<source>[^/]+)/date=[0-9-]+/(?P<first>\d+)-(?P<las
 
 
 def name_of(batches: Sequence[Batch]) -> str:
-    """Where consecutive batches of one source belong."""
+    """Return the name of the file for consecutive batches of one source."""
     first, last = batches[0], batches[-1]
     date = datetime.fromtimestamp(first.timestamp / 1000, UTC).strftime("%Y-%m-%d")
     return f"source={first.source}/date={date}/{format_cursor(first.seq)}-{format_cursor(last.seq)}.jsonl.gz"
 
 
 def encode(batches: Sequence[Batch]) -> bytes:
-    """The file; the same batches make the same bytes."""
+    """Return the file's contents. Equal batches give equal bytes."""
     return gzip.compress(b"".join(orjson.dumps(document_of(batch)) + b"\n" for batch in batches), 6, mtime=0)
 
 
 def decode(data: bytes) -> list[Batch]:
-    """The batches of a file. Raises `CodecError`."""
+    """Return the batches of a file. Raise `CodecError`."""
     if not data:
         raise CodecError("not an archive of batches: it is empty")
     try:

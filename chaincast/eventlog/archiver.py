@@ -1,4 +1,4 @@
-"""Archiving: what the Log has beyond the mark goes to S3, a file for each stretch; then the mark moves."""
+"""Archiving: copies the batches beyond a mark from the event log to S3, file by file, and moves the mark."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
     from mypy_boto3_s3 import S3Client
 
-MOST_EVENTS = 50_000
-"""In a file; some 25 MB of JSON."""
+MAX_EVENTS = 50_000
+"""Maximum number of events per file: about 25 MB of JSON."""
 
 
 class Overtaken(ChaincastError):
-    """Another invocation archives the same source."""
+    """Another invocation is archiving the same source."""
 
 
 class Archiver:
-    """Archives sources. Blocking."""
+    """Archives sources. Calls block."""
 
     def __init__(self, client: DynamoDBClient, state: str, log: LogReader, s3: S3Client, bucket: str) -> None:
         self._client = client
@@ -34,7 +34,7 @@ class Archiver:
         self._bucket = bucket
 
     def archive(self, source: str) -> int:
-        """Archive what is new of a source; how many batches (and parts of batches). Raises `Overtaken`."""
+        """Archive new batches of a source. Return the number of batches (parts). Raise `Overtaken`."""
         mark, archived = self._mark(source), 0
         for stretch in _stretches(self._log.after(source, mark)):
             self._s3.put_object(
@@ -63,11 +63,11 @@ class Archiver:
 
 
 def _stretches(batches: Iterator[Batch]) -> Iterator[list[Batch]]:
-    """Consecutive batches, with all their parts, up to so many events."""
+    """Yield runs of consecutive batches with all their parts, up to a number of events."""
     stretch: list[Batch] = []
     events = 0
     for batch in batches:
-        if events >= MOST_EVENTS and batch.part == 0:
+        if events >= MAX_EVENTS and batch.part == 0:
             yield stretch
             stretch, events = [], 0
         stretch.append(batch)

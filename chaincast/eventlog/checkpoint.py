@@ -28,7 +28,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class ChainProgress:
-    """What a listener publishes for monitoring: the chain's head, and the time (s) of the newest block. 0: unknown."""
+    """A listener's progress, for monitoring: the chain's head, and the time (s) of the newest block. 0: unknown."""
 
     head: int = 0
     block_time: int = 0

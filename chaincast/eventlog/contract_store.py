@@ -1,5 +1,4 @@
-"""Contracts that adapters discovered on a network (a factory's markets, pairs, tokens), kept in State: a restart knows
-them."""
+"""Stored contracts that adapters discovered on a network (markets, pairs, tokens), for use after a restart."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Contracts:
-    """One item per discovered contract and adapter."""
+    """Stores one item per discovered contract and adapter."""
 
     def __init__(self, client: DynamoDBClient, table: str, network: str) -> None:
         self._client = client
@@ -23,7 +22,7 @@ class Contracts:
         self._key = f"contracts/{network}"
 
     def put(self, found: Iterable[Discovery]) -> None:
-        """Record contracts. Repeating it changes nothing. Raises `Unprocessed`."""
+        """Store contracts. Repeating it changes nothing. Raise `Unprocessed`."""
         requests: list[WriteRequestTypeDef] = [
             {
                 "PutRequest": {
@@ -40,14 +39,14 @@ class Contracts:
         write_all(self._client, self._table, requests)
 
     def all(self) -> Iterator[Discovery]:
-        """Every contract on record, read consistently."""
+        """Yield all stored contracts, read consistently."""
         for item in self._items():
             adapter, _, address = item["sort"]["S"].rpartition("/")
             facts = {name: value["S"] for name, value in item["facts"]["M"].items()}
             yield Discovery(adapter, address, int(item["block"]["N"]), facts)
 
     def remove_behind(self, block: int) -> None:
-        """Delete those that were found in blocks behind this one. Raises `Unprocessed`."""
+        """Delete contracts that were discovered in blocks after this one. Raise `Unprocessed`."""
         requests: list[WriteRequestTypeDef] = [
             {"DeleteRequest": {"Key": {"key": item["key"], "sort": item["sort"]}}}
             for item in self._items()

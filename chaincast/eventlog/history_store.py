@@ -1,4 +1,4 @@
-"""The History table: events under the few topics that have a history, by their position on the chain."""
+"""The History table: events of the topics that have a history, by their position on the chain."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 
 
 ANSWER_BYTES = 100_000
-"""Of one answer: API Gateway takes 128 KB."""
+"""Maximum bytes of one reply: API Gateway takes messages of 128 KB."""
 
 READ = 100
-"""Items read at once."""
+"""Number of items per read."""
 
 LOOKED_THROUGH = 1_000
-"""Items of which those with a name are picked, in one answer; the next answer goes on."""
+"""Maximum number of items that are searched for names in one reply; the next reply continues."""
 
 
 class HistoryReader:
-    """Reads what there is, the newest first."""
+    """Reads history, newest first."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
@@ -37,9 +37,9 @@ class HistoryReader:
     def newest(
         self, topic: str, limit: int, names: Collection[str], before: str | None
     ) -> tuple[list[Event], str | None]:
-        """Up to `limit` events under a topic, and the position to go on from (None: there are no more).
+        """Return up to `limit` events of a topic, and the position to continue from (None: there are no more).
 
-        `names`: of contract events, only those called so. An answer that would be too long ends sooner.
+        `names`: return only contract events with these names. A reply that would be too long ends earlier.
         """
         found: list[Event] = []
         size = looked_through = 0
@@ -79,19 +79,19 @@ class HistoryReader:
 
 
 class History:
-    """Writes what a batch adds. Repeating it changes nothing: contents and expiry follow from the block alone."""
+    """Writes history. Repeating a write changes nothing: contents and expiry follow from the block alone."""
 
     def __init__(
         self, client: DynamoDBClient, table: str, retention_seconds: int, of_kinds: Mapping[str, int] | None = None
     ) -> None:
-        """`of_kinds`: kinds that are kept for other times (s)."""
+        """Create a writer. `of_kinds`: retention of certain kinds, in seconds."""
         self._client = client
         self._table = table
         self._retention = retention_seconds
         self._of_kinds = of_kinds or {}
 
     def add(self, batches: Iterable[Batch]) -> None:
-        """Put the batches' events under their history topics. Raises `Unprocessed`."""
+        """Store the batches' events under their history topics. Raise `Unprocessed`."""
         requests: list[WriteRequestTypeDef] = [
             {"PutRequest": {"Item": item}} for batch in batches for item in self._items(batch)
         ]
@@ -111,7 +111,7 @@ class History:
                 }
 
     def remove(self, events: Iterable[Event]) -> None:
-        """Delete events that a reorg took back. Raises `Unprocessed`."""
+        """Delete events that a reorganisation undid. Raise `Unprocessed`."""
         requests: list[WriteRequestTypeDef] = [
             {"DeleteRequest": {"Key": {"topic": {"S": topic}, "position": {"S": event.position}}}}
             for event in events

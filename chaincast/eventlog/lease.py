@@ -194,7 +194,7 @@ class Lease:
         return {"N": f"{now + self._seconds:.3f}"}
 
     def _extend_term(self, asked_at: float) -> None:
-        """A term begins when it is requested, not when the response arrives."""
+        """Extend the term from the time of the request, not from that of the response."""
         self._held_until = monotonic() + self._seconds - (time.time() - asked_at)
 
     def _lost(self) -> LeaseLost:

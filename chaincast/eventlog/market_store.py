@@ -1,4 +1,4 @@
-"""What the market engine keeps in State for its next life: opaque bytes, each with the block it is the state of."""
+"""Stored state of the market engine: opaque bytes, each with the block that they include."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 PARTITIONS = 16
-"""Of a network: one takes 1,000 writes a second, and thousands of tokens are kept in one go."""
+"""Number of partitions per network: one takes 1,000 writes a second, and a snapshot has thousands of tokens."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something to keep under a name. `expires_at` (s): when nobody needs it any more."""
+    """A named piece of state. `expires_at` (s): when it may be deleted."""
 
     name: str
     block: int
@@ -31,7 +31,7 @@ class Entry:
 
 
 class MarketState:
-    """One network's."""
+    """The stored market state of one network."""
 
     def __init__(self, client: DynamoDBClient, table: str, network: str) -> None:
         self._client = client
@@ -39,7 +39,7 @@ class MarketState:
         self._network = network
 
     def get(self, names: Iterable[str]) -> dict[str, bytes]:
-        """What there is under these names, read consistently. Raises `Unprocessed`."""
+        """Read the entries with these names consistently. Raise `Unprocessed`."""
         items = read_all(self._client, self._table, [self._place(name) for name in names])
         return {item["sort"]["S"]: bytes(item["state"]["B"]) for item in items}
 
@@ -48,9 +48,9 @@ class MarketState:
         return {"key": {"S": f"market/{self._network}/{partition:02d}"}, "sort": {"S": name}}
 
     def put(self, entries: Iterable[Entry]) -> None:
-        """Keep entries, in any order; one whose newer state is there already is left as it is.
+        """Store entries in any order. An entry whose newer state is stored already is left unchanged.
 
-        A listener that was paused, and has lost its lease without knowing yet, can so do no harm.
+        Therefore a listener that was paused and does not know yet that it lost its lease does no harm.
         """
         with ThreadPoolExecutor(PARALLEL, "market") as threads:
             for done in [threads.submit(self._put, entry) for entry in entries]:

@@ -1,1 +1,0 @@
-"""What backends publish: reading their messages, and turning them into events. Pure."""

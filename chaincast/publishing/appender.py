@@ -1,10 +1,8 @@
-"""Appending to the Log of an app source, from any number of functions at once, and queueing in its order.
+"""Appends to the event log of app sources, from any number of functions concurrently, and queues in the log's order.
 
-Who appends batch n has taken the number from State in the same transaction. Before n is queued, everything before it
-is: from the Log, if somebody else has appended it and has not queued it (yet, or ever). Who queues what twice is undone
-by the queue, which drops repeats for five minutes.
-
-Making what appends to app sources, from a function's settings and environment.
+A publisher that appends batch n claims the number in State in the same transaction. Before it queues n, it queues every
+earlier batch that another publisher appended and has not queued. The queue drops repeats for five minutes, so that a
+batch that is queued twice is delivered once.
 """
 
 from __future__ import annotations
@@ -45,7 +43,7 @@ class Busy(ChaincastError):
 
 @dataclass(slots=True)
 class _End:
-    """Where a source's Log ends, as far as is known: `seq` appended, `queued` queued."""
+    """End of a source's log, as far as this process knows: `seq` is appended, `queued` is queued."""
 
     seq: int
     queued: int
@@ -53,7 +51,7 @@ class _End:
 
 
 class Appender:
-    """Appends to app sources. Blocking; for one thread."""
+    """Appends to app sources. Calls block; not thread-safe."""
 
     def __init__(self, client: DynamoDBClient, state: str, log: Log, queue: FanoutQueue, shards: int) -> None:
         self._client = client
@@ -64,9 +62,9 @@ class Appender:
         self._ends: dict[str, _End] = {}
 
     def append(self, drafts: Sequence[Batch], remember: TransactWriteItemTypeDef | None = None) -> dict[str, int]:
-        """Append batches, each of another source, all or none, and queue them; the numbers that they get.
+        """Append batches of different sources, all or none, and queue them. Return the number of each.
 
-        `remember` is written with them. Raises `Repeated` if its condition fails, `Busy`.
+        `remember` is written in the same transaction. Raise `Repeated` if its condition fails, and `Busy`.
         """
         sources = [draft.source for draft in drafts]
         for attempt in range(_ATTEMPTS):
@@ -98,7 +96,7 @@ class Appender:
         parts: Mapping[str, Sequence[EncodedBatch]],
         remember: TransactWriteItemTypeDef | None,
     ) -> bool:
-        """Whether every batch got its number. Raises `Repeated`."""
+        """Write the batches. Return False if a number was taken meanwhile. Raise `Repeated`."""
         writes: list[TransactWriteItemTypeDef] = [] if remember is None else [remember]
         for source, seq in numbers.items():
             writes.append(self._take(source, seq))
@@ -147,7 +145,7 @@ class Appender:
         end.queued = end.seq
 
     def _mark(self, source: str, seq: int) -> None:
-        with suppress(self._client.exceptions.ConditionalCheckFailedException):  # others are further
+        with suppress(self._client.exceptions.ConditionalCheckFailedException):  # another publisher has queued more
             self._client.update_item(
                 TableName=self._state,
                 Key=checkpoint_key(source),

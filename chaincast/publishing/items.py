@@ -1,4 +1,4 @@
-"""From a publisher's items to events: each is judged by itself, and says where it belongs."""
+"""From a publisher's items to events. Each item is validated by itself, and determines its source and topics."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from chaincast.model.validation_errors import describe_errors
 
 MAX_ITEMS = 500
 MAX_ITEM_BYTES = 100_000
-"""Of one item's JSON: a message to a client has at most 128 KB."""
+"""Maximum bytes of one item's JSON: a message to a client has at most 128 KB."""
 
 _CLOCK_SKEW_MS = 86_400_000
 EVERYBODY = "all"
-"""The key of a team's own event that names no symbol: it goes to `events:{kind}:all`."""
+"""Symbol of a team's own event without a symbol: it is delivered under `events:{kind}:all`."""
 
 
 class Metadata(BaseModel):
-    """Carried through to clients; `traceId` into the logs as well."""
+    """Fields that are delivered to clients; `traceId` also appears in the logs."""
 
     model_config = ConfigDict(extra="forbid")
     priority: Annotated[StrictStr, Field(pattern="^(low|medium|high)$")] | None = None
@@ -37,7 +37,7 @@ class Metadata(BaseModel):
 
 
 class Item(BaseModel):
-    """One event, as a backend publishes it. `timestamp` (ms) is when it happened; now, if it is left out."""
+    """One event, as a backend publishes it. `timestamp` (ms) is when it happened; default now."""
 
     model_config = ConfigDict(extra="forbid")
     kind: Annotated[StrictStr, Field(max_length=64)]
@@ -50,7 +50,7 @@ class Item(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An item that will be told: its events (a user's trade is two), in the source that they go to."""
+    """A valid item: its events (a user's trade becomes two), and the source that they belong to."""
 
     source: str
     events: tuple[Event, ...]
@@ -58,14 +58,14 @@ class Accepted:
 
 
 class Reader:
-    """Reads items for one deployment. `sources`: how many app sources there are."""
+    """Reads items for one deployment. `sources`: number of log partitions of the app source."""
 
     def __init__(self, kinds: Kinds, sources: int) -> None:
         self._kinds = kinds
         self._sources = sources
 
     def read(self, named: Sequence[tuple[str, object]], now_ms: int) -> list[Accepted | ClientError]:
-        """What becomes of each item. The name that goes with it makes its id: the same again for a repeat."""
+        """Return the result of each item. Its name determines the event ids, so that a repeat has the same ids."""
         return [self._read(document, name, now_ms) for name, document in named]
 
     def _read(self, document: object, unique: str, now_ms: int) -> Accepted | ClientError:
@@ -119,17 +119,17 @@ class Reader:
         )
         events: tuple[Event, ...] = (event,)
         if item.kind == Kind.TRADE and item.userId:
-            # Everybody hears of it without his name, he alone that it is his; of no market it is his alone.
+            # The public event does not name the user; the user's own event does. Without a market there is only the latter.
             own = _personal(event, item.userId)
             events = (event, own) if item.symbol else (own,)
         return Accepted(source, events, item.metadata.traceId if item.metadata else None)
 
     def source_of(self, key: str) -> str:
-        """The app source of a symbol or user: what is about one is in order."""
+        """Return the app source of a symbol or user. All events of one are in one source, and so in order."""
         return f"app-{crc32(key.encode()) % self._sources}"
 
 
 def _personal(event: Event, user: str) -> Event:
-    """A user's own trade, for him alone."""
+    """Return a user's own trade, delivered to that user only."""
     topic = str(Topic.parse(f"user:{user}"))
     return replace(event, id=f"{event.id}:1", topics=(topic,), data={**event.data, "personal": True})

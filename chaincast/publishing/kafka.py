@@ -16,7 +16,7 @@ TYPES: Final[Mapping[str, str]] = {
     "portfolio_update": "portfolio",
     "system_alert": "system.alert",
 }
-"""A message's `type` → the kind of event. Any other type is taken for the kind itself."""
+"""Kind of event for each `type` of a message. Any other type is the kind itself."""
 
 TOPICS: Final[Mapping[str, str]] = {
     "price.updates": "price",
@@ -25,13 +25,13 @@ TOPICS: Final[Mapping[str, str]] = {
     "portfolio.updates": "portfolio",
     "system.alerts": "system.alert",
 }
-"""Topic → the kind of messages that do not say."""
+"""Kind of event for topics whose messages have no type."""
 
 _MEMBERS = ("symbol", "userId", "data", "timestamp", "metadata")
 
 
 def item_of(topic: str, value: bytes) -> object:
-    """The item that a message stands for; whether it is right, who reads items says. Raises `ClientError`."""
+    """Return the item of a message, without validating it. Raise `ClientError`."""
     try:
         message = orjson.loads(value)
     except orjson.JSONDecodeError as error:

@@ -1,12 +1,15 @@
-"""Holds: while a connection resumes, replay delivers to it and fan-out does not, so that it gets everything in order.
+"""Holds: while a connection resumes, the replay delivers to it and fan-out does not, which keeps the order.
 
-A hold is an item of the Subscriptions table under the pseudo-topic `resuming/{source}`, where fan-out finds it. Both
-sides settle on it who delivers which batch, each by a conditional write:
+A hold is an item of the Subscriptions table under the topic `resuming/{source}`, where fan-out reads it
+(chaincast/fanout/holds_reader.py). Both sides agree through it on who delivers which batch, each by a conditional
+write:
 
-- fan-out passes a batch over by raising `seen`, as long as the hold is not lifted;
-- replay lifts the hold behind batch `after`, if fan-out has passed over nothing beyond it; else it replays that too.
+- fan-out leaves a batch to the replay by raising `seen`, as long as the hold is not released;
 
-Whichever write comes first decides, and no batch is left out or delivered by both.
+- the replay releases the hold after batch `after`, on condition that fan-out has left it nothing beyond that; otherwise
+it delivers that, too.
+
+Whichever write is first decides. No batch is left out or delivered by both.
 """
 
 from __future__ import annotations
@@ -23,16 +26,16 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
 MAX_SECONDS = 3 * 3600
-"""No connection lives longer than two hours, and so no hold."""
+"""Maximum lifetime of a hold in seconds: no connection lives longer than two hours."""
 
 
-class HoldLifted(ChaincastError):
-    """The hold is over, or another replay's: nothing is left to do for this one."""
+class HoldReleased(ChaincastError):
+    """The hold was released, or belongs to another replay: this replay has nothing left to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A connection's hold on a source, and the replay whose it is (`token`); `shards` only says where it is."""
+class HoldKey:
+    """The key of a connection's hold on a source. `token`: the replay that owns it; `shards` locates its partition."""
 
     connection_id: str
     source: str
@@ -50,16 +53,16 @@ class Place:
 
 
 class Holds:
-    """Holds as those who resume place and lift them."""
+    """Creates and releases holds for connections that resume."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
-    def place(self, place: Place, since: int, now_ms: int) -> None:
-        """Let nothing of the source reach the connection but by the replay of this token, which begins behind `since`.
+    def place(self, place: HoldKey, since: int, now_ms: int) -> None:
+        """Hold a source's events back until the replay with this token, which begins after `since`, ends.
 
-        One that is there already goes over to this replay, and so does what its own had still to replay.
+        If a hold already exists, this replay takes it over and continues from the earlier of the two positions.
         """
         item: dict[str, AttributeValueTypeDef] = {
             **place.key,
@@ -72,20 +75,20 @@ class Holds:
         if before and "after" not in before and int(before["since"]["N"]) < since:
             self._client.put_item(TableName=self._table, Item={**item, "since": before["since"]})
 
-    def since(self, place: Place) -> int | None:
-        """Behind which batch the replay of this token is to begin; None if no hold of this token is there.
+    def since(self, place: HoldKey) -> int | None:
+        """Return the number of the batch after which the replay begins, or None if there is no hold of this token.
 
-        Raises `HoldLifted` if it is over.
+        Raise `HoldReleased` if the hold was released.
         """
         item = self._get(place)
         if item is None:
             return None
         if "after" in item:
-            raise HoldLifted
+            raise HoldReleased
         return int(item["since"]["N"])
 
-    def advance(self, place: Place, since: int) -> None:
-        """Note that the replay is done up to here. Raises `HoldLifted` if the hold is not of this token any more."""
+    def advance(self, place: HoldKey, since: int) -> None:
+        """Record how far the replay has delivered. Raise `HoldReleased` if another replay owns the hold."""
         try:
             self._client.update_item(
                 TableName=self._table,
@@ -96,12 +99,12 @@ class Holds:
                 ExpressionAttributeValues={":s": {"N": str(since)}, ":t": {"S": place.token}},
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            raise HoldLifted from None
+            raise HoldReleased from None
 
-    def lift(self, place: Place, after: int) -> bool:
-        """Let fan-out deliver what comes behind batch `after`. False: it has passed more over, which is to be replayed.
+    def release(self, place: HoldKey, after: int) -> bool:
+        """Let fan-out deliver what follows batch `after`. Return False if it has left more to the replay.
 
-        Raises `HoldLifted` if the hold is not of this token any more.
+        Raise `HoldReleased` if another replay owns the hold.
         """
         try:
             self._client.update_item(
@@ -114,12 +117,12 @@ class Holds:
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             if self._get(place) is None:
-                raise HoldLifted from None
+                raise HoldReleased from None
             return False
         return True
 
-    def remove(self, place: Place) -> None:
-        """Delete a hold of this token: long after it was lifted, or if the connection is gone."""
+    def remove(self, place: HoldKey) -> None:
+        """Delete a hold of this token: long after its release, or if the connection is closed."""
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.delete_item(
                 TableName=self._table,
@@ -129,7 +132,7 @@ class Holds:
                 ExpressionAttributeValues={":t": {"S": place.token}},
             )
 
-    def _get(self, place: Place) -> dict[str, AttributeValueTypeDef] | None:
+    def _get(self, place: HoldKey) -> dict[str, AttributeValueTypeDef] | None:
         answer = self._client.get_item(TableName=self._table, Key=place.key, ConsistentRead=True)
         item = answer.get("Item")
         return item if item is not None and item["token"]["S"] == place.token else None

@@ -12,7 +12,7 @@ from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import RemoveHold, Replay
 from chaincast.jobs.queue import JobQueue
 from chaincast.metrics.recorder import MetricsRecorder
-from chaincast.replay.holds import Holds, Place
+from chaincast.replay.holds import HoldKey, Holds
 from chaincast.replay.replayer import Ending, Replayer
 from chaincast.sessions.subscription_store import SubscriptionStore
 
@@ -67,5 +67,5 @@ class ReplayJobs:
 
     async def remove_hold(self, job: RemoveHold) -> None:
         """Delete a released hold, if it is still the one of the job."""
-        hold = Place(job.connection_id, job.source, job.shards, job.token)
+        hold = HoldKey(job.connection_id, job.source, job.shards, job.token)
         await asyncio.to_thread(self._holds.remove, hold)

@@ -1,4 +1,4 @@
-"""Replay: what a client missed, from the Log, in order; then the hand-over to fan-out, behind the last batch."""
+"""Replay: delivers the batches that a client missed from the event log, in order, then hands over to fan-out."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains
-from chaincast.replay.holds import HoldLifted, Holds, Place
+from chaincast.replay.holds import HoldKey, HoldReleased, Holds
 from chaincast.replay.start import expired
 from chaincast.sessions.subscription_store import SubscriptionStore
 
 TOGETHER = 100
-"""Log items that are told as one,"""
+"""Maximum number of log items that are delivered together,"""
 EVENTS = 1_000
-"""or fewer, that have so many events."""
+"""or fewer, if they have this many events."""
 
 _PAUSE = 0.05
 _LOOKS = 60
-"""How often to look for the hold and the rows that the message function writes after it has ordered this job."""
+"""Seconds between checks for the hold and the rows, which the message function writes after it has queued this job."""
 
 
 class Ending(Enum):
@@ -37,13 +37,13 @@ class Ending(Enum):
     GONE = "gone"
     EXPIRED = "expired"
     SUPERSEDED = "superseded"
-    """Another subscribe with `since` took the hold over, or there is none (any more)."""
+    """Another resumption took the hold over, or there is none."""
     UNFINISHED = "unfinished"
-    """Time was up, or API Gateway did not take a message: to go on another time."""
+    """Time was up, or API Gateway refused a message: the replay continues later."""
 
 
 class Replayer:
-    """One replay of one connection and source."""
+    """One replay, for one connection and source."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Replayer:
         chains: Chains,
     ) -> None:
         self._job = job
-        self._place = Place(job.connection_id, job.source, job.shards, job.token)
+        self._hold = HoldKey(job.connection_id, job.source, job.shards, job.token)
         self._log = log
         self._holds = holds
         self._subscriptions = subscriptions
@@ -64,11 +64,11 @@ class Replayer:
         self._max_bytes = max_bytes
         self._chains = chains
         self.at = self._recorded = self._told = 0
-        """The batch up to which the client has everything; as is on record; as it knows."""
+        """The batch up to which the client has everything: as stored, and as the client knows."""
         self.posted = 0
 
     async def run(self, seconds: float) -> Ending:
-        """Replay until fan-out has taken over, but begin nothing after so many seconds."""
+        """Replay until fan-out has taken over. Begin nothing after `seconds`."""
         try:
             since = await self._since()
             if since is None:
@@ -76,53 +76,55 @@ class Replayer:
             self.at = self._recorded = self._told = since
             ending = await self._replay(monotonic() + seconds)
             if ending is Ending.UNFINISHED and self.at > self._recorded:
-                await asyncio.to_thread(self._holds.advance, self._place, self.at)
+                await asyncio.to_thread(self._holds.advance, self._hold, self.at)
             return ending
-        except HoldLifted:
+        except HoldReleased:
             return Ending.SUPERSEDED
 
     async def _replay(self, until: float) -> Ending:
         while monotonic() < until:
-            # Before the Log is read, so that what it does not have yet will find every row of ours in its place.
+            # Before reading the log, so that batches that it does not have yet will find all rows of this connection.
             await self._topics()
             found, more = await asyncio.to_thread(self._read)
             if found and found[0].seq > self.at + 1:
                 await self._gateway.deliver(self._expired(found[0].seq - 1), [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
-            # And after: what was subscribed before these batches came is held back as well, and so is ours to tell.
+            # And after it: topics subscribed before these batches came are held back as well, and replayed.
             if found and (ending := await self._tell(found, await self._topics())) is not None:
                 return ending
             if more:
                 continue
-            # At what was the Log's end a moment ago: a source that never rests would never be caught up with otherwise.
+            # Release at the end of the log as of a moment ago: a busy source would never be caught up with otherwise.
             if (ending := await self._say_where()) is not None:
                 return ending
-            if await asyncio.to_thread(self._holds.lift, self._place, self.at):
+            if await asyncio.to_thread(self._holds.release, self._hold, self.at):
                 return Ending.LIVE
         return Ending.UNFINISHED
 
     async def _since(self) -> int | None:
-        """Where to begin, once the hold is there: before, fan-out may still deliver. None if it does not come."""
+        """Wait for the hold, and return where to begin; None if it does not come. Without it fan-out delivers."""
         for _ in range(_LOOKS):
-            since = await asyncio.to_thread(self._holds.since, self._place)
+            since = await asyncio.to_thread(self._holds.since, self._hold)
             if since is not None:
                 return since
             await asyncio.sleep(_PAUSE)
         return None
 
     async def _topics(self) -> Mapping[str, frozenset[str] | None]:
-        """What the connection listens to; whatever is being subscribed now, too, unless that seems to have failed."""
+        """Return the topics of the connection, including those being subscribed unless that seems to have failed."""
         topics: Mapping[str, frozenset[str] | None] = {}
         for _ in range(_LOOKS):
             topics, complete = await asyncio.to_thread(self._subscriptions.list_subscriptions, self._job.connection_id)
             if complete:
                 break
             await asyncio.sleep(_PAUSE)
-        return {**topics, subscribers.TOPIC: None}  # which nobody need subscribe to
+        return {**topics, subscribers.TOPIC: None}  # which needs no subscription
 
     def _read(self) -> tuple[list[Batch], bool]:
-        """The next batches, each with all its parts; and whether there are more already: what fan-out had delivered
-        before this connection was there, nobody but us tells it."""
+        """Read the next batches with all their parts, and whether there are more.
+
+        Batches that fan-out processed before this connection subscribed are delivered only by the replay.
+        """
         found: list[Batch] = []
         events = 0
         for batch in self._log.after(self._job.source, self.at, TOGETHER + 1):
@@ -145,14 +147,13 @@ class Replayer:
         self.at = batches[-1].seq
         if messages:
             self._told = self.at
-        if self.at - self._recorded >= TOGETHER:  # should this job have to be done again, it begins here
-            await asyncio.to_thread(self._holds.advance, self._place, self.at)
+        if self.at - self._recorded >= TOGETHER:  # a repeated job begins here
+            await asyncio.to_thread(self._holds.advance, self._hold, self.at)
             self._recorded = self.at
         return None
 
     async def _say_where(self) -> Ending | None:
-        """A client that was told nothing lately learns how far it is: else it would have it all read again, the next
-        time it comes back."""
+        """Send a message without events, for its cursor: the client's next resumption is short."""
         if self._told == self.at:
             return None
         self._told = self.at
@@ -167,7 +168,7 @@ class Replayer:
         return Ending.UNFINISHED if outcomes.deferred else None
 
     async def _given_up(self, ending: Ending) -> Ending:
-        await asyncio.to_thread(self._holds.remove, self._place)
+        await asyncio.to_thread(self._holds.remove, self._hold)
         return ending
 
     def _expired(self, oldest: int) -> tuple[bytes, ...]:

@@ -1,4 +1,4 @@
-"""Resuming, as the message function begins it: check the cursors, order the replay, hold back what is live."""
+"""The start of a resumption in the message function: check cursors, queue the replay, hold back live events."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from chaincast.errors import ClientError, Code
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import Job, Replay
 from chaincast.model.cursors import format_cursor, parse_cursor
-from chaincast.replay.holds import Holds, Place
+from chaincast.replay.holds import HoldKey, Holds
 
 
 class Resumption:
-    """Begins replays. `newest` knows a source's newest batch; `order` puts a job in the lifecycle queue."""
+    """Starts replays. `newest` returns the number of a source's newest batch; `order` queues a job."""
 
     def __init__(
         self,
@@ -30,7 +30,7 @@ class Resumption:
         self._shards = shards
 
     def check(self, since: Mapping[str, str]) -> None:
-        """Whether each source can be resumed from its cursor. Raises `ClientError`: BAD_CURSOR, CURSOR_EXPIRED."""
+        """Check that each source can be resumed from its cursor. Raise BAD_CURSOR or CURSOR_EXPIRED."""
         for source, cursor in since.items():
             after = parse_cursor(cursor)
             newest = self._newest(source)
@@ -46,20 +46,20 @@ class Resumption:
                 raise expired(source, cursor, oldest)
 
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
-        """Order the replays, and hold back what is live. The replay waits until the hold is there."""
+        """Queue the replays, then create the holds. A replay waits until its hold exists."""
         for source, cursor in since.items():
-            place = Place(connection_id, source, self._shards, uuid4().hex)
+            place = HoldKey(connection_id, source, self._shards, uuid4().hex)
             job = Replay(connection_id, dialect, source, place.shards, place.token)
             self._order(job)
             self._holds.place(place, parse_cursor(cursor), now_ms)
 
     def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
-        """The newest cursor of each source, read consistently."""
+        """Return the newest cursor of each source, read consistently."""
         return {source: format_cursor(self._newest(source)) for source in sources}
 
 
 def expired(source: str, cursor: str, oldest: int) -> ClientError:
-    """What a client is told whose cursor is older than the Log; `oldest` is the oldest it could resume from."""
+    """Return the error for a cursor that is older than the log. `oldest`: the oldest cursor that works."""
     first = format_cursor(oldest)
     return ClientError(
         Code.CURSOR_EXPIRED,

@@ -1,4 +1,4 @@
-"""Finding out how a deployment is: a few reads, whose number does not grow with connections or messages."""
+"""Collects the status of a deployment with a few reads, whose number is independent of connections and messages."""
 
 from __future__ import annotations
 
@@ -28,14 +28,16 @@ FUNCTIONS = (
     "admin", "archive", "connect", "disconnect", "fanout", "heartbeat", "http", "kafka", "lifecycle", "message",
     "status", "ticket",
 )  # fmt: skip
-"""Those that count."""
+"""Functions that count metrics."""
 
 _PROBE = "health"
 
 
 class StatusCollector:
-    """`tables`: name and key attributes of each, by what it is called in figures; `queues`: their URLs; `auth`: says
-    whether tokens can be checked, None where nobody is asked for one."""
+    """Collects the status. `tables`: name and key attributes of each, by label; `queues`: URLs by label.
+
+    `auth` returns True if tokens can be verified, None if authentication is off.
+    """
 
     def __init__(
         self,
@@ -81,7 +83,7 @@ class StatusCollector:
         )
 
     def _answers(self, table: str, keys: tuple[str, ...]) -> bool:
-        """Whether a table can be read: half a read unit, for an item that is not there."""
+        """Return True if a table can be read. Costs half a read unit, for an item that does not exist."""
         try:
             self._database.get_item(TableName=table, Key={key: {"S": _PROBE} for key in keys})
         except (AwsError, BotoCoreError):
@@ -89,7 +91,7 @@ class StatusCollector:
         return True
 
     def _counts(self) -> tuple[Counter[str], int]:
-        """The sums of what functions counted, and since when."""
+        """Return the sums of all functions' counters, and the time (s) of the first."""
         keys: list[dict[str, AttributeValueTypeDef]] = [
             {"key": {"S": counts_key(k)}, "sort": {"S": function}} for function in FUNCTIONS for k in range(SPREAD)
         ]
@@ -97,7 +99,7 @@ class StatusCollector:
         return summed(items), min((int(item["since"]["N"]) for item in items), default=0)
 
     def _depth(self, url: str) -> int | None:
-        """The messages that wait in a queue, about; None if it does not answer."""
+        """Return the approximate number of messages in a queue, or None if it does not respond."""
         try:
             found = self._queues.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
             return int(found["Attributes"]["ApproximateNumberOfMessages"])

@@ -1,4 +1,7 @@
-"""A survey as Prometheus reads it. Source: prometheus.io, "Exposition formats" (text, 0.0.4)."""
+"""The status in Prometheus' text format.
+
+Source: prometheus.io, "Exposition formats" (text, 0.0.4).
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,12 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def exposition(survey: DeploymentStatus) -> str:
-    """The text. Every metric of the catalogue is in it, those that have not been counted yet with their help alone."""
+    """Return the text. It names every metric of the catalogue; metrics without counts have only a help line."""
     return generate_latest(_Collector(survey)).decode()
 
 
 class _Collector:
-    """What prometheus_client asks for metrics."""
+    """Collector for prometheus_client."""
 
     def __init__(self, survey: DeploymentStatus) -> None:
         self._survey = survey
@@ -79,7 +82,7 @@ def _histogram(name: str, values: list[tuple[dict[str, str], int]]) -> Metric:
 
 
 def _cumulated(counts: Mapping[str, int]) -> Iterator[tuple[str, float]]:
-    """Prometheus counts under a bound whatever does not exceed it; on record each is under the smallest bound alone."""
+    """Return cumulative buckets. State counts a value only in the smallest bucket that holds it."""
     total = 0
     for bound in (*(f"{b:g}" for b in LATENCY_BUCKETS), INFINITE):
         total += counts.get(bound, 0)

@@ -1,4 +1,4 @@
-"""How a deployment is: what was found of its parts, and what that means."""
+"""The status of a deployment, and the conclusions that `/health` draws from it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from chaincast.metrics.counters import total
 from chaincast.model.events import Json
 
 FANOUT, FANOUT_DEAD, LIFECYCLE, LIFECYCLE_DEAD = "fanout", "fanout-dead", "lifecycle", "lifecycle-dead"
-"""The queues, as they are called in figures."""
+"""Labels of the queues in metrics."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentStatus:
-    """What was found at one moment. Missing in `tables` and `queues` is what does not answer."""
+    """The status at one moment. Tables that do not respond are False, queues None."""
 
     now: float
     listeners: Mapping[str, ListenerStatus]
@@ -25,11 +25,11 @@ class DeploymentStatus:
     tables: Mapping[str, bool]
     queues: Mapping[str, int | None]
     auth: bool | None
-    """Whether tokens can be checked; None: nobody is asked for one."""
+    """True if tokens can be verified, None if authentication is off."""
     counts: Counter[str] = field(default_factory=Counter)
     open: Counter[str] = field(default_factory=Counter)
     since: int = 0
-    """When the first of the counts was made (s)."""
+    """Time of the first count (s)."""
 
     @property
     def connections(self) -> int:
@@ -44,7 +44,7 @@ class DeploymentStatus:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong, in words; nothing, where all is well."""
+        """The problems, in words. Empty if all is well."""
         found = [f"table {name} does not answer" for name, answers in self.tables.items() if not answers]
         found += [f"queue {name} does not answer" for name, depth in self.queues.items() if depth is None]
         found += [
@@ -57,12 +57,12 @@ class DeploymentStatus:
 
     @property
     def working(self) -> bool:
-        """Whether clients can connect and listen at all."""
+        """True if clients can connect and subscribe."""
         return all(self.tables.values())
 
 
 def health(survey: DeploymentStatus, version: str) -> dict[str, Json]:
-    """The body of `/health`: the fields of the five servers' health endpoints, and what else there is to say."""
+    """Return the body of `/health`: the fields of the five servers' health endpoints, and this deployment's parts."""
     problems = survey.problems
     states = survey.listener_states()
     store, queue = survey.working, survey.queues.get(FANOUT) is not None
@@ -86,7 +86,7 @@ def health(survey: DeploymentStatus, version: str) -> dict[str, Json]:
             },
             "auth": survey.auth is not False,
             "publish": queue and store,
-            # What the servers before had there, and what stands in its place: tables, queue, listeners, connections.
+            # Fields of the servers that Chaincast replaces, filled from tables, queue, listeners and connections.
             "redis": store,
             "kafka": queue,
             "stacksWebSocket": all(state == "ok" for state in states.values()),
@@ -103,5 +103,5 @@ def health(survey: DeploymentStatus, version: str) -> dict[str, Json]:
 
 
 def iso(seconds: float) -> str:
-    """A moment as JavaScript's `toISOString` has it."""
+    """Return a time in the format of JavaScript's `toISOString`."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -18,7 +18,7 @@ from chaincast.fanout.messages import AwaitDrained, DeliverBatch, FanoutMessage,
 from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, Requirement, encode_job
 from chaincast.model.sharding import ShardAssignment
 from chaincast.protocol.commands import User
-from chaincast.replay.holds import Holds, Place
+from chaincast.replay.holds import HoldKey, Holds
 from chaincast.sessions.connection_store import ConnectionStore
 from tests.e2e.leaks import register_secret
 from tests.e2e.prober import Prober
@@ -88,7 +88,7 @@ class Probe(Prober):
         holds, token = Holds(self.client("dynamodb"), subscriptions), f"t{next(self._numbers)}"
         rows = self.subscriptions()
         rows.add(self.live_connection, "chaincast.v1", ["price:X"], (), 50, now * 1000)
-        holds.place(Place(self.live_connection, "app-0", 1, token), 0, now * 1000)
+        holds.place(HoldKey(self.live_connection, "app-0", 1, token), 0, now * 1000)
         jobs: tuple[Job, ...] = (
             Greet(self.live_connection, "chaincast.v1"),
             Deadline(late, Requirement.JOINED),
@@ -171,7 +171,7 @@ class Probe(Prober):
         subscriptions = self.resource_name("FanoutFunction", "SUBSCRIPTIONS_TABLE")
         network = f"probe{next(self._numbers)}"
         gone = self.connection(self.address(), topics=(f"network:{network}",))
-        Holds(self.client("dynamodb"), subscriptions).place(Place(gone, network, 1, "t"), 0, int(time.time() * 1000))
+        Holds(self.client("dynamodb"), subscriptions).place(HoldKey(gone, network, 1, "t"), 0, int(time.time() * 1000))
         held = make_batch(make_event(network=network), seq=1, source=network)
         announced = replace(make_event(network=network), topics=("system", f"network:{network}"))
         announcement = make_batch(announced, seq=2, source=network + "x")

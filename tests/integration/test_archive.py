@@ -69,7 +69,7 @@ def test_what_is_new_is_archived_once(archiving: ModuleType, settings: Settings)
 def test_long_stretches_are_several_files(
     archiving: ModuleType, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("chaincast.eventlog.archiver.MOST_EVENTS", 4)
+    monkeypatch.setattr("chaincast.eventlog.archiver.MAX_EVENTS", 4)
     append(settings, 5)
     archiving.handler({}, Context())
     assert [len(archive_format.decode(data)) for data in files().values()] == [2, 2, 1]

@@ -15,7 +15,7 @@ from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.messages import AwaitDrained, DeliverBatch, ShardDrained
 from chaincast.fanout.retries import DEADLINE_MARGIN_MS, GIVE_UP_TRIES
 from chaincast.model.sharding import ShardAssignment, shard_of
-from chaincast.replay.holds import Holds, Place
+from chaincast.replay.holds import HoldKey, Holds
 from functions.fanout_services import fanout_retries
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import end_loop, items, subscriptions
@@ -196,14 +196,14 @@ def test_with_too_little_time_left_everything_is_handed_back(stage: Stage) -> No
 
 
 def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage, database: DynamoDBClient) -> None:
-    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
     for name in ("a", "b"):
         stage.subscribe(name, "network:anvil")
     holds.place(place, 0, NOW)
     assert stage.run(record(batch(1)), record(batch(2))) == []
     assert (stage.told("a"), len(stage.told("b"))) == ([], 2)
-    assert not holds.lift(place, 1)
-    assert holds.lift(place, 2)
+    assert not holds.release(place, 1)
+    assert holds.release(place, 2)
     assert stage.run(record(batch(2)), record(batch(3))) == []
     assert stage.told("a") == ids(batch(3))
     holds.remove(place)
@@ -212,7 +212,7 @@ def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage,
 
 
 def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage, database: DynamoDBClient) -> None:
-    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
 
     def resume() -> None:
         holds.place(place, 0, NOW)
@@ -240,10 +240,10 @@ def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage
 def test_a_hold_lifted_between_read_and_write_is_respected(
     stage: Stage, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), Place("a", "anvil", 1, "t")
+    holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
     stage.subscribe("a", "network:anvil")
     holds.place(place, 0, NOW)
-    stage.gateway.before["UpdateItem"] = lambda: holds.lift(place, 1)
+    stage.gateway.before["UpdateItem"] = lambda: holds.release(place, 1)
     assert stage.run(record(batch(1)), record(batch(2))) == []
     assert stage.told("a") == ids(batch(2))
 

@@ -153,13 +153,13 @@ def test_with_nothing_missed_it_is_live_at_once(stack: Stack) -> None:
 def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.append(batch(1))
     stack.subscribe("network:anvil", since=format_cursor(0))
-    from chaincast.replay.holds import Holds, Place
+    from chaincast.replay.holds import HoldKey, Holds
 
-    lift = Holds.lift
+    lift = Holds.release
 
-    def late(self: Holds, place: Place, after: int) -> bool:
+    def late(self: Holds, place: HoldKey, after: int) -> bool:
         """Just before the hold is lifted a batch is appended, and fan-out meets the hold."""
-        monkeypatch.setattr(Holds, "lift", lift)
+        monkeypatch.setattr(Holds, "release", lift)
         stack.append(batch(2))
         held = {"topic_shard": place.key["topic_shard"], "connection_id": {"S": "c1"}}
         boto_clients.dynamodb().update_item(
@@ -170,7 +170,7 @@ def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, m
         )
         return lift(self, place, after)
 
-    monkeypatch.setattr(Holds, "lift", late)
+    monkeypatch.setattr(Holds, "release", late)
     stack.work_off()
     assert stack.told() == ids(batch(1), batch(2))
 

@@ -119,7 +119,7 @@ class Reader:
         )
         events: tuple[Event, ...] = (event,)
         if item.kind == Kind.TRADE and item.userId:
-            # The public event does not name the user; the user's own event does. Without a market there is only the latter.
+            # The public event does not name the user; their own event does. Without a market there is only the latter.
             own = _personal(event, item.userId)
             events = (event, own) if item.symbol else (own,)
         return Accepted(source, events, item.metadata.traceId if item.metadata else None)

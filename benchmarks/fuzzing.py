@@ -14,7 +14,7 @@ from random import Random
 from time import perf_counter
 
 from benchmarks.report import finish, parser, show
-from chaincast.errors import ClientError
+from chaincast.errors import RequestError
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 
@@ -98,7 +98,7 @@ def _time(decode: Callable[[bytes, int, int], object], body: bytes) -> tuple[flo
     started = perf_counter()
     try:
         decode(body, MAX_BYTES, MAX_TOPICS)
-    except ClientError:
+    except RequestError:
         return perf_counter() - started, False
     return perf_counter() - started, True
 

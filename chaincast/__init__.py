@@ -1,7 +1,7 @@
-"""Chaincast's core: what the functions and the listener share.
+"""The code that Lambda functions, the listener and the tools share, in packages by feature (docs/architecture.md).
 
-The modules directly in this package (and `config`, `dialects`, `fanout`) decide: they are pure, do no I/O and know
-neither AWS nor a node. What talks to AWS lives in `chaincast.aws`. Import contracts in pyproject.toml keep it so.
+Modules that decide are pure: they neither do I/O nor import AWS or node libraries. Thin modules beside them talk to
+AWS. Import contracts in pyproject.toml enforce the boundary.
 """
 
 __version__ = "0.1.0"

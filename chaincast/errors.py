@@ -1,6 +1,6 @@
-"""The one exception tree. Each class says how it arises; each has a code that never changes.
+"""The exceptions of Chaincast, and the error codes that clients receive.
 
-Codes go over the wire, into logs and into metrics. A dialect maps them to its own words in one place.
+Codes never change. They appear in messages, logs and metrics. A dialect maps them to its protocol's own codes.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TypeAlias, Union
 
 
 class Code(StrEnum):
-    """Stable error codes of everything a client can be told."""
+    """Error codes that clients receive (docs/protocol.md explains each)."""
 
     BAD_UTF8 = "BAD_UTF8"
     BAD_JSON = "BAD_JSON"
@@ -46,28 +46,31 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
-    """What a dialect must know of a message again to answer it: the `verb` used, what it was `about` in the client's
-    own words, and the number of the acknowledgement that the client waits for, if it does."""
+class ReplyContext:
+    """The parts of a client's message that its dialect needs in order to answer it.
+
+    `verb`: name of the command. `about`: its arguments, as the client wrote them. `ack`: number of the acknowledgement
+    that the client waits for, if any.
+    """
 
     verb: str
     about: tuple[str, ...] = ()
     ack: int | None = None
 
 
-RequestId: TypeAlias = Union[str, int, Request, None]
-"""What the answer to a message carries: the `id` that the client gave it, or what its dialect makes of it."""
+RequestId: TypeAlias = Union[str, int, ReplyContext, None]
+"""The identification that an answer repeats from the message: the client's `id`, or the dialect's own context."""
 
 
 class ChaincastError(Exception):
     """Base of all errors that Chaincast raises on purpose."""
 
 
-class ClientError(ChaincastError):
-    """A client's message cannot be served; the dialect answers it, nothing is logged as a fault.
+class RequestError(ChaincastError):
+    """A request of a client is refused. The dialect answers with an error; the log records no fault.
 
-    `code` is stable, `message` says what was wrong, with which value, and what would be right; `request_id` is that of
-    the message, if one could be read; `details` is what a program needs to act on it.
+    `message` names the value, the rule that it breaks, and the fix. `request_id` identifies the message, if it could be
+    read. `details`: values for programs, such as `retry_after`.
     """
 
     def __init__(
@@ -83,38 +86,38 @@ class ClientError(ChaincastError):
         self.request_id = request_id
         self.details = details or {}
 
-    def with_request_id(self, request_id: RequestId) -> ClientError:
-        """The same error, answered to the message that carried `request_id`."""
+    def with_request_id(self, request_id: RequestId) -> RequestError:
+        """Return the same error as an answer to the message with `request_id`."""
         return type(self)(self.code, self.message, request_id, self.details)
 
 
-class ProtocolViolation(ClientError):
-    """What the client sent breaks its protocol in a way after which the protocol wants the connection closed."""
+class ProtocolViolation(RequestError):
+    """A message that breaks its protocol in such a way that the connection must be closed."""
 
 
 class ConfigError(ChaincastError):
-    """`chaincast.toml` cannot be used: the message names file, line, what is there and what is allowed."""
+    """`chaincast.toml` is not valid. The message names file, line, value and rule."""
 
 
 class CodecError(ChaincastError):
-    """Stored or queued bytes are not what this version writes (damage, or a newer version's format)."""
+    """Stored or queued data cannot be decoded: it is damaged, or a newer version wrote it."""
 
 
 class LeaseLost(ChaincastError):
-    """Another listener holds the network's lease: this one must stop writing at once."""
+    """Another listener holds the network's lease. This one must stop writing at once."""
 
 
 class CursorTaken(ChaincastError):
-    """The Log already has an item of that number: somebody else appended first."""
+    """The event log already has a batch with this cursor, because another writer appended first."""
 
 
 class SourceError(ChaincastError):
-    """A node answered with an error or with something inconsistent; trying again may help."""
+    """A node answered with an error or with inconsistent data. Trying again may help."""
 
 
 class WrongChain(ChaincastError):
-    """A node serves another chain than the configuration says; trying again will not help."""
+    """A node serves another chain than the configured one. Trying again does not help."""
 
 
 class ForkDetected(ChaincastError):
-    """The chain under the checkpoint was replaced by another branch."""
+    """Another branch replaced blocks of the chain that were already processed."""

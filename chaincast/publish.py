@@ -1,12 +1,12 @@
-"""For backends: publishing events to a Chaincast deployment.
+"""`Publisher`: the client with which backends publish events to a Chaincast deployment.
 
     from chaincast.publish import Publisher
 
     with Publisher("https://….execute-api.eu-central-1.amazonaws.com") as publisher:
         publisher.publish({"kind": "price", "symbol": "BTC-USDC", "data": {"price": 45000.5}})
 
-Requests are signed with the process's AWS credentials, or carry a bearer token. Every request has an idempotency key,
-so that trying again, which is done by itself, publishes nothing twice.
+Requests are signed with the process's AWS credentials, or carry a bearer token. The publisher repeats failed requests.
+Every request has an idempotency key, so that a repeated request publishes nothing twice.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from botocore.session import Session
 from chaincast.errors import ChaincastError
 
 Item: TypeAlias = Mapping[str, Any]
-"""An event: `kind`, `data`, and as the kind wants `symbol`, `userId`; `timestamp`, `metadata`. docs/publishing.md."""
+"""An event: `kind`, `data`, and, depending on the kind, `symbol`, `userId`, `timestamp`, `metadata`
+(docs/publishing.md)."""
 
 MAX_ITEMS = 500
 MAX_BYTES = 900_000
@@ -40,7 +41,7 @@ _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 
 class PublishError(ChaincastError):
-    """A request failed for good: `status` (0: nobody answered), and `code` and words of the answer."""
+    """A request failed finally. `status`: HTTP status (0: no response). `code`: error code of the response."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(f"{code or status}: {message}")
@@ -50,7 +51,7 @@ class PublishError(ChaincastError):
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """An event that was not taken, and why."""
+    """An event that the deployment refused, with the error's code and message."""
 
     item: Item
     code: str
@@ -58,11 +59,11 @@ class Refused:
 
 
 class Publisher:
-    """Publishes to one deployment. For any number of threads.
+    """A client for publishing to one deployment. It may be used by several threads.
 
-    `url`: the deployment's HttpUrl. `token`: gives the bearer token to use now; without it requests are signed with AWS
-    credentials. `linger`: how long (s) `send` waits for more to go with an event. `patience`: how long (s) a request is
-    tried. `refused` is told what of `send` was not taken.
+    `url`: the deployment's output `HttpUrl`. `token`: returns the current bearer token; without it, requests are signed
+    with AWS credentials. `linger`: seconds that `send` waits for more events, which then share a request. `timeout`:
+    seconds for which a failing request is repeated. `on_refused`: called with each event of `send` that was refused.
     """
 
     def __init__(
@@ -72,14 +73,14 @@ class Publisher:
         token: Callable[[], str] | None = None,
         region: str | None = None,
         linger: float = 0.02,
-        patience: float = 60.0,
-        refused: Callable[[Refused], None] | None = None,
+        timeout: float = 60.0,
+        on_refused: Callable[[Refused], None] | None = None,
     ) -> None:
         self._url = url.rstrip("/") + "/publish"
         self._token = token
         self._linger = linger
-        self._patience = patience
-        self._refused = refused
+        self._timeout = timeout
+        self._on_refused = on_refused
         self._http = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(connect=5, read=30))
         self._session = Session() if token is None else None
         self._region = (
@@ -93,9 +94,9 @@ class Publisher:
         self._thread: threading.Thread | None = None
 
     def publish(self, *items: Item) -> list[Refused]:
-        """Publish events now, in order; what was refused of them. When it returns, the others are on their way.
+        """Publish events at once, in order. Return the refused ones; the others are stored and will be delivered.
 
-        Raises `PublishError`: then it is not known of each whether it was published.
+        Raise `PublishError` if a request fails. Some of the events may then have been published.
         """
         refused = []
         for chunk in _chunks([(item, _size(item)) for item in items]):
@@ -103,7 +104,10 @@ class Publisher:
         return refused
 
     def send(self, item: Item) -> None:
-        """Publish an event soon, with others, in order; does not wait. Raises `PublishError` if earlier ones failed."""
+        """Queue an event, which is published in order and together with others, and return without waiting.
+
+        Raise `PublishError` if an earlier request failed, ValueError if the publisher is closed.
+        """
         size = _size(item)
         with self._changed:
             self._check()
@@ -116,13 +120,13 @@ class Publisher:
             self._changed.notify_all()
 
     def flush(self) -> None:
-        """Wait until everything that was sent is published. Raises `PublishError` if some was not."""
+        """Wait until all queued events are published. Raise `PublishError` if a request failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._failure or not (self._waiting or self._sending))
             self._check()
 
     def close(self) -> None:
-        """Flush and end. Raises `PublishError`."""
+        """Flush and close. Raise `PublishError` if a request failed."""
         try:
             self.flush()
         finally:
@@ -149,8 +153,8 @@ class Publisher:
         while chunk := self._take():
             try:
                 for refused in self._post(chunk):
-                    if self._refused is not None:
-                        self._refused(refused)
+                    if self._on_refused is not None:
+                        self._on_refused(refused)
             except PublishError as error:
                 with self._changed:
                     self._failure = error
@@ -159,7 +163,7 @@ class Publisher:
                 self._changed.notify_all()
 
     def _take(self) -> list[Item]:
-        """The next events that go together; nothing when closed or failed."""
+        """Wait for events and return those of the next request; nothing if the publisher is closed or has failed."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed or self._failure)
             if self._linger and len(self._waiting) < MAX_ITEMS and not self._closed:
@@ -179,7 +183,7 @@ class Publisher:
 
     def _post(self, items: Sequence[Item]) -> list[Refused]:
         body, key = orjson.dumps(items), uuid4().hex
-        until, pause = time.monotonic() + self._patience, 0.1
+        until, pause = time.monotonic() + self._timeout, 0.1
         while True:
             status, answer = self._request(body, key)
             if status in (200, 207, 400) and "results" in answer:
@@ -195,11 +199,13 @@ class Publisher:
         assert self._session is not None
         found = self._session.get_credentials()
         if found is None:
-            raise PublishError(0, "NO_CREDENTIALS", "there are no AWS credentials to sign with, and no token was given")
+            raise PublishError(
+                0, "NO_CREDENTIALS", "AWS credentials not found: configure them, or pass token= to the publisher"
+            )
         return found
 
     def _request(self, body: bytes, key: str) -> tuple[int, dict[str, Any]]:
-        """The answer's status, 0 if there was none, and what it says."""
+        """Return the response's status (0 if there is none) and its JSON object."""
         headers = {"content-type": "application/json", "idempotency-key": key}
         request = AWSRequest("POST", self._url, headers, body)
         if self._token is not None:
@@ -218,7 +224,7 @@ class Publisher:
 
 
 def _size(item: Item) -> int:
-    """Of an event's JSON. Raises TypeError if it has none."""
+    """Return the bytes that an event takes in a request. Raise TypeError if it is not JSON."""
     return len(orjson.dumps(item)) + 1
 
 

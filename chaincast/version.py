@@ -1,4 +1,4 @@
-"""The version of this code: pyproject.toml's, which is not among a function's files."""
+"""The version of this code. It equals the one in pyproject.toml, which is not part of a function's files."""
 
 from typing import Final
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.model.events import Event
 from chaincast.model.topics import Topic, chain_topics
 from chaincast.protocol.commands import (
@@ -75,25 +75,25 @@ USER = User("ann", "ann@example.com")
 _ASKED: dict[str, dict[str, Any]] = {
     "chaincast.v1": dict.fromkeys(("subscribe", "unsubscribe", "ping", "authenticate", "error"), 1),
     "coremem": {
-        "subscribe": Request("subscribe", ("trades",)),
-        "unsubscribe": Request("unsubscribe", ("trades",)),
+        "subscribe": ReplyContext("subscribe", ("trades",)),
+        "unsubscribe": ReplyContext("unsubscribe", ("trades",)),
         "ping": None,
         "authenticate": None,
         "error": None,
     },
     "moonx": {
-        "subscribe": Request("subscribe", ("m1", "prices")),
-        "unsubscribe": Request("unsubscribe", ("m1", "prices")),
-        "ping": Request("ping", ("m1", "")),
-        "authenticate": Request("authenticate", ("m1", "")),
-        "error": Request("subscribe", ("m1", "")),
+        "subscribe": ReplyContext("subscribe", ("m1", "prices")),
+        "unsubscribe": ReplyContext("unsubscribe", ("m1", "prices")),
+        "ping": ReplyContext("ping", ("m1", "")),
+        "authenticate": ReplyContext("authenticate", ("m1", "")),
+        "error": ReplyContext("subscribe", ("m1", "")),
     },
     "socketio": {
-        "subscribe": Request("kaspump/subscribe:token", (f"token:{NETWORK}:{TOKEN}",), 1),
-        "unsubscribe": Request("kaspump/unsubscribe:token", (f"token:{NETWORK}:{TOKEN}",), 1),
-        "ping": Request("moonx-gateway/ping", (), 1),
-        "authenticate": Request("authenticate", (), 1),
-        "error": Request("kaspump/subscribe:token", (), 1),
+        "subscribe": ReplyContext("kaspump/subscribe:token", (f"token:{NETWORK}:{TOKEN}",), 1),
+        "unsubscribe": ReplyContext("kaspump/unsubscribe:token", (f"token:{NETWORK}:{TOKEN}",), 1),
+        "ping": ReplyContext("moonx-gateway/ping", (), 1),
+        "authenticate": ReplyContext("authenticate", (), 1),
+        "error": ReplyContext("kaspump/subscribe:token", (), 1),
     },
 }
 """What the answers are to, in each dialect."""
@@ -113,7 +113,7 @@ def told(dialect: str) -> list[tuple[str, str]]:
 def _outcomes(dialect: str) -> list[tuple[str, Outcome]]:
     asked = _ASKED[dialect]
     topics = (Topic("trades", NETWORK, TOKEN),)
-    refused = ClientError(Code.RATE_LIMITED, "101 messages in this minute; at most 100", asked["error"])
+    refused = RequestError(Code.RATE_LIMITED, "101 messages in this minute; at most 100", asked["error"])
     return [
         ("connected", Connected("L0SM9cOFvHcCIhw=", (NETWORK,))),
         ("authenticated", Authenticated(USER, asked["authenticate"])),
@@ -121,7 +121,7 @@ def _outcomes(dialect: str) -> list[tuple[str, Outcome]]:
         ("unsubscribed", Unsubscribed(topics, asked["unsubscribe"])),
         ("pong", Pong(NOW, asked["ping"])),
         ("auth_expired", AuthenticationExpired(60)),
-        ("error", ClientError(refused.code, refused.message, refused.request_id, {"retry_after": 20})),
+        ("error", RequestError(refused.code, refused.message, refused.request_id, {"retry_after": 20})),
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 
 if TYPE_CHECKING:
     from jwt import PyJWK
@@ -44,7 +44,7 @@ class JwksCache:
     def get(self, key_id: str | None) -> PyJWK:
         """Return the key with an id. If `key_id` is None, return the only key of the set.
 
-        Raises `ClientError` with AUTH_FAILED if there is no such key, AUTH_UNAVAILABLE if the keys cannot be fetched.
+        Raises `RequestError` with AUTH_FAILED if there is no such key, AUTH_UNAVAILABLE if the keys cannot be fetched.
         """
         now = self._clock()
         is_due = self._find(key_id) is None or now - self._fetched_at > MAX_AGE_SECONDS
@@ -52,10 +52,10 @@ class JwksCache:
             self._tried_at = now
             self._refresh(now)
         if now - self._fetched_at > STALE_SECONDS:
-            raise ClientError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the issuer's keys are unavailable")
+            raise RequestError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the issuer's keys are unavailable")
         key = self._find(key_id)
         if key is None:
-            raise ClientError(Code.AUTH_FAILED, f"Invalid token: its issuer has no key {str(key_id)[:60]!r}")
+            raise RequestError(Code.AUTH_FAILED, f"Invalid token: its issuer has no key {str(key_id)[:60]!r}")
         return key
 
     def _find(self, key_id: str | None) -> PyJWK | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.topics import Topic
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User
@@ -40,7 +40,7 @@ class Authenticator(Protocol):
     def authenticate(self, token: str) -> User | None:
         """Return the user of a token; None if authentication is off.
 
-        Raises `ClientError` with AUTH_FAILED or AUTH_UNAVAILABLE.
+        Raises `RequestError` with AUTH_FAILED or AUTH_UNAVAILABLE.
         """
         ...
 
@@ -49,7 +49,7 @@ class SigningKey(Protocol):
     """The key that tokens are signed with."""
 
     def verification_key(self, token: str) -> VerificationKey:
-        """Return the key that verifies a token's signature. Raises `ClientError` or `jwt.PyJWTError`."""
+        """Return the key that verifies a token's signature. Raises `RequestError` or `jwt.PyJWTError`."""
         ...
 
 
@@ -93,7 +93,7 @@ class JwtAuthenticator:
     def authenticate(self, token: str) -> User:
         """Return the user that a token names in `sub`.
 
-        Raises `ClientError` with AUTH_FAILED, whose message says what is wrong and never quotes the token, or with
+        Raises `RequestError` with AUTH_FAILED, whose message says what is wrong and never quotes the token, or with
         AUTH_UNAVAILABLE if the token cannot be verified now.
         """
         import jwt  # imported here, because most connections send no token
@@ -127,18 +127,18 @@ def authenticate_or_anonymous(authenticator: Authenticator, token: str, mode: st
     """Authenticate the token of a handshake; `mode` is `auth.mode` of the configuration.
 
     In mode `optional`, an unavailable auth service yields an anonymous connection (None) instead of an error. Raises
-    `ClientError` otherwise.
+    `RequestError` otherwise.
     """
     try:
         return authenticator.authenticate(token)
-    except ClientError as error:
+    except RequestError as error:
         if mode == "optional" and error.code is Code.AUTH_UNAVAILABLE:
             return None
         raise
 
 
 def check_token_length(token: str) -> None:
-    """Raise `ClientError` with AUTH_FAILED if a token is too long."""
+    """Raise `RequestError` with AUTH_FAILED if a token is too long."""
     if len(token) > MAX_TOKEN_CHARS:
         raise _invalid(f"it has {len(token)} characters; at most {MAX_TOKEN_CHARS}")
 
@@ -146,11 +146,11 @@ def check_token_length(token: str) -> None:
 def user_from_claims(claims: Mapping[str, Any], premium: Premium) -> User:
     """Return the user that claims (`sub`, `exp`, `email`) describe.
 
-    Raises `ClientError` with AUTH_FAILED if `sub` cannot be part of a topic.
+    Raises `RequestError` with AUTH_FAILED if `sub` cannot be part of a topic.
     """
     try:
         Topic.parse(f"user:{claims['sub']}")
-    except ClientError:
+    except RequestError:
         raise _invalid("its sub cannot be part of a topic") from None
     email, expiry = claims.get("email"), claims.get("exp")
     return User(
@@ -161,5 +161,5 @@ def user_from_claims(claims: Mapping[str, Any], premium: Premium) -> User:
     )
 
 
-def _invalid(reason: str) -> ClientError:
-    return ClientError(Code.AUTH_FAILED, f"Invalid token: {reason}")
+def _invalid(reason: str) -> RequestError:
+    return RequestError(Code.AUTH_FAILED, f"Invalid token: {reason}")

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from chaincast.auth.circuit_breaker import CircuitBreaker
 from chaincast.auth.jwt import check_token_length, user_from_claims
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User
 
@@ -45,7 +45,7 @@ class RemoteAuthenticator:
         self._breaker = breaker or CircuitBreaker()
 
     def authenticate(self, token: str) -> User:
-        """Return the user of a token. Raises `ClientError` with AUTH_FAILED or AUTH_UNAVAILABLE."""
+        """Return the user of a token. Raises `RequestError` with AUTH_FAILED or AUTH_UNAVAILABLE."""
         check_token_length(token)
         if not self._breaker.allows_request():
             raise _unavailable()
@@ -56,7 +56,7 @@ class RemoteAuthenticator:
             raise _unavailable() from None
         if status in _INVALID_TOKEN_STATUSES:
             self._breaker.record_success()
-            raise ClientError(Code.AUTH_FAILED, "Invalid token: the auth service does not accept it")
+            raise RequestError(Code.AUTH_FAILED, "Invalid token: the auth service does not accept it")
         claims = _claims(document) if status == 200 else None
         if claims is None:
             self._breaker.record_failure()
@@ -81,5 +81,5 @@ def _claims(document: Any) -> Mapping[str, Any] | None:
     return {**user, "sub": str(user_id), "exp": user.get("exp", document.get("exp"))}
 
 
-def _unavailable() -> ClientError:
-    return ClientError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the auth service does not respond; retry")
+def _unavailable() -> RequestError:
+    return RequestError(Code.AUTH_UNAVAILABLE, "tokens cannot be checked now: the auth service does not respond; retry")

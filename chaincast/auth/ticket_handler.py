@@ -15,7 +15,7 @@ from chaincast.auth.jwt import Authenticator
 from chaincast.auth.tickets import TICKET_SECONDS
 from chaincast.auth.token_extraction import extract_token
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.http_api.documents import TicketDocument
 from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.recorder import MetricsRecorder
@@ -53,7 +53,7 @@ class TicketHandler:
         app.post("/ticket", summary="Exchange the token in Authorization for a ticket to connect with")(
             self.post_ticket
         )
-        self.routes.on_error(ClientError, self._error_response)
+        self.routes.on_error(RequestError, self._error_response)
         self.routes.on_error(Exception, lambda error: self.routes.internal_error(error, self._cors_headers()))
 
     def preflight(self) -> Response[Any]:
@@ -67,10 +67,10 @@ class TicketHandler:
         headers = {name.lower(): value for name, value in self._request.headers.items()}
         token = extract_token(headers, {}, cookie="", in_query=False)
         if not token:
-            raise ClientError(Code.AUTH_REQUIRED, "missing bearer token: send the header Authorization: Bearer TOKEN")
+            raise RequestError(Code.AUTH_REQUIRED, "missing bearer token: send the header Authorization: Bearer TOKEN")
         user = self._authenticator.authenticate(token)
         if user is None:
-            raise ClientError(
+            raise RequestError(
                 Code.AUTH_UNAVAILABLE, "authentication is disabled (auth.mode = 'off'): connect without a token"
             )
         self._metrics.count_authenticated()
@@ -82,7 +82,7 @@ class TicketHandler:
     def _request(self) -> Any:
         return self.routes.app.current_event
 
-    def _error_response(self, error: ClientError) -> Response[Any]:
+    def _error_response(self, error: RequestError) -> Response[Any]:
         """Return an error response with CORS headers, except when the origin itself is refused."""
         is_origin_refused = error.code is Code.FORBIDDEN_ORIGIN
         return self.routes.error_response(error, {"vary": "origin"} if is_origin_refused else self._cors_headers())

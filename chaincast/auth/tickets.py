@@ -11,7 +11,7 @@ from hashlib import sha256
 from secrets import token_urlsafe
 from typing import TYPE_CHECKING
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.commands import User
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class TicketStore:
         return ticket
 
     def redeem(self, ticket: str, now_ms: int) -> User:
-        """Use up a ticket and return its user. Raises `ClientError` with AUTH_FAILED."""
+        """Use up a ticket and return its user. Raises `RequestError` with AUTH_FAILED."""
         if not ticket.startswith(PREFIX) or len(ticket) > _MAX_CHARS:
             raise _invalid("it was not issued by this server")
         deleted = self._client.delete_item(TableName=self._table, Key=_key(ticket), ReturnValues="ALL_OLD")
@@ -72,5 +72,5 @@ def _key(ticket: str) -> dict[str, AttributeValueTypeDef]:
     return {"key": {"S": f"ticket/{sha256(ticket.encode()).hexdigest()}"}, "sort": {"S": "ticket"}}
 
 
-def _invalid(reason: str) -> ClientError:
-    return ClientError(Code.AUTH_FAILED, f"Invalid ticket: {reason}; request a new one (POST /ticket)")
+def _invalid(reason: str) -> RequestError:
+    return RequestError(Code.AUTH_FAILED, f"Invalid ticket: {reason}; request a new one (POST /ticket)")

@@ -14,7 +14,7 @@ from chaincast.client.inbox import Inbox, Update
 from chaincast.client.options import Options, State
 from chaincast.client.session import Session
 from chaincast.client.socket import Message
-from chaincast.model.events import Event, Json, event_told
+from chaincast.model.events import Event, Json, event_from_wire
 from chaincast.model.topics import FAMILIES, Topic, wildcard_forms
 
 DEDUP_WINDOW = 5_000
@@ -102,7 +102,7 @@ class Chaincast:
     async def get_price(self, network: str, token: str) -> Event | None:
         """Return a token's newest `price` event, or None. Like all queries, raise `Refusal`."""
         event = (await self._session.ask("get", what="price", network=network, token=token))["event"]
-        return None if event is None else event_told(event)
+        return None if event is None else event_from_wire(event)
 
     async def get_trades(self, network: str, token: str, limit: int = 20, before: str | None = None) -> Page:
         """Return a token's trades, newest first. `limit`: 1 to 100."""
@@ -138,7 +138,7 @@ class Chaincast:
     async def _page(self, what: str, limit: int, before: str | None, **about: object) -> Page:
         since = {} if before is None else {"before": before}
         message = await self._session.ask("get", what=what, limit=limit, **about, **since)
-        return Page(tuple(map(event_told, message["events"])), message["before"])
+        return Page(tuple(map(event_from_wire, message["events"])), message["before"])
 
     async def _activate(self, subscription: Subscription) -> None:
         for topic in subscription.topics:
@@ -177,7 +177,7 @@ class Chaincast:
                         subscription._inbox.retract(Update(event, True, source, cursor))
                         subscription._ready.set()
             return True
-        for event in map(event_told, message["events"]):
+        for event in map(event_from_wire, message["events"]):
             if event.id in self._seen:
                 continue
             listening = self._subscribers(event)
@@ -193,7 +193,7 @@ class Chaincast:
 
     def _on_snapshots(self, message: Message) -> None:
         for topic, now in message.get("now", {}).items():
-            snapshot = TokenSnapshot(*(now[name] and event_told(now[name]) for name in ("price", "latest_trade")))
+            snapshot = TokenSnapshot(*(now[name] and event_from_wire(now[name]) for name in ("price", "latest_trade")))
             for subscription in self._subscriptions.get(topic, ()):
                 subscription.snapshots[topic] = snapshot
 

@@ -1,6 +1,6 @@
-"""`python -m chaincast.config FILE [--local]`: the validated configuration as JSON, or what is wrong with it.
+"""`python -m chaincast.config FILE [--local]`: print the validated configuration as JSON, or its errors.
 
-This is how infra, which imports nothing of the core, gets it.
+The CDK application runs this command, because `infra/` imports nothing of `chaincast/`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from chaincast.errors import ConfigError
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Print the configuration. Return 0, or 2 if the file is refused."""
     parser = argparse.ArgumentParser(prog="python -m chaincast.config", description=__doc__)
     parser.add_argument("file", type=Path, nargs="?", default=Path("chaincast.toml"))
-    parser.add_argument("--local", action="store_true", help="as the local stack sees it")
+    parser.add_argument("--local", action="store_true", help="print the configuration of the local stack")
     options = parser.parse_args(arguments)
     try:
         config = load(options.file)

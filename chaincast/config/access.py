@@ -1,4 +1,4 @@
-"""`[access]`: where clients may come from."""
+"""`[access]`: the origins and networks from which clients may connect."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ORIGIN = re.compile(r"https?://(\*\.)?[a-z0-9.-]+(:\d{1,5})?|\*|none")
 def _origin(value: str) -> str:
     if not _ORIGIN.fullmatch(value):
         raise ValueError(
-            "an origin is scheme://host[:port] in lower case, without a path; scheme://*.host; '*'; 'none'"
+            "not an origin: write scheme://host[:port] in lower case and without a path, scheme://*.host, '*' or 'none'"
         )
     return value
 
@@ -31,12 +31,12 @@ Cidr: TypeAlias = Annotated[str, AfterValidator(_network)]
 
 
 class Access(Section):
-    """Who is let in at all."""
+    """The clients that may connect."""
 
     origins: tuple[Origin, ...] = Field(
         ("*", "none"),
-        description="pages that may connect: `https://app.example`, `https://*.app.example` (any subdomain), `*` (any "
-        "page), `none` (clients that are no page: they send no origin)",
+        description="origins of pages that may connect: `https://app.example`, `https://*.app.example` (any "
+        "subdomain), `*` (any page), `none` (clients other than browsers, which send no origin)",
     )
-    allow_ips: tuple[Cidr, ...] = Field((), description="networks (CIDR) that may connect; if none are named, all may")
-    deny_ips: tuple[Cidr, ...] = Field((), description="networks (CIDR) that may not")
+    allow_ips: tuple[Cidr, ...] = Field((), description="networks (CIDR) that may connect; an empty list allows all")
+    deny_ips: tuple[Cidr, ...] = Field((), description="networks (CIDR) that may not connect")

@@ -1,7 +1,7 @@
-"""What a function must know of the configuration: plain numbers, small enough for an environment variable.
+"""The settings of Lambda functions: the part of the configuration that fits in an environment variable.
 
-`chaincast.toml` is read and validated once, by `chaincast.config`, when the stack is synthesized; a function gets the
-result as JSON and need not import a validator.
+`chaincast.toml` is read and validated once, when the stack is synthesized. A function receives the result as JSON and
+therefore does not import pydantic, which would slow down its cold start.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from chaincast.policy.rate_limits import Limits
 
 VARIABLE = "CHAINCAST_SETTINGS"
 CONSOLE_ORIGIN = "CHAINCAST_CONSOLE_ORIGIN"
-"""Where the stack's own console is, if it has one: known to the stack only, so no part of the settings."""
+"""Environment variable with the origin of the stack's live console, which only the deployed stack knows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The part of the configuration that functions need. Sizes in bytes."""
+    """The part of the configuration that functions need. Sizes are in bytes."""
 
     networks: tuple[str, ...]
     shards: int
@@ -34,61 +34,63 @@ class Settings:
     app_log_partitions: int = 1
     log_seconds: int = 86_400
     auth: str = "off"
-    """Whether connections are asked for a token: `off`, `optional`, `required`."""
+    """`off`, `optional` or `required`."""
     auth_jwks_url: str = ""
     auth_issuer: str = ""
     auth_audience: tuple[str, ...] = ()
-    """Whose tokens are good: whose keys are there (else: signed with the shared secret), `iss`, `aud`."""
+    """Accepted audiences (`aud`). Without `auth_jwks_url`, tokens are signed with the shared secret."""
     auth_cookie: str = ""
     allow_query_token: bool = False
-    """What may carry a token beside headers, subprotocol and messages: a cookie of that name, `?token=`."""
+    """True if the query parameter `token` may carry a token, as headers, the subprotocol and messages do."""
     auth_service: str = ""
-    """The URL of a service that is asked about tokens, instead."""
+    """URL of a service that verifies tokens; empty if functions verify them with keys or the secret."""
     auth_grace: int = 60
-    """Seconds between a token's end and the connection's."""
+    """Seconds between the expiry of a token and the end of its connection."""
     premium_topics: tuple[str, ...] = ()
     premium_claim: str = ""
     premium_values: tuple[str, ...] = ()
-    """Topics that need a claim (chaincast/policy/premium_topics.py)."""
+    """Premium topics, the claim that they need, and its accepted values (chaincast/policy/premium_topics.py)."""
     limits: Limits = field(default_factory=Limits)
     origins: tuple[str, ...] = ("*", "none")
     allow_ips: tuple[str, ...] = ()
     deny_ips: tuple[str, ...] = ()
-    """Where clients may come from: chaincast/policy/origin_policy.py."""
+    """Origins and networks from which clients may connect (chaincast/policy/origin_policy.py)."""
     chains: Mapping[str, int] = field(default_factory=dict)
-    """The networks' chain ids."""
+    """Network → EIP-155 chain id."""
     block_ms: Mapping[str, int] = field(default_factory=dict)
-    """The networks' block times."""
+    """Network → block time in milliseconds."""
     metrics_token: bool = False
-    """Whether `/status` and `/metrics` ask for a token."""
+    """True if `/status` and `/metrics` require a token."""
 
     @property
     def premium(self) -> Premium:
-        """Which topics need which claim."""
+        """Return the rule for premium topics."""
         return Premium(self.premium_topics, self.premium_claim, self.premium_values)
 
     @property
     def app_source_names(self) -> tuple[str, ...]:
-        """Names of the sources that backends publish to."""
+        """Return the names of the sources that backends publish to."""
         return tuple(f"app-{k}" for k in range(self.app_log_partitions))
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Every source there is: the networks, and those that backends publish to."""
+        """Return the names of all sources: the networks, and the sources that backends publish to."""
         return (*self.networks, *self.app_source_names)
 
     def to_json(self) -> str:
+        """Return the settings as JSON, for the environment variable."""
         return orjson.dumps(asdict(self)).decode()
 
     @classmethod
     def from_json(cls, text: str) -> Settings:
+        """Return the settings that `to_json` wrote."""
         document: dict[str, Any] = orjson.loads(text)
         limits = Limits(**_with_tuples(document.pop("limits", {})))
         return cls(**_with_tuples(document), limits=limits)
 
     @classmethod
     def from_environment(cls) -> Settings:
-        """The settings that the stack gave this function. Raises KeyError outside of one."""
+        """Return the settings of this Lambda function. Raise KeyError if the environment has none."""
         settings = cls.from_json(os.environ[VARIABLE])
         console = os.environ.get(CONSOLE_ORIGIN)
         return replace(settings, origins=(*settings.origins, console)) if console else settings

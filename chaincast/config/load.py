@@ -1,4 +1,4 @@
-"""Reading `chaincast.toml`: TOML, then the model; what is wrong is said with file, line, value and what is allowed."""
+"""Read `chaincast.toml`: parse the TOML and validate it. Errors name file, line, value and rule."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from chaincast.config.model import Config
 from chaincast.config.section import FOLDER
@@ -18,12 +19,12 @@ _KEY = re.compile(r"""\s*([A-Za-z0-9_.\-"']+)\s*=""")
 
 
 def load(path: Path) -> Config:
-    """The configuration in the file. Raises `ConfigError` if it is missing or anything in it is not allowed."""
+    """Return the configuration in a file. Raise `ConfigError` if the file is missing or not valid."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ConfigError(
-            f"{path}: no such file; the configuration is chaincast.toml at the top of the project"
+            f"{path}: no such file; the configuration is chaincast.toml in the project's root folder"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
@@ -31,9 +32,9 @@ def load(path: Path) -> Config:
 
 
 def parse(text: str, name: str = "chaincast.toml", folder: Path = Path()) -> Config:
-    """The configuration in `text`; `name` is what errors call it, `folder` where its ABI files are.
+    """Return the configuration in `text`. Raise `ConfigError` if it is not valid.
 
-    Raises `ConfigError`.
+    `name`: name of the file in errors. `folder`: folder to which file names in the configuration are relative.
     """
     try:
         document = tomllib.loads(text)
@@ -42,12 +43,12 @@ def parse(text: str, name: str = "chaincast.toml", folder: Path = Path()) -> Con
     try:
         return Config.model_validate(document, context={FOLDER: folder})
     except ValidationError as error:
-        raise ConfigError("\n".join(_described(text, name, e) for e in error.errors(include_url=False))) from None
+        errors = error.errors(include_url=False)
+        raise ConfigError("\n".join(_describe_error(text, name, item) for item in errors)) from None
 
 
-def _described(text: str, name: str, error: object) -> str:
-    assert isinstance(error, dict)
-    # Steps that pydantic adds for the member of a union or a key stand in no file.
+def _describe_error(text: str, name: str, error: ErrorDetails) -> str:
+    # Pydantic's location also names alternatives of unions and keys of dictionaries, which are not in the file.
     path = [
         p for p in error["loc"] if isinstance(p, int) or not re.match(r"literal\[|constrained-|function-|\[key\]", p)
     ]
@@ -56,18 +57,18 @@ def _described(text: str, name: str, error: object) -> str:
     if error["type"] == "extra_forbidden":
         return f"{name}:{line}: {where}: unknown key; allowed: {', '.join(_allowed(path[:-1]))}"
     value = "" if error["type"] == "missing" or isinstance(error["input"], dict) else f" = {error['input']!r}"
-    return f"{name}:{line}: {where}{value}: {error['msg']}"
+    return f"{name}:{line}: {where}{value}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _allowed(path: Sequence[str | int]) -> list[str]:
-    """The keys that the model allows in the table at `path`."""
+    """Return the keys that the model allows in the table at `path`."""
     from pydantic import BaseModel
 
     def fields(model: type[BaseModel], rest: Sequence[str | int]) -> list[str]:
         if not rest:
             return list(model.model_fields)
         found = _nested_model(model.model_fields[str(rest[0])].annotation)
-        # One more step for the name of a network or the place in an array.
+        # A network's name or the index in an array is one more part of the path.
         skip = 2 if len(rest) > 1 and str(rest[0]) in ("networks", "contracts") else 1
         return fields(found, rest[skip:]) if found else []
 
@@ -86,7 +87,7 @@ def _nested_model(annotation: object) -> type | None:
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:
-    """The 1-based line where the key at `path` stands, else that of the nearest table around it, else 1."""
+    """Return the line (from 1) of the key at `path`, else of the nearest table around it, else 1."""
     best, best_depth = 1, 0
     table: list[str | int] = []
     counts: dict[str, int] = {}

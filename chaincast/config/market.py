@@ -1,4 +1,4 @@
-"""`[networks.NAME.alerts]`: when the market engine speaks up."""
+"""`[networks.NAME.alerts]`: the thresholds of market alerts."""
 
 from __future__ import annotations
 
@@ -15,28 +15,34 @@ _Percent = Annotated[Decimal, Field(ge=0, le=100)]
 
 
 class Alerts(Section):
-    """Thresholds of a network's alerts; 0 turns one off. Percentages of 100, values in whole native coins."""
+    """Thresholds of a network's alerts; 0 turns one off. Percentages are 0 to 100, values are in native coins."""
 
     price_percent: _Positive = Field(
-        Decimal(20), description="`price`: the price moves by so many percent, up or down …"
+        Decimal(20),
+        description="`price` alert: change of the price in percent, up or down, within `price_minutes`",
     )
-    price_minutes: _Minutes = Field(5, description="… within so many minutes")
+    price_minutes: _Minutes = Field(5, description="period of `price` alerts in minutes")
     volume_multiplier: _Positive = Field(
-        Decimal(10), description="`volume`: so many times what is usual (the mean of the last 24 h) is traded …"
+        Decimal(10),
+        description="`volume` alert: traded volume within `volume_minutes`, as a multiple of the mean of the last 24 h",
     )
-    volume_minutes: _Minutes = Field(5, description="… within so many minutes …")
-    volume_min: _Positive = Field(Decimal(1), description="… and at least so much, in native coins")
-    whale_value: _Positive = Field(Decimal(10), description="`whale`: one trade over so many native coins …")
-    whale_percent: _Percent = Field(Decimal(5), description="… or over so many percent of the token's liquidity")
+    volume_minutes: _Minutes = Field(5, description="period of `volume` alerts in minutes")
+    volume_min: _Positive = Field(Decimal(1), description="least traded volume for a `volume` alert, in native coins")
+    whale_value: _Positive = Field(
+        Decimal(10), description="`whale` alert: value of one trade that is exceeded, in native coins"
+    )
+    whale_percent: _Percent = Field(
+        Decimal(5), description="`whale` alert: value of one trade that is exceeded, in percent of the liquidity"
+    )
     rug_percent: _Percent = Field(
-        Decimal(50), description="`rug`: more than so many percent of a pool's liquidity is taken out at once …"
+        Decimal(50), description="`rug` alert: percentage of a pool's liquidity that one withdrawal exceeds"
     )
     creator_percent: _Percent = Field(
-        Decimal(80), description="… or the creator has sold more than so many percent of all that he bought"
+        Decimal(80), description="`rug` alert: percentage of the creator's purchases that their sales exceed"
     )
     min_liquidity: _Positive = Field(
-        Decimal(1), description="`price` and `whale` only of tokens with at least this liquidity, in native coins"
+        Decimal(1), description="least liquidity of a token for `price` and `whale` alerts, in native coins"
     )
     cooldown_minutes: Annotated[int, Field(ge=0, le=1440)] = Field(
-        30, description="the same type of alert about the same token comes at most once in so many minutes"
+        30, description="minutes between two alerts of the same type about the same token"
     )

@@ -1,4 +1,4 @@
-"""What may stand in `chaincast.toml`. docs/configuration.md is made of the field descriptions."""
+"""The model of `chaincast.toml`. docs/configuration.md is generated from the field descriptions."""
 
 from __future__ import annotations
 
@@ -23,28 +23,34 @@ class Fanout(Section):
     """How events reach the connections."""
 
     shards: Annotated[int, Field(ge=1, le=64)] = Field(
-        1, description="workers that share the connections; may be changed at any time"
+        1, description="number of shards that divide the connections among them; may be changed at any time"
     )
     max_message_bytes: Annotated[int, Field(ge=1024, le=131_072)] = Field(
-        32_768, description="longest message to a client; API Gateway meters in units of 32768"
+        32_768, description="bytes of a message to a client; API Gateway charges per 32768 bytes"
     )
 
 
 class Retention(Section):
-    """How long things are kept."""
+    """How long data is kept."""
 
-    log_hours: Annotated[int, Field(ge=1, le=24 * 30)] = Field(24, description="how far back a client may resume")
-    history_days: Annotated[int, Field(ge=1, le=365)] = Field(7, description="recent trades, tokens, events")
-    history_days_by_kind: dict[str, Annotated[int, Field(ge=1, le=365)]] = Field(
-        default_factory=dict, description="other `history_days` of some kinds, e.g. `{ price = 1, alert = 30 }`"
+    log_hours: Annotated[int, Field(ge=1, le=24 * 30)] = Field(
+        24, description="hours that batches stay in the event log, and therefore how far back a client may resume"
     )
-    cloudwatch_log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(14, description="CloudWatch logs")
+    history_days: Annotated[int, Field(ge=1, le=365)] = Field(
+        7, description="days that events stay in the history, which snapshots of recent events read"
+    )
+    history_days_by_kind: dict[str, Annotated[int, Field(ge=1, le=365)]] = Field(
+        default_factory=dict, description="`history_days` of single kinds, for example `{ price = 1, alert = 30 }`"
+    )
+    cloudwatch_log_days: Literal[1, 3, 5, 7, 14, 30, 60, 90, 180, 365] = Field(
+        14, description="days that CloudWatch keeps logs"
+    )
 
 
 class Config(Section):
     """The whole file."""
 
-    networks: dict[NetworkName, Network] = Field(description="chains, by the name that stands in topics")
+    networks: dict[NetworkName, Network] = Field(description="networks by name; topics contain these names")
     limits: Limits = Limits()
     fanout: Fanout = Fanout()
     retention: Retention = Retention()
@@ -61,7 +67,7 @@ class Config(Section):
     @field_validator("networks", mode="before")
     @classmethod
     def _preset(cls, networks: object) -> object:
-        """What is not said of a network with a known name is taken from what is known of it."""
+        """Complete the table of a network that has the name of a preset."""
         if not isinstance(networks, Mapping):
             return networks
         return {
@@ -72,18 +78,18 @@ class Config(Section):
     @model_validator(mode="after")
     def _check(self) -> Config:
         if self.auth.cookie and "*" in self.access.origins:
-            # A browser sends a visitor's cookies whoever's page connects (cross-site WebSocket hijacking).
-            raise ValueError("auth.cookie needs access.origins to name the pages that may connect; '*' is every page")
+            # A browser sends a visitor's cookies for every page that connects (cross-site WebSocket hijacking).
+            raise ValueError("auth.cookie requires that access.origins lists the pages that may connect, without '*'")
         if self.topics.premium.topics and self.auth.mode == "off":
-            raise ValueError("topics.premium needs auth.mode 'optional' or 'required': claims stand in tokens")
+            raise ValueError("topics.premium requires auth.mode 'optional' or 'required': claims come from tokens")
         return self
 
     def deployed_networks(self, *, local: bool) -> dict[str, Network]:
-        """The networks that a stack listens to: those enabled, and local ones only in a local stack."""
+        """Return the networks that a stack follows: those enabled, and local ones only in a local stack."""
         return {name: n for name, n in self.networks.items() if n.enabled and (local or not n.local)}
 
     def settings(self, *, local: bool) -> Settings:
-        """What the functions of such a stack need of it."""
+        """Return the settings of a stack's functions."""
         message_bytes, topics_per_message, subscriptions = self.limits.sizes
         return Settings(
             networks=tuple(self.deployed_networks(local=local)),
@@ -104,7 +110,7 @@ class Config(Section):
             premium_topics=self.topics.premium.topics,
             premium_claim=self.topics.premium.claim,
             premium_values=self.topics.premium.values,
-            limits=self.limits.counted(),
+            limits=self.limits.rate_limits(),
             origins=self.access.origins,
             allow_ips=self.access.allow_ips,
             deny_ips=self.access.deny_ips,

@@ -1,5 +1,4 @@
-"""`[monitoring]`: who may see how the deployment is, and who is told when it is not well. `[console]`: a page that
-shows what it delivers."""
+"""`[monitoring]`: access to status and metrics, and alarms. `[console]`: the live console."""
 
 from __future__ import annotations
 
@@ -13,7 +12,7 @@ from chaincast.config.section import Section
 
 def _email(value: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", value):
-        raise ValueError("an address is name@host.domain")
+        raise ValueError("not an e-mail address: write name@host.domain")
     return value
 
 
@@ -21,15 +20,17 @@ Email: TypeAlias = Annotated[str, AfterValidator(_email)]
 
 
 class Monitoring(Section):
-    """Health, figures, alarms."""
+    """Access to status and metrics, recipients of alarms, and tracing."""
 
     auth: Literal["token", "open", "off"] = Field(
         "token",
-        description="who may read `/metrics` and `/status`: `token` (who has the stack's secret `MetricsToken`), "
-        "`open` (everybody), `off` (nobody: nor are there `/health`, `/lb/status`, `/docs`, which are for everybody)",
+        description="access to `/metrics` and `/status`: `token` (requests with the stack's secret `MetricsToken`), "
+        "`open` (all requests), `off` (these routes and `/health`, `/lb/status` and `/docs` do not exist)",
     )
-    emails: tuple[Email, ...] = Field((), description="who is told of alarms; each must confirm a mail that AWS sends")
-    tracing: bool = Field(False, description="whether X-Ray traces functions and HTTP requests (a price per trace)")
+    emails: tuple[Email, ...] = Field(
+        (), description="addresses that alarms are sent to; AWS first sends each a mail to confirm"
+    )
+    tracing: bool = Field(False, description="trace functions and HTTP requests with X-Ray, which charges per trace")
 
 
 class Console(Section):
@@ -37,6 +38,6 @@ class Console(Section):
 
     enabled: bool = Field(
         False,
-        description="whether the stack has the [live console](console.md), on CloudFront at its output `ConsoleUrl`; "
-        "it may connect whatever `access.origins` says",
+        description="deploy the [live console](console.md) on CloudFront (output `ConsoleUrl`); it may connect even "
+        "if `access.origins` does not list it",
     )

@@ -1,4 +1,4 @@
-"""`[networks.NAME]`: a chain, how it is reached, and what is followed on it."""
+"""`[networks.NAME]`: a network, its endpoints, and the contracts that are followed on it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ ANY_ADDRESS = "*"
 
 
 def url_variable(network: str) -> str:
-    """The environment variable that holds a network's RPC URLs, separated by spaces or commas."""
+    """Return the name of the environment variable with a network's RPC URLs, separated by spaces or commas."""
     return f"CHAINCAST_RPC_URL_{network.upper().replace('-', '_')}"
 
 
 def _network_name(name: str) -> str:
     if not NETWORK_NAME.fullmatch(name) or name.startswith("app-"):
         raise ValueError(
-            f"network name {name!r}: lower-case letters, digits and '-', beginning with a letter, at most 40, "
-            "not beginning with 'app-'"
+            f"network name {name!r}: write a letter and then at most 39 lower-case letters, digits and '-'; "
+            "names that begin with 'app-' are reserved"
         )
     return name
 
 
-def _several(value: object) -> object:
-    """One instead of an array of one."""
+def _as_tuple(value: object) -> object:
+    # A single value may be written without an array.
     return (value,) if isinstance(value, str) else value
 
 
 def _url(value: str) -> str:
     if not RPC_URL.fullmatch(value):
-        raise ValueError("an RPC URL begins with ws://, wss://, http:// or https://")
+        raise ValueError("not an RPC URL: it begins with ws://, wss://, http:// or https://")
     return value
 
 
@@ -49,7 +49,7 @@ def _address(value: str) -> str:
         return value.lower()
     if value == ANY_ADDRESS or _STACKS.fullmatch(value):
         return value
-    raise ValueError("an address is 0x and 40 hex digits (on Stacks: principal.contract); '*' is any, for adapter abi")
+    raise ValueError("not an address: write 0x and 40 hex digits (on Stacks: principal.contract); '*' with adapter abi")
 
 
 NetworkName: TypeAlias = Annotated[str, AfterValidator(_network_name)]
@@ -58,33 +58,35 @@ Address: TypeAlias = Annotated[str, AfterValidator(_address)]
 
 
 class Contract(Section):
-    """A contract to follow, and how to read its events."""
+    """A contract to follow, and the adapter that reads its events."""
 
     adapter: Literal["launchpad", "uniswap_v2", "abi"] = Field(
-        description="how events are read: `launchpad` (factory with bonding curves), `uniswap_v2` (factory and its "
-        "pairs), `abi` (any contract, by its ABI; on Stacks by itself)"
+        description="reader of the contract's events: `launchpad` (a factory with bonding curves), `uniswap_v2` (a "
+        "factory and its pairs), `abi` (any contract with an ABI; on Stacks no ABI is needed)"
     )
-    address: Annotated[tuple[Address, ...], BeforeValidator(_several), Field(min_length=1)] = Field(
-        description="the contract's address, or several as an array: 0x and 40 hex digits (of a proxy, the proxy's); "
-        "on Stacks `principal.contract`; `*`, only with `abi`: any contract"
+    address: Annotated[tuple[Address, ...], BeforeValidator(_as_tuple), Field(min_length=1)] = Field(
+        description="address of the contract, or an array of addresses: 0x and 40 hex digits (a proxy's own address); "
+        "on Stacks `principal.contract`; `*` (only with adapter `abi`): any contract"
     )
     abi: str = Field(
-        "", description="with `abi`: its JSON ABI, as a file beside this one (`abis/erc20.json`) or inline"
+        "",
+        description="adapter `abi`: the contract's JSON ABI, inline or as a file relative to `chaincast.toml` "
+        "(`abis/erc20.json`)",
     )
-    events: tuple[str, ...] = Field((), description="with `abi`: only these events, by name; all if there are none")
+    events: tuple[str, ...] = Field((), description="adapter `abi`: names of the events to read; empty: all")
 
     @model_validator(mode="after")
     def _check(self, info: ValidationInfo) -> Contract:
         if self.adapter != "abi":
             if self.abi or self.events:
-                raise ValueError(f"abi and events are for adapter 'abi', not {self.adapter!r}")
+                raise ValueError(f"abi and events are for adapter 'abi' only, not for {self.adapter!r}: remove them")
             if ANY_ADDRESS in self.address:
-                raise ValueError(f"address '*' is for adapter 'abi', not {self.adapter!r}: name the factory")
+                raise ValueError(f"address '*' is for adapter 'abi' only, not for {self.adapter!r}: name the factory")
             return self
         if self.events and not self.abi and not _STACKS.fullmatch(self.address[0]):
-            raise ValueError("events are chosen from an abi: name one")
+            raise ValueError("events names events of an ABI: set abi, too")
         if self.abi:
-            # The text itself takes the file's place: whoever reads the configuration needs no other file.
+            # The text replaces the file's name, so that functions and the listener need no other file.
             object.__setattr__(self, "abi", _abi_text(self.abi, self.events, info))
         return self
 
@@ -100,91 +102,94 @@ def _abi_text(abi: str, events: tuple[str, ...], info: ValidationInfo) -> str:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"abi {abi[:60]!r} is no JSON: {error}") from None
-    entries = document.get("abi") if isinstance(document, dict) else document  # a compiler's artifact has it inside
+        raise ValueError(f"abi {abi[:60]!r}: not JSON: {error}") from None
+    entries = document.get("abi") if isinstance(document, dict) else document  # compilers' artifacts contain the ABI
     if not isinstance(entries, list):
-        raise ValueError(f"abi {abi[:60]!r} is no JSON ABI: an array of entries, or an object that has one as 'abi'")
+        raise ValueError(f"abi {abi[:60]!r}: not an ABI: an array of entries, or an object with such an array as 'abi'")
     found = [e for e in entries if isinstance(e, dict) and e.get("type") == "event" and isinstance(e.get("name"), str)]
     names = [e["name"] for e in found]
     if unknown := [name for name in events if name not in names]:
-        raise ValueError(f"events {', '.join(unknown)}: not in the ABI, which has: {', '.join(names) or 'none'}")
+        raise ValueError(f"events {', '.join(unknown)}: not in the ABI, whose events are: {', '.join(names) or 'none'}")
     if not found:
-        raise ValueError(f"abi {abi[:60]!r} has no events")
+        raise ValueError(f"abi {abi[:60]!r}: the ABI has no events")
     return json.dumps([e for e in found if not events or e["name"] in events], separators=(",", ":"))
 
 
 class Backfill(Section):
-    """How blocks from before a network's first start are read."""
+    """How the listener reads blocks from before its first start on a network."""
 
-    deliver: bool = Field(False, description="whether their events go to clients; if not, only to history and state")
-    parallel: Annotated[int, Field(ge=1, le=32)] = Field(4, description="ranges asked for at once")
+    deliver: bool = Field(
+        False, description="deliver events of the backfill to clients; if false, they only go to history and state"
+    )
+    parallel: Annotated[int, Field(ge=1, le=32)] = Field(4, description="block ranges that are requested in parallel")
 
 
 class Network(Section):
-    """One chain that is listened to."""
+    """One network that the listener follows."""
 
     kind: Literal["evm", "stacks"] = Field("evm", description="`evm` or `stacks`")
-    chain_id: Annotated[int, Field(ge=1)] = Field(description="EIP-155 chain id; a node of another chain is refused")
-    rpc_url: Annotated[tuple[Url, ...], BeforeValidator(_several)] = Field(
+    chain_id: Annotated[int, Field(ge=1)] = Field(description="EIP-155 chain id; nodes of other chains are refused")
+    rpc_url: Annotated[tuple[Url, ...], BeforeValidator(_as_tuple)] = Field(
         (),
-        description="JSON-RPC endpoint (ws, wss, http or https), or several as an array, the preferred first: when one "
-        "fails, falls behind or goes silent, another takes its place",
+        description="JSON-RPC endpoint (ws, wss, http or https), or an array of endpoints in order of preference: if "
+        "one fails, falls behind or stops sending blocks, the next is used",
     )
     rpc_secret: str = Field(
         "",
-        description="instead of `rpc_url`, for URLs that hold a key: name of a secret in AWS Secrets Manager whose "
-        "value is the URL, or several separated by spaces; `name#key`: the value of that key of a JSON secret",
+        description="instead of `rpc_url`, for URLs that contain an API key: name of a secret in AWS Secrets Manager "
+        "with one URL or several separated by spaces; `name#key` selects a key of a JSON secret",
     )
-    enabled: bool = Field(True, description="whether the deployed stack listens to it")
-    local: bool = Field(False, description="exists only in the local stack, never in a deployed one")
+    enabled: bool = Field(True, description="follow this network in deployed stacks")
+    local: bool = Field(False, description="follow this network in local stacks only")
     start_block: Union[Literal["latest", "checkpoint"], Annotated[int, Field(ge=0)]] = Field(
         "latest",
-        description="first block of a network that has no checkpoint yet: a number (the factory's own block, to know "
-        "all its tokens), `latest` (only what comes from now on), or `checkpoint` (refuse to start without one)",
+        description="first block if the network has no checkpoint yet: a number (the block of the factory's creation, "
+        "to know all of its tokens), `latest` (the current head), or `checkpoint` (refuse to start without one)",
     )
     confirmations: Annotated[int, Field(ge=0, le=1000)] = Field(
-        0, description="blocks to wait behind the head: what is told so late is never taken back"
+        0, description="blocks that must follow a block before its events are delivered; 0 delivers at once"
     )
     finality_depth: Annotated[int, Field(ge=1, le=1000)] = Field(
-        64, description="blocks that a reorganisation may take back; a deeper one stops the listener"
+        64, description="greatest depth of a reorganisation, in blocks; a deeper one stops the listener"
     )
     block_ms: Annotated[int, Field(ge=50, le=600_000)] = Field(
-        2000, description="the chain's block time: what time-outs, polling and failover go by"
+        2000, description="block time in milliseconds; time-outs, polling and failover are derived from it"
     )
     block_range: Annotated[int, Field(ge=1, le=10_000)] = Field(
-        1000, description="most blocks asked for at once; fewer where the endpoint or the number of logs wants it"
+        1000, description="most blocks of one log request; adapted downwards to the endpoint and the number of logs"
     )
     poll_ms: Annotated[int, Field(ge=0, le=60_000)] = Field(
-        0, description="how often an HTTP endpoint is asked for its head; 0: as the chain's pace suggests"
+        0, description="milliseconds between requests of an HTTP endpoint's head; 0: derived from the block time"
     )
     check_blooms: bool = Field(
         True,
-        description="whether headers' `logsBloom` is true on this chain: it tells when a node's logs are incomplete",
+        description="compare logs with the header's `logsBloom` to detect incomplete answers; false on chains "
+        "whose headers have no true bloom filter",
     )
     wrapped_native: Annotated[str, AfterValidator(_address)] = Field(
-        "", validate_default=False, description="the token that stands for the native coin (WETH, WBNB)"
+        "", validate_default=False, description="the wrapped native coin's token (WETH, WBNB)"
     )
-    stable_tokens: tuple[Address, ...] = Field((), description="tokens worth a dollar: prices are told in them")
+    stable_tokens: tuple[Address, ...] = Field((), description="tokens that are worth one US dollar")
     reference_pools: tuple[Address, ...] = Field(
         (),
-        description="pairs of `wrapped_native` and a stable token, of a followed factory: they say what a native "
-        "coin costs in dollars; of several, the one with the largest reserves",
+        description="pairs of `wrapped_native` and a stable token, created by a followed factory, that give the native "
+        "coin's price in dollars; the one with the largest reserves is used",
     )
     alerts: Alerts = Alerts()
     backfill: Backfill = Backfill()
-    contracts: tuple[Contract, ...] = Field((), description="what is followed on it")
+    contracts: tuple[Contract, ...] = Field((), description="contracts to follow")
 
     @model_validator(mode="after")
     def _check(self) -> Network:
         if not self.rpc_url and not self.rpc_secret:
-            raise ValueError("neither rpc_url nor rpc_secret: how is the chain reached?")
+            raise ValueError("rpc_url and rpc_secret are both missing: set one of them")
         for contract in self.contracts:
             stacks = self.kind == "stacks"
             wrong = [a for a in contract.address if a != ANY_ADDRESS and a.startswith("0x") == stacks]
             if wrong:
-                raise ValueError(f"{', '.join(wrong)}: no address of a network of kind {self.kind!r}")
+                raise ValueError(f"{', '.join(wrong)}: not an address of a network of kind {self.kind!r}")
             if stacks and contract.adapter != "abi":
-                raise ValueError(f"adapter {contract.adapter!r} is for EVM networks; on Stacks: 'abi'")
+                raise ValueError(f"adapter {contract.adapter!r} is for EVM networks; on Stacks use 'abi'")
             if not stacks and contract.adapter == "abi" and not contract.abi:
-                raise ValueError("adapter 'abi' needs an abi: a file, or the JSON itself")
+                raise ValueError("adapter 'abi' requires abi: the name of a file, or the JSON itself")
         return self

@@ -1,7 +1,7 @@
-"""What is known of the networks that have a name of their own: `[networks.bsc]` needs no chain id.
+"""Presets of well-known networks: `[networks.bsc]` needs no chain id.
 
-Block times are what the chains aim at; the listener learns what they are. `finality_depth` is how deep a reorganisation
-is taken for possible: well beyond what each chain has had, and beyond its own notion of finality.
+Block times are the chains' targets; the listener measures the actual ones. `finality_depth` is deeper than any
+reorganisation that the chain has had, and than the chain's own definition of finality.
 Sources: EIP-155 chain ids (chainlist), the chains' documentation of their consensus, and the issuers' token addresses.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _SEQUENCED = {"finality_depth": 256}
-"""Roll-ups: their sequencers do not reorganise, but for what L1 does to them."""
+"""Roll-ups: their sequencers do not reorganise by themselves, but follow reorganisations of L1."""
 
 PRESETS: Final[Mapping[str, Mapping[str, object]]] = {
     "ethereum": {

@@ -1,4 +1,4 @@
-"""The configuration's reference as Markdown, from the model: `python -m chaincast.config.reference`."""
+"""`python -m chaincast.config.reference`: print the configuration's reference as Markdown."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SECTIONS: tuple[tuple[str, type[BaseModel]], ...] = (
 
 
 def markdown() -> str:
-    """One table per section: key, default, allowed range, meaning."""
+    """Return a table of keys, defaults and meanings for each section of the configuration."""
     assert {"networks", *(title.strip("[]").partition(".")[0] for title, _ in SECTIONS)} == set(Config.model_fields)
     tables = []
     for title, model in SECTIONS:
@@ -54,8 +54,8 @@ def markdown() -> str:
 def _presets() -> str:
     rows = [f"| `{name}` | {p['chain_id']} | {p['block_ms']} | {p['finality_depth']} |" for name, p in PRESETS.items()]
     return (
-        "## Known networks\n\nOf networks with these names, `chain_id`, `block_ms`, `finality_depth`, `wrapped_native` "
-        "and `stable_tokens` are known (for Stacks, `kind` and `rpc_url`); what the file says goes first.\n\n"
+        "## Known networks\n\nNetworks with these names have presets for `chain_id`, `block_ms`, `finality_depth`, "
+        "`wrapped_native` and `stable_tokens` (on Stacks, `kind` and `rpc_url`). Keys in the file override them.\n\n"
         "| name | `chain_id` | `block_ms` | `finality_depth` |\n| --- | --- | --- | --- |\n" + "\n".join(rows)
     )
 

@@ -1,4 +1,4 @@
-"""What every section of the configuration is: unknown keys are refused, nothing changes after reading."""
+"""The base class of the configuration's sections."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Section(BaseModel):
+    """A table of `chaincast.toml`. Unknown keys are refused, and values do not change after reading."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

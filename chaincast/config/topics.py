@@ -1,4 +1,4 @@
-"""`[topics]`: what takes more than a connection."""
+"""`[topics]`: premium topics, which need a claim of the client's token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from chaincast.config.section import Section
 from chaincast.model.topics import FAMILIES
 
-_CARRIED_BY: Final = {
+_ALSO_FILED_UNDER: Final = {
     "tokens": ("token", "network"),
     "trades": ("token", "network"),
     "prices": ("token", "network"),
@@ -17,14 +17,16 @@ _CARRIED_BY: Final = {
     "contract": ("network",),
     "token": ("network",),
 }
-"""What an on-chain event is filed under besides: who may listen to that, hears it, too."""
+"""Family of an on-chain event's topic → families of its other topics, whose subscribers also receive the event."""
 
 
 def _pattern(value: str) -> str:
     family, *parts = value.split(":")
     known = [name for name, f in FAMILIES.items() if not f.private and f.scope]
     if family not in known or len(parts) > 1 + bool(FAMILIES[family].key) or not all(parts):
-        raise ValueError(f"a premium topic is family[:scope[:key]], each part may be '*'; families: {', '.join(known)}")
+        raise ValueError(
+            f"not a premium topic: write family[:scope[:key]], where each part may be '*'; families: {', '.join(known)}"
+        )
     return value if not FAMILIES[family].folds_case else value.lower()
 
 
@@ -32,25 +34,27 @@ Pattern: TypeAlias = Annotated[str, AfterValidator(_pattern)]
 
 
 class Premium(Section):
-    """Topics only for users whose token has a claim."""
+    """Topics that only users with a certain claim in their token may subscribe to."""
 
     topics: tuple[Pattern, ...] = Field(
-        (), description="which: a family (`alerts`), or a topic where `*` stands for anything (`price:BTC`)"
+        (), description="premium topics: families (`alerts`), or topics in which `*` stands for any part (`price:BTC`)"
     )
-    claim: str = Field("premium", description="the claim of the token that allows them", min_length=1)
-    values: tuple[str, ...] = Field((), description="what it must be; if nothing is named, anything but false or empty")
+    claim: str = Field("premium", description="name of the claim that a token needs for them", min_length=1)
+    values: tuple[str, ...] = Field(
+        (), description="accepted values of the claim; empty: any value except false and empty ones"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Premium:
         named = {pattern.partition(":")[0] for pattern in self.topics}
         for family in sorted(named):
-            for carrier in _CARRIED_BY.get(family, ()):
-                if carrier not in named:
-                    raise ValueError(f"topics: {carrier!r} carries the events of {family!r}, too: name both")
+            for other in _ALSO_FILED_UNDER.get(family, ()):
+                if other not in named:
+                    raise ValueError(f"topics: {other!r} also delivers the events of {family!r}: list both")
         return self
 
 
 class Topics(Section):
-    """What topics take."""
+    """Rules for topics."""
 
     premium: Premium = Premium()

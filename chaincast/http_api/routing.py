@@ -12,7 +12,7 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 
 from chaincast.aws.lambda_events import HttpEvent, HttpResponse
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.metrics.recorder import MetricsRecorder
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Routes:
         )
         self._metrics = metrics
         self._logger = logger
-        self.on_error(ClientError, self.error_response)
+        self.on_error(RequestError, self.error_response)
         self.on_error(RequestValidationError, self._invalid_parameter)
         self.on_error(Exception, self.internal_error)
         self.app.not_found(self._unknown_route)
@@ -62,7 +62,7 @@ class Routes:
         self._metrics.count("Requests", route=route, status=str(response["statusCode"]))
         return response
 
-    def error_response(self, error: ClientError, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    def error_response(self, error: RequestError, headers: Mapping[str, str] | None = None) -> Response[Any]:
         """Return the response to a request that is refused, and count the refusal."""
         self._metrics.count_refusal(error)
         return json_response(STATUS.get(error.code, 400), error_document(error), headers)
@@ -78,13 +78,13 @@ class Routes:
             return self.internal_error(error)
         parameter = ".".join(str(part) for part in first["loc"])
         return self.error_response(
-            ClientError(Code.BAD_MESSAGE, f"{parameter}: {first['msg']} (it is {first.get('input')!r:.80})")
+            RequestError(Code.BAD_MESSAGE, f"{parameter}: {first['msg']} (it is {first.get('input')!r:.80})")
         )
 
     def _unknown_route(self, _: NotFoundError) -> Response[Any]:
         event = self.app.current_event
         request = f"{event.http_method} {event.path}"
-        return self.error_response(ClientError(Code.UNKNOWN_ROUTE, f"{request!r:.200} is not known: see /docs"))
+        return self.error_response(RequestError(Code.UNKNOWN_ROUTE, f"{request!r:.200} is not known: see /docs"))
 
 
 def json_response(status: int, document: object, headers: Mapping[str, str] | None = None) -> Response[Any]:
@@ -93,6 +93,6 @@ def json_response(status: int, document: object, headers: Mapping[str, str] | No
     return Response(status_code=status, content_type="application/json", body=body, headers={**(headers or {})})
 
 
-def error_document(error: ClientError) -> dict[str, str]:
+def error_document(error: RequestError) -> dict[str, str]:
     """Return the response body for an error."""
     return {"code": error.code.value, "message": error.message}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from aws_lambda_powertools import Metrics
 
 from chaincast.aws import environment
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.metrics.catalogue import cloudwatch_name
 from chaincast.metrics.counter_store import addition
 from chaincast.metrics.counters import BOUND, SUM, Pending, bucket, series
@@ -71,7 +71,7 @@ class MetricsRecorder:
         self._pending.add(series(name, {BOUND: bucket(seconds)}), 1, now)
         self._pending.add(series(name, {SUM: "ms"}), round(seconds * 1000), now)
 
-    def count_refusal(self, error: ClientError) -> None:
+    def count_refusal(self, error: RequestError) -> None:
         """Count a refused request, if a limit or an authentication was the reason."""
         self._metrics.add_metadata("code", error.code.value)
         if error.code in LIMITS:

@@ -1,4 +1,4 @@
-"""Amounts of money and tokens as people and protocols write them: whole units, exactly."""
+"""Exact conversion of amounts from smallest units (wei) to whole units, as decimal strings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ NATIVE_DECIMALS = 18
 
 
 def in_whole_units(amount: str, decimals: int) -> str:
-    """An amount of smallest units (decimal digits) in whole units: the point moved, no zeros around."""
+    """Return an amount of smallest units (decimal digits) in whole units, without superfluous zeros."""
     if decimals <= 0:
         return amount.lstrip("0") or "0"
     padded = amount.zfill(decimals + 1)
@@ -17,6 +17,6 @@ def in_whole_units(amount: str, decimals: int) -> str:
 
 
 def plain(value: Decimal) -> str:
-    """Plain digits: no exponent, no zeros behind."""
+    """Return a number as decimal digits, without an exponent and without trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

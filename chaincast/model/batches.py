@@ -1,4 +1,4 @@
-"""Batches: the unit of delivery. What one block of one source brought, in log order (DESIGN 1).
+"""Batches, the unit of delivery: the events and retractions of one block of one source, in the chain's order.
 
 The encoding is deterministic: equal batches have equal bytes, so that writing one again changes nothing.
 """
@@ -17,15 +17,15 @@ from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
 
 FORMAT = 1
-"""First field of the encoding; a reader refuses a number it does not know instead of guessing."""
+"""Version of the encoding, stored in every batch. A reader refuses versions that it does not know."""
 
 PART_BYTES = 350_000
-"""A batch whose JSON is longer is several Log items: DynamoDB's limit is 400 KB an item, SQS's 1 MiB a message."""
+"""A batch whose JSON is longer is divided into parts: an item of DynamoDB has at most 400 KB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
-    """An event that a reorg took back, and the topics whose subscribers must hear of it."""
+    """An event that a reorganisation removed from the chain, and the topics whose subscribers received it."""
 
     id: str
     topics: tuple[str, ...]
@@ -33,10 +33,10 @@ class Retraction:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One item of a source's Log: `seq` is its gapless number (as text: its cursor).
+    """An item of a source's event log. `seq` is its number, without gaps; the cursor is this number as text.
 
-    A batch too long for one item is cut into `parts` of one `seq`, `part` being the place of this one.
-    `timestamp` is the block's, in ms.
+    A batch that is too long for one item is divided into `parts` with the same `seq`; `part` is the index (from 0).
+    `timestamp` is the block's, in milliseconds.
     """
 
     source: str
@@ -51,22 +51,23 @@ class Batch:
 
     @property
     def cursor(self) -> str:
+        """Return the cursor of the batch."""
         return format_cursor(self.seq)
 
     @property
     def sort_key(self) -> str:
-        """Its key in the Log: the cursor, with `#part` from the second part on."""
+        """Return the sort key in the event log: the cursor, with `#part` from the second part on."""
         return f"{self.cursor}#{self.part:03d}" if self.part else self.cursor
 
     @property
     def resume_cursor(self) -> str:
-        """What a client that has all of this may resume from: its own cursor only with the last part."""
+        """Return the cursor from which a client that has received this part may resume."""
         return self.cursor if self.part == self.parts - 1 else format_cursor(self.seq - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedBatch:
-    """A batch (part) with its encoding, which is made once for the event log and the queue."""
+    """A batch (part) with its encoding, which is computed once for the event log and the queue."""
 
     batch: Batch
     data: bytes
@@ -78,12 +79,12 @@ def encode_parts(batch: Batch) -> list[EncodedBatch]:
 
 
 def encode_batch(batch: Batch) -> bytes:
-    """The batch as compressed JSON, for the Log and the queue."""
+    """Return a batch as compressed JSON, for the event log and the queue."""
     return zlib.compress(orjson.dumps(document_of(batch)), 6)
 
 
 def decode_batch(data: bytes) -> Batch:
-    """The batch of `encode_batch`. Raises `CodecError` on damage or another version's format."""
+    """Return the batch that `encode_batch` encoded. Raise `CodecError` for damaged data or an unknown version."""
     try:
         return batch_of(orjson.loads(zlib.decompress(data)))
     except (zlib.error, ValueError) as error:
@@ -91,7 +92,7 @@ def decode_batch(data: bytes) -> Batch:
 
 
 def document_of(batch: Batch) -> dict[str, object]:
-    """The batch as JSON."""
+    """Return a batch as a JSON object."""
     return {
         "v": FORMAT,
         "source": batch.source,
@@ -107,7 +108,7 @@ def document_of(batch: Batch) -> dict[str, object]:
 
 
 def batch_of(document: dict[str, Any]) -> Batch:
-    """The batch of `document_of`. Raises `CodecError`."""
+    """Return the batch of a JSON object that `document_of` made. Raise `CodecError` for any other object."""
     try:
         version = document.pop("v")
         if version != FORMAT:
@@ -120,15 +121,15 @@ def batch_of(document: dict[str, Any]) -> Batch:
 
 
 def event_of(document: dict[str, object]) -> Event:
-    """An event of its JSON. Raises TypeError or KeyError if it is none."""
+    """Return the event of its JSON object. Raise TypeError or KeyError for any other object."""
     document["topics"] = tuple(document["topics"])  # type: ignore[arg-type]  # JSON's list; Event wants a tuple
     return Event(**document)  # type: ignore[arg-type]  # checked by the caller's TypeError handler
 
 
 def split_batch(batch: Batch, limit: int = PART_BYTES) -> list[Batch]:
-    """The batch as parts whose JSON stays under `limit` bytes, in order; most batches are one part.
+    """Divide a batch into parts whose JSON has at most `limit` bytes, in order. Most batches have one part.
 
-    Retractions come first, as they happened first. A single event longer than the limit is a part of its own.
+    Retractions come first, because they happened first. An event that is longer than the limit is a part by itself.
     """
     groups: list[tuple[list[Event], list[Retraction]]] = [([], [])]
     size = 0

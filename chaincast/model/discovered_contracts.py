@@ -1,4 +1,4 @@
-"""Contracts that are found as they are created: what their adapter must know of them in its next life."""
+"""Contracts that an adapter discovers when a factory creates them, and that the State table stores for restarts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """A contract that an adapter found: in which block, and what of it (text, as State keeps it).
+    """A contract that the adapter with the name `adapter` discovered in `block`.
 
-    `adapter` is the name of who found it and wants it back after a restart.
+    `facts`: text fields that the adapter needs after a restart, as the State table stores them.
     """
 
     adapter: str

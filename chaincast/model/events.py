@@ -1,4 +1,4 @@
-"""Events: one fact each. Frozen, so that a batch can be shared between encoders."""
+"""Events, and their form in `chaincast.v1` messages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Json: TypeAlias = Union[bool, int, float, str, list["Json"], dict[str, "Json"], 
 
 
 class Kind:
-    """The kinds of event that Chaincast knows. A team may add its own: a kind is any dotted name."""
+    """The built-in kinds of event. Contracts' events and backends may have other kinds: any dotted name."""
 
     TOKEN_CREATED: Final = "token.created"  # noqa: S105 - no password
     TRADE: Final = "trade"
@@ -22,7 +22,7 @@ class Kind:
     PRICE: Final = "price"
     CONTRACT_EVENT: Final = "contract.event"
     ALERT: Final = "alert"
-    # Only published by backends, as PRICE and TRADE are, too:
+    # Backends publish these kinds, and also PRICE and TRADE:
     ORDER_BOOK: Final = "order_book"
     ORDER: Final = "order"
     PORTFOLIO: Final = "portfolio"
@@ -31,12 +31,12 @@ class Kind:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One fact, as it is stored, queued and (by a dialect) told.
+    """A fact, immutable, in the form in which it is stored and queued. Dialects translate it for clients.
 
-    `timestamp` is the block's, in ms. `topics` are the exact topics it is filed under, without their `*` forms.
+    `timestamp` is the block's, in milliseconds. `topics` are the exact topics of the event, without their `*` forms.
     `data` holds only JSON values; amounts that do not fit a JSON number exactly are decimal strings.
-    The fields from `block` on are `None` for events that no chain brought. Which source and cursor an event has,
-    its batch says.
+    The fields from `block` on are `None` for events that do not come from a chain. The batch that contains an event
+    has its source and cursor.
     """
 
     id: str
@@ -50,36 +50,36 @@ class Event:
     contract: str | None = None
     token: str | None = None
     n: int = field(default=0)
-    """Number among the events derived from one log."""
+    """Index (from 0) among the events that are derived from one log."""
     conflation_key: str | None = None
-    """Of events that only matter as the latest value (price, order book): of one key, the last in a message is enough.
-    """
+    """For events of which only the latest value matters (price, order book): a message contains one per key."""
 
     @property
     def narrow_kind(self) -> str:
-        """The kind, of a contract's event with its name: `contract.event:Transfer`."""
+        """Return the kind; for a contract's event with the event's name: `contract.event:Transfer`."""
         return f"{self.kind}:{self.data.get('event')}" if self.kind == Kind.CONTRACT_EVENT else self.kind
 
     @property
     def position(self) -> str:
-        """Where on the chain it happened; the sort key of History. Only for on-chain events."""
+        """Return the position on the chain, which is the sort key of History. Raise ValueError for other events."""
         if self.block is None or self.log_index is None:
-            raise ValueError(f"event {self.id} has no place on a chain")
+            raise ValueError(f"event {self.id} has no position: it does not come from a chain")
         return format_position(self.block, self.log_index, self.n)
 
 
 def event_id(source: str, block: int, block_hash: str, log_index: int, n: int = 0) -> str:
-    """Deterministic, unique per branch: the same log of the same block always has it, after a reorg another.
+    """Return the id of an on-chain event. The same log of the same block always has the same id.
 
-    `block_hash` is the 0x-prefixed hex hash; its first 8 digits tell branches of one height apart.
+    `block_hash` is the 0x-prefixed hex hash. Its first 8 digits distinguish blocks of the same height, so that an event
+    has another id after a reorganisation.
     """
     base = f"{source}:{block}:{block_hash.removeprefix('0x')[:8]}:{log_index}"
     return f"{base}:{n}" if n else base
 
 
-def told_of(event: Event) -> dict[str, object]:
-    """The event as `chaincast.v1` tells it (docs/protocol.md): what is not known is left out."""
-    told: dict[str, object] = {
+def event_to_wire(event: Event) -> dict[str, object]:
+    """Return an event as a `chaincast.v1` message contains it (docs/protocol.md), without its empty fields."""
+    document: dict[str, object] = {
         "id": event.id,
         "kind": event.kind,
         "timestamp": event.timestamp,
@@ -88,23 +88,23 @@ def told_of(event: Event) -> dict[str, object]:
     }
     for name in ("block", "tx_hash", "log_index", "contract", "token"):
         if (value := getattr(event, name)) is not None:
-            told[name] = value
-    return told
+            document[name] = value
+    return document
 
 
-def event_told(told: Mapping[str, Any]) -> Event:
-    """The event that `chaincast.v1` told: the inverse of `told_of`. Fields of a newer server are overlooked."""
-    kind, topics = told["kind"], tuple(told["topics"])
+def event_from_wire(document: Mapping[str, Any]) -> Event:
+    """Return the event of a `chaincast.v1` message: the inverse of `event_to_wire`. Unknown fields are ignored."""
+    kind, topics = document["kind"], tuple(document["topics"])
     return Event(
-        id=told["id"],
+        id=document["id"],
         kind=kind,
-        timestamp=told["timestamp"],
+        timestamp=document["timestamp"],
         topics=topics,
-        data=told["data"],
-        block=told.get("block"),
-        tx_hash=told.get("tx_hash"),
-        log_index=told.get("log_index"),
-        contract=told.get("contract"),
-        token=told.get("token"),
+        data=document["data"],
+        block=document.get("block"),
+        tx_hash=document.get("tx_hash"),
+        log_index=document.get("log_index"),
+        contract=document.get("contract"),
+        token=document.get("token"),
         conflation_key=f"{kind} {topics[0]}" if kind in (Kind.PRICE, Kind.ORDER_BOOK) and topics else None,
     )

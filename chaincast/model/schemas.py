@@ -1,4 +1,4 @@
-"""The kinds of event that backends publish, and what each must say: Chaincast's own, and a team's by JSON Schema."""
+"""The kinds of event that backends publish, with the schemas of their data: built-in ones and a team's own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeAlias, Union
 import fastjsonschema
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.events import Kind
 from chaincast.model.validation_errors import describe_errors
 
@@ -20,26 +20,28 @@ Level: TypeAlias = tuple[Amount, Amount]
 
 
 class _Data(BaseModel):
-    """Members that are not listed go through as they are."""
+    """Data of a built-in kind. Other members are allowed and delivered unchanged."""
 
     model_config = ConfigDict(extra="allow")
 
 
 class PriceData(_Data):
+    """Data of `price`."""
+
     price: Amount
     change: Amount | None = None
     volume: Amount | None = None
 
 
 class OrderBookData(_Data):
-    """Levels are [price, amount], the best first."""
+    """Data of `order_book`. Levels are [price, amount], the best first."""
 
     bids: Annotated[list[Level], Field(max_length=1000)]
     asks: Annotated[list[Level], Field(max_length=1000)]
 
 
 class TradeData(_Data):
-    """At a price, or of one token for another."""
+    """Data of `trade`: a trade at a price, or an exchange of one token for another."""
 
     price: Amount | None = None
     amount: Amount | None = None
@@ -53,33 +55,39 @@ class TradeData(_Data):
     def _whole(self) -> TradeData:
         swapped = (self.tokenIn, self.tokenOut, self.amountIn, self.amountOut)
         if None in (self.price, self.amount, self.side) and None in swapped:
-            raise ValueError("a trade has price, amount and side, or tokenIn, tokenOut, amountIn and amountOut")
+            raise ValueError("a trade needs price, amount and side, or tokenIn, tokenOut, amountIn and amountOut")
         return self
 
 
 class OrderData(_Data):
+    """Data of `order`."""
+
     status: Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class PortfolioData(_Data):
+    """Data of `portfolio`."""
+
     totalValue: Amount
     positions: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class SystemAlertData(_Data):
+    """Data of `system.alert`."""
+
     level: Annotated[str, Field(min_length=1, max_length=32)]
     message: Annotated[str, Field(min_length=1, max_length=4096)]
 
 
 class Shape(BaseModel):
-    """What an event of a kind needs beside its data, and where it goes."""
+    """The member that an event of a kind needs besides its data, and the topics under which it is published."""
 
     model_config = ConfigDict(frozen=True)
     needs: Literal["symbol", "userId", ""]
     topics: tuple[str, ...]
-    """Of whom hears of it, with {symbol}, {userId} and {kind} to be filled in."""
+    """Templates of topics with {symbol}, {userId} and {kind}."""
     latest_only: bool = False
-    """Whether only the last of a batch matters."""
+    """True if only the latest event of a topic matters, so that older ones in a message are left out."""
 
 
 BUILT_IN: Mapping[str, tuple[Shape, type[BaseModel]]] = {
@@ -97,16 +105,21 @@ _OWN_PRIVATE = Shape(needs="userId", topics=("user:{userId}",))
 
 
 class Kinds:
-    """All kinds that may be published. `schemas`: a team's own, kind → JSON Schema (draft 4, 6 or 7) of its data."""
+    """The kinds that may be published.
+
+    `schemas`: the team's own kinds, as kind → JSON Schema (draft 4, 6 or 7) of the data. Raise `BadSchema` if one
+    cannot be used.
+    """
 
     def __init__(self, schemas: Mapping[str, object]) -> None:
-        """Raises `BadSchema`."""
         self._models = {kind: TypeAdapter(model) for kind, (_, model) in BUILT_IN.items()}
         self._own: dict[str, Callable[[object], object]] = {kind: compiled(kind, s) for kind, s in schemas.items()}
 
     def shape(self, kind: str, *, private: bool, named: bool) -> Shape:
-        """Of a kind. `private`: whether the event names a user; `named`: whether it names a symbol. Raises
-        `ClientError` (UNKNOWN_TYPE)."""
+        """Return the shape of a kind. Raise `RequestError` (UNKNOWN_TYPE) if there is no such kind.
+
+        `private`: True if the event has a `userId`. `named`: True if it has a `symbol`.
+        """
         if kind == Kind.TRADE and private and not named:
             return _PRIVATE_TRADE
         if kind in BUILT_IN:
@@ -114,10 +127,10 @@ class Kinds:
         if kind in self._own:
             return _OWN_PRIVATE if private else _OWN
         known = ", ".join([*BUILT_IN, *self._own])
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown kind {kind[:64]!r}; known: {known}")
+        raise RequestError(Code.UNKNOWN_TYPE, f"unknown kind {kind[:64]!r}; known: {known}")
 
     def check(self, kind: str, data: dict[str, Any]) -> None:
-        """Whether the data is what the kind wants. Raises `ClientError` (BAD_MESSAGE)."""
+        """Validate the data of an event. Raise `RequestError` (BAD_MESSAGE) if it breaks the kind's schema."""
         try:
             if kind in self._models:
                 self._models[kind].validate_python(data)
@@ -125,9 +138,9 @@ class Kinds:
                 self._own[kind](data)
         except ValidationError as error:
             description = describe_errors(error.errors(include_url=False), data, parent="data")
-            raise ClientError(Code.BAD_MESSAGE, f"{kind}: {description}") from None
+            raise RequestError(Code.BAD_MESSAGE, f"{kind}: {description}") from None
         except fastjsonschema.JsonSchemaValueException as error:
-            raise ClientError(Code.BAD_MESSAGE, f"{kind}: {error.message} (it is {error.value!r:.60})") from None
+            raise RequestError(Code.BAD_MESSAGE, f"{kind}: {error.message}, not {error.value!r:.60}") from None
 
 
 class BadSchema(ValueError):
@@ -135,13 +148,13 @@ class BadSchema(ValueError):
 
 
 def compiled(kind: str, schema: object) -> Callable[[object], object]:
-    """A validator. Raises `BadSchema`. References to other documents are not followed."""
+    """Compile a JSON Schema into a validator. Raise `BadSchema`. References to other documents are refused."""
     if not isinstance(schema, (dict, bool)):
-        raise BadSchema(f"kind {kind!r}: its JSON Schema is {schema!r:.60}, not an object")
+        raise BadSchema(f"kind {kind!r}: a JSON Schema is an object, not {schema!r:.60}")
     try:
         check: Callable[[object], object] = fastjsonschema.compile(schema, handlers=_NO_HANDLERS, use_default=False)
     except (fastjsonschema.JsonSchemaDefinitionException, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise BadSchema(f"kind {kind!r}: its JSON Schema cannot be used: {error}") from None
+        raise BadSchema(f"kind {kind!r}: the JSON Schema cannot be used: {error}") from None
     return check
 
 

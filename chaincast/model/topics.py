@@ -1,4 +1,4 @@
-"""Topics: what clients subscribe to and what events are filed under (DESIGN 4)."""
+"""Topics: names that clients subscribe to and under which events are published."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.events import Kind
 
 ANY = "*"
 OWN = "#me"
-"""In a command's private topics: the user of the connection that sent it. No client can write it."""
+"""Placeholder, in a command's private topics, for the connection's user. No topic of a client contains it."""
 
 MAX_TOPIC_LENGTH = 256
 
@@ -20,19 +20,20 @@ _SEGMENT = re.compile(r"[^\s:#*\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,128}")
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How the topics of one family are written: `family:scope` or `family:scope:key`."""
+    """The form of a family's topics: `family:scope` or `family:scope:key`."""
 
     name: str
     scope: str
     key: str | None = None
     folds_case: bool = True
-    """Addresses and networks are compared without case, symbols and users with case."""
+    """True if case does not matter, as in addresses and networks; it does in symbols and users."""
     private: bool = False
-    """Only the authenticated user named by the scope may listen."""
+    """True if only the user that the scope names may subscribe."""
     by_network: bool = False
 
     @property
     def shape(self) -> str:
+        """Return the form of a topic, for errors: `trades:{network}:{token}`."""
         parts = [self.name, f"{{{self.scope}}}"] if self.scope else [self.name]
         return ":".join([*parts, f"{{{self.key}}}"] if self.key else parts)
 
@@ -72,40 +73,41 @@ class Topic:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The topic a client wrote. Raises `ClientError` with `BAD_TOPIC` or `UNKNOWN_TOPIC`."""
+        """Return the topic that a client wrote. Raise `RequestError` (BAD_TOPIC or UNKNOWN_TOPIC) if it is not one."""
         if len(text) > MAX_TOPIC_LENGTH:
-            raise ClientError(
+            raise RequestError(
                 Code.BAD_TOPIC, f"topic {text[:40]!r}… has {len(text)} characters; at most {MAX_TOPIC_LENGTH}"
             )
         name, *rest = text.split(":")
         family = FAMILIES.get(name)
         if family is None:
-            raise ClientError(
+            raise RequestError(
                 Code.UNKNOWN_TOPIC, f"unknown topic family {name[:40]!r} in {text!r}; known: {', '.join(FAMILIES)}"
             )
         expected = bool(family.scope) + bool(family.key)
         if len(rest) != expected or not all(p == ANY or _SEGMENT.fullmatch(p) for p in rest):
-            raise ClientError(
+            raise RequestError(
                 Code.BAD_TOPIC, f"topic {text!r} is malformed; write {family.shape}, where each part may be '*'"
             )
         if family.private and ANY in rest:
-            raise ClientError(Code.BAD_TOPIC, f"topic {text!r} is private: '*' is not allowed in {family.shape}")
+            raise RequestError(Code.BAD_TOPIC, f"topic {text!r} is private: '*' is not allowed in {family.shape}")
         if family.folds_case:
             rest = [p.lower() for p in rest]
         return cls(name, *rest)
 
     @property
     def is_private(self) -> bool:
+        """Return True if only the user that the topic names may subscribe."""
         return FAMILIES[self.family].private
 
     @property
     def network(self) -> str | None:
-        """The one network it is about; `None` for any or for topics that have none."""
+        """Return the topic's network; None if the topic stands for all networks or has none."""
         return self.scope if FAMILIES[self.family].by_network and self.scope != ANY else None
 
 
 def wildcard_forms(topic: str) -> tuple[str, ...]:
-    """The topics whose subscribers an event under `topic` reaches: itself and its `*` forms.
+    """Return the topics whose subscribers receive an event under `topic`: the topic and its `*` forms.
 
     `trades:bsc:0xab` → itself, `trades:bsc:*`, `trades:*:0xab`, `trades:*:*`. Private topics have no `*` forms.
     """
@@ -119,7 +121,7 @@ def wildcard_forms(topic: str) -> tuple[str, ...]:
 
 
 def chain_topics(kind: str, network: str, contract: str, token: str | None) -> tuple[str, ...]:
-    """The exact topics of an on-chain event, most special first. Addresses in any case; topics in lower case."""
+    """Return the exact topics of an on-chain event, the most specific first, with addresses in lower case."""
     topics = []
     if token is not None:
         token = token.lower()
@@ -136,7 +138,7 @@ def chain_topics(kind: str, network: str, contract: str, token: str | None) -> t
 
 
 def alert_topics(type_: str, network: str, token: str) -> tuple[str, ...]:
-    """The exact topics of an alert."""
+    """Return the exact topics of an alert."""
     return (f"alerts:{type_}", f"token:{network}:{token.lower()}", f"network:{network}")
 
 
@@ -150,9 +152,10 @@ _HISTORY_FAMILY = {
 
 
 def history_topic(kind: str, topics: tuple[str, ...]) -> str | None:
-    """The one topic under which History keeps an event, or `None` if its kind has no history.
+    """Return the topic under which History stores an event, or None if events of its kind are not stored.
 
-    Alerts of all networks share a topic, but their positions are those of their networks: so each has its own.
+    Alerts of all networks have the same topic, but positions only order the events of one network. History therefore
+    stores the alerts of each network under a name of their own (`alerts_of`).
     """
     family = _HISTORY_FAMILY.get(kind)
     found = None if family is None else next((t for t in topics if t.partition(":")[0] == family), None)
@@ -163,5 +166,5 @@ def history_topic(kind: str, topics: tuple[str, ...]) -> str | None:
 
 
 def alerts_of(network: str, type_: str) -> str:
-    """Where History keeps a network's alerts of a type."""
+    """Return the name under which History stores a network's alerts of a type."""
     return f"alerts:{network}:{type_}"

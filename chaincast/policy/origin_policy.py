@@ -1,7 +1,7 @@
-"""Where clients may come from: pages by their origin, machines by their address.
+"""Origins and IP addresses from which clients may connect.
 
-A browser sends the origin of the page that opens a WebSocket (RFC 6455, 10.2), and no page can forge it: whoever is not
-let in cannot use a visitor's cookies or address to connect (cross-site WebSocket hijacking).
+A browser sends the origin of the page that opens a WebSocket (RFC 6455, 10.2), and the page cannot forge it. A page
+that is refused therefore cannot connect with a visitor's cookies or address (cross-site WebSocket hijacking).
 """
 
 from __future__ import annotations
@@ -10,16 +10,19 @@ import re
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 
 ANY = "*"
 NONE = "none"
-"""Of clients that send no origin: anything but a browser's page."""
+"""Entry of `origins` for clients that send no origin, which are not browsers."""
 
 
 class Access:
-    """One deployment's rules. `origins`: exact ones, `scheme://*.host` for any subdomain, `*`, `none`. `allow` (where
-    there is any, nobody else) and `deny`: networks in CIDR notation."""
+    """The rules of a deployment.
+
+    `origins`: exact origins, `scheme://*.host` for any subdomain, `*` for any page, `none` for clients without origin.
+    `allow`, `deny`: networks in CIDR notation. If `allow` is not empty, addresses outside of it are refused.
+    """
 
     def __init__(self, origins: Sequence[str], allow: Sequence[str], deny: Sequence[str]) -> None:
         self._any = ANY in origins
@@ -30,13 +33,15 @@ class Access:
         self._deny = [ip_network(network, strict=False) for network in deny]
 
     def check(self, origin: str, address: str) -> None:
-        """Whether a client may connect; `origin` is empty where none was sent. Raises `ClientError`:
-        FORBIDDEN_ORIGIN, FORBIDDEN_ADDRESS."""
+        """Raise `RequestError` (FORBIDDEN_ORIGIN or FORBIDDEN_ADDRESS) if a client may not connect.
+
+        `origin` is empty if the client sent none.
+        """
         if not self._is_welcome(origin):
             shown = repr(origin[:80]) if origin else "missing"
-            raise ClientError(Code.FORBIDDEN_ORIGIN, f"origin {shown}: connections from there are not allowed")
+            raise RequestError(Code.FORBIDDEN_ORIGIN, f"origin {shown}: not allowed to connect; see access.origins")
         if (self._allow or self._deny) and not self._is_allowed(address_of(address)):
-            raise ClientError(Code.FORBIDDEN_ADDRESS, f"address {address[:45]!r}: connections are not allowed")
+            raise RequestError(Code.FORBIDDEN_ADDRESS, f"address {address[:45]!r}: not allowed to connect")
 
     def _is_welcome(self, origin: str) -> bool:
         if not origin:
@@ -55,7 +60,7 @@ def _subdomains(origin: str) -> re.Pattern[str]:
 
 
 def address_of(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, one of IPv4 as such however it is written; None for what is none."""
+    """Return the IP address in a text, or None. An IPv4 address in IPv6 notation is returned as IPv4."""
     try:
         found = ip_address(text)
     except ValueError:

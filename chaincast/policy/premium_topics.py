@@ -1,4 +1,4 @@
-"""Topics that need a claim of the token: `[topics.premium]`."""
+"""Premium topics, which need a claim of the client's token: `[topics.premium]`."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from chaincast.model.topics import ANY, Topic
 
 @dataclass(frozen=True, slots=True)
 class Premium:
-    """Which topics, and what must stand in a token. `topics`: a family, or a topic where `*` stands for anything;
-    `values`: what the claim must be, if any are named; else anything but false or empty."""
+    """The rule for premium topics.
+
+    `topics`: families, or topics in which `*` stands for any part. `claim`: name of the claim that a token needs.
+    `values`: accepted values of the claim; without values, any value except false and empty ones is accepted.
+    """
 
     topics: Sequence[str] = ()
     claim: str = ""
     values: Sequence[str] = ()
 
     def allows(self, claims: Mapping[str, Any]) -> bool:
-        """Whether somebody with these claims may have premium topics. A claim may be a list, too."""
+        """Return True if a user with these claims may subscribe to premium topics. A claim may be a list of values."""
         found = claims.get(self.claim)
         if not self.values:
             return bool(found)
@@ -27,13 +30,13 @@ class Premium:
         return any(isinstance(value, (str, int, float)) and str(value) in self.values for value in held)
 
     def covers(self, topic: Topic) -> bool:
-        """Whether a topic is, or carries, something premium: `trades:*:0xab` carries `trades:base:0xab`."""
+        """Return True if a topic includes a premium topic, as `trades:*:0xab` includes `trades:base:0xab`."""
         parts = str(topic).split(":")
         return any(_overlap(pattern.split(":"), parts) for pattern in self.topics)
 
     @property
     def needed(self) -> str:
-        """What a token must say, in words."""
+        """Return the claim that a token needs, for errors."""
         return f"{self.claim!r}" + (f" = {' or '.join(map(repr, self.values))}" if self.values else "")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv6Address, ip_network
 
-from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.errors import Code, ProtocolViolation, RequestError
 from chaincast.policy.origin_policy import address_of
 
 MINUTE_MS = 60_000
@@ -89,14 +89,14 @@ class RateDecision:
     abuse: the reaction beyond the refusal, in the latter case.
     """
 
-    refusal: ClientError | None = None
+    refusal: RequestError | None = None
     abuse: AbuseAction | None = None
 
 
 def check_message_rate(counts: MessageCounts, limits: Limits, now_ms: int) -> RateDecision:
     """Decide what happens to a message."""
     abuse = _abuse_action(counts, limits)
-    error_type = ClientError if abuse is None else ProtocolViolation
+    error_type = RequestError if abuse is None else ProtocolViolation
     for count, limit, owner in _limited_counts(counts, limits):
         if count > limit:
             message = f"{count} messages in this minute; at most {limit} for each {owner}"
@@ -123,13 +123,13 @@ def _limited_counts(counts: MessageCounts, limits: Limits) -> Iterator[tuple[int
         yield counts.by_user, limits.messages_per_user, "user"
 
 
-def too_many_subscribes(count: int, limit: int, now_ms: int) -> ClientError | None:
+def too_many_subscribes(count: int, limit: int, now_ms: int) -> RequestError | None:
     """Return the error for the `count`-th subscribe of this hour on a connection; None if it is within the limit."""
     if not limit or count <= limit:
         return None
     rule = f"{count} subscribe messages in this hour; at most {limit} for each connection"
     message = f"{rule} (each may name many topics)"
-    return ClientError(Code.RATE_LIMITED, message, details=retry_after(HOUR_MS - now_ms % HOUR_MS))
+    return RequestError(Code.RATE_LIMITED, message, details=retry_after(HOUR_MS - now_ms % HOUR_MS))
 
 
 def retry_after(ms: int) -> dict[str, int]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias, Union
 
-from chaincast.errors import ClientError, RequestId
+from chaincast.errors import RequestError, RequestId
 from chaincast.model.events import Event, Json
 from chaincast.model.topics import Topic
 
@@ -317,5 +317,5 @@ Outcome: TypeAlias = Union[
     Joined,
     ConnectionClosing,
     NoReply,
-    ClientError,
+    RequestError,
 ]

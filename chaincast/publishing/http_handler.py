@@ -10,7 +10,7 @@ import orjson
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.http_api.documents import PublishedDocument
 from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.recorder import MetricsRecorder
@@ -67,16 +67,16 @@ class PublishHttpHandler:
         return json_response(503, {"code": "BUSY", "message": message}, {"retry-after": "1"})
 
     def _items(self) -> list[object]:
-        """Return the items of the body: an array of them, or a single one. Raise `ClientError`."""
+        """Return the items of the body: an array of them, or a single one. Raise `RequestError`."""
         event = self.routes.app.current_event
         body: str = event.get("body") or ""
         data = b64decode(body) if event.is_base64_encoded else body.encode("utf-8", "surrogatepass")
         if len(data) > MAX_BODY_BYTES:
-            raise ClientError(Code.TOO_LARGE, f"the body has {len(data)} bytes; at most {MAX_BODY_BYTES}")
+            raise RequestError(Code.TOO_LARGE, f"the body has {len(data)} bytes; at most {MAX_BODY_BYTES}")
         try:
             document = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            raise ClientError(Code.BAD_JSON, f"the body is not JSON: {error}") from None
+            raise RequestError(Code.BAD_JSON, f"the body is not JSON: {error}") from None
         return document if isinstance(document, list) else [document]
 
 

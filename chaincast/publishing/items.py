@@ -11,7 +11,7 @@ from zlib import crc32
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.events import Event, Kind
 from chaincast.model.schemas import Kinds, Shape
 from chaincast.model.topics import ANY, Topic
@@ -64,41 +64,41 @@ class Reader:
         self._kinds = kinds
         self._sources = sources
 
-    def read(self, named: Sequence[tuple[str, object]], now_ms: int) -> list[Accepted | ClientError]:
+    def read(self, named: Sequence[tuple[str, object]], now_ms: int) -> list[Accepted | RequestError]:
         """Return the result of each item. Its name determines the event ids, so that a repeat has the same ids."""
         return [self._read(document, name, now_ms) for name, document in named]
 
-    def _read(self, document: object, unique: str, now_ms: int) -> Accepted | ClientError:
+    def _read(self, document: object, unique: str, now_ms: int) -> Accepted | RequestError:
         try:
             item = self._item(document)
             private, named = item.userId is not None, item.symbol is not None
             shape = self._kinds.shape(item.kind, private=private, named=named)
             self._kinds.check(item.kind, item.data)
             return self._accepted(item, shape, unique, now_ms)
-        except ClientError as error:
+        except RequestError as error:
             return error
 
     def _item(self, document: object) -> Item:
         if not isinstance(document, dict):
-            raise ClientError(Code.BAD_MESSAGE, f"an item is an object, not {document!r:.60}")
+            raise RequestError(Code.BAD_MESSAGE, f"an item is an object, not {document!r:.60}")
         size = len(orjson.dumps(document))
         if size > MAX_ITEM_BYTES:
-            raise ClientError(Code.TOO_LARGE, f"an item has {size} bytes; at most {MAX_ITEM_BYTES}")
+            raise RequestError(Code.TOO_LARGE, f"an item has {size} bytes; at most {MAX_ITEM_BYTES}")
         try:
             return Item.model_validate(document)
         except ValidationError as error:
             description = describe_errors(error.errors(include_url=False), document, "item")
-            raise ClientError(Code.BAD_MESSAGE, description) from None
+            raise RequestError(Code.BAD_MESSAGE, description) from None
 
     def _accepted(self, item: Item, shape: Shape, unique: str, now_ms: int) -> Accepted:
         if shape.needs and getattr(item, shape.needs) is None:
-            raise ClientError(Code.BAD_MESSAGE, f"{item.kind}: {shape.needs} is missing: of which {shape.needs}?")
+            raise RequestError(Code.BAD_MESSAGE, f"{item.kind}: {shape.needs} is missing: of which {shape.needs}?")
         timestamp = now_ms if item.timestamp is None else item.timestamp
         if timestamp > now_ms + _CLOCK_SKEW_MS:
-            raise ClientError(Code.BAD_MESSAGE, f"timestamp {timestamp} is over a day ahead; it is in ms since 1970")
+            raise RequestError(Code.BAD_MESSAGE, f"timestamp {timestamp} is over a day ahead; it is in ms since 1970")
         for name in ("symbol", "userId"):
             if getattr(item, name) == ANY:
-                raise ClientError(Code.BAD_TOPIC, f"{name} is '*': an event is about one, name it")
+                raise RequestError(Code.BAD_TOPIC, f"{name} is '*': an event is about one, name it")
         names = {"kind": item.kind, "symbol": item.symbol or EVERYBODY, "userId": item.userId or ""}
         topics = tuple(str(Topic.parse(topic.format(**names))) for topic in shape.topics)
         key = item.userId if shape.needs == "userId" else item.symbol

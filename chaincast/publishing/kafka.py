@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 
 TYPES: Final[Mapping[str, str]] = {
     "price_update": "price",
@@ -31,15 +31,15 @@ _MEMBERS = ("symbol", "userId", "data", "timestamp", "metadata")
 
 
 def item_of(topic: str, value: bytes) -> object:
-    """Return the item of a message, without validating it. Raise `ClientError`."""
+    """Return the item of a message, without validating it. Raise `RequestError`."""
     try:
         message = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        raise ClientError(Code.BAD_JSON, f"the message is not JSON: {error}; it begins {value[:40]!r}") from None
+        raise RequestError(Code.BAD_JSON, f"the message is not JSON: {error}; it begins {value[:40]!r}") from None
     if not isinstance(message, dict):
-        raise ClientError(Code.BAD_MESSAGE, f"the message is not a JSON object: it begins {value[:40]!r}")
+        raise RequestError(Code.BAD_MESSAGE, f"the message is not a JSON object: it begins {value[:40]!r}")
     type_ = message.get("type", message.get("kind"))
     kind = TOPICS.get(topic) if type_ is None else TYPES.get(str(type_), str(type_))
     if kind is None:
-        raise ClientError(Code.BAD_MESSAGE, f"type is missing, and topic {topic!r} does not say what its messages are")
+        raise RequestError(Code.BAD_MESSAGE, f"type is missing, and topic {topic!r} does not say what its messages are")
     return {"kind": kind, **{name: message[name] for name in _MEMBERS if message.get(name) is not None}}

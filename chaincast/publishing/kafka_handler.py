@@ -15,7 +15,7 @@ import orjson
 from aws_lambda_powertools import Logger
 
 from chaincast.aws.lambda_events import KafkaBatchResponse, KafkaEvent, KafkaRecord
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.publishing.items import MAX_ITEMS
@@ -78,12 +78,12 @@ class KafkaHandler:
     def _publish(self, cluster: str, records: list[KafkaRecord]) -> int:
         """Publish the valid messages and reject the others. Return the number of rejected messages."""
         named: list[tuple[KafkaRecord, NamedItem]] = []
-        bad: list[tuple[KafkaRecord, ClientError]] = []
+        bad: list[tuple[KafkaRecord, RequestError]] = []
         for record in records:
             name = f"kafka/{cluster}/{record['topic']}/{record['partition']}/{record['offset']}"
             try:
                 named.append((record, (name, item_of(record["topic"], b64decode(record.get("value") or "")))))
-            except ClientError as error:
+            except RequestError as error:
                 bad.append((record, error))
         if named:
             first, last = named[0][0], named[-1][0]
@@ -94,21 +94,21 @@ class KafkaHandler:
             self._reject_record(cluster, record, cause)
         return len(bad)
 
-    def _refusals(self, named: list[NamedItem], key: str) -> list[ClientError | None]:
+    def _refusals(self, named: list[NamedItem], key: str) -> list[RequestError | None]:
         """Publish items. Return the refusal of each, or None if it was accepted."""
         now = self._clock()
         try:
             result = self._service.publish_named(named, key, now)
-        except ClientError:
+        except RequestError:
             # The key was used for other messages at the same offsets: the topic was created again. Event ids make
             # repeats recognisable.
             result = self._service.publish_named(named, None, now)
         self._logger.info(
             "published", accepted=result.accepted, repeated=result.repeated, trace_ids=result.trace_ids[:20]
         )
-        return [ClientError(Code(r["code"]), r["message"]) if "code" in r else None for r in result.results]
+        return [RequestError(Code(r["code"]), r["message"]) if "code" in r else None for r in result.results]
 
-    def _reject_record(self, cluster: str, record: KafkaRecord, error: ClientError) -> None:
+    def _reject_record(self, cluster: str, record: KafkaRecord, error: RequestError) -> None:
         origin = {
             "cluster": cluster,
             "topic": record["topic"],

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import orjson
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
 from chaincast.model.events import Event
@@ -59,13 +59,13 @@ class PublishService:
     def publish(self, items: Sequence[object], key: str | None, now_ms: int) -> PublishResult:
         """Publish items. With an idempotency `key` they are published once, however often the request is repeated.
 
-        Raise `ClientError` if the request as a whole is refused (too many items, a key of another request), and
+        Raise `RequestError` if the request as a whole is refused (too many items, a key of another request), and
         `Busy`.
         """
         if not 1 <= len(items) <= MAX_ITEMS:
-            raise ClientError(Code.TOO_MANY_EVENTS, f"{len(items)} events in one request; 1 to {MAX_ITEMS}")
+            raise RequestError(Code.TOO_MANY_EVENTS, f"{len(items)} events in one request; 1 to {MAX_ITEMS}")
         if key is not None and not 1 <= len(key) <= MAX_KEY:
-            raise ClientError(Code.BAD_MESSAGE, f"the idempotency key has {len(key)} characters; 1 to {MAX_KEY}")
+            raise RequestError(Code.BAD_MESSAGE, f"the idempotency key has {len(key)} characters; 1 to {MAX_KEY}")
         unique = key or uuid4().hex
         named = [(f"{unique}/{index}", item) for index, item in enumerate(items)]
         return self.publish_named(named, key, now_ms)
@@ -113,13 +113,13 @@ class PublishService:
     def _check_same(self, key: str, digest: str) -> None:
         item = self._client.get_item(TableName=self._state, Key=_state_key(key), ConsistentRead=True).get("Item", {})
         if "digest" in item and item["digest"]["S"] != digest:
-            raise ClientError(
+            raise RequestError(
                 Code.KEY_REUSED, f"idempotency key {key[:64]!r} was used for other events; use a key for each request"
             )
 
 
-def _result(item: Accepted | ClientError, cursors: Mapping[str, int]) -> Mapping[str, str]:
-    if isinstance(item, ClientError):
+def _result(item: Accepted | RequestError, cursors: Mapping[str, int]) -> Mapping[str, str]:
+    if isinstance(item, RequestError):
         return {"code": item.code.value, "message": item.message}
     result = {"id": item.events[0].id, "source": item.source}
     return {**result, "cursor": format_cursor(cursors[item.source])} if item.source in cursors else result

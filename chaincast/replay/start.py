@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from uuid import uuid4
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import Job, Replay
 from chaincast.model.cursors import format_cursor, parse_cursor
@@ -37,7 +37,7 @@ class Resumption:
             first = self._log.first(source)
             oldest = newest if first is None else first - 1
             if after > newest:
-                raise ClientError(
+                raise RequestError(
                     Code.BAD_CURSOR,
                     f"since {cursor!r} of {source!r} is ahead of the newest, {format_cursor(newest)!r}: "
                     "it is of another deployment; subscribe without it",
@@ -58,10 +58,10 @@ class Resumption:
         return {source: format_cursor(self._newest(source)) for source in sources}
 
 
-def expired(source: str, cursor: str, oldest: int) -> ClientError:
+def expired(source: str, cursor: str, oldest: int) -> RequestError:
     """Return the error for a cursor that is older than the log. `oldest`: the oldest cursor that works."""
     first = format_cursor(oldest)
-    return ClientError(
+    return RequestError(
         Code.CURSOR_EXPIRED,
         f"since {cursor!r} of {source!r} is older than what is kept; the oldest is {first!r}",
         details={"source": source, "oldest": first},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.errors import Code, ProtocolViolation, RequestError
 from chaincast.model.topics import OWN, Topic
 from chaincast.protocol.commands import Authenticate, Caller, CloseConnection, Command, Join, KeepAlive, Ping
 
@@ -12,7 +12,7 @@ _ALWAYS_ALLOWED = (KeepAlive, CloseConnection, Ping)
 
 
 class AccessRules:
-    """Raises `ClientError` for what a caller may not do."""
+    """Raises `RequestError` for what a caller may not do."""
 
     def __init__(self, settings: Settings) -> None:
         self._networks = settings.networks
@@ -23,7 +23,7 @@ class AccessRules:
     def check_command(self, command: Command, caller: Caller) -> None:
         """Check that the caller has joined and authenticated as far as the command requires it.
 
-        Raises `ProtocolViolation` for a command before the join or a second join, `ClientError` with AUTH_REQUIRED.
+        Raises `ProtocolViolation` for a command before the join or a second join, `RequestError` with AUTH_REQUIRED.
         """
         if isinstance(command, _ALWAYS_ALLOWED):
             return
@@ -35,11 +35,11 @@ class AccessRules:
     def check_topic(self, topic: Topic, caller: Caller) -> None:
         """Check that the caller may receive a topic's events.
 
-        Raises `ClientError`: PRIVATE_TOPIC, UNKNOWN_NETWORK or PREMIUM_TOPIC.
+        Raises `RequestError`: PRIVATE_TOPIC, UNKNOWN_NETWORK or PREMIUM_TOPIC.
         """
         if topic.is_private and topic.scope != caller.user:
             user = f"user {caller.user!r}" if caller.user else "no user"
-            raise ClientError(
+            raise RequestError(
                 Code.PRIVATE_TOPIC,
                 f"topic {str(topic)!r} is private: only its own user may receive it; this connection has {user}",
             )
@@ -48,23 +48,23 @@ class AccessRules:
         self.check_premium(topic, caller)
 
     def check_premium(self, topic: Topic, caller: Caller) -> None:
-        """Check that the caller may receive a topic if it is premium. Raises `ClientError` with PREMIUM_TOPIC."""
+        """Check that the caller may receive a topic if it is premium. Raises `RequestError` with PREMIUM_TOPIC."""
         if not caller.premium and self._premium.covers(topic):
-            raise ClientError(
+            raise RequestError(
                 Code.PREMIUM_TOPIC,
                 f"topic {str(topic)!r} is premium: it needs a token with the claim {self._premium.needed}",
             )
 
     def check_network(self, network: str, context: str) -> None:
-        """Check that the deployment has a network, which `context` names. Raises `ClientError` (UNKNOWN_NETWORK)."""
+        """Check that the deployment has a network, which `context` names. Raises `RequestError` (UNKNOWN_NETWORK)."""
         if network not in self._networks:
-            raise ClientError(
+            raise RequestError(
                 Code.UNKNOWN_NETWORK,
                 f"unknown network {network[:40]!r} in {context}; known: {', '.join(self._networks)}",
             )
 
     def check_source(self, source: str, context: str) -> None:
-        """Check that the deployment has a source, which `context` names. Raises `ClientError` (UNKNOWN_NETWORK)."""
+        """Check that the deployment has a source, which `context` names. Raises `RequestError` (UNKNOWN_NETWORK)."""
         if source not in self._sources:
             self.check_network(source, context)
 
@@ -76,20 +76,20 @@ class AccessRules:
 
     def _check_authenticates(self, command: Command) -> None:
         if isinstance(command, Join) and not command.token:
-            raise ClientError(Code.AUTH_REQUIRED, "a token is required: connect with one")
+            raise RequestError(Code.AUTH_REQUIRED, "a token is required: connect with one")
         if not isinstance(command, (Join, Authenticate)):
-            raise ClientError(Code.AUTH_REQUIRED, "authentication is required: authenticate this connection first")
+            raise RequestError(Code.AUTH_REQUIRED, "authentication is required: authenticate this connection first")
 
 
 def resolve_own_topic(topic: Topic, user: str) -> Topic:
     """Return the topic with the caller's user id in the place of `#me`; any other topic unchanged.
 
-    Raises `ClientError` with AUTH_REQUIRED if the topic needs a user and the caller is anonymous.
+    Raises `RequestError` with AUTH_REQUIRED if the topic needs a user and the caller is anonymous.
     """
     if topic.scope != OWN:
         return topic
     if not user:
-        raise ClientError(
+        raise RequestError(
             Code.AUTH_REQUIRED,
             f"topic {topic.family!r} needs an authenticated user: authenticate this connection first",
         )

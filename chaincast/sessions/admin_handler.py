@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.http_api.documents import ClosedDocument, ConnectionDetail, ConnectionPage
 from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.recorder import MetricsRecorder
@@ -104,7 +104,7 @@ class AdminHandler:
     def delete_user_connections(self, user: Annotated[str, Path()]) -> Response[ClosedDocument]:
         """Close all connections of a user."""
         if not self._limits.connections_per_user:
-            raise ClientError(
+            raise RequestError(
                 Code.UNSUPPORTED,
                 "connections are not counted by user (limits.connections_per_user = 0), so those of a user are not "
                 "known: set a limit",
@@ -114,7 +114,7 @@ class AdminHandler:
     def _find(self, connection_id: str) -> Connection:
         connection = next(self._records.get_all([connection_id]), None)
         if connection is None:
-            raise ClientError(Code.NOT_CONNECTED, f"connection {connection_id!r:.200} is not open")
+            raise RequestError(Code.NOT_CONNECTED, f"connection {connection_id!r:.200} is not open")
         return connection
 
     def _close(self, connection_ids: list[str], **log_fields: str) -> Response[ClosedDocument]:

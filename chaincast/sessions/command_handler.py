@@ -7,7 +7,7 @@ from typing import Protocol
 
 from chaincast.auth.jwt import Authenticator, authenticate_or_anonymous
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError
+from chaincast.errors import RequestError
 from chaincast.model.events import Event, Json
 from chaincast.model.topics import ANY, Topic
 from chaincast.protocol.commands import (
@@ -81,7 +81,7 @@ class Resumption(Protocol):
     """Replay of the events that a client missed; `chaincast.replay.start` replays them from the event log."""
 
     def check(self, since: Mapping[str, str]) -> None:
-        """Check that a replay can begin at these cursors. Raises `ClientError`."""
+        """Check that a replay can begin at these cursors. Raises `RequestError`."""
         ...
 
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
@@ -124,11 +124,11 @@ class CommandHandler:
         self._settings = settings
 
     def handle(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
-        """Return the outcome of a command; a `ClientError` is returned as an outcome, too, not raised."""
+        """Return the outcome of a command; a `RequestError` is returned as an outcome, too, not raised."""
         try:
             self._rules.check_command(command, caller)
             return self._carry_out(command, caller, now_ms)
-        except ClientError as error:
+        except RequestError as error:
             return error.with_request_id(command.request_id)
 
     def _carry_out(self, command: Command, caller: Caller, now_ms: int) -> Outcome:

@@ -12,7 +12,7 @@ from chaincast.auth.jwt import Authenticator, authenticate_or_anonymous
 from chaincast.auth.token_extraction import extract_token
 from chaincast.aws.lambda_events import WebSocketContext, WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.jobs.messages import Deadline, Greet, Requirement
 from chaincast.jobs.queue import JobQueue
 from chaincast.metrics.recorder import MetricsRecorder
@@ -112,7 +112,7 @@ class ConnectHandler:
             self._access.check(headers.get("origin", ""), request["identity"]["sourceIp"])
             choice = choose_dialect(query, headers.get("sec-websocket-protocol", ""))
             user = self._admit(request, headers, query)
-        except ClientError as error:
+        except RequestError as error:
             return self._refuse(error)
         connection = _connection(request, headers, choice, user)
         self._records.put(connection)
@@ -127,7 +127,7 @@ class ConnectHandler:
     def _admit(self, request: WebSocketContext, headers: Mapping[str, str], query: Mapping[str, str]) -> User | None:
         """Count the connection for its address and its user. Return the user; None if it is anonymous.
 
-        Raises `ClientError` if a limit is reached or the client's token or ticket is invalid.
+        Raises `RequestError` if a limit is reached or the client's token or ticket is invalid.
         """
         connection_id, now = request["connectionId"], request["requestTimeEpoch"]
         limits = self._settings.limits
@@ -139,7 +139,7 @@ class ConnectHandler:
             user = self._authenticate(headers, query, now)
             if user:
                 self._identities.admit(user, connection_id, now)
-        except ClientError:
+        except RequestError:
             if owner:
                 self._quotas.release(owner, [connection_id])
             raise
@@ -150,7 +150,7 @@ class ConnectHandler:
         token = extract_token(headers, query, cookie=settings.auth_cookie, in_query=settings.allow_query_token)
         ticket = query.get("ticket", "") if settings.auth != "off" else ""
         if ticket and token:
-            raise ClientError(Code.AUTH_FAILED, "a ticket and a token were sent, which may name two users: send one")
+            raise RequestError(Code.AUTH_FAILED, "a ticket and a token were sent, which may name two users: send one")
         if ticket:
             user: User | None = self._tickets.redeem(ticket, now)
         elif token:
@@ -171,7 +171,7 @@ class ConnectHandler:
         elif self._settings.auth == "required":
             self._jobs.enqueue(Deadline(connection_id, Requirement.AUTHENTICATED), AUTHENTICATE_SECONDS)
 
-    def _refuse(self, error: ClientError) -> WebSocketResponse:
+    def _refuse(self, error: RequestError) -> WebSocketResponse:
         self._metrics.count("ConnectionsRefused", code=error.code.value)
         self._metrics.count_refusal(error)
         response: WebSocketResponse = {"statusCode": _STATUS.get(error.code, 400), "body": str(error)}

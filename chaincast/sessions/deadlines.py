@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.jobs.messages import MAX_DELAY_SECONDS, Deadline, IdentityExpiry, Job, Requirement
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
@@ -58,7 +58,7 @@ class DeadlineEnforcer:
         if connection is None or is_met(job.requirement, connection, self._clock() / 1000):
             return
         if job.requirement is not Requirement.JOINED:
-            error = ClientError(Code.AUTH_FAILED, "Authentication timed out", Request("authenticate"))
+            error = RequestError(Code.AUTH_FAILED, "Authentication timed out", ReplyContext("authenticate"))
             await self._notify(connection, error)
         await asyncio.to_thread(lambda: self._connection_api().close(job.connection_id))
         self._metrics.count("HandshakeTimeouts")

@@ -24,7 +24,7 @@ class IdentityService:
     ) -> None:
         """Record the user of a connection and whether it has joined. None leaves a value as it is.
 
-        Raises `ClientError` with MAX_CONNECTIONS if the user has too many connections.
+        Raises `RequestError` with MAX_CONNECTIONS if the user has too many connections.
         """
         if user is not None and user.id != caller.user:
             self.admit(user, caller.connection_id, now_ms)
@@ -34,7 +34,7 @@ class IdentityService:
             self.schedule_expiry(user, caller.connection_id, now_ms)
 
     def admit(self, user: User, connection_id: str, now_ms: int) -> None:
-        """Count a connection of a user. Raises `ClientError` with MAX_CONNECTIONS if there are too many."""
+        """Count a connection of a user. Raises `RequestError` with MAX_CONNECTIONS if there are too many."""
         if limit := self._limits.connections_per_user:
             self._quotas.admit(owner_of_user(user.id), connection_id, now_ms, per_minute=0, at_once=limit)
 

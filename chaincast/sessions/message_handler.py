@@ -14,7 +14,7 @@ from aws_lambda_powertools import Logger
 
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, ProtocolViolation, RequestId
+from chaincast.errors import Code, ProtocolViolation, RequestError, RequestId
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
 from chaincast.policy.rate_limits import AbuseAction, MessageCounts, check_message_rate, owner_of_address
@@ -102,7 +102,7 @@ class MessageHandler:
         try:
             counted = self._message_rate.count(connection_id, now)
             if counted is None:
-                raise ClientError(Code.NOT_CONNECTED, "this connection has no record; connect again")
+                raise RequestError(Code.NOT_CONNECTED, "this connection has no record; connect again")
             connection, counts = counted
             body = _body(event)
             dialect = registry.get(self._dialect_name(connection, body), self._settings.chains)
@@ -113,7 +113,7 @@ class MessageHandler:
             if decision.abuse is AbuseAction.DISCONNECT_AND_BAN:
                 self._ban_address(connection, now)
             outcome = self._outcome(dialect, connection, body, now, decision.refusal)
-        except ClientError as error:
+        except RequestError as error:
             outcome = error
         except Exception:
             outcome = self._internal_error(None)
@@ -121,12 +121,12 @@ class MessageHandler:
         response = self._respond(connection_id, dialect.outcome_messages(outcome, now))
         if isinstance(outcome, (ConnectionClosing, ProtocolViolation)):
             # Only the code is logged: the message quotes what the client sent, which may be a token.
-            self._logger.info("connection closed", code=outcome.code if isinstance(outcome, ClientError) else "")
+            self._logger.info("connection closed", code=outcome.code if isinstance(outcome, RequestError) else "")
             self._connection_api.close(connection_id)
         return response
 
     def _outcome(
-        self, dialect: Dialect, connection: Connection, body: bytes, now: int, refusal: ClientError | None
+        self, dialect: Dialect, connection: Connection, body: bytes, now: int, refusal: RequestError | None
     ) -> Outcome:
         if isinstance(refusal, ProtocolViolation):
             return refusal
@@ -137,7 +137,7 @@ class MessageHandler:
             outcome = self._commands.handle(command, self._caller(dialect, connection, now), now)
         except Exception:
             return self._internal_error(command.request_id)
-        if isinstance(command, (Authenticate, Join)) and command.token and not isinstance(outcome, ClientError):
+        if isinstance(command, (Authenticate, Join)) and command.token and not isinstance(outcome, RequestError):
             self._metrics.count_authenticated()
         return outcome
 
@@ -157,10 +157,10 @@ class MessageHandler:
             self._bans.ban_until(owner, now + limits.ban_seconds * 1000)
             self._metrics.count("AddressesBanned")
 
-    def _internal_error(self, request_id: RequestId) -> ClientError:
+    def _internal_error(self, request_id: RequestId) -> RequestError:
         """Log the current exception and return an error without details."""
         self._logger.exception("message failed")
-        return ClientError(Code.INTERNAL, "the message could not be handled; try again", request_id)
+        return RequestError(Code.INTERNAL, "the message could not be handled; try again", request_id)
 
     def _dialect_name(self, connection: Connection, body: bytes) -> str:
         """Return the dialect of a connection. If the handshake named none, the first message may show it."""
@@ -172,7 +172,7 @@ class MessageHandler:
 
     def _count(self, dialect: Dialect, outcome: Outcome) -> None:
         self._metrics.count("MessagesIn", dialect=dialect.name)
-        if isinstance(outcome, ClientError):
+        if isinstance(outcome, RequestError):
             self._metrics.count("Errors", code=outcome.code.value)
             self._metrics.count_refusal(outcome)
 

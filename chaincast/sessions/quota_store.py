@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.policy.rate_limits import MINUTE_MS, MessageCounts, retry_after
 from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS, ConnectionStore
 
@@ -52,8 +52,8 @@ class QuotaStore:
     def admit(self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int) -> None:
         """Count a new connection of an owner.
 
-        `per_minute` and `at_once` are the limits of new and of open connections; 0 means no limit. Raises `ClientError`
-        with RATE_LIMITED if the owner is banned or connects too often, MAX_CONNECTIONS if too many are open.
+        `per_minute` and `at_once` are the limits of new and of open connections; 0 means no limit. Raise `RequestError`
+        (RATE_LIMITED if the owner is banned or connects too often, MAX_CONNECTIONS if too many connections are open).
         """
         starts_window = per_minute > 0  # most likely: an owner that seldom connects costs one write
         for _ in range(_MAX_ATTEMPTS):
@@ -65,25 +65,25 @@ class QuotaStore:
             ban_ms = _number(attempt.item, "barred") - now_ms
             if ban_ms > 0:
                 wait = retry_after(ban_ms)
-                raise ClientError(
+                raise RequestError(
                     Code.RATE_LIMITED, f"temporarily banned; retry after {wait['retry_after']} s", details=wait
                 )
             window_ms = _number(attempt.item, "until") - now_ms
             recent = _number(attempt.item, "came")
             if per_minute and window_ms > 0 and recent >= per_minute:
-                raise ClientError(
+                raise RequestError(
                     Code.RATE_LIMITED,
                     f"{recent} new connections within a minute; at most {per_minute}: retry later",
                     details=retry_after(window_ms),
                 )
             open_ids = _strings(attempt.item, "open")
             if at_once and len(open_ids) >= at_once and not self._reconcile(owner, open_ids, now_ms):
-                raise ClientError(
+                raise RequestError(
                     Code.MAX_CONNECTIONS, f"{len(open_ids)} connections are open; at most {at_once}: close some"
                 )
             starts_window = per_minute > 0 and window_ms <= 0
         wait = retry_after(1)
-        raise ClientError(
+        raise RequestError(
             Code.RATE_LIMITED,
             f"too many concurrent connection attempts; retry after {wait['retry_after']} s",
             details=wait,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.aws.dynamodb_batch import delete_returning_old, read_all, write_all
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import HOUR_MS, too_many_subscribes
 from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS
@@ -77,7 +77,7 @@ class SubscriptionStore:
         When this method returns, every batch that is queued for fan-out from now on reaches the connection.
         `before_rows` is called after the topics are reserved in the index item and before any row is written.
         `limit` is the maximum number of topics per connection, `per_hour` the maximum number of calls per connection
-        and hour (0: no limit). Raises `ClientError` with MAX_SUBSCRIPTIONS or RATE_LIMITED.
+        and hour (0: no limit). Raises `RequestError` with MAX_SUBSCRIPTIONS or RATE_LIMITED.
         """
         expires_at = str(now_ms // 1000 + MAX_CONNECTION_SECONDS + _EXPIRY_MARGIN_SECONDS)
         index, calls = self._add_to_index(connection_id, topics, expires_at, now_ms)
@@ -86,7 +86,7 @@ class SubscriptionStore:
         error = too_many_subscribes(calls, per_hour, now_ms)
         if len(topics_after) > limit:
             rule = f"{len(topics_after)} topics would be subscribed; at most {limit} for each connection"
-            error = ClientError(Code.MAX_SUBSCRIPTIONS, f"{rule}: unsubscribe from some")
+            error = RequestError(Code.MAX_SUBSCRIPTIONS, f"{rule}: unsubscribe from some")
         if error is not None:
             self._remove_from_index(connection_id, [topic for topic in topics if topic not in topics_before])
             raise error

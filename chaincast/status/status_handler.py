@@ -18,7 +18,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.http_api.documents import BalancerStatus, Error, Health, Status
 from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.recorder import MetricsRecorder
@@ -129,19 +129,19 @@ class StatusHandler:
     def _page(self, name: str, content_type: str) -> Response[Any]:
         path = self._pages / name
         if not path.exists():
-            raise ClientError(Code.UNKNOWN_ROUTE, f"{name}: this deployment was made without documentation pages")
+            raise RequestError(Code.UNKNOWN_ROUTE, f"{name}: this deployment was made without documentation pages")
         body = path.read_text("utf-8")
         return Response(status_code=200, content_type=content_type, body=body, headers={**_PAGE_HEADERS})
 
     def _check_token(self) -> None:
-        """Check the bearer token for `/status` and `/metrics`. Raise `ClientError`."""
+        """Check the bearer token for `/status` and `/metrics`. Raise `RequestError`."""
         if not self._settings.metrics_token:
             return
         given = self.routes.app.current_event.headers.get("authorization", "")
         if not given:
-            raise ClientError(
+            raise RequestError(
                 Code.AUTH_REQUIRED, "missing bearer token: send 'Authorization: Bearer TOKEN' (docs/operating.md)"
             )
         wanted = f"Bearer {self._metrics_token()}"
         if not compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode()):
-            raise ClientError(Code.AUTH_FAILED, "invalid token: send the value of the stack's secret MetricsToken")
+            raise RequestError(Code.AUTH_FAILED, "invalid token: send the value of the stack's secret MetricsToken")

@@ -9,7 +9,7 @@ import orjson
 from aws_lambda_powertools import Logger
 
 from chaincast.auth.jwt import Authenticator
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 
 
 class TokenCheck(Protocol):
@@ -31,7 +31,7 @@ def make_token_check(authenticator: Authenticator, mode: str, algorithm: str, lo
             return None
         try:
             authenticator.authenticate(probe)
-        except ClientError as error:
+        except RequestError as error:
             return error.code is not Code.AUTH_UNAVAILABLE
         except Exception:  # the secret cannot be read, for whatever reason
             logger.exception("tokens cannot be verified")

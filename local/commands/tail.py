@@ -17,8 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from chaincast.client import Options, Refusal, State, Update, connect
-from chaincast.errors import ClientError
-from chaincast.model.events import Event, told_of
+from chaincast.errors import RequestError
+from chaincast.model.events import Event, event_to_wire
 from local.errors import StepFailed
 from local.stack.deployment import local_websocket_url
 from local.terminal import Terminal
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
             raise StepFailed("tail", str(refusal), "see docs/protocol.md") from None
         why = f"cannot connect to {url}: {refusal.message}"
         raise StepFailed("tail", why, "start the local stack with make dev, or check the URL") from None
-    except ClientError as error:
+    except RequestError as error:
         raise StepFailed("tail", str(error), "see docs/protocol.md") from None
 
 
@@ -79,7 +79,7 @@ class JsonLines:
     def add(self, update: Update) -> None:
         """Print an event."""
         retracted = {"retracted": True} if update.retracted else {}
-        line = {"source": update.source, "cursor": update.cursor, **retracted, **told_of(update.event)}
+        line = {"source": update.source, "cursor": update.cursor, **retracted, **event_to_wire(update.event)}
         print(json.dumps(line), flush=True)
 
 

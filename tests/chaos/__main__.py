@@ -111,7 +111,7 @@ class _Storm:
         await self._gather(miner, cursors)
         await asyncio.to_thread(self.world.shorten_visibility)
         await asyncio.to_thread(self.world.send_poison_message)
-        with Publisher(self.stack.outputs.http_url, region=REGION, patience=120) as backend:
+        with Publisher(self.stack.outputs.http_url, region=REGION, timeout=120) as backend:
             await self._rage(miner, backend)
         await self._restore(miner)
         return await self._judge(miner, first)

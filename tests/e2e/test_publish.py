@@ -20,7 +20,7 @@ def publisher(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, **credentials:
     signed = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION} | credentials
     for name, value in signed.items():
         monkeypatch.setenv(name, value)
-    return Publisher(stack.outputs.http_url, region=REGION, patience=20)
+    return Publisher(stack.outputs.http_url, region=REGION, timeout=20)
 
 
 def price(symbol: str, value: float) -> Item:

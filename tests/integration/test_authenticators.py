@@ -14,7 +14,7 @@ from chaincast.auth.circuit_breaker import MAX_FAILURES, OPEN_SECONDS, CircuitBr
 from chaincast.auth.factory import make_authenticator
 from chaincast.auth.jwt import Authenticator, JwtAuthenticator, NoAuth
 from chaincast.auth.remote import RemoteAuthenticator
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.commands import User
 from tests.integration.conftest import SETTINGS
 from tests.serving import Answer, serving
@@ -39,7 +39,7 @@ def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) ->
     tokens = make_authenticator(settings, no_secret)
     assert isinstance(tokens, JwtAuthenticator)
     assert tokens.authenticate(token("e")).id == "u1"
-    with pytest.raises(ClientError, match="issuer"):
+    with pytest.raises(RequestError, match="issuer"):
         tokens.authenticate(token("e", iss="https://evil.example"))
 
 
@@ -47,7 +47,7 @@ def test_tokens_are_checked_with_the_keys_that_the_issuer_serves(issuer: str) ->
 def test_an_unavailable_issuer_does_not_make_a_token_invalid(issuer: str, path: str) -> None:
     url = f"{issuer}{path}" if path.startswith("/") else f"http://127.0.0.1{path}"
     tokens = make_authenticator(replace(SETTINGS, auth="required", auth_jwks_url=url), no_secret)
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         tokens.authenticate(token("e"))
     assert caught.value.code == Code.AUTH_UNAVAILABLE
 
@@ -96,7 +96,7 @@ def service() -> Iterator[tuple[AuthService, str]]:
 def code_of(tokens: Authenticator, token: str) -> Code | None:
     try:
         assert tokens.authenticate(token) == User("ann", "a@example.com")
-    except ClientError as error:
+    except RequestError as error:
         return error.code
     return None
 

@@ -10,7 +10,7 @@ import pytest
 
 from chaincast.aws import dynamodb_batch as writes
 from chaincast.aws import environment
-from chaincast.errors import ClientError
+from chaincast.errors import RequestError
 from chaincast.policy.rate_limits import Limits
 from chaincast.sessions.cleanup import ConnectionCleanup
 from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS, Connection
@@ -64,7 +64,7 @@ def test_connections_and_subscriptions_are_counted_once(world: World) -> None:
 
 def test_a_refused_subscribe_counts_nothing(world: World) -> None:
     world.open("c", "a:1")
-    with pytest.raises(ClientError):
+    with pytest.raises(RequestError):
         world.rows.add("c", V1, [f"t:{n}" for n in range(9)], (), 5, NOW)
     assert world.counted()["Subscriptions"] == 1
 

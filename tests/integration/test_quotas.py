@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chaincast.aws import environment
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.policy.rate_limits import MINUTE_MS, Limits, MessageCounts
 from chaincast.protocol.commands import User
 from chaincast.sessions.cleanup import ConnectionCleanup
@@ -65,7 +65,7 @@ def enter(
 ) -> tuple[Code | None, object]:
     try:
         quotas.admit(owner, name, now, per_minute=per_minute, at_once=at_once)
-    except ClientError as error:
+    except RequestError as error:
         return error.code, error.details.get("retry_after")
     return None, None
 

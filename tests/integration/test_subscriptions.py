@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chaincast.aws import environment
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import Limits
 from chaincast.sessions.cleanup import ConnectionCleanup
@@ -58,7 +58,7 @@ def test_subscribing_again_changes_nothing(subscriptions: SubscriptionStore) -> 
 
 def test_a_subscribe_beyond_the_limit_is_refused_as_a_whole(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1", "a:2"], (), 3, NOW)
-    with pytest.raises(ClientError, match="4 topics would be subscribed; at most 3") as caught:
+    with pytest.raises(RequestError, match="4 topics would be subscribed; at most 3") as caught:
         subscriptions.add("c1", V1, ["a:2", "a:3", "a:4"], (), 3, NOW)
     assert caught.value.code == Code.MAX_SUBSCRIPTIONS
     assert rows() == at("a:1", "a:2")

@@ -7,7 +7,7 @@ import pytest
 
 from chaincast.auth.tickets import TICKET_SECONDS, TicketStore
 from chaincast.aws import environment
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.commands import User
 from tests.integration.helpers import items
 
@@ -24,7 +24,7 @@ def tickets(database: DynamoDBClient) -> TicketStore:
 
 
 def refused(tickets: TicketStore, ticket: str, now: int = NOW) -> str:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         tickets.redeem(ticket, now)
     assert caught.value.code is Code.AUTH_FAILED
     assert len(ticket) < 5 or ticket not in caught.value.message
@@ -43,7 +43,7 @@ def test_of_many_concurrent_uses_one_succeeds(tickets: TicketStore) -> None:
     def redeem(_: int) -> bool:
         try:
             return tickets.redeem(ticket, NOW) == ANN
-        except ClientError:
+        except RequestError:
             return False
 
     with ThreadPoolExecutor(16) as threads:

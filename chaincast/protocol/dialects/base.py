@@ -32,7 +32,7 @@ class Dialect(Protocol):
     """True if clients reply to a server's ping; a client that stops replying is considered disconnected."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
+        """Return the client's command. Raises `RequestError` for invalid bytes, and nothing else."""
         ...
 
     def outcome_messages(self, outcome: Outcome, now_ms: int) -> tuple[bytes, ...]:

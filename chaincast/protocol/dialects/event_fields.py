@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from chaincast.errors import ClientError
+from chaincast.errors import RequestError
 from chaincast.model.amounts import NATIVE_DECIMALS, in_whole_units
 from chaincast.model.events import Event, Json
 from chaincast.protocol.commands import User
@@ -94,7 +94,7 @@ def trade_fields(event: Event) -> TradeFields:
     )
 
 
-def error_fields(error: ClientError) -> dict[str, Json]:
+def error_fields(error: RequestError) -> dict[str, Json]:
     """Return what a program needs to handle an error: its code and, if it is known, the seconds until a retry."""
     fields: dict[str, Json] = {"code": error.code.value}
     if "retry_after" in error.details:

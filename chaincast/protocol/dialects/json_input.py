@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 
 MAX_DEPTH = 32
 """Maximum levels of nesting in a message; the deepest documented message has five."""
@@ -13,13 +13,13 @@ _OPENING_BRACKETS, _CLOSING_BRACKETS, _QUOTE, _BACKSLASH = b"[{", b"]}", 0x22, 0
 
 
 def parse_text(body: bytes, max_bytes: int) -> str:
-    """Return the text of a frame. Raises `ClientError`: TOO_LARGE or BAD_UTF8."""
+    """Return the text of a frame. Raises `RequestError`: TOO_LARGE or BAD_UTF8."""
     if len(body) > max_bytes:
-        raise ClientError(Code.TOO_LARGE, f"message has {len(body)} bytes; at most {max_bytes}")
+        raise RequestError(Code.TOO_LARGE, f"message has {len(body)} bytes; at most {max_bytes}")
     try:
         return body.decode()
     except UnicodeDecodeError as error:
-        raise ClientError(
+        raise RequestError(
             Code.BAD_UTF8, f"message is not UTF-8: byte {error.start} is 0x{body[error.start]:02x}; send text frames"
         ) from None
 
@@ -27,17 +27,17 @@ def parse_text(body: bytes, max_bytes: int) -> str:
 def parse_object(body: bytes, max_bytes: int) -> dict[str, object]:
     """Return the JSON object in a frame.
 
-    Raises `ClientError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE.
+    Raises `RequestError`: TOO_LARGE, BAD_UTF8, TOO_DEEP, BAD_JSON or BAD_MESSAGE.
     """
     text = parse_text(body, max_bytes)
     if depth_exceeds(body, MAX_DEPTH):
-        raise ClientError(Code.TOO_DEEP, f"message is nested deeper than {MAX_DEPTH} levels")
+        raise RequestError(Code.TOO_DEEP, f"message is nested deeper than {MAX_DEPTH} levels")
     try:
         message = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise ClientError(Code.BAD_JSON, f"message is not JSON: {error}; it begins {text[:40]!r}") from None
+        raise RequestError(Code.BAD_JSON, f"message is not JSON: {error}; it begins {text[:40]!r}") from None
     if not isinstance(message, dict):
-        raise ClientError(Code.BAD_MESSAGE, f"message must be a JSON object, not {text[:40]!r}")
+        raise RequestError(Code.BAD_MESSAGE, f"message must be a JSON object, not {text[:40]!r}")
     return message
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.registry import DEFAULT
 from chaincast.protocol.subprotocol import TOKEN_SUBPROTOCOL
@@ -36,7 +36,7 @@ def choose_dialect(query: Mapping[str, str], subprotocols: str) -> DialectChoice
     """Return the dialect that a handshake asks for.
 
     The first of these decides: the query of an Engine.IO client, `?dialect=NAME`, a subprotocol `chaincast.NAME` in
-    `Sec-WebSocket-Protocol`. Without any of them it is the default, undecided. Raises `ClientError` with
+    `Sec-WebSocket-Protocol`. Without any of them it is the default, undecided. Raises `RequestError` with
     UNKNOWN_DIALECT.
     """
     if "EIO" in query or "transport" in query:
@@ -45,7 +45,7 @@ def choose_dialect(query: Mapping[str, str], subprotocols: str) -> DialectChoice
     confirmed = next((p for p in offered if p.startswith(_PREFIX) and not p.startswith(TOKEN_SUBPROTOCOL)), None)
     if confirmed is None and any(p.startswith(TOKEN_SUBPROTOCOL) for p in offered):
         # A browser requires that the server confirms one of its subprotocols, and a token must not be sent back.
-        raise ClientError(
+        raise RequestError(
             Code.UNKNOWN_DIALECT,
             "Sec-WebSocket-Protocol names a token but no dialect: offer another, too, such as chaincast.v1",
         )
@@ -81,14 +81,14 @@ def _choose_engine_io(query: Mapping[str, str]) -> DialectChoice:
     for name, supported in (("EIO", "4"), ("transport", "websocket")):
         if (value := query.get(name)) != supported:
             given = "is missing" if value is None else f"is {value[:40]!r}"
-            raise ClientError(Code.UNKNOWN_DIALECT, f"Engine.IO: {name} {given}; only {supported!r} is supported")
+            raise RequestError(Code.UNKNOWN_DIALECT, f"Engine.IO: {name} {given}; only {supported!r} is supported")
     if "sid" in query:
-        raise ClientError(Code.UNKNOWN_DIALECT, "Engine.IO: sessions cannot be upgraded; connect without a sid")
+        raise RequestError(Code.UNKNOWN_DIALECT, "Engine.IO: sessions cannot be upgraded; connect without a sid")
     return DialectChoice("socketio", requires_join=True)
 
 
 def _known_dialect(name: str) -> str:
-    """Return the name. Raises `ClientError` if no dialect has it."""
+    """Return the name. Raises `RequestError` if no dialect has it."""
     if name not in registry.NAMES:
-        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(registry.NAMES)}")
+        raise RequestError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(registry.NAMES)}")
     return name

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.dialects.base import Chains, Dialect
 
 DEFAULT = "chaincast.v1"
@@ -56,8 +56,8 @@ def get(name: str, chains: Chains) -> Dialect:
     """Return the codec of a dialect.
 
     Its module is imported on first use, so that a function pays only for the dialects that its clients speak.
-    `chains`: the deployment's networks. Raises `ClientError` with UNKNOWN_DIALECT.
+    `chains`: the deployment's networks. Raises `RequestError` with UNKNOWN_DIALECT.
     """
     if name not in _CODECS:
-        raise ClientError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(_CODECS)}")
+        raise RequestError(Code.UNKNOWN_DIALECT, f"unknown dialect {name[:40]!r}; known: {', '.join(_CODECS)}")
     return _make(name, tuple(chains.items()))

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.validation_errors import describe_errors
 
 M = TypeVar("M", bound=BaseModel)
@@ -19,10 +19,10 @@ def validate_message(model: type[M], document: object, verb: str, document_name:
     """Return the document as an instance of the model.
 
     `verb`: what the client asked for; the error begins with it. `document_name`: name of the document in errors that
-    concern it as a whole. Raises `ClientError` with BAD_MESSAGE, which says which field is wrong and what it must be.
+    concern it as a whole. Raises `RequestError` with BAD_MESSAGE, which says which field is wrong and what it must be.
     """
     try:
         return model.model_validate(document)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        raise ClientError(Code.BAD_MESSAGE, f"{verb}: {describe_errors(errors, document, document_name)}") from None
+        raise RequestError(Code.BAD_MESSAGE, f"{verb}: {describe_errors(errors, document, document_name)}") from None

@@ -15,7 +15,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from chaincast.auth.jwks import FETCH_PAUSE_SECONDS, MAX_AGE_SECONDS, STALE_SECONDS, JwksCache
 from chaincast.auth.jwt import JwksKey, JwtAuthenticator
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)
@@ -65,10 +65,10 @@ def token(kid: str | None = "r", key: object = None, algorithm: str | None = Non
 
 
 def code_of(tokens: JwtAuthenticator, bad: str) -> Code | None:
-    refusal: ClientError | None = None
+    refusal: RequestError | None = None
     try:
         tokens.authenticate(bad)
-    except ClientError as error:
+    except RequestError as error:
         refusal = error
     if refusal is None:
         return None

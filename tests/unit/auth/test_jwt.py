@@ -6,7 +6,7 @@ import jwt
 import pytest
 
 from chaincast.auth.jwt import JwtAuthenticator, NoAuth, SharedSecretKey
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.commands import User
 
 SECRET = "s" * 64
@@ -65,7 +65,7 @@ def test_a_good_token_names_its_user() -> None:
     ],
 )
 def test_a_bad_token_is_refused_and_not_repeated(bad: str, words: str) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         JwtAuthenticator(SharedSecretKey(lambda: SECRET)).authenticate(bad)
     assert caught.value.code == Code.AUTH_FAILED
     assert caught.value.message.startswith("Invalid token: ")

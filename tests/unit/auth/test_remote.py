@@ -6,7 +6,7 @@ import pytest
 
 from chaincast.auth.circuit_breaker import MAX_FAILURES, OPEN_SECONDS, CircuitBreaker
 from chaincast.auth.remote import RemoteAuthenticator, ServiceResponse
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.policy.premium_topics import Premium
 from chaincast.protocol.commands import User
 
@@ -29,7 +29,7 @@ class Service:
 def code(asked: RemoteAuthenticator) -> Code | None:
     try:
         asked.authenticate("token")
-    except ClientError as error:
+    except RequestError as error:
         return error.code
     return None
 
@@ -99,6 +99,6 @@ def test_a_user_id_that_cannot_be_part_of_a_topic_is_refused() -> None:
 
 def test_an_oversize_token_is_not_passed_on() -> None:
     service = Service()
-    with pytest.raises(ClientError, match="9000 characters; at most 8192"):
+    with pytest.raises(RequestError, match="9000 characters; at most 8192"):
         RemoteAuthenticator(service, Premium()).authenticate("x" * 9000)
     assert service.asked == []

@@ -12,7 +12,7 @@ from chaincast.auth.ticket_handler import TicketHandler
 from chaincast.auth.tickets import TICKET_SECONDS
 from chaincast.aws.lambda_events import HttpResponse
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.metrics.logger import make_logger
 from chaincast.protocol.commands import User
 from tests.factories import http_event
@@ -36,7 +36,7 @@ class Desk:
         if token == "broken":
             raise RuntimeError("no secret")
         if token != "good":
-            raise ClientError(Code.AUTH_FAILED, "Invalid token")
+            raise RequestError(Code.AUTH_FAILED, "Invalid token")
         return User("ann")
 
     def issue(self, user: User, now_ms: int) -> str:

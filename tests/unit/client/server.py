@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from chaincast.model.cursors import format_cursor
-from chaincast.model.events import Event, told_of
+from chaincast.model.events import Event, event_to_wire
 from chaincast.model.topics import Topic, wildcard_forms
 
 Message: TypeAlias = dict[str, Any]
@@ -110,7 +110,7 @@ class Server:
         ]
         if heard and block["type"] == "events":
             told = {name: value for name, value in block.items() if name != "ids"}
-            await _say(connection, told | {"events": [told_of(event) for event in heard]})
+            await _say(connection, told | {"events": [event_to_wire(event) for event in heard]})
         elif heard:
             await _say(connection, block | {"ids": [event.id for event in heard]})
 
@@ -151,7 +151,7 @@ class Server:
             case "get" if said["what"] == "price":
                 await _say(connection, {"type": "price", "id": said["id"], "event": None})
             case "get":
-                events = [told_of(event) for event in reversed(self._told.values())][: said["limit"]]
+                events = [event_to_wire(event) for event in reversed(self._told.values())][: said["limit"]]
                 answer = {"type": "history", "id": said["id"], "what": said["what"], "before": None, "events": events}
                 await _say(connection, answer)
             case "ping":

@@ -15,7 +15,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Response
 
 from chaincast.client import Chaincast, Options, Refusal, State, Subscription, connect, connection, options, session
-from chaincast.errors import ClientError
+from chaincast.errors import RequestError
 from chaincast.model.cursors import format_cursor
 from tests.unit.client.server import SECONDS, SILENCE, SOURCE, Message, Server
 
@@ -97,7 +97,7 @@ async def test_a_topic_that_is_refused_says_so_and_harms_no_other(server: Server
         assert answers[0].code == "PREMIUM_TOPIC"
         await server.happen("tokens:bsc")
         assert await read(plain, 1) == ["+bsc:1:0"]
-        with pytest.raises(ClientError, match="unknown topic family 'tradez'"):
+        with pytest.raises(RequestError, match="unknown topic family 'tradez'"):
             client.subscribe("tradez:bsc:*")
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaincast.client.inbox import Inbox, Update
-from chaincast.model.events import Event, event_told, told_of
+from chaincast.model.events import Event, event_from_wire, event_to_wire
 from tests.factories import make_event
 
 
@@ -15,7 +15,7 @@ def update(event: Event) -> Update:
 
 def price(number: int, symbol: str = "BTC") -> Update:
     told = {"id": f"{symbol}-{number}", "kind": "price", "timestamp": number, "topics": [f"price:{symbol}"], "data": {}}
-    return update(event_told(told))
+    return update(event_from_wire(told))
 
 
 def drained(inbox: Inbox) -> list[str]:
@@ -90,6 +90,6 @@ def test_who_reads_holds_what_happened_and_was_not_taken_back(steps: list[tuple[
 
 @pytest.mark.parametrize("event", [make_event(3), make_event(kind="price", data={"price": "1"})])
 def test_an_event_is_told_and_understood(event: Event) -> None:
-    understood = event_told(told_of(event) | {"from_a_newer_server": True})
-    assert told_of(understood) == told_of(event)
+    understood = event_from_wire(event_to_wire(event) | {"from_a_newer_server": True})
+    assert event_to_wire(understood) == event_to_wire(event)
     assert (understood.conflation_key is None) == (event.kind != "price")

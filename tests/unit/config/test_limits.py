@@ -42,7 +42,7 @@ def test_they_come_through_the_environment_of_a_function() -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        ("message_bytes = 255", "needs 256 bytes"),
+        ("message_bytes = 255", "at least 256"),
         ("message_bytes = 131073", "131072"),
         ("subscriptions_per_connection = 1001", "1000"),
         ("messages_per_minute = -1", "0"),

@@ -94,7 +94,7 @@ def test_local_and_disabled_networks_are_not_deployed() -> None:
         ("0xABCDEF", "0xXYZ", 13, ["contracts.0.address"]),
         ("address =", "addres =", 13, ["addres", "unknown key", "address"]),
         ("networks.bsc", "networks.BSC", 6, ["network name 'BSC'", "lower-case"]),
-        ("[networks.off]", "[networks.app-1]", 15, ["'app-1'", "not beginning with 'app-'"]),
+        ("[networks.off]", "[networks.app-1]", 15, ["'app-1'", "names that begin with 'app-' are reserved"]),
         ("enabled = false", "enabled = fals", 16, ["not TOML", "line 16"]),
     ],
 )
@@ -146,10 +146,10 @@ def test_an_abi_is_read_from_its_file_from_an_artifact_or_inline(tmp_path: Path)
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        (['adapter = "abi"', 'address = "*"'], "needs an abi"),
+        (['adapter = "abi"', 'address = "*"'], "requires abi"),
         (['adapter = "abi"', 'address = "*"', 'abi = "no.json"'], "no.json cannot be read"),
-        (['adapter = "abi"', 'address = "*"', "abi = '[}'"], "is no JSON"),
-        (['adapter = "abi"', 'address = "*"', "abi = '{}'"], "is no JSON ABI"),
+        (['adapter = "abi"', 'address = "*"', "abi = '[}'"], "not JSON"),
+        (['adapter = "abi"', 'address = "*"', "abi = '{}'"], "not an ABI"),
         (['adapter = "abi"', 'address = "*"', "abi = '[]'"], "has no events"),
         (['adapter = "abi"', 'address = "*"', f"abi = '{ABI}'", 'events = ["Pain"]'], "events Pain: not in the ABI"),
         (['adapter = "abi"', "address = []", f"abi = '{ABI}'"], "at least 1 item"),
@@ -170,7 +170,7 @@ def test_stacks_has_addresses_and_an_adapter_of_its_own() -> None:
 
 
 def test_a_network_that_nobody_says_how_to_reach_is_refused() -> None:
-    assert "neither rpc_url nor rpc_secret" in refused("[networks.base]\n")
+    assert "rpc_url and rpc_secret are both missing" in refused("[networks.base]\n")
 
 
 def test_every_fault_is_named_at_once() -> None:
@@ -219,13 +219,13 @@ def test_the_command_refuses_with_words_and_exit_code_2(tmp_path: Path, capsys: 
 @pytest.mark.parametrize(
     ("lines", "words"),
     [
-        ('[access]\norigins = ["app.example"]', "an origin is scheme://host"),
-        ('[access]\norigins = ["https://app.example/path"]', "an origin is scheme://host"),
+        ('[access]\norigins = ["app.example"]', "write scheme://host"),
+        ('[access]\norigins = ["https://app.example/path"]', "write scheme://host"),
         ('[access]\norigins = ["https://App.example"]', "in lower case"),
         ('[access]\ndeny_ips = ["10.0.0.0/33"]', "deny_ips"),
         ('[auth]\nmode = "maybe"', "'maybe'"),
-        ('[auth]\njwks_url = "http://issuer.example/keys"', "an https:// URL"),
-        ('[auth]\ncookie = "session"', "auth.cookie needs access.origins"),
+        ('[auth]\njwks_url = "http://issuer.example/keys"', "tokens and keys need https://"),
+        ('[auth]\ncookie = "session"', "auth.cookie requires that access.origins"),
     ],
 )
 def test_who_may_come_in_is_said_in_a_way_that_holds(lines: str, words: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaincast.client import Update
-from chaincast.model.events import event_told
+from chaincast.model.events import event_from_wire
 from local.commands.tail import table_row
 
 ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block": 7, "topics": ["network:anvil"]}
@@ -44,12 +44,12 @@ ON_CHAIN = {"id": "anvil:7:1234abcd:0", "timestamp": 1_700_000_000_000, "block":
     ],
 )
 def test_each_kind_of_event_has_a_readable_row(event: dict[str, object], words: list[str]) -> None:
-    update = Update(event_told({**ON_CHAIN, **event}), retracted=False, source="anvil", cursor="000000000001")
+    update = Update(event_from_wire({**ON_CHAIN, **event}), retracted=False, source="anvil", cursor="000000000001")
     row = [str(cell) for cell in table_row(update)]
     assert all(word in row[-1] for word in words), row
 
 
 def test_a_retracted_event_is_marked() -> None:
-    trade = event_told({**ON_CHAIN, "kind": "price", "data": {"price": 45000.5, "symbol": "BTC"}})
+    trade = event_from_wire({**ON_CHAIN, "kind": "price", "data": {"price": 45000.5, "symbol": "BTC"}})
     row = table_row(Update(trade, retracted=True, source="anvil", cursor="000000000001"))
     assert str(row[-1]) == "retracted: price=45000.5"

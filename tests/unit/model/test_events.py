@@ -19,5 +19,5 @@ def test_the_same_log_on_another_branch_has_another_id() -> None:
 
 def test_a_position_is_only_for_events_of_a_chain() -> None:
     assert make_event(5, block=9).position == "000000000009.000005.00"
-    with pytest.raises(ValueError, match="no place on a chain"):
+    with pytest.raises(ValueError, match="has no position"):
         _ = Event(id="x", kind="price", timestamp=0, topics=(), data={}).position

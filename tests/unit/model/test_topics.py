@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.topics import FAMILIES, Topic, chain_topics, history_topic, wildcard_forms
 
 T = "0xaAbB"
@@ -52,7 +52,7 @@ def test_a_topic_has_one_canonical_form(text: str, canonical: str) -> None:
     ],
 )
 def test_what_is_no_topic_is_refused_with_its_code(text: str, code: Code) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         Topic.parse(text)
     assert caught.value.code == code
     assert text[:20] in caught.value.message or repr(text[:20])[1:-1] in caught.value.message
@@ -62,7 +62,7 @@ def test_what_is_no_topic_is_refused_with_its_code(text: str, code: Code) -> Non
 def test_parsing_never_fails_otherwise_and_its_result_is_stable(text: str) -> None:
     try:
         topic = Topic.parse(text)
-    except ClientError:
+    except RequestError:
         return
     assert Topic.parse(str(topic)) == topic
     assert "#" not in str(topic)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.policy.origin_policy import Access
 
 HERE = "203.0.113.9"
@@ -11,7 +11,7 @@ HERE = "203.0.113.9"
 def refused(access: Access, origin: str, address: str = HERE) -> Code | None:
     try:
         access.check(origin, address)
-    except ClientError as error:
+    except RequestError as error:
         return error.code
     return None
 
@@ -66,9 +66,9 @@ def test_addresses(allow: list[str], deny: list[str], address: str, allowed: boo
 
 
 def test_a_refusal_says_what_was_wrong() -> None:
-    with pytest.raises(ClientError, match=r"origin 'https://evil\.example'"):
+    with pytest.raises(RequestError, match=r"origin 'https://evil\.example'"):
         Access(["https://app.example"], [], []).check("https://evil.example", HERE)
-    with pytest.raises(ClientError, match="origin missing"):
+    with pytest.raises(RequestError, match="origin missing"):
         Access(["https://app.example"], [], []).check("", HERE)
-    with pytest.raises(ClientError, match=r"203\.0\.113\.9"):
+    with pytest.raises(RequestError, match=r"203\.0\.113\.9"):
         Access(["none"], [], ["203.0.113.9"]).check("", HERE)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.events import Event
 from chaincast.model.topics import Topic
 from chaincast.protocol.commands import (
@@ -147,7 +147,7 @@ SUB = {"type": "subscribe", "id": "r1"}
     ],
 )
 def test_an_error_carries_its_code_a_message_and_the_request_id(message: object, code: Code, words: str) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         decode(message)
     assert caught.value.code == code
     assert words in caught.value.message
@@ -156,7 +156,7 @@ def test_an_error_carries_its_code_a_message_and_the_request_id(message: object,
 
 
 def test_an_error_carries_its_details() -> None:
-    error = ClientError(Code.CURSOR_EXPIRED, "too old", 3, {"source": "bsc", "oldest": "000000000005"})
+    error = RequestError(Code.CURSOR_EXPIRED, "too old", 3, {"source": "bsc", "oldest": "000000000005"})
     assert reply(error) == {
         "type": "error",
         "id": 3,
@@ -169,7 +169,7 @@ def test_an_error_carries_its_details() -> None:
 
 @pytest.mark.parametrize("bad_id", [True, 1.5, [], {}, "x" * 129, 2**53])
 def test_the_error_about_an_invalid_id_carries_no_id(bad_id: object) -> None:
-    with pytest.raises(ClientError, match="id ") as caught:
+    with pytest.raises(RequestError, match="id ") as caught:
         decode({"type": "ping", "id": bad_id})
     assert caught.value.code == Code.BAD_MESSAGE
     assert "id" not in json.loads(*V1.outcome_messages(caught.value, 0))
@@ -177,17 +177,17 @@ def test_the_error_about_an_invalid_id_carries_no_id(bad_id: object) -> None:
 
 @pytest.mark.parametrize("body", [b"\xff", b"[[[[" * 20, b"{", b"x" * (MAX_BYTES + 1)])
 def test_the_error_about_bytes_that_are_no_message_carries_no_id(body: bytes) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         decode(body)
     assert caught.value.request_id is None
 
 
 def check_decoding(body: bytes) -> None:
     """Decode the bytes; if they are refused, encode the error."""
-    refusal: ClientError | None = None
+    refusal: RequestError | None = None
     try:
         decode(body)
-    except ClientError as error:
+    except RequestError as error:
         refusal = error
     if refusal is not None:
         reply = json.loads(*V1.outcome_messages(refusal, 0))
@@ -335,5 +335,5 @@ def test_overhead_and_separator_are_upper_bounds() -> None:
 def test_the_registry_knows_its_names() -> None:
     assert registry.DEFAULT in registry.NAMES
     assert [registry.get(name, {}).name for name in registry.NAMES] == list(registry.NAMES)
-    with pytest.raises(ClientError, match="unknown dialect"):
+    with pytest.raises(RequestError, match="unknown dialect"):
         registry.get("nope", {})

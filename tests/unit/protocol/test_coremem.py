@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.model.events import Event
 from chaincast.protocol.commands import (
     Command,
@@ -85,7 +85,7 @@ def test_recent_tokens_are_requested() -> None:
 
 
 def test_unsubscribing_without_names_removes_the_whole_channel() -> None:
-    request = Request("unsubscribe", ("prices",))
+    request = ReplyContext("unsubscribe", ("prices",))
     assert decode({"type": "unsubscribe", "channel": "prices"}) == UnsubscribeFamilies(frozenset({"prices"}), request)
     assert decode({"type": "ping"}) == Ping()
 
@@ -109,7 +109,7 @@ def test_unsubscribing_without_names_removes_the_whole_channel() -> None:
     ],
 )
 def test_invalid_messages_are_refused_with_an_explanation(message: object, code: Code, words: str) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         decode(message)
     assert caught.value.code == code
     assert words in caught.value.message
@@ -210,13 +210,13 @@ def test_answers() -> None:
 
     assert replies(Connected("L1", ("anvil",))) == [{"type": "connected", "clientId": "L1", "timestamp": 17}]
     assert replies(Pong(18)) == [{"type": "pong", "timestamp": 18}]
-    request = Request("subscribe", ("tokens",))
+    request = ReplyContext("subscribe", ("tokens",))
     assert replies(Unsubscribed((), request)) == [{"type": "unsubscribed", "channel": "tokens"}]
     confirmed, recent = replies(Subscribed((), request, recent_events=(CREATED, CREATED)))
     assert confirmed == {"type": "subscribed", "channel": "tokens"}
     assert len(recent["data"]["tokens"]) == 2
     now = {"prices:*:a": TokenSnapshot(PRICE, None), "prices:*:b": TokenSnapshot(None, None)}
-    _, prices = replies(Subscribed((), Request("subscribe", ("prices",)), now))
+    _, prices = replies(Subscribed((), ReplyContext("subscribe", ("prices",)), now))
     assert [p["price"] for p in prices["data"]["prices"]] == [0.00025]
     assert json.loads(COREMEM.ping_message(5) or b"") == {"type": "ping", "timestamp": 5}
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.protocol.commands import Authenticate, Authenticated, AuthenticationExpired, User
 from chaincast.protocol.dialects import registry
 from tests.unit.protocol.sample_events import CHAINS
@@ -15,7 +15,7 @@ ANN = User("ann", "ann@example.com")
 NOW = 1_700_000_000_000
 
 
-def frames(dialect: str, outcome: Authenticated | AuthenticationExpired | ClientError) -> list[object]:
+def frames(dialect: str, outcome: Authenticated | AuthenticationExpired | RequestError) -> list[object]:
     messages = registry.get(dialect, CHAINS).outcome_messages(outcome, NOW)
     return [json.loads(frame.lstrip(b"0123456789")) for frame in messages]
 
@@ -55,10 +55,10 @@ def test_expiry_is_reported_with_the_time_left_to_authenticate(dialect: str, exp
         (
             "moonx",
             '{"id":"m1","type":"authenticate","timestamp":1,"data":{"token":"a.b.c"}}',
-            Request("authenticate", ("m1", "")),
+            ReplyContext("authenticate", ("m1", "")),
         ),
-        ("socketio", '42["authenticate",{"token":"a.b.c"}]', Request("authenticate")),
-        ("socketio", '427["authenticate",{"token":"a.b.c"}]', Request("authenticate", (), 7)),
+        ("socketio", '42["authenticate",{"token":"a.b.c"}]', ReplyContext("authenticate")),
+        ("socketio", '427["authenticate",{"token":"a.b.c"}]', ReplyContext("authenticate", (), 7)),
     ],
 )
 def test_a_fresh_token(dialect: str, message: str, request_id: object) -> None:
@@ -78,7 +78,7 @@ def test_a_fresh_token(dialect: str, message: str, request_id: object) -> None:
     ],
 )
 def test_a_missing_or_wrong_token_is_refused(dialect: str, message: str) -> None:
-    with pytest.raises(ClientError, match=r"token|object") as caught:
+    with pytest.raises(RequestError, match=r"token|object") as caught:
         registry.get(dialect, CHAINS).decode(message.encode(), 10_000, 5)
     assert caught.value.code is Code.BAD_MESSAGE
 
@@ -87,9 +87,9 @@ def test_the_reply_names_the_new_user() -> None:
     user = {"user": {"id": "ann", "email": "ann@example.com"}}
     assert frames("coremem", Authenticated(ANN)) == [{"type": "authenticated", "userId": "ann"}]
     assert frames("coremem", Authenticated(None)) == [{"type": "authenticated", "userId": "anonymous"}]
-    assert frames("socketio", Authenticated(ANN, Request("authenticate"))) == [["authenticated", user]]
+    assert frames("socketio", Authenticated(ANN, ReplyContext("authenticate"))) == [["authenticated", user]]
     acknowledged = registry.get("socketio", CHAINS).outcome_messages(
-        Authenticated(ANN, Request("authenticate", (), 7)), NOW
+        Authenticated(ANN, ReplyContext("authenticate", (), 7)), NOW
     )
     assert [frame[:3] for frame in acknowledged] == [b"42[", b"437"]
     assert json.loads(acknowledged[1][3:]) == [{"success": True, "data": user}]
@@ -97,7 +97,7 @@ def test_the_reply_names_the_new_user() -> None:
 
 @pytest.mark.parametrize("dialect", ["chaincast.v1", "coremem", "moonx", "socketio"])
 def test_a_refusal_says_when_to_retry(dialect: str) -> None:
-    refused = ClientError(Code.RATE_LIMITED, "slowly", details={"retry_after": 17})
+    refused = RequestError(Code.RATE_LIMITED, "slowly", details={"retry_after": 17})
     (reply,) = frames(dialect, refused)
     assert '"RATE_LIMITED"' in json.dumps(reply)
     assert ": 17" in json.dumps(reply)

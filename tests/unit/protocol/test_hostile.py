@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.errors import ClientError, ProtocolViolation
+from chaincast.errors import ProtocolViolation, RequestError
 from chaincast.model.events import Event, Json
 from chaincast.protocol.dialects import registry
 from tests.unit.protocol.sample_events import CHAINS, EVERYTHING
@@ -60,10 +60,10 @@ _hostile = st.one_of(
 @given(body=_hostile)
 def test_any_bytes_are_a_command_or_an_error_that_can_be_encoded(name: str, body: bytes) -> None:
     dialect = registry.get(name, CHAINS)
-    refusal: ClientError | None = None
+    refusal: RequestError | None = None
     try:
         hash(dialect.decode(body, 10_000, 5).request_id)
-    except ClientError as error:
+    except RequestError as error:
         refusal = error
     if refusal is not None:
         assert len(refusal.message) <= 2_000

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.dialects.json_input import MAX_DEPTH, depth_exceeds, parse_object
 
 LIMIT = 1000
@@ -52,7 +52,7 @@ def test_depth_counts_brackets_outside_strings(value: object, limit: int) -> Non
     ],
 )
 def test_each_fault_has_its_code(body: bytes, code: Code) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         parse_object(body, LIMIT)
     assert caught.value.code == code
 
@@ -65,11 +65,11 @@ def test_brackets_in_strings_do_not_count() -> None:
 def test_the_deepest_allowed_message_is_read() -> None:
     body = b'{"a":' + b"[" * (MAX_DEPTH - 1) + b"]" * (MAX_DEPTH - 1) + b"}"
     assert "a" in parse_object(body, LIMIT)
-    with pytest.raises(ClientError):
+    with pytest.raises(RequestError):
         parse_object(b'{"a":' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", LIMIT)
 
 
 @given(st.binary(max_size=200))
 def test_nothing_but_a_client_error_is_raised(body: bytes) -> None:
-    with contextlib.suppress(ClientError):
+    with contextlib.suppress(RequestError):
         assert isinstance(parse_object(body, LIMIT), dict)

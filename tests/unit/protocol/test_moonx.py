@@ -5,7 +5,7 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.model.events import Event, Json
 from chaincast.protocol.commands import (
     Authenticate,
@@ -80,10 +80,10 @@ def test_channels_are_topics(channel: str, topics: list[str], own: list[str], fa
 
 
 def test_tokens_and_pings() -> None:
-    request = Request("authenticate", ("auth_1", ""))
+    request = ReplyContext("authenticate", ("auth_1", ""))
     assert decode("authenticate", {"token": "a.b.c"}, "auth_1") == Authenticate("a.b.c", request)
-    assert decode("ping", {}, 7) == Ping(Request("ping", ("7", "")))
-    assert MOONX.decode(b'{"type":"ping"}', 100, 5) == Ping(Request("ping", ("", "")))
+    assert decode("ping", {}, 7) == Ping(ReplyContext("ping", ("7", "")))
+    assert MOONX.decode(b'{"type":"ping"}', 100, 5) == Ping(ReplyContext("ping", ("", "")))
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_tokens_and_pings() -> None:
     ],
 )
 def test_invalid_messages_are_refused_with_an_explanation(type_: str, data: object, code: Code, words: str) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         decode(type_, data)
     assert caught.value.code == code
     assert words in caught.value.message
@@ -212,7 +212,7 @@ def test_answers() -> None:
         "data": {"timeout": 10000},
     }
     user = {"user": {"id": "user_123", "email": "user@example.com"}}
-    request = Request("authenticate", ("a1", ""))
+    request = ReplyContext("authenticate", ("a1", ""))
     assert replies(Authenticated(User("user_123", "user@example.com"), request)) == {
         "id": "auth_success_a1",
         "type": "auth_success",
@@ -220,14 +220,14 @@ def test_answers() -> None:
         "data": user,
     }
     assert replies(Authenticated(None, request))["data"] == {"user": {"id": "anonymous", "email": ""}}
-    confirmed = replies(Subscribed((), Request("subscribe", ("m1", "prices"))))
+    confirmed = replies(Subscribed((), ReplyContext("subscribe", ("m1", "prices"))))
     assert (confirmed["id"], confirmed["type"], confirmed["data"]) == (
         "sub_confirmed_m1",
         "subscribed",
         {"channel": "prices"},
     )
-    assert replies(Unsubscribed((), Request("unsubscribe", ("m1", "prices"))))["type"] == "unsubscribed"
-    assert replies(Pong(18, Request("ping", ("", "")))) == {
+    assert replies(Unsubscribed((), ReplyContext("unsubscribe", ("m1", "prices"))))["type"] == "unsubscribed"
+    assert replies(Pong(18, ReplyContext("ping", ("", "")))) == {
         "id": "pong_18",
         "type": "pong",
         "timestamp": 18,

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.protocol.dialects.negotiation import DialectChoice, choose_dialect, detect_dialect
 
 
@@ -31,7 +31,7 @@ def test_the_handshake_names_the_dialect(query: dict[str, str], subprotocols: st
     [({"dialect": "v9"}, ""), ({"dialect": ""}, ""), ({}, "chaincast.v9"), ({"dialect": "socketio/kaspump"}, "")],
 )
 def test_an_unknown_dialect_is_refused(query: dict[str, str], subprotocols: str) -> None:
-    with pytest.raises(ClientError, match=r"known: chaincast\.v1") as caught:
+    with pytest.raises(RequestError, match=r"known: chaincast\.v1") as caught:
         choose_dialect(query, subprotocols)
     assert caught.value.code == Code.UNKNOWN_DIALECT
 
@@ -50,7 +50,7 @@ def test_an_unknown_dialect_is_refused(query: dict[str, str], subprotocols: str)
 def test_an_unsupported_engine_io_handshake_is_refused_with_what_is_supported(
     query: dict[str, str], words: str
 ) -> None:
-    with pytest.raises(ClientError, match=words) as caught:
+    with pytest.raises(RequestError, match=words) as caught:
         choose_dialect(query, "")
     assert caught.value.code == Code.UNKNOWN_DIALECT
 
@@ -77,5 +77,5 @@ def test_a_message_identifies_the_dialect(body: bytes, dialect: str | None) -> N
 
 
 def test_a_token_subprotocol_alone_cannot_be_confirmed() -> None:
-    with pytest.raises(ClientError, match="offer another, too"):
+    with pytest.raises(RequestError, match="offer another, too"):
         choose_dialect({}, "chaincast.token.a.b.c")

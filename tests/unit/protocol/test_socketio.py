@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from chaincast.errors import ClientError, Code, ProtocolViolation, Request
+from chaincast.errors import Code, ProtocolViolation, ReplyContext, RequestError
 from chaincast.protocol.commands import (
     CloseConnection,
     Command,
@@ -29,18 +29,18 @@ from tests.unit.protocol.socketio_client import SOCKETIO, decode, replies
         ("3", KeepAlive()),
         ("5", KeepAlive()),
         ("6", KeepAlive()),
-        ("2probe", Ping(Request("probe", ("probe",)))),
-        ("2", Ping(Request("probe", ("",)))),
-        ("40", Join("", Request("connect", ("/",)))),
-        ("40{}", Join("", Request("connect", ("/",)))),
-        ('40{"token":"a.b.c","x":1}', Join("a.b.c", Request("connect", ("/",)))),
-        ('40{"token":7}', Join("", Request("connect", ("/",)))),
-        ("40/,", Join("", Request("connect", ("/",)))),
+        ("2probe", Ping(ReplyContext("probe", ("probe",)))),
+        ("2", Ping(ReplyContext("probe", ("",)))),
+        ("40", Join("", ReplyContext("connect", ("/",)))),
+        ("40{}", Join("", ReplyContext("connect", ("/",)))),
+        ('40{"token":"a.b.c","x":1}', Join("a.b.c", ReplyContext("connect", ("/",)))),
+        ('40{"token":7}', Join("", ReplyContext("connect", ("/",)))),
+        ("40/,", Join("", ReplyContext("connect", ("/",)))),
         ("41", Leave()),
         ("41/admin,", KeepAlive()),
         ("4312[]", KeepAlive()),
-        ('42["ping"]', Ping(Request("moonx-gateway/ping"))),
-        ('425["ping",{}]', Ping(Request("moonx-gateway/ping", (), 5))),
+        ('42["ping"]', Ping(ReplyContext("moonx-gateway/ping"))),
+        ('425["ping",{}]', Ping(ReplyContext("moonx-gateway/ping", (), 5))),
     ],
 )
 def test_packets(frame: str, command: Command) -> None:
@@ -91,14 +91,14 @@ def test_another_namespace_is_refused_as_the_protocol_says() -> None:
         ("40/random", b'44/random,{"message":"Invalid namespace"}'),
         ('40/random,{"token":"x"}', b'44/random,{"message":"Invalid namespace"}'),
     ):
-        with pytest.raises(ClientError) as caught:
+        with pytest.raises(RequestError) as caught:
             decode(frame)
         assert not isinstance(caught.value, ProtocolViolation)
         assert SOCKETIO.outcome_messages(caught.value, 0) == (answer,)
 
 
 def test_a_bad_token_is_a_connect_error() -> None:
-    refused = ClientError(Code.AUTH_FAILED, "Invalid token: expired", Request("connect", ("/",)))
+    refused = RequestError(Code.AUTH_FAILED, "Invalid token: expired", ReplyContext("connect", ("/",)))
     (frame,) = SOCKETIO.outcome_messages(refused, 0)
     assert frame.startswith(b"44{")
     assert json.loads(frame[2:]) == {"message": "Invalid token: expired", "data": {"code": "AUTH_FAILED"}}
@@ -131,7 +131,7 @@ def test_a_bad_token_is_a_connect_error() -> None:
 def test_an_invalid_event_is_refused_in_its_vocabulary_and_the_connection_stays_open(
     frame: str, answered: list[list[object]]
 ) -> None:
-    with pytest.raises(ClientError) as caught:
+    with pytest.raises(RequestError) as caught:
         decode(frame)
     assert not isinstance(caught.value, ProtocolViolation)
     assert [[name, data["code"]] for name, data in replies(caught.value)] == answered
@@ -139,7 +139,7 @@ def test_an_invalid_event_is_refused_in_its_vocabulary_and_the_connection_stays_
 
 def test_oversized_or_non_text_messages_are_refused() -> None:
     for body, code in ((b"4" * 10_001, Code.TOO_LARGE), (b"42\xff", Code.BAD_UTF8)):
-        with pytest.raises(ClientError) as caught:
+        with pytest.raises(RequestError) as caught:
             SOCKETIO.decode(body, 10_000, 5)
         assert caught.value.code == code
         assert [name for name, _ in replies(caught.value)] == ["error"]
@@ -172,7 +172,7 @@ def test_the_greetings() -> None:
     ]
     _, connected = SOCKETIO.outcome_messages(Joined("L1=", None), 5)
     assert json.loads(connected[2:])[1]["userId"] == "anonymous"
-    assert SOCKETIO.outcome_messages(Pong(1, Request("probe", ("probe",))), 0) == (b"3probe",)
+    assert SOCKETIO.outcome_messages(Pong(1, ReplyContext("probe", ("probe",))), 0) == (b"3probe",)
     assert SOCKETIO.ping_message(0) == b"2"
     assert SOCKETIO.outcome_messages(NoReply(), 0) == (b"6",), "an empty frame is a protocol error"
     assert SOCKETIO.outcome_messages(ConnectionClosing(), 0) == ()

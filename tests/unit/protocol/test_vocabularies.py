@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.model.events import Event, Json
 from chaincast.model.topics import Topic
 from chaincast.protocol.commands import (
@@ -81,7 +81,7 @@ def test_verbs_are_subscriptions(
     assert isinstance(command, Subscribe)
     assert [str(t) for t in command.topics] == topics
     assert command.vocabulary == vocabulary
-    assert command.request_id == Request(f"{vocabulary}/{name}", about, 4)
+    assert command.request_id == ReplyContext(f"{vocabulary}/{name}", about, 4)
 
 
 def test_event_types_are_kinds_and_contracts_events() -> None:
@@ -92,16 +92,16 @@ def test_event_types_are_kinds_and_contracts_events() -> None:
 
 def test_verbs_are_queries() -> None:
     assert emit("get:price", {"tokenAddress": "0xA", "network": "bscTestnet"}, 1) == GetPrice(
-        "bsc-testnet", "0xa", Request("kaspump/get:price", ("0xA", "bscTestnet"), 1)
+        "bsc-testnet", "0xa", ReplyContext("kaspump/get:price", ("0xA", "bscTestnet"), 1)
     )
     assert emit("get:trades", {"tokenAddress": "0xA", "network": "bsc", "limit": 7}) == GetHistory(
-        "trades", Topic.parse("trades:bsc:0xa"), 7, request_id=Request("kaspump/get:trades")
+        "trades", Topic.parse("trades:bsc:0xa"), 7, request_id=ReplyContext("kaspump/get:trades")
     )
     assert emit("getHistory", {"contractId": "S.c"}) == GetHistory(
-        "history", Topic.parse("contract:*:s.c"), 50, request_id=Request("adstack/getHistory", ("S.c",))
+        "history", Topic.parse("contract:*:s.c"), 50, request_id=ReplyContext("adstack/getHistory", ("S.c",))
     )
     assert emit("getStats", {"contractId": "S.c"}, 2) == GetStats(
-        Topic.parse("contract:*:s.c"), Request("adstack/getStats", ("S.c",), 2)
+        Topic.parse("contract:*:s.c"), ReplyContext("adstack/getStats", ("S.c",), 2)
     )
     for name, argument, gone in (
         ("unsubscribe:token", {"tokenAddress": "0xA"}, "token:*:0xa"),
@@ -115,38 +115,38 @@ def test_verbs_are_queries() -> None:
 
 
 def test_kaspump_replies() -> None:
-    request = Request("kaspump/subscribe:token", ("token:bsc:0xA",))
+    request = ReplyContext("kaspump/subscribe:token", ("token:bsc:0xA",))
     now = {"token:bsc:0xa": TokenSnapshot(PRICE, TRADE)}
     ((name, data),) = replies(Subscribed((), request, now))
     assert name == "subscription:confirmed"
     assert (data["room"], data["currentPrice"]) == ("token:bsc:0xA", "0.00025")
     assert data["latestTrade"]["type"] == "buy"
-    assert replies(Subscribed((), Request(request.verb, request.about, 3))) == [
+    assert replies(Subscribed((), ReplyContext(request.verb, request.about, 3))) == [
         ["subscription:confirmed", {"room": "token:bsc:0xA"}],
         [3, {"success": True, "data": {"room": "token:bsc:0xA"}}],
     ]
-    assert replies(Unsubscribed((), Request("kaspump/unsubscribe:token", ("token:0xA",)))) == [
+    assert replies(Unsubscribed((), ReplyContext("kaspump/unsubscribe:token", ("token:0xA",)))) == [
         ["subscription:removed", {"room": "token:0xA"}]
     ]
-    request = Request("kaspump/get:price", ("0xA", "bsc"), 1)
+    request = ReplyContext("kaspump/get:price", ("0xA", "bsc"), 1)
     ((ack, answer),) = replies(Price("bsc", "0xa", PRICE, request))
     assert (ack, answer["success"], answer["data"]["price"]) == (1, True, "0.00025")
     ((_, nothing),) = replies(Price("bsc", "0xa", None, request))
     assert nothing["data"] == {"network": "bsc", "tokenAddress": "0xA", "price": None}
-    ((_, trades),) = replies(History("trades", (TRADE, TRADE), None, Request("kaspump/get:trades", (), 2)))
+    ((_, trades),) = replies(History("trades", (TRADE, TRADE), None, ReplyContext("kaspump/get:trades", (), 2)))
     assert [trade["tokenAmount"] for trade in trades["data"]] == ["10000", "10000"]
-    ((name, pong),) = replies(Pong(9, Request("kaspump/ping")))
+    ((name, pong),) = replies(Pong(9, ReplyContext("kaspump/ping")))
     assert (name, pong) == ("pong", {"timestamp": 9})
 
 
 def test_adstack_replies() -> None:
-    assert replies(Subscribed((), Request("adstack/subscribe", ("S.c", "campaign_created")))) == [
+    assert replies(Subscribed((), ReplyContext("adstack/subscribe", ("S.c", "campaign_created")))) == [
         ["subscribed", {"contractId": "S.c", "eventTypes": ["campaign_created"]}]
     ]
-    assert replies(Unsubscribed((), Request("adstack/unsubscribe", ("S.c",)))) == [
+    assert replies(Unsubscribed((), ReplyContext("adstack/unsubscribe", ("S.c",)))) == [
         ["unsubscribed", {"contractId": "S.c"}]
     ]
-    ((name, data),) = replies(History("history", (CAMPAIGN,), None, Request("adstack/getHistory", ("S.c",))))
+    ((name, data),) = replies(History("history", (CAMPAIGN,), None, ReplyContext("adstack/getHistory", ("S.c",))))
     assert (name, data["contractId"], data["events"][0]["type"]) == ("history", "S.c", "campaign_created")
     figures: dict[str, Json] = {
         "events": 3,
@@ -157,7 +157,7 @@ def test_adstack_replies() -> None:
         "last": 2,
     }
     ((name, data),) = replies(
-        Stats(Topic.parse("contract:*:s.c"), {**figures, "complete": True}, Request("adstack/getStats", ("S.c",)))
+        Stats(Topic.parse("contract:*:s.c"), {**figures, "complete": True}, ReplyContext("adstack/getStats", ("S.c",)))
     )
     assert name == "stats"
     assert data == {
@@ -170,22 +170,23 @@ def test_adstack_replies() -> None:
         "lastEvent": 2,
         "complete": True,
     }
-    full = ClientError(Code.MAX_SUBSCRIPTIONS, "Subscription limit exceeded", Request("adstack/subscribe"))
+    full = RequestError(Code.MAX_SUBSCRIPTIONS, "Subscription limit exceeded", ReplyContext("adstack/subscribe"))
     assert replies(full) == [["error", {"message": "Subscription limit exceeded", "code": "MAX_SUBSCRIPTIONS"}]]
 
 
 def test_moonx_gateway_replies() -> None:
-    assert replies(Subscribed((), Request("moonx-gateway/join_room", ("price:A",)))) == [
+    assert replies(Subscribed((), ReplyContext("moonx-gateway/join_room", ("price:A",)))) == [
         ["room_joined", {"room": "price:A"}]
     ]
-    assert replies(Unsubscribed((), Request("moonx-gateway/leave_room", ("price:A",)))) == [
+    assert replies(Unsubscribed((), ReplyContext("moonx-gateway/leave_room", ("price:A",)))) == [
         ["room_left", {"room": "price:A"}]
     ]
-    assert replies(Subscribed((), Request("moonx-gateway/subscribe", ("trades",), 1))) == [
+    assert replies(Subscribed((), ReplyContext("moonx-gateway/subscribe", ("trades",), 1))) == [
         ["subscribed", {"types": ["trades"]}],
         [1, {"success": True, "data": {"types": ["trades"]}}],
     ]
-    assert replies(Pong(9, Request("moonx-gateway/ping", (), 4))) == [[4, {"success": True, "data": {"timestamp": 9}}]]
+    pong = Pong(9, ReplyContext("moonx-gateway/ping", (), 4))
+    assert replies(pong) == [[4, {"success": True, "data": {"timestamp": 9}}]]
 
 
 def test_kaspump_events() -> None:

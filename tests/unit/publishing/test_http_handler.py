@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.metrics.logger import make_logger
 from chaincast.publishing.appender import Busy
 from chaincast.publishing.http_handler import MAX_BODY_BYTES, PublishHttpHandler
@@ -78,8 +78,8 @@ def test_a_bad_body_is_refused_before_the_service_is_asked(body: str, code: str,
 @pytest.mark.parametrize(
     ("error", "status", "code"),
     [
-        (ClientError(Code.KEY_REUSED, "used"), 409, "KEY_REUSED"),
-        (ClientError(Code.TOO_MANY_EVENTS, "501 events"), 413, "TOO_MANY_EVENTS"),
+        (RequestError(Code.KEY_REUSED, "used"), 409, "KEY_REUSED"),
+        (RequestError(Code.TOO_MANY_EVENTS, "501 events"), 413, "TOO_MANY_EVENTS"),
         (RuntimeError("no table"), 500, "INTERNAL"),
     ],
 )

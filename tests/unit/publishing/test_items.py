@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.model.schemas import BadSchema, Kinds, compiled
 from chaincast.publishing.items import Accepted, Reader
 
@@ -21,7 +21,7 @@ READER = Reader(Kinds({"game.scored": SCHEMA}), 4)
 PRICE = {"kind": "price", "symbol": "BTC-USDC", "data": {"price": 45000.5, "change": 2.5, "volume": "1234567.89"}}
 
 
-def read(*items: object, key: str = "k") -> list[Accepted | ClientError]:
+def read(*items: object, key: str = "k") -> list[Accepted | RequestError]:
     return READER.read([(f"{key}/{place}", item) for place, item in enumerate(items)], NOW)
 
 
@@ -115,7 +115,7 @@ def test_what_is_wrong_is_said_of_each_item_by_itself(item: object, code: Code, 
     before, error, after = read(PRICE, item, PRICE)
     assert isinstance(before, Accepted)
     assert isinstance(after, Accepted)
-    assert isinstance(error, ClientError), error
+    assert isinstance(error, RequestError), error
     assert error.code == code
     assert words in error.message
 
@@ -141,13 +141,13 @@ json_values = st.recursive(
 )
 def test_nothing_does_more_than_be_refused(item: object) -> None:
     (found,) = read(item)
-    assert isinstance(found, (Accepted, ClientError))
+    assert isinstance(found, (Accepted, RequestError))
 
 
 @pytest.mark.parametrize(
     ("schema", "words"),
     [
-        ("nonsense", "not an object"),
+        ("nonsense", "is an object, not"),
         ({"type": "nonsense"}, "cannot be used"),
         ({"$ref": "https://elsewhere.example/schema.json"}, "cannot be used"),
         ({"$ref": "file:///etc/passwd"}, "cannot be used"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from chaincast.aws.lambda_events import KafkaBatchResponse
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.metrics.logger import make_logger
 from chaincast.publishing.items import MAX_ITEMS
 from chaincast.publishing.kafka_handler import MAX_CHUNK_CHARACTERS, KafkaHandler
@@ -30,7 +30,7 @@ class World:
 
     def publish_named(self, named: Sequence[NamedItem], key: str | None, now_ms: int) -> PublishResult:
         if key in self.used_keys:
-            raise ClientError(Code.KEY_REUSED, "used")
+            raise RequestError(Code.KEY_REUSED, "used")
         symbols = [item["symbol"] for _, item in named if isinstance(item, dict)]
         if "DOWN" in symbols:
             raise ConnectionError("no database")

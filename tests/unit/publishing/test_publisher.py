@@ -86,7 +86,7 @@ def test_requests_are_signed_where_there_is_no_token(server: Server, monkeypatch
 
 def test_what_is_refused_is_named_with_its_cause(server: Server) -> None:
     told: list[Refused] = []
-    with Publisher(server.url, token=token, refused=told.append) as publisher:
+    with Publisher(server.url, token=token, on_refused=told.append) as publisher:
         (refused,) = publisher.publish(item(1), item(2, "bad"), item(3))
         assert (refused.item, refused.code) == (item(2, "bad"), "UNKNOWN_TYPE")
         publisher.send(item(4, "bad"))
@@ -129,7 +129,7 @@ def test_a_refusal_for_good_is_an_error_now_and_at_the_next_chance(server: Serve
 
 def test_nobody_there_is_an_error_when_patience_ends() -> None:
     with (
-        Publisher("http://127.0.0.1:1", token=token, patience=0.2) as publisher,
+        Publisher("http://127.0.0.1:1", token=token, timeout=0.2) as publisher,
         pytest.raises(PublishError, match=r"127\.0\.0\.1"),
     ):
         publisher.publish(item(1))

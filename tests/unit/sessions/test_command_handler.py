@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.errors import Code, ProtocolViolation, RequestError
 from chaincast.model.events import Event
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.protocol.commands import (
@@ -63,7 +63,7 @@ class Recorder:
         per_hour: int = 0,
     ) -> None:
         if len(topics) > limit:
-            raise ClientError(Code.MAX_SUBSCRIPTIONS, "too many")
+            raise RequestError(Code.MAX_SUBSCRIPTIONS, "too many")
         if before_rows is not None:
             before_rows()
         self.calls.append(("add", connection_id, (*topics, *kinds)))
@@ -81,12 +81,12 @@ class Recorder:
 
     def authenticate(self, token: str) -> User | None:
         if token != "good":
-            raise ClientError(Code.AUTH_FAILED, "bad token")
+            raise RequestError(Code.AUTH_FAILED, "bad token")
         return User("ann", "ann@example.com")
 
     def check(self, since: Mapping[str, str]) -> None:
         if since.get("bsc") == "000000000001":
-            raise ClientError(Code.CURSOR_EXPIRED, "too old", details={"source": "bsc", "oldest": "000000000005"})
+            raise RequestError(Code.CURSOR_EXPIRED, "too old", details={"source": "bsc", "oldest": "000000000005"})
 
     def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
         self.calls.append(("begin", connection_id, tuple(since.items())))  # type: ignore[arg-type]  # pairs instead of strings
@@ -163,7 +163,7 @@ def test_the_cursor_of_a_replayed_source_is_where_the_replay_begins() -> None:
 def test_an_error_keeps_its_details() -> None:
     store = Recorder()
     outcome = make_handler(store).handle(Subscribe(topics("system"), since={"bsc": "000000000001"}), CALLER, 0)
-    assert isinstance(outcome, ClientError)
+    assert isinstance(outcome, RequestError)
     assert outcome.details == {"source": "bsc", "oldest": "000000000005"}
 
 
@@ -189,14 +189,14 @@ def test_unsubscribing_and_pinging() -> None:
 def test_a_refused_command_changes_nothing(command: Subscribe, code: Code) -> None:
     store = Recorder()
     outcome = make_handler(store).handle(command, CALLER, 0)
-    assert isinstance(outcome, ClientError)
+    assert isinstance(outcome, RequestError)
     assert (outcome.code, outcome.request_id) == (code, 1)
     assert store.calls == []
 
 
 def test_the_error_about_an_unknown_network_lists_the_known_ones() -> None:
     outcome = make_handler(Recorder()).handle(Subscribe(topics("trades:eth:*")), CALLER, 0)
-    assert isinstance(outcome, ClientError)
+    assert isinstance(outcome, RequestError)
     assert "'eth'" in outcome.message
     assert "anvil, bsc" in outcome.message
 
@@ -214,7 +214,7 @@ def test_history_is_read_by_topic_and_only_for_known_networks() -> None:
     assert store.calls == [("newest", "trades:bsc:0xab", ("20", "Sold", "000000000009.000000.00"))]
     (elsewhere,) = topics("trades:eth:0xab")
     refused = make_handler(store).handle(GetHistory("trades", elsewhere, 20), CALLER, 0)
-    assert isinstance(refused, ClientError)
+    assert isinstance(refused, RequestError)
     assert refused.code == Code.UNKNOWN_NETWORK
 
 
@@ -224,7 +224,7 @@ def test_a_token_gives_a_connection_its_user() -> None:
     assert make_handler(store).handle(Authenticate("good", 1), CALLER, 0) == Authenticated(ann, 1)
     assert store.calls == [("set_identity", "c1", ("ann", "None"))]
     refused = make_handler(store).handle(Authenticate("bad", 2), CALLER, 0)
-    assert isinstance(refused, ClientError)
+    assert isinstance(refused, RequestError)
     assert (refused.code, refused.request_id) == (Code.AUTH_FAILED, 2)
     assert len(store.calls) == 1
 
@@ -245,7 +245,7 @@ def test_own_topics_name_the_user_of_the_connection() -> None:
     assert isinstance(outcome, Subscribed)
     assert store.calls == [("add", "c1", ("orders:ann", "price:BTC"))]
     refused = make_handler(store).handle(command, CALLER, 0)
-    assert isinstance(refused, ClientError)
+    assert isinstance(refused, RequestError)
     assert refused.code == Code.AUTH_REQUIRED
     assert len(store.calls) == 1
 
@@ -338,4 +338,4 @@ def test_joining_leaving_and_closing() -> None:
 )
 def test_commands_that_require_a_user_are_refused_without_one(command: Command, caller: Caller, allowed: bool) -> None:
     outcome = make_handler(Recorder(), replace(SETTINGS, auth="required")).handle(command, caller, 0)
-    assert (isinstance(outcome, ClientError) and outcome.code == Code.AUTH_REQUIRED) != allowed
+    assert (isinstance(outcome, RequestError) and outcome.code == Code.AUTH_REQUIRED) != allowed

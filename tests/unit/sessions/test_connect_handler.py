@@ -10,7 +10,7 @@ import pytest
 
 from chaincast.aws.lambda_events import WebSocketResponse
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.jobs.messages import Deadline, Greet, Requirement
 from chaincast.policy.rate_limits import Limits
 from chaincast.protocol.commands import User
@@ -29,7 +29,7 @@ class Quotas:
     def __init__(self) -> None:
         self.admitted: list[str] = []
         self.released: list[str] = []
-        self.error: ClientError | None = None
+        self.error: RequestError | None = None
 
     def admit(self, owner: str, connection_id: str, now_ms: int, *, per_minute: int, at_once: int) -> None:
         assert (connection_id, now_ms, per_minute, at_once) == ("c1", NOW, 5, 7)
@@ -48,7 +48,7 @@ class Identities:
     def __init__(self) -> None:
         self.admitted: list[str] = []
         self.expiries: list[str] = []
-        self.error: ClientError | None = None
+        self.error: RequestError | None = None
 
     def admit(self, user: User, connection_id: str, now_ms: int) -> None:
         if self.error is not None:
@@ -67,7 +67,7 @@ class Gate:
         self.opened_ids: list[str] = []
         self.quotas, self.identities = Quotas(), Identities()
         self.jobs, self.metrics = RecordingJobs(), CountingMetrics()
-        self.token_error = ClientError(Code.AUTH_FAILED, "Invalid token")
+        self.token_error = RequestError(Code.AUTH_FAILED, "Invalid token")
         self.handler = ConnectHandler(
             settings, self, self, self, self, self.quotas, self.identities, self.jobs, self.metrics
         )
@@ -79,7 +79,7 @@ class Gate:
 
     def redeem(self, ticket: str, now_ms: int) -> User:
         if ticket != "cct_good":
-            raise ClientError(Code.AUTH_FAILED, "Invalid ticket")
+            raise RequestError(Code.AUTH_FAILED, "Invalid ticket")
         return ANN
 
     def put(self, connection: Connection) -> None:
@@ -173,7 +173,7 @@ def test_origins_and_addresses_that_are_not_allowed_are_refused_before_anything_
 
 def test_a_client_beyond_the_limits_of_its_address_learns_when_to_retry() -> None:
     gate = Gate(LIMITED)
-    gate.quotas.error = ClientError(Code.RATE_LIMITED, "temporarily banned", details={"retry_after": 40})
+    gate.quotas.error = RequestError(Code.RATE_LIMITED, "temporarily banned", details={"retry_after": 40})
     response = gate.connect()
     assert (response["statusCode"], response["headers"]) == (429, {"Retry-After": "40"})
     assert gate.refused()
@@ -183,7 +183,7 @@ def test_a_client_beyond_the_limits_of_its_address_learns_when_to_retry() -> Non
 
 def test_a_user_with_too_many_connections_is_refused_and_the_address_released() -> None:
     gate = Gate(LIMITED)
-    gate.identities.error = ClientError(Code.MAX_CONNECTIONS, "5 connections are open; at most 5")
+    gate.identities.error = RequestError(Code.MAX_CONNECTIONS, "5 connections are open; at most 5")
     response = gate.connect(headers=BEARER)
     assert (response["statusCode"], "headers" in response) == (429, False)
     assert gate.quotas.admitted == gate.quotas.released == [f"ip/{IP}"]
@@ -199,7 +199,7 @@ def test_an_exempt_address_is_not_counted() -> None:
 @pytest.mark.parametrize(("auth", "status"), [("optional", 200), ("required", 503)])
 def test_an_unavailable_auth_service_refuses_clients_only_if_authentication_is_required(auth: str, status: int) -> None:
     gate = Gate(replace(SETTINGS, auth=auth))
-    gate.token_error = ClientError(Code.AUTH_UNAVAILABLE, "the auth service does not answer")
+    gate.token_error = RequestError(Code.AUTH_UNAVAILABLE, "the auth service does not answer")
     assert gate.connect(headers={"Authorization": "Bearer any"})["statusCode"] == status
     assert [record.user for record in gate.records] == ([""] if status == 200 else [])
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code, ProtocolViolation
+from chaincast.errors import Code, ProtocolViolation, RequestError
 from chaincast.metrics.logger import make_logger
 from chaincast.policy.rate_limits import Limits, MessageCounts
 from chaincast.protocol.commands import (
@@ -68,7 +68,7 @@ class Sessions:
     def handle(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
         self.commands.append(command)
         self.callers.append(caller)
-        if isinstance(self.outcome, Exception) and not isinstance(self.outcome, ClientError):
+        if isinstance(self.outcome, Exception) and not isinstance(self.outcome, RequestError):
             raise self.outcome
         return self.outcome or Pong(now_ms, command.request_id)
 
@@ -163,7 +163,7 @@ def test_a_failing_command_is_answered_with_its_id() -> None:
 
 def test_a_command_that_is_refused_is_counted_as_an_error() -> None:
     sessions = Sessions(connection())
-    sessions.outcome = ClientError(Code.MAX_SUBSCRIPTIONS, "51 topics; at most 50", 7)
+    sessions.outcome = RequestError(Code.MAX_SUBSCRIPTIONS, "51 topics; at most 50", 7)
     reply = sessions.send(PING)
     assert reply is not None
     assert reply["code"] == "MAX_SUBSCRIPTIONS"
@@ -185,7 +185,7 @@ def test_a_good_token_is_counted_and_a_bad_one_is_not() -> None:
     sessions.send({"type": "authenticate", "token": "t"})
     assert isinstance(sessions.commands[0], Authenticate)
     assert sessions.metrics.counts["Authentications ACCEPTED"] == 1
-    sessions.outcome = ClientError(Code.AUTH_FAILED, "Invalid token")
+    sessions.outcome = RequestError(Code.AUTH_FAILED, "Invalid token")
     sessions.send({"type": "authenticate", "token": "t"})
     assert sessions.metrics.counts["Authentications ACCEPTED"] == 1
     assert sessions.metrics.counts["Authentications AUTH_FAILED"] == 1

@@ -12,7 +12,7 @@ import pytest
 
 from chaincast.aws.lambda_events import HttpResponse
 from chaincast.config.function_settings import Settings
-from chaincast.errors import ClientError, Code
+from chaincast.errors import Code, RequestError
 from chaincast.eventlog.listener_status import ListenerStatus
 from chaincast.metrics.logger import make_logger
 from chaincast.protocol.commands import User
@@ -139,8 +139,8 @@ class Authenticator:
 @pytest.mark.parametrize(
     ("outcome", "can_verify"),
     [
-        (ClientError(Code.AUTH_FAILED, "unknown key"), True),
-        (ClientError(Code.AUTH_UNAVAILABLE, "no keys"), False),
+        (RequestError(Code.AUTH_FAILED, "unknown key"), True),
+        (RequestError(Code.AUTH_UNAVAILABLE, "no keys"), False),
         (ConnectionError("no secret"), False),
     ],
 )

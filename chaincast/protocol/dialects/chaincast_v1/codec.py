@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import orjson
 
-from chaincast.errors import ClientError, RequestId
-from chaincast.model.events import Event, told_of
+from chaincast.errors import RequestError, RequestId
+from chaincast.model.events import Event, event_to_wire
 from chaincast.protocol.commands import (
     Authenticated,
     AuthenticationExpired,
@@ -40,7 +40,7 @@ class ChaincastV1:
         """Ignore the chain ids: this protocol identifies networks by name."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        """Return the client's command. Raises `ClientError`."""
+        """Return the client's command. Raises `RequestError`."""
         # Imported here, because functions that only encode must not import pydantic.
         from chaincast.protocol.dialects.chaincast_v1.messages import decode
 
@@ -78,7 +78,7 @@ class ChaincastV1:
                 message["user"] = None if user is None else {"id": user.id, "email": user.email}
             case AuthenticationExpired(grace_seconds):
                 message = {"type": "auth_expired", "closes_in": grace_seconds}
-            case ClientError():
+            case RequestError():
                 message = _reply("error", outcome.request_id)
                 message |= {"code": outcome.code.value, "message": outcome.message, **outcome.details}
             case Joined() | ConnectionClosing() | NoReply():
@@ -87,7 +87,7 @@ class ChaincastV1:
 
     def event_fragment(self, event: Event) -> bytes:
         """Return the event as a JSON object."""
-        return orjson.dumps(told_of(event))
+        return orjson.dumps(event_to_wire(event))
 
     def channel(self, event: Event) -> str:
         """Return one channel for all events."""
@@ -124,7 +124,7 @@ def _snapshot(snapshot: TokenSnapshot) -> dict[str, object]:
 
 
 def _event_or_null(event: Event | None) -> dict[str, object] | None:
-    return None if event is None else told_of(event)
+    return None if event is None else event_to_wire(event)
 
 
 def _envelope(type_: str, source: str, cursor: str, field: str, fragments: Sequence[bytes]) -> bytes:

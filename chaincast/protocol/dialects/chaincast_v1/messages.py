@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal, TypeAlias, Union
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
 
-from chaincast.errors import ClientError, Code, RequestId
+from chaincast.errors import Code, RequestError, RequestId
 from chaincast.model.cursors import CURSOR_DIGITS, POSITION
 from chaincast.model.topics import ANY, Topic
 from chaincast.model.validation_errors import quote_value
@@ -125,12 +125,12 @@ The family is empty if it is the name of the given member.
 
 
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
-    """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
+    """Return the client's command. Raises `RequestError` for invalid bytes, and nothing else."""
     document = parse_object(body, max_bytes)
     request_id = _request_id(document)
     try:
         return _command(document, max_topics, request_id)
-    except ClientError as error:
+    except RequestError as error:
         raise error.with_request_id(request_id) from None
 
 
@@ -141,7 +141,7 @@ def _request_id(document: dict[str, object]) -> RequestId:
         return value
     if isinstance(value, int) and not isinstance(value, bool) and -_MAX_SAFE_INTEGER < value < _MAX_SAFE_INTEGER:
         return value
-    raise ClientError(
+    raise RequestError(
         Code.BAD_MESSAGE,
         f"id {quote_value(value)} must be a string of at most {_MAX_ID_LENGTH} characters or an integer",
     )
@@ -168,9 +168,9 @@ def _validated(document: dict[str, object]) -> _AnyMessage:
     type_ = document.get("type")
     known = ", ".join(MODELS)
     if not isinstance(type_, str):
-        raise ClientError(Code.BAD_MESSAGE, f"type {quote_value(type_)} must be one of {known}")
+        raise RequestError(Code.BAD_MESSAGE, f"type {quote_value(type_)} must be one of {known}")
     if type_ not in MODELS:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {known}")
+        raise RequestError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {known}")
     return validate_message(MODELS[type_], document, type_)
 
 
@@ -180,11 +180,11 @@ def _get(message: GetMessage, request_id: RequestId) -> Command:
     if members and len(given) != 1:
         required = " or ".join(members)
         fault = "is missing: add it" if not given else "are both given: remove one of them"
-        raise ClientError(Code.BAD_MESSAGE, f"get {message.what}: {required} {fault}")
+        raise RequestError(Code.BAD_MESSAGE, f"get {message.what}: {required} {fault}")
     member, key = given[0] if given else ("", "")
     if ANY in (message.network, key):
         names = f"the network and the {member}" if member else "the network"
-        raise ClientError(Code.BAD_TOPIC, f"get {message.what}: '*' is not allowed: name {names}")
+        raise RequestError(Code.BAD_TOPIC, f"get {message.what}: '*' is not allowed: name {names}")
     if message.what == "alerts":
         network = Topic.parse(f"network:{message.network}")
         Topic.parse(f"alerts:{key}")  # raises if the type is malformed
@@ -198,9 +198,9 @@ def _get(message: GetMessage, request_id: RequestId) -> Command:
 
 
 def _topics(texts: list[str], max_topics: int) -> tuple[Topic, ...]:
-    """Return the topics without duplicates. Raises `ClientError`."""
+    """Return the topics without duplicates. Raises `RequestError`."""
     if len(texts) > max_topics:
-        raise ClientError(Code.TOO_MANY_TOPICS, f"{len(texts)} topics in one message; at most {max_topics}")
+        raise RequestError(Code.TOO_MANY_TOPICS, f"{len(texts)} topics in one message; at most {max_topics}")
     return tuple(dict.fromkeys(Topic.parse(text) for text in texts))
 
 
@@ -210,7 +210,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         networks = {topic.network for topic in topics}
         network = networks.pop() if len(networks) == 1 else None
         if network is None:
-            raise ClientError(
+            raise RequestError(
                 Code.BAD_CURSOR,
                 f"since {quote_value(since)} is one cursor, but the topics are not of one network; "
                 'write {"network": "cursor", …}',
@@ -218,7 +218,7 @@ def _since(since: str | dict[str, str], topics: tuple[Topic, ...]) -> dict[str, 
         since = {network: since}
     for source, cursor in since.items():
         if len(cursor) != CURSOR_DIGITS or not (cursor.isascii() and cursor.isdigit()):
-            raise ClientError(
+            raise RequestError(
                 Code.BAD_CURSOR,
                 f"since {quote_value(cursor)} of {quote_value(source)} is not a cursor: "
                 f"a cursor is {CURSOR_DIGITS} digits, as `events` carries it",

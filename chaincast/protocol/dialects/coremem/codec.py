@@ -7,7 +7,7 @@ from typing import Final
 
 import orjson
 
-from chaincast.errors import ClientError, Request, RequestId
+from chaincast.errors import ReplyContext, RequestError, RequestId
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import (
@@ -57,7 +57,7 @@ class Coremem(WithoutRetractions):
         """Ignore the chain ids: this protocol has only one chain."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        """Return the client's command. Raises `ClientError`."""
+        """Return the client's command. Raises `RequestError`."""
         # Imported here, because functions that only encode must not import pydantic.
         from chaincast.protocol.dialects.coremem.messages import decode
 
@@ -80,7 +80,7 @@ class Coremem(WithoutRetractions):
                 return (orjson.dumps({"type": "authenticated", "userId": ANONYMOUS if user is None else user.id}),)
             case AuthenticationExpired(grace_seconds):
                 return (orjson.dumps({"type": "auth_expired", "timeout": grace_seconds * 1000, "timestamp": now_ms}),)
-            case ClientError():
+            case RequestError():
                 return (orjson.dumps({"type": "error", "message": outcome.message, **error_fields(outcome)}),)
         return ()
 
@@ -116,7 +116,7 @@ class Coremem(WithoutRetractions):
 
 
 def _channel_of(request_id: RequestId) -> str:
-    return request_id.about[0] if isinstance(request_id, Request) and request_id.about else ""
+    return request_id.about[0] if isinstance(request_id, ReplyContext) and request_id.about else ""
 
 
 def _price(event: Event) -> dict[str, Json]:

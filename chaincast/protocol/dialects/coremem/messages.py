@@ -9,7 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictStr
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.model.topics import ANY, Topic
 from chaincast.model.validation_errors import quote_value
 from chaincast.protocol.commands import Authenticate, Command, Ping, Subscribe, Unsubscribe, UnsubscribeFamilies
@@ -57,7 +57,7 @@ MODELS: Final[dict[str, type[BaseModel] | None]] = {
 
 
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
-    """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
+    """Return the client's command. Raises `RequestError` for invalid bytes, and nothing else."""
     document = parse_object(body, max_bytes)
     match document.get("type"):
         case "ping":
@@ -67,21 +67,21 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
         case "subscribe" | "unsubscribe" as verb:
             return _channel_command(verb, document, max_topics)
         case type_:
-            raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+            raise RequestError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
 
 
 def _channel_command(verb: str, document: dict[str, object], max_topics: int) -> Command:
     message = validate_message(_ChannelMessage, document, verb)
     channel = message.channel
     if channel not in CHANNELS:
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(CHANNELS)}")
-    request = Request(verb, (channel,))
+        raise RequestError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {', '.join(CHANNELS)}")
+    request = ReplyContext(verb, (channel,))
     names = _names(channel, message.params)
     if verb == "unsubscribe" and not names:
         return UnsubscribeFamilies(frozenset({channel}), request)
     try:
         topics = _topics(channel, names, max_topics)
-    except ClientError as error:
+    except RequestError as error:
         raise error.with_request_id(request) from None
     if verb == "unsubscribe":
         return Unsubscribe(topics, request)
@@ -97,9 +97,9 @@ def _names(channel: str, params: _Params) -> list[str]:
 
 
 def _topics(channel: str, names: list[str], max_topics: int) -> tuple[Topic, ...]:
-    """Return the topics of a channel without duplicates. Raises `ClientError`."""
+    """Return the topics of a channel without duplicates. Raises `RequestError`."""
     if len(names) > max_topics:
-        raise ClientError(Code.TOO_MANY_TOPICS, f"{len(names)} names in one message; at most {max_topics}")
+        raise RequestError(Code.TOO_MANY_TOPICS, f"{len(names)} names in one message; at most {max_topics}")
     if channel == "tokens":
         return (Topic("tokens", ANY),)
     prefix = "alerts" if channel == "alerts" else f"{channel}:{ANY}"

@@ -8,7 +8,7 @@ from typing import Final
 
 import orjson
 
-from chaincast.errors import ClientError, Request, RequestId
+from chaincast.errors import ReplyContext, RequestError, RequestId
 from chaincast.model.amounts import NATIVE_DECIMALS, plain
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import (
@@ -53,7 +53,7 @@ class Moonx(SingleEventMessages):
         }
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        """Return the client's command. Raises `ClientError`."""
+        """Return the client's command. Raises `RequestError`."""
         # Imported here, because functions that only encode must not import pydantic.
         from chaincast.protocol.dialects.moonx.messages import decode
 
@@ -80,8 +80,8 @@ class Moonx(SingleEventMessages):
                 data = {"timeout": grace_seconds * 1000}
                 types = ("auth_expired", "auth_required")
                 return tuple(_envelope(f"{type_}_{now_ms}", type_, now_ms, data) for type_ in types)
-            case ClientError(request_id=request_id):
-                authenticating = isinstance(request_id, Request) and request_id.verb == "authenticate"
+            case RequestError(request_id=request_id):
+                authenticating = isinstance(request_id, ReplyContext) and request_id.verb == "authenticate"
                 type_ = "auth_failed" if authenticating else "error"
                 data = {"error": outcome.message, **error_fields(outcome)}
                 return (_reply(type_, type_, request_id, now_ms, data),)
@@ -188,12 +188,12 @@ def _number_text(value: Json) -> Json:
 
 def _reply(prefix: str, type_: str, request_id: RequestId, now_ms: int, data: Mapping[str, Json]) -> bytes:
     """Return a message whose id ends with the id of the client's message, or with the time if it has none."""
-    client_id = request_id.about[0] if isinstance(request_id, Request) and request_id.about else ""
+    client_id = request_id.about[0] if isinstance(request_id, ReplyContext) and request_id.about else ""
     return _envelope(f"{prefix}_{client_id or now_ms}", type_, now_ms, data)
 
 
 def _channel_of(request_id: RequestId) -> str:
-    return request_id.about[1] if isinstance(request_id, Request) and len(request_id.about) > 1 else ""
+    return request_id.about[1] if isinstance(request_id, ReplyContext) and len(request_id.about) > 1 else ""
 
 
 def _envelope(id_: str, type_: str, timestamp: int, data: Mapping[str, Json]) -> bytes:

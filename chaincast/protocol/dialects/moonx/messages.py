@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from chaincast.errors import ClientError, Code, Request
+from chaincast.errors import Code, ReplyContext, RequestError
 from chaincast.model.events import Kind
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.model.validation_errors import quote_value
@@ -56,14 +56,14 @@ MODELS: Final[dict[str, type[BaseModel] | None]] = {
 
 
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
-    """Return the client's command. Raises `ClientError` for invalid bytes, and nothing else."""
+    """Return the client's command. Raises `RequestError` for invalid bytes, and nothing else."""
     document = parse_object(body, max_bytes)
     type_ = document.get("type")
     if not isinstance(type_, str) or type_ not in _TYPES:
-        raise ClientError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
+        raise RequestError(Code.UNKNOWN_TYPE, f"unknown type {quote_value(type_)}; known: {', '.join(_TYPES)}")
     envelope = validate_message(_Envelope, document, type_)
     message_id = "" if envelope.id is None else str(envelope.id)
-    request = Request(type_, (message_id, ""))
+    request = ReplyContext(type_, (message_id, ""))
     try:
         match type_:
             case "ping":
@@ -73,16 +73,16 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
         channel = validate_message(_Channel, envelope.data, f"{type_} data").channel
         if channel not in _FAMILIES:
             known = ", ".join(_FAMILIES)
-            raise ClientError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {known}")
-    except ClientError as error:
+            raise RequestError(Code.UNKNOWN_TOPIC, f"unknown channel {quote_value(channel)}; known: {known}")
+    except RequestError as error:
         raise error.with_request_id(request) from None
-    request = Request(type_, (message_id, channel))
+    request = ReplyContext(type_, (message_id, channel))
     if type_ == "unsubscribe":
         return UnsubscribeFamilies(_FAMILIES[channel], request)
     return _subscribe(channel, request)
 
 
-def _subscribe(channel: str, request: Request) -> Subscribe:
+def _subscribe(channel: str, request: ReplyContext) -> Subscribe:
     match channel:
         case "trades":  # an authenticated user receives only their own trades, an anonymous one those of all users
             own = (Topic("user", OWN),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaincast.errors import ClientError, Request
+from chaincast.errors import ReplyContext, RequestError
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import History, Outcome, Stats, Subscribed, Unsubscribed
 from chaincast.protocol.dialects.event_fields import error_fields
@@ -21,17 +21,17 @@ class Adstack:
     def reply(self, outcome: Outcome) -> SocketIoEmit | None:
         """Return the reply, which names the contract as the client wrote it."""
         match outcome:
-            case Subscribed(_, Request(_, (contract, *types))):
+            case Subscribed(_, ReplyContext(_, (contract, *types))):
                 return SocketIoEmit("subscribed", {"contractId": contract, "eventTypes": [*types]}, even_with_ack=True)
-            case Unsubscribed(_, Request(_, (contract, *_))):
+            case Unsubscribed(_, ReplyContext(_, (contract, *_))):
                 return SocketIoEmit("unsubscribed", {"contractId": contract}, even_with_ack=True)
-            case History(_, events, _, Request(_, (contract, *_))):
+            case History(_, events, _, ReplyContext(_, (contract, *_))):
                 return SocketIoEmit("history", {"contractId": contract, "events": [_event(event) for event in events]})
-            case Stats(_, values, Request(_, (contract, *_))):
+            case Stats(_, values, ReplyContext(_, (contract, *_))):
                 return SocketIoEmit("stats", {"contractId": contract, **_stats(values)})
         return None
 
-    def error(self, error: ClientError) -> SocketIoEmit:
+    def error(self, error: RequestError) -> SocketIoEmit:
         """Return an `error`."""
         return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, even_with_ack=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaincast.errors import ClientError, Code, ProtocolViolation, Request
+from chaincast.errors import Code, ProtocolViolation, ReplyContext, RequestError
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import (
     Authenticated,
@@ -49,7 +49,7 @@ class SocketIo(SingleEventMessages):
         """Ignore the chain ids: these protocols identify networks by name."""
 
     def decode(self, body: bytes, max_bytes: int, max_topics: int) -> Command:
-        """Return the client's command. Raises `ClientError`."""
+        """Return the client's command. Raises `RequestError`."""
         # Imported here, because functions that only encode must not import pydantic.
         from chaincast.protocol.dialects.socketio.messages import decode
 
@@ -62,7 +62,7 @@ class SocketIo(SingleEventMessages):
                 return (engine_io.open_frame(connection_id, max_bytes),)
             case Joined(connection_id, user):
                 return _welcome(connection_id, user, now_ms)
-            case Authenticated(user, Request() as request):
+            case Authenticated(user, ReplyContext() as request):
                 fields = user_fields(user)
                 return _frames(
                     SocketIoEmit("authenticated", fields, even_with_ack=True),
@@ -72,20 +72,20 @@ class SocketIo(SingleEventMessages):
             case AuthenticationExpired(grace_seconds):
                 message = "The token has expired: emit 'authenticate' with a fresh one"
                 return (packets.event_frame("auth_expired", {"message": message, "timeout": grace_seconds * 1000}),)
-            case Pong(_, Request("probe", (data,))):
+            case Pong(_, ReplyContext("probe", (data,))):
                 return (engine_io.pong_frame(data),)
             case NoReply():
                 return (engine_io.NOOP_FRAME,)
             case ConnectionClosing() | ProtocolViolation():
                 return ()
-            case ClientError(request_id=Request("connect", (namespace, *_)), code=code, message=message):
+            case RequestError(request_id=ReplyContext("connect", (namespace, *_)), code=code, message=message):
                 # The protocol's reference server refuses an unknown namespace with this message and no data.
                 details: Json = None if code is Code.UNKNOWN_ROUTE else {"code": code.value}
                 return (packets.connect_error_frame(namespace, message, details),)
-            case ClientError():
+            case RequestError():
                 return _error_frames(outcome)
         request_id = outcome.request_id
-        if not isinstance(request_id, Request):
+        if not isinstance(request_id, ReplyContext):
             return ()
         emit = _vocabulary(request_id).reply(outcome)
         return () if emit is None else _frames(emit, request_id, {"success": True, "data": emit.data})
@@ -143,13 +143,13 @@ def _welcome(connection_id: str, user: User | None, now_ms: int) -> tuple[bytes,
     return (*frames, packets.event_frame("authenticated", user_fields(user)))
 
 
-def _error_frames(error: ClientError) -> tuple[bytes, ...]:
+def _error_frames(error: RequestError) -> tuple[bytes, ...]:
     ack_data: dict[str, Json] = {"success": False, "error": error.message, **error_fields(error)}
-    request = error.request_id if isinstance(error.request_id, Request) else Request("")
+    request = error.request_id if isinstance(error.request_id, ReplyContext) else ReplyContext("")
     return _frames(_vocabulary(request).error(error), request, ack_data)
 
 
-def _frames(emit: SocketIoEmit, request: Request, ack_data: Json) -> tuple[bytes, ...]:
+def _frames(emit: SocketIoEmit, request: ReplyContext, ack_data: Json) -> tuple[bytes, ...]:
     """Return the reply to a request: an event, or an acknowledgement if the client waits for one, or both."""
     if request.ack is None:
         return (_frame(emit),)
@@ -161,6 +161,6 @@ def _frame(emit: SocketIoEmit) -> bytes:
     return packets.event_frame(emit.name, emit.data)
 
 
-def _vocabulary(request: Request) -> Vocabulary:
+def _vocabulary(request: ReplyContext) -> Vocabulary:
     """Return the vocabulary of the request's verb; adstack's, whose `error` is generic, for requests without one."""
     return VOCABULARIES.get(request.verb.partition("/")[0]) or VOCABULARIES["adstack"]

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from chaincast.errors import ClientError, Request
+from chaincast.errors import ReplyContext, RequestError
 from chaincast.model.amounts import NATIVE_DECIMALS
 from chaincast.model.events import Event, Json, Kind
 from chaincast.protocol.commands import History, Outcome, Pong, Price, Subscribed, TokenSnapshot, Unsubscribed
@@ -46,12 +46,12 @@ class Kaspump:
     def reply(self, outcome: Outcome) -> SocketIoEmit | None:
         """Return the reply, which names the room or the token as the client wrote it."""
         match outcome:
-            case Subscribed(_, Request(_, (room, *_)), snapshots):
+            case Subscribed(_, ReplyContext(_, (room, *_)), snapshots):
                 snapshot = next(iter(snapshots.values()), None)
                 return SocketIoEmit("subscription:confirmed", {"room": room, **_snapshot(snapshot)}, even_with_ack=True)
-            case Unsubscribed(_, Request(_, (room, *_))):
+            case Unsubscribed(_, ReplyContext(_, (room, *_))):
                 return SocketIoEmit("subscription:removed", {"room": room}, even_with_ack=True)
-            case Price(_, _, event, Request(_, (token, network))):
+            case Price(_, _, event, ReplyContext(_, (token, network))):
                 return SocketIoEmit("get:price", _price(event, token, network))
             case History(_, events, _, _):
                 return SocketIoEmit("get:trades", [_trade(event) for event in events])
@@ -59,9 +59,9 @@ class Kaspump:
                 return SocketIoEmit("pong", {"timestamp": timestamp})
         return None
 
-    def error(self, error: ClientError) -> SocketIoEmit:
+    def error(self, error: RequestError) -> SocketIoEmit:
         """Return a `subscription:error` if a subscription failed, else an `error`."""
-        verb = error.request_id.verb.partition("/")[2] if isinstance(error.request_id, Request) else ""
+        verb = error.request_id.verb.partition("/")[2] if isinstance(error.request_id, ReplyContext) else ""
         fields: dict[str, Json] = {"error": error.message, **error_fields(error)}
         if verb.startswith(_SUBSCRIPTION_VERBS):
             return SocketIoEmit("subscription:error", fields, even_with_ack=True)

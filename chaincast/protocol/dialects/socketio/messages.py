@@ -10,7 +10,7 @@ from typing import Annotated, Final, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr
 
-from chaincast.errors import ClientError, Code, ProtocolViolation, Request
+from chaincast.errors import Code, ProtocolViolation, ReplyContext, RequestError
 from chaincast.model.events import Json, Kind
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.model.validation_errors import quote_value
@@ -43,7 +43,7 @@ M = TypeVar("M", bound=BaseModel)
 def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
     """Return the client's command.
 
-    Raises `ClientError` for invalid bytes, and nothing else; `ProtocolViolation` if the connection must be closed.
+    Raises `RequestError` for invalid bytes, and nothing else; `ProtocolViolation` if the connection must be closed.
     """
     text = parse_text(body, max_bytes)
     match text[:1]:
@@ -52,11 +52,11 @@ def decode(body: bytes, max_bytes: int, max_topics: int) -> Command:
         case engine_io.PONG | engine_io.UPGRADE | engine_io.NOOP:
             return KeepAlive()
         case engine_io.PING:
-            return Ping(Request("probe", (text[1 : 1 + _MAX_PROBE_LENGTH],)))
+            return Ping(ReplyContext("probe", (text[1 : 1 + _MAX_PROBE_LENGTH],)))
         case engine_io.CLOSE:
             return CloseConnection()
         case engine_io.BINARY:
-            raise ClientError(Code.UNSUPPORTED, "binary messages are not supported: send text")
+            raise RequestError(Code.UNSUPPORTED, "binary messages are not supported: send text")
     raise ProtocolViolation(Code.BAD_MESSAGE, f"message {text[:40]!r} is not an Engine.IO packet")
 
 
@@ -64,9 +64,9 @@ def _packet_command(packet: packets.Packet) -> Command:
     is_main = packet.namespace == packets.MAIN
     match packet.type:
         case packets.CONNECT:
-            request = Request("connect", (packet.namespace,))
+            request = ReplyContext("connect", (packet.namespace,))
             if not is_main:
-                raise ClientError(Code.UNKNOWN_ROUTE, "Invalid namespace", request)
+                raise RequestError(Code.UNKNOWN_ROUTE, "Invalid namespace", request)
             token = packet.payload.get("token") if isinstance(packet.payload, dict) else None
             return Join(token if isinstance(token, str) else "", request)
         case packets.DISCONNECT:
@@ -78,7 +78,7 @@ def _packet_command(packet: packets.Packet) -> Command:
             name, *arguments = packet.payload
             if packet.type == packets.BINARY_EVENT:
                 message = f"event {quote_value(name)} is binary: send text only"
-                raise ClientError(Code.UNSUPPORTED, message, Request("", (), packet.ack))
+                raise RequestError(Code.UNSUPPORTED, message, ReplyContext("", (), packet.ack))
             return _event_command(name, arguments[0] if arguments else {}, packet.ack)
     raise ProtocolViolation(
         Code.BAD_MESSAGE, f"packet of type {packet.type} for namespace {packet.namespace[:40]!r} is not allowed"
@@ -89,7 +89,7 @@ def _event_command(name: Json, argument: Json, ack: int | None) -> Command:
     decode_verb = _VERBS.get(name) if isinstance(name, str) else None
     if decode_verb is None:
         message = f"unknown event {quote_value(name)}; known: {', '.join(_VERBS)}"
-        raise ClientError(Code.UNKNOWN_TYPE, message, Request("", (), ack))
+        raise RequestError(Code.UNKNOWN_TYPE, message, ReplyContext("", (), ack))
     return decode_verb(argument, ack)
 
 
@@ -130,23 +130,25 @@ class _FreshToken(_Model):
     token: Annotated[StrictStr, Field(min_length=1)]
 
 
-def _validated(model: type[M], argument: Json, request: Request) -> M:
-    """Return the argument of a verb. Raises `ClientError` that answers the request."""
+def _validated(model: type[M], argument: Json, request: ReplyContext) -> M:
+    """Return the argument of a verb. Raises `RequestError` that answers the request."""
     try:
         return validate_message(model, argument, request.verb.rpartition("/")[2], "argument")
-    except ClientError as error:
+    except RequestError as error:
         raise error.with_request_id(request) from None
 
 
-def _topic(text: str, request: Request) -> Topic:
-    """Return the topic. Raises `ClientError` that answers the request."""
+def _topic(text: str, request: ReplyContext) -> Topic:
+    """Return the topic. Raises `RequestError` that answers the request."""
     try:
         return Topic.parse(text)
-    except ClientError as error:
+    except RequestError as error:
         raise error.with_request_id(request) from None
 
 
-def _subscription(verb: str, topic: Topic, request: Request, vocabulary: str, kinds: tuple[str, ...] = ()) -> Command:
+def _subscription(
+    verb: str, topic: Topic, request: ReplyContext, vocabulary: str, kinds: tuple[str, ...] = ()
+) -> Command:
     if verb.startswith("unsubscribe"):
         return Unsubscribe((topic,), request)
     return Subscribe((topic,), kinds, request_id=request, vocabulary=vocabulary)
@@ -156,34 +158,34 @@ def _subscription(verb: str, topic: Topic, request: Request, vocabulary: str, ki
 
 
 def _token_command(verb: str, argument: Json, ack: int | None) -> Command:
-    request = Request(f"kaspump/{verb}", (), ack)
+    request = ReplyContext(f"kaspump/{verb}", (), ack)
     token = _validated(_Token, argument, request)
     network = ANY if token.network is None else to_network(token.network)
     topic = _topic(f"token:{network}:{token.tokenAddress}", request)
     if verb == "get:price":
         about = (token.tokenAddress, token.network or "")
-        return GetPrice(topic.scope, topic.key, Request(request.verb, about, ack))
+        return GetPrice(topic.scope, topic.key, ReplyContext(request.verb, about, ack))
     if verb == "get:trades":
         return GetHistory("trades", Topic("trades", topic.scope, topic.key), token.limit, request_id=request)
     room = f"token:{token.network}:{token.tokenAddress}" if token.network else f"token:{token.tokenAddress}"
-    return _subscription(verb, topic, Request(request.verb, (room,), ack), "kaspump")
+    return _subscription(verb, topic, ReplyContext(request.verb, (room,), ack), "kaspump")
 
 
 def _network_command(verb: str, argument: Json, ack: int | None) -> Command:
-    request = Request(f"kaspump/{verb}", (), ack)
+    request = ReplyContext(f"kaspump/{verb}", (), ack)
     network = _validated(_Network, argument, request).network
     topic = _topic(f"network:{to_network(network)}", request)
-    return _subscription(verb, topic, Request(request.verb, (f"network:{network}",), ack), "kaspump")
+    return _subscription(verb, topic, ReplyContext(request.verb, (f"network:{network}",), ack), "kaspump")
 
 
 # The verbs of adstack
 
 
 def _contract_command(verb: str, argument: Json, ack: int | None) -> Command:
-    request = Request(f"adstack/{verb}", (), ack)
+    request = ReplyContext(f"adstack/{verb}", (), ack)
     contract = _validated(_Contract, argument, request)
     topic = _topic(f"contract:{ANY}:{contract.contractId}", request)
-    request = Request(request.verb, (contract.contractId, *contract.eventTypes), ack)
+    request = ReplyContext(request.verb, (contract.contractId, *contract.eventTypes), ack)
     if verb == "getHistory":
         return GetHistory("history", topic, contract.limit, tuple(contract.eventTypes), request_id=request)
     if verb == "getStats":
@@ -211,24 +213,24 @@ _ROOM_FAMILIES: Final = ("price", "orderbook", "trade", "user", "portfolio", "or
 
 
 def _types_command(argument: Json, ack: int | None) -> Command:
-    request = Request("moonx-gateway/subscribe", (), ack)
+    request = ReplyContext("moonx-gateway/subscribe", (), ack)
     types = _validated(_Types, argument, request).types
     if unknown := [type_ for type_ in types if type_ not in _TYPE_TOPICS]:
         known = ", ".join(_TYPE_TOPICS)
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown type {quote_value(unknown[0])}; known: {known}", request)
+        raise RequestError(Code.UNKNOWN_TOPIC, f"unknown type {quote_value(unknown[0])}; known: {known}", request)
     topics = dict.fromkeys(topic for type_ in types if (topic := _TYPE_TOPICS[type_]) is not None)
-    request = Request(request.verb, tuple(types), ack)
+    request = ReplyContext(request.verb, tuple(types), ack)
     return Subscribe(tuple(topics), request_id=request, vocabulary="moonx-gateway")
 
 
 def _room_command(verb: str, argument: Json, ack: int | None) -> Command:
-    request = Request(f"moonx-gateway/{verb}", (), ack)
+    request = ReplyContext(f"moonx-gateway/{verb}", (), ack)
     room = _validated(_Room, argument, request).room
     topic = _topic(room, request)
     if topic.family not in _ROOM_FAMILIES:
         known = ", ".join(_ROOM_FAMILIES)
-        raise ClientError(Code.UNKNOWN_TOPIC, f"unknown room {quote_value(room)}; known: {known}", request)
-    request = Request(request.verb, (room,), ack)
+        raise RequestError(Code.UNKNOWN_TOPIC, f"unknown room {quote_value(room)}; known: {known}", request)
+    request = ReplyContext(request.verb, (room,), ack)
     topics = (topic,) if topic.family != "system" else ()  # every connection receives announcements anyway
     if verb == "leave_room":
         return Unsubscribe(topics, request)
@@ -247,7 +249,7 @@ def _subscribe_command(argument: Json, ack: int | None) -> Command:
 
 def _authenticate_command(argument: Json, ack: int | None) -> Command:
     """Decode a verb that the original servers did not have: a fresh token, before the first one expires."""
-    request = Request("authenticate", (), ack)
+    request = ReplyContext("authenticate", (), ack)
     return Authenticate(_validated(_FreshToken, argument, request).token, request)
 
 
@@ -266,7 +268,7 @@ _VERBS: Final[dict[str, _VerbDecoder]] = dict(
         *(_for_verb(_contract_command, v) for v in ("unsubscribe", "getHistory", "getStats")),
         *(_for_verb(_room_command, v) for v in ("join_room", "leave_room")),
         ("authenticate", _authenticate_command),
-        ("ping", lambda _, ack: Ping(Request("moonx-gateway/ping", (), ack))),
+        ("ping", lambda _, ack: Ping(ReplyContext("moonx-gateway/ping", (), ack))),
     ]
 )
 """Name of a client's event → function that decodes its argument."""

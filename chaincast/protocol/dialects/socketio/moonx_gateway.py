@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from chaincast.errors import ClientError, Request
+from chaincast.errors import ReplyContext, RequestError
 from chaincast.model.events import Event, Kind
 from chaincast.protocol.commands import Outcome, Pong, Subscribed, Unsubscribed
 from chaincast.protocol.dialects.event_fields import error_fields
@@ -34,17 +34,17 @@ class MoonxGateway:
     def reply(self, outcome: Outcome) -> SocketIoEmit | None:
         """Return the reply, which names the room or the types as the client wrote them."""
         match outcome:
-            case Subscribed(_, Request("moonx-gateway/join_room", (room, *_))):
+            case Subscribed(_, ReplyContext("moonx-gateway/join_room", (room, *_))):
                 return SocketIoEmit("room_joined", {"room": room}, even_with_ack=True)
-            case Subscribed(_, Request(_, types)):
+            case Subscribed(_, ReplyContext(_, types)):
                 return SocketIoEmit("subscribed", {"types": [*types]}, even_with_ack=True)
-            case Unsubscribed(_, Request(_, (room, *_))):
+            case Unsubscribed(_, ReplyContext(_, (room, *_))):
                 return SocketIoEmit("room_left", {"room": room}, even_with_ack=True)
             case Pong(timestamp):
                 return SocketIoEmit("pong", {"timestamp": timestamp})
         return None
 
-    def error(self, error: ClientError) -> SocketIoEmit:
+    def error(self, error: RequestError) -> SocketIoEmit:
         """Return an `error`."""
         return SocketIoEmit("error", {"message": error.message, **error_fields(error)}, even_with_ack=True)
 

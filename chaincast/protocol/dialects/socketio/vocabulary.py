@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import NamedTuple, Protocol
 
-from chaincast.errors import ClientError
+from chaincast.errors import RequestError
 from chaincast.model.events import Event, Json
 from chaincast.protocol.commands import Outcome
 
@@ -34,6 +34,6 @@ class Vocabulary(Protocol):
         """Return the reply to one of the vocabulary's verbs; None if the outcome has no reply."""
         ...
 
-    def error(self, error: ClientError) -> SocketIoEmit:
+    def error(self, error: RequestError) -> SocketIoEmit:
         """Return what reports that a verb failed."""
         ...

@@ -1,1 +1,1 @@
-"""The documentation that a deployment serves at `/docs`, made from the code when the stack is synthesized."""
+"""The documentation that a deployment serves at `/docs`, generated from the code when the stack is synthesized."""

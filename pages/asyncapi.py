@@ -1,4 +1,4 @@
-"""The WebSocket protocols as an AsyncAPI 3 document, from the models that check clients' messages.
+"""The WebSocket protocols as an AsyncAPI 3 document, generated from the models that validate clients' messages.
 
 Source: asyncapi.com, "AsyncAPI Specification 3.0.0".
 """
@@ -15,22 +15,22 @@ from pydantic import BaseModel
 
 from chaincast.protocol.dialects import registry
 from chaincast.version import VERSION
-from pages import told
-from pages.samples import SAID
-from pages.samples import told as samples_of
+from pages import server_messages
+from pages.samples import CLIENT_SAMPLES, server_samples
 
-Node: TypeAlias = dict[str, Any]  # a part of the document
+Node: TypeAlias = dict[str, Any]
+"""An object of the document."""
 
 ABOUT: dict[str, tuple[str, str]] = {
     "chaincast.v1": (
-        "Chaincast's own: JSON objects, each with a `type`. What a connection speaks that asks for nothing else.",
+        "Chaincast's own protocol: JSON objects with a `type`. It is the default of connections.",
         "docs/protocol.md",
     ),
-    "coremem": ("JSON `{type, channel, params}`, events in plural arrays by channel.", "docs/dialects.md"),
-    "moonx": ("JSON `{id, type, timestamp, data}`; the server asks for a token first.", "docs/dialects.md"),
+    "coremem": ("JSON `{type, channel, params}`; events arrive in arrays by channel.", "docs/dialects.md"),
+    "moonx": ("JSON `{id, type, timestamp, data}`; the server first requests a token.", "docs/dialects.md"),
     "socketio": (
-        "Engine.IO 4 and Socket.IO 5 in text frames (`42[event, argument]`); the verb used to subscribe decides in "
-        "which of three servers' words events come.",
+        "Engine.IO 4 and Socket.IO 5 in text frames (`42[event, argument]`); the event name of the subscription "
+        "selects one of three vocabularies.",
         "docs/dialects.md",
     ),
 }
@@ -43,7 +43,7 @@ _MODULES = {
 
 
 def asyncapi() -> Node:
-    """The document."""
+    """Return the document."""
     parts = _Parts()
     for name in registry.NAMES:
         parts.add(name)
@@ -52,8 +52,8 @@ def asyncapi() -> Node:
         "info": {
             "title": "Chaincast",
             "version": VERSION,
-            "description": "Blockchain events over WebSocket. One address; a connection speaks what it asks for, by "
-            "`?dialect=`, by the subprotocol `chaincast.NAME`, as Socket.IO's clients do, or by its first message.",
+            "description": "Blockchain events over WebSocket. All dialects share one address: a client selects its "
+            "dialect with `?dialect=`, the subprotocol `chaincast.NAME`, Socket.IO's query, or its first message.",
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -76,7 +76,7 @@ def asyncapi() -> Node:
 
 
 class _Parts:
-    """What the document is put together from, dialect by dialect."""
+    """The channels, operations, messages and schemas of the document."""
 
     def __init__(self) -> None:
         self.channels: Node = {}
@@ -85,57 +85,59 @@ class _Parts:
         self.schemas: Node = {}
 
     def add(self, dialect: str) -> None:
+        """Add a dialect's channel with its messages."""
         description, page = ABOUT[dialect]
-        said = self._said(dialect)
-        answered = self._told(dialect)
+        received = self._client_messages(dialect)
+        sent = self._server_messages(dialect)
         query = {"type": "object", "properties": _query(dialect)}
         self.channels[dialect] = {
             "address": "/",
             "title": dialect,
             "description": f"{description} ({page})",
             "messages": {
-                key: {"$ref": f"#/components/messages/{message}"} for key, message in {**said, **answered}.items()
+                key: {"$ref": f"#/components/messages/{message}"} for key, message in {**received, **sent}.items()
             },
             "bindings": {"ws": {"method": "GET", "query": query, "bindingVersion": "0.1.0"}},
         }
-        for action, messages in (("receive", said), ("send", answered)):
+        for action, messages in (("receive", received), ("send", sent)):
             self.operations[f"{dialect}.{action}"] = {
                 "action": action,
                 "channel": {"$ref": f"#/channels/{dialect}"},
-                "summary": "what a client says" if action == "receive" else "what a client is told",
+                "summary": "messages from clients" if action == "receive" else "messages to clients",
                 "messages": [{"$ref": f"#/channels/{dialect}/messages/{key}"} for key in messages],
             }
 
-    def _said(self, dialect: str) -> dict[str, str]:
-        """The messages that clients say: their key in the channel, and what they are called among all."""
+    def _client_messages(self, dialect: str) -> dict[str, str]:
+        """Add the messages that clients send. Return their keys: in the channel → in the document."""
         module = import_module(f"chaincast.protocol.dialects.{_MODULES[dialect]}.messages")
         models: Mapping[str, type[BaseModel] | None] = module.MODELS
         found = {}
         for name, model in models.items():
             payload = _payload(dialect, name, None if model is None else self._schema(model, dialect))
-            texts = [text for key, text in SAID[dialect] if key == name]
+            texts = [text for key, text in CLIENT_SAMPLES[dialect] if key == name]
             summary = model.__doc__ or "" if model is not None and model.__doc__ != BaseModel.__doc__ else ""
-            found[f"say_{_key(name)}"] = self._message(dialect, f"say_{name}", name, payload, texts, summary)
+            found[f"client_{_key(name)}"] = self._message(dialect, f"client_{name}", name, payload, texts, summary)
         return found
 
-    def _told(self, dialect: str) -> dict[str, str]:
+    def _server_messages(self, dialect: str) -> dict[str, str]:
+        """Add the messages that clients receive. Return their keys: in the channel → in the document."""
         samples: dict[str, list[str]] = {}
-        for name, text in samples_of(dialect):
+        for name, text in server_samples(dialect):
             samples.setdefault(name, []).append(text)
         if dialect == registry.DEFAULT:
             return {
-                f"tell_{name}": self._message(
+                f"server_{name}": self._message(
                     dialect,
-                    f"tell_{name}",
+                    f"server_{name}",
                     name,
                     self._schema(model, dialect),
                     samples.get(name, []),
-                    (model.__doc__ or "").strip() if model.__doc__ != told.Told.__doc__ else "",
+                    (model.__doc__ or "").strip(),
                 )
-                for name, model in told.MODELS.items()
+                for name, model in server_messages.MODELS.items()
             }
         return {
-            f"tell_{_key(name)}": self._message(dialect, f"tell_{name}", name, _any_of(texts), texts, "")
+            f"server_{_key(name)}": self._message(dialect, f"server_{name}", name, _any_of(texts), texts, "")
             for name, texts in samples.items()
         }
 
@@ -150,7 +152,7 @@ class _Parts:
         return called
 
     def _schema(self, model: type[BaseModel], dialect: str) -> Node:
-        """A reference to a model's schema, which is put among the others."""
+        """Add a model's schema. Return a reference to it."""
         prefix = _key(dialect)
         schema = model.model_json_schema(ref_template=f"#/components/schemas/{prefix}_{{model}}")
         for name, part in schema.pop("$defs", {}).items():
@@ -161,7 +163,7 @@ class _Parts:
 
 
 def _payload(dialect: str, name: str, model: Node | None) -> Node:
-    """Where a dialect has a message's own part: the whole, `data` of an envelope, or an event's argument."""
+    """Return the schema of a whole message: the model's, or an envelope that contains it."""
     if dialect == "socketio":
         text = f'42 and a JSON array: ["{name.partition(" ")[0]}", argument]'
         return {"type": "string", "description": text, **({"x-argument": model} if model else {})}
@@ -180,7 +182,7 @@ def _payload(dialect: str, name: str, model: Node | None) -> Node:
 
 
 def _any_of(texts: list[str]) -> Node:
-    """The words of servers before this one: what their documents promise, by example (docs/dialects.md)."""
+    """Return the schema of messages in the format of an earlier server, which examples describe (docs/dialects.md)."""
     return {"type": "string"} if isinstance(_parsed(texts[0]), str) else {"type": "object"}
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API as an OpenAPI 3.1 document, from the routes that its functions declare."""
+"""The HTTP API as an OpenAPI 3.1 document, generated from the routes that its functions declare."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SCHEMES: Node = {
 
 
 def openapi(settings: str) -> Node:
-    """The document. `settings`: the functions' (chaincast/config/function_settings.py), as JSON."""
+    """Return the document. `settings`: the functions' settings (chaincast/config/function_settings.py) as JSON."""
     _pretend(settings)
     document: Node = {
         "openapi": "3.1.0",
@@ -64,7 +64,7 @@ def openapi(settings: str) -> Node:
 
 
 def _pretend(settings: str) -> None:
-    """The environment of a function, so that its module can be imported; nothing is called."""
+    """Set the environment that importing a function's module needs. Nothing calls AWS."""
     for name, variable in vars(environment).items():
         if name.isupper():
             os.environ.setdefault(variable, "https://example.invalid/prod")

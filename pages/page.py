@@ -1,4 +1,4 @@
-"""Both documents as one page for people: plain HTML without scripts, which needs nothing from elsewhere."""
+"""The HTML page of both documents. It has no scripts and loads no other files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pre { background: var(--soft); padding: .7rem; border-radius: 6px; overflow: aut
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; }
 th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-size: .8rem; opacity: .7; } .tag { font-size: .75rem; border-radius: 4px; padding: .1rem .4rem; color: #fff; }
-.say, .get { background: #2563eb; } .tell, .post { background: #15803d; } .delete { background: #b91c1c; }
+.client, .get { background: #2563eb; } .server, .post { background: #15803d; } .delete { background: #b91c1c; }
 .soft { opacity: .75; }
 @media (max-width: 50rem) {
   body { display: block; } nav { position: static; height: auto; border: 0; } main { padding: 1rem; }
@@ -39,7 +39,7 @@ th { font-size: .8rem; opacity: .7; } .tag { font-size: .75rem; border-radius: 4
 
 
 def page(asyncapi: Node, openapi: Node) -> str:
-    """The page."""
+    """Return the page as HTML."""
     channels, paths = asyncapi["channels"], openapi["paths"]
     body = [
         f"<h1>{escape(asyncapi['info']['title'])} <small class=soft>{escape(asyncapi['info']['version'])}</small></h1>",
@@ -66,7 +66,7 @@ def _channel(name: str, channel: Node, document: Node) -> Iterator[str]:
         f"{key}={value.get('const', '…')}" for key, value in channel["bindings"]["ws"]["query"]["properties"].items()
     )
     yield f"<p class=soft>connect with <code>?{escape(query.replace(' ', '&'))}</code></p>"
-    for kind, title in (("say", "A client says"), ("tell", "A client is told")):
+    for kind, title in (("client", "Messages from clients"), ("server", "Messages to clients")):
         yield f"<h3>{title}</h3>"
         for key, reference in channel["messages"].items():
             if key.startswith(kind + "_"):
@@ -81,13 +81,13 @@ def _message(message: Node, kind: str, document: Node) -> str:
     words = f"<p>{_prose(message['summary'])}</p>" if "summary" in message else ""
     brief = f" <span class=soft>{_prose(_first_sentence(message.get('summary', '')))}</span>"
     return (
-        f'<details><summary><span class="tag {kind}">{"→" if kind == "say" else "←"}</span> '
+        f'<details><summary><span class="tag {kind}">{"→" if kind == "client" else "←"}</span> '
         f"<code>{escape(message['title'])}</code>{brief}</summary><div>{words}{fields}{examples}</div></details>"
     )
 
 
 def _fields(schema: Node, document: Node, depth: int = 0) -> str:
-    """A table of an object's properties; those of objects in it are in tables of their own."""
+    """Return a table of an object's properties, followed by tables of the objects in it."""
     schema = _merged(schema, document)
     properties: Node = schema.get("properties", {})
     if not properties or depth > 2:
@@ -144,7 +144,7 @@ def _resolve(node: Node, document: Node) -> Node:
 
 
 def _merged(schema: Node, document: Node) -> Node:
-    """A schema with its references followed and what it is all of put together."""
+    """Return a schema with its references resolved and the parts of `allOf` merged."""
     schema = _resolve(schema, document)
     parts = [_merged(part, document) for part in schema.get("allOf", [])]
     merged: Node = {"properties": {}, "required": []}
@@ -155,7 +155,7 @@ def _merged(schema: Node, document: Node) -> Node:
 
 
 def _element(schema: Node, document: Node) -> Node:
-    """What an array is made of, or what a value is if it is not null; else the schema itself."""
+    """Return the schema of an array's elements, of an optional value, or else the schema itself."""
     schema = _resolve(schema, document)
     if "items" in schema:
         return _element(schema["items"], document)

@@ -1,4 +1,4 @@
-"""Examples: events and outcomes, put into every dialect's words by the very codecs that serve clients."""
+"""Samples of messages in all dialects, encoded by the codecs that serve clients."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ PRICE = _event(
 EVENTS = (CREATED, TRADE, PRICE)
 
 USER = User("ann", "ann@example.com")
-_ASKED: dict[str, dict[str, Any]] = {
+_REQUEST_IDS: dict[str, dict[str, Any]] = {
     "chaincast.v1": dict.fromkeys(("subscribe", "unsubscribe", "ping", "authenticate", "error"), 1),
     "coremem": {
         "subscribe": ReplyContext("subscribe", ("trades",)),
@@ -96,22 +96,23 @@ _ASKED: dict[str, dict[str, Any]] = {
         "error": ReplyContext("kaspump/subscribe:token", (), 1),
     },
 }
-"""What the answers are to, in each dialect."""
+"""Dialect → outcome → request id of the message that the outcome answers."""
 
 
-def told(dialect: str) -> list[tuple[str, str]]:
-    """A name and the text of each sample of what clients of a dialect are told, in the order of a visit."""
+def server_samples(dialect: str) -> list[tuple[str, str]]:
+    """Return the name and text of sample messages to clients of a dialect, in the order of a connection's life."""
     codec = registry.get(dialect, CHAINS)
     found = [(name, text) for name, outcome in _outcomes(dialect) for text in _texts(codec, outcome)]
-    spoken = [codec] if dialect != "socketio" else [registry.get(name, CHAINS) for name in registry.VOCABULARY_NAMES]
-    for words in spoken:
+    codecs = [codec] if dialect != "socketio" else [registry.get(name, CHAINS) for name in registry.VOCABULARY_NAMES]
+    for codec in codecs:
         for event in EVENTS:
-            found += [("events" if dialect == registry.DEFAULT else event.kind, text) for text in _told(words, event)]
+            name = "events" if dialect == registry.DEFAULT else event.kind
+            found += [(name, text) for text in _event_messages(codec, event)]
     return found
 
 
 def _outcomes(dialect: str) -> list[tuple[str, Outcome]]:
-    asked = _ASKED[dialect]
+    asked = _REQUEST_IDS[dialect]
     topics = (Topic("trades", NETWORK, TOKEN),)
     refused = RequestError(Code.RATE_LIMITED, "101 messages in this minute; at most 100", asked["error"])
     return [
@@ -129,7 +130,7 @@ def _texts(codec: Dialect, outcome: Outcome) -> list[str]:
     return [message.decode() for message in codec.outcome_messages(outcome, NOW)]
 
 
-def _told(codec: Dialect, event: Event) -> list[str]:
+def _event_messages(codec: Dialect, event: Event) -> list[str]:
     fragment = codec.event_fragment(event)
     if fragment is None:
         return []
@@ -138,7 +139,7 @@ def _told(codec: Dialect, event: Event) -> list[str]:
     return [codec.events_message(NETWORK, CURSOR, codec.channel(event), [fragment]).decode()]
 
 
-SAID: dict[str, list[tuple[str, str]]] = {
+CLIENT_SAMPLES: dict[str, list[tuple[str, str]]] = {
     "chaincast.v1": [
         ("subscribe", json.dumps({"type": "subscribe", "id": 1, "topics": [f"trades:{NETWORK}:*"]})),
         ("subscribe", json.dumps({"type": "subscribe", "id": 1, "topics": ["alerts:*"], "cursors": True})),
@@ -181,4 +182,4 @@ SAID: dict[str, list[tuple[str, str]]] = {
         )
     ],
 }
-"""A name and the text of each sample of what clients say; a test decodes them all."""
+"""Dialect → name and text of sample messages from clients. A test decodes all of them."""

@@ -80,7 +80,7 @@ class SystemAlertData(_Data):
 
 
 class Shape(BaseModel):
-    """The member that an event of a kind needs besides its data, and the topics under which it is published."""
+    """The member that an event of a kind needs in addition to its data, and the topics under which it is published."""
 
     model_config = ConfigDict(frozen=True)
     needs: Literal["symbol", "userId", ""]

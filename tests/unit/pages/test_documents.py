@@ -21,8 +21,8 @@ from local.stack.checkout import ROOT
 from pages.asyncapi import asyncapi
 from pages.openapi import openapi
 from pages.page import page
-from pages.samples import CHAINS, EVENTS, SAID, told
-from pages.told import ServerMessage
+from pages.samples import CHAINS, CLIENT_SAMPLES, EVENTS, server_samples
+from pages.server_messages import ServerMessage
 from tests.unit.protocol.sample_events import EVERYTHING
 
 SPECIFICATION = ROOT / "tests" / "clients" / "node_modules" / "@asyncapi" / "specs" / "schemas" / "3.0.0.json"
@@ -58,16 +58,16 @@ def test_every_reference_leads_somewhere(document: Any) -> None:
 
 
 @pytest.mark.parametrize("dialect", registry.NAMES)
-def test_what_it_says_that_clients_say_is_understood(dialect: str) -> None:
+def test_what_it_says_that_clients_client_is_understood(dialect: str) -> None:
     codec = registry.get(dialect, CHAINS)
-    for _, text in SAID[dialect]:
+    for _, text in CLIENT_SAMPLES[dialect]:
         codec.decode(text.encode(), 10_000, 50)
 
 
 def test_every_verb_of_socket_io_is_described() -> None:
     described = {name.partition(" ")[0] for name in messages.MODELS}
     assert described == messages._VERBS.keys()
-    assert {name for name, _ in SAID["socketio"]} == messages.MODELS.keys()
+    assert {name for name, _ in CLIENT_SAMPLES["socketio"]} == messages.MODELS.keys()
 
 
 def resolved(schema: dict[str, Any]) -> Draft202012Validator:
@@ -84,7 +84,7 @@ def test_every_example_is_what_its_schema_says() -> None:
 
 def test_everything_that_the_encoder_writes_is_as_its_models_say() -> None:
     adapter: TypeAdapter[object] = TypeAdapter(ServerMessage)
-    for _, text in told("chaincast.v1"):
+    for _, text in server_samples("chaincast.v1"):
         adapter.validate_json(text)
     codec = registry.get("chaincast.v1", CHAINS)
     for event in (*EVENTS, *EVERYTHING):
@@ -164,5 +164,5 @@ def test_what_is_in_a_document_cannot_become_markup() -> None:
 def test_samples_are_of_every_kind_that_they_say() -> None:
     assert all(isinstance(event, Event) for event in EVENTS)
     for dialect in registry.NAMES:
-        named = {name for name, _ in told(dialect)}
+        named = {name for name, _ in server_samples(dialect)}
         assert {"subscribed", "error", "events" if dialect == registry.DEFAULT else "trade"} <= named

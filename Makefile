@@ -4,6 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
+# Python caches bytecode: most of what a short process would do otherwise is to compile its imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 # Tests on all cores, at most four of them.
 PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=worksteal
 

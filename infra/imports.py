@@ -53,6 +53,7 @@ def imports_of(module: str) -> Imports:
     return Imports(frozenset(files), frozenset(others))
 
 
+@cache
 def _file(name: str) -> Path | None:
     """Return the file of a module of this project, relative to it; None if `name` is an attribute of a module."""
     path = Path(*name.split("."))

@@ -1,25 +1,31 @@
-"""The documents of the servers that Chaincast replaces: their code examples, and the shape of their messages."""
+"""The clients of the five servers that Chaincast replaces, and the messages that their documents promise.
+
+`documented/NAME.mjs` is a client with the library, the URL and the calls of a server's document. `documented/NAME.json`
+has a document's messages with values of our own; what counts is their shape.
+"""
 
 from __future__ import annotations
 
-import re
+import json
+from pathlib import Path
 from typing import Any
 
-import pytest
-
-from local.stack.checkout import ROOT
-
-FOLDER = ROOT.parent / "shared" / "reference"
-MISSING = "needs ../shared/reference, the five servers' documents"
-
-needs_documents = pytest.mark.skipif(not FOLDER.exists(), reason=MISSING)
+FOLDER = Path(__file__).parent / "documented"
 
 
-def code(document: str, *marks: str) -> str:
-    """Return the first code block of a document that contains all marks, unchanged."""
-    text = (FOLDER / document).read_text()
-    blocks: list[str] = re.findall(r"```(?:typescript|javascript|json|ts|js)\n(.*?)```", text, re.DOTALL)
-    return next(block for block in blocks if all(mark in block for mark in marks))
+def program(server: str, **names: str) -> str:
+    """Return a client's program, with the given texts in place of the names in capitals."""
+    text = (FOLDER / f"{server}.mjs").read_text(encoding="utf-8")
+    for name, value in names.items():
+        assert name in text, name
+        text = text.replace(name, value)
+    return text
+
+
+def documented(server: str, name: str) -> dict[str, Any]:
+    """Return a message of a server's document."""
+    messages: dict[str, dict[str, Any]] = json.loads((FOLDER / f"{server}.json").read_text(encoding="utf-8"))
+    return messages[name]
 
 
 def shape(value: Any) -> Any:

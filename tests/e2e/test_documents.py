@@ -1,34 +1,24 @@
-"""Tests with the clients of five other servers: the code of their documents, with real npm libraries, in Node.js.
+"""Tests with the clients of five other servers, written as their documents show, with the npm libraries in Node.js.
 
-Only the URL in the code is changed. Every message that a document lists must arrive with all fields of the same types.
+Only the URL is changed. Every message that a document lists must arrive with all fields of the same types.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 
 import pytest
 
 from chaincast.publish import Item
 from local.stack.local_stack import LocalStack
-from tests.e2e.documents import code, lacking, needs_documents
+from tests.e2e.documents import documented, lacking, program
 from tests.e2e.mining import Miner
 from tests.e2e.node import NodeClient, Report
 from tests.e2e.scene import Token, issue_token
 from tests.e2e.test_publish import publisher
 
-pytestmark = needs_documents
-
 in_node_and_chromium = pytest.mark.parametrize("browser", [False, True], ids=["node", "chromium"])
 RECORDING = 'import { io, WebSocket } from "./recording.mjs";\n'
-
-
-def documented(document: str, *marks: str) -> Report:
-    """Return a JSON message of a document."""
-    message: Report = json.loads(code(document, *marks))
-    return message
 
 
 def missing(data: Report, *names: str) -> list[str]:
@@ -45,17 +35,16 @@ async def publish(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, *items: It
 @in_node_and_chromium
 async def test_coremem(stack: LocalStack, miner: Miner, browser: bool) -> None:
     token = await asyncio.to_thread(Token.create, miner)
-    program = code("coremem.md", "new WebSocket('ws://localhost:3003')").replace("0x123...", token.listing.token)
+    client_program = RECORDING + program("coremem", **{"0xTOKEN": token.listing.token})
     url = stack.outputs.websocket_url + "?dialect=coremem"
-    async with NodeClient(RECORDING + program, url, browser=browser) as client:
+    async with NodeClient(client_program, url, browser=browser) as client:
         connected = await client.message("connected")
         assert isinstance(connected["clientId"], str)
         assert (await client.message("subscribed", "prices"))["channel"] == "prices"
-        await client.send(documented("coremem.md", '"type": "subscribe"', '"channel": "tokens"'))
+        await client.send(documented("coremem", "subscribe tokens"))
         recent = await client.message("data", "tokens")
-        await client.send(documented("coremem.md", '"type": "subscribe"', '"channel": "alerts"'))
-        trades = json.loads(re.sub(r"//.*", "", code("coremem.md", '"type": "subscribe"', '"channel": "trades"')))
-        await client.send(trades)
+        await client.send(documented("coremem", "subscribe alerts"))
+        await client.send(documented("coremem", "subscribe trades"))
         for channel in ("alerts", "trades"):
             await client.message("subscribed", channel)
         await asyncio.to_thread(token.buy, 0.5)
@@ -67,18 +56,18 @@ async def test_coremem(stack: LocalStack, miner: Miner, browser: bool) -> None:
         )
         trade = await client.message("data", "trades")
         for message, channel in ((price, "prices"), (recent, "tokens"), (trade, "trades")):
-            assert lacking(message, documented("coremem.md", '"type": "data"', f'"channel": "{channel}"')) == []
+            assert lacking(message, documented("coremem", f"data {channel}")) == []
         alert = next(a for a in whale["message"]["data"]["alerts"] if a["type"] == "whale")
-        shown = documented("coremem.md", '"type": "data"', '"channel": "alerts"')["data"]["alerts"][0]
+        shown = documented("coremem", "data alerts")["data"]["alerts"][0]
         assert lacking(alert, shown) == []
         assert price["data"]["prices"][0]["tokenAddress"] == token.listing.token
         await client.logged("Price update:")
 
-        await client.send(documented("coremem.md", '"type": "unsubscribe"'))
+        await client.send(documented("coremem", "unsubscribe"))
         await client.message("unsubscribed", "prices")
         behind = len(client.reports)
-        await client.send(documented("coremem.md", '"type": "ping"'))
-        assert lacking(await client.message("pong"), documented("coremem.md", '"type": "pong"')) == []
+        await client.send(documented("coremem", "ping"))
+        assert lacking(await client.message("pong"), documented("coremem", "pong")) == []
         await asyncio.to_thread(token.buy, 0.5)
         await client.first("trade", lambda r: r["message"].get("channel") == "trades", behind=behind)
         assert not any(r.get("message", {}).get("channel") == "prices" for r in client.reports[behind:])
@@ -91,30 +80,30 @@ async def test_coremem(stack: LocalStack, miner: Miner, browser: bool) -> None:
 async def test_a_coremem_client_with_nothing_changed_but_the_host(stack: LocalStack, miner: Miner) -> None:
     """Its dialect is detected from its first message, without `?dialect=`."""
     token = await asyncio.to_thread(Token.create, miner)
-    program = code("coremem.md", "new WebSocket('ws://localhost:3003')").replace("0x123...", token.listing.token)
-    async with NodeClient(RECORDING + program, stack.outputs.websocket_url) as client:
+    client_program = RECORDING + program("coremem", **{"0xTOKEN": token.listing.token})
+    async with NodeClient(client_program, stack.outputs.websocket_url) as client:
         await client.message("subscribed", "prices")
         await asyncio.to_thread(token.buy, 0.5)
         price = await client.message("data", "prices")
-        assert lacking(price, documented("coremem.md", '"type": "data"', '"channel": "prices"')) == []
+        assert lacking(price, documented("coremem", "data prices")) == []
 
 
 @in_node_and_chromium
 async def test_moonx_service(stack: LocalStack, miner: Miner, monkeypatch: pytest.MonkeyPatch, browser: bool) -> None:
-    program = code("moonx-service.md", "new WebSocket('ws://localhost:3008/ws')")
-    program = program.replace("your-jwt-token", await asyncio.to_thread(issue_token, stack, "user_123"))
+    token = await asyncio.to_thread(issue_token, stack, "user_123")
+    client_program = RECORDING + program("moonx-service", JWT=token)
     url = stack.outputs.websocket_url + "?dialect=moonx"
-    async with NodeClient(RECORDING + program, url, browser=browser) as client:
+    async with NodeClient(client_program, url, browser=browser) as client:
         for type_ in ("auth_required", "auth_success"):
-            assert lacking(await client.message(type_), documented("moonx-service.md", f'"type": "{type_}"')) == []
-        subscribe = documented("moonx-service.md", '"type": "subscribe"')
+            assert lacking(await client.message(type_), documented("moonx-service", type_)) == []
+        subscribe = documented("moonx-service", "subscribe")
         for number, channel in enumerate(("prices", "orders", "portfolio", "trades")):
             await client.send({**subscribe, "id": f"msg_{number}", "data": {"channel": channel}})
             await client.said(f"sub_confirmed_msg_{number}")
         confirmed = await client.message("subscribed")
-        assert lacking(confirmed, documented("moonx-service.md", '"type": "subscribed"')) == []
+        assert lacking(confirmed, documented("moonx-service", "subscribed")) == []
         shown = {
-            type_: documented("moonx-service.md", f'"type": "{type_}"')["data"]
+            type_: documented("moonx-service", type_)["data"]
             for type_ in ("price_update", "order_update", "portfolio_update", "trade_update")
         }
 
@@ -139,36 +128,34 @@ async def test_moonx_service(stack: LocalStack, miner: Miner, monkeypatch: pytes
         )
         for type_, data in shown.items():
             message = await client.message(type_)
-            assert lacking(message, documented("moonx-service.md", f'"type": "{type_}"')) == []
+            assert lacking(message, documented("moonx-service", type_)) == []
             assert {**message["data"], "timestamp": 0} == {**data, "timestamp": 0}
-        token = await asyncio.to_thread(Token.create, miner)
-        await asyncio.to_thread(token.buy, 0.5)
+        listed = await asyncio.to_thread(Token.create, miner)
+        await asyncio.to_thread(listed.buy, 0.5)
         report = await client.first(
             "price of a chain's token", lambda r: r.get("message", {}).get("data", {}).get("chainId") == 31_337
         )
-        assert report["message"]["data"]["address"] == token.listing.token
-        await client.send(documented("moonx-service.md", '"type": "ping"'))
+        assert report["message"]["data"]["address"] == listed.listing.token
+        await client.send(documented("moonx-service", "ping"))
         assert (await client.message("pong"))["id"] == "pong_msg_125"
-        await client.send(documented("moonx-service.md", '"type": "unsubscribe"'))
+        await client.send(documented("moonx-service", "unsubscribe"))
         await client.message("unsubscribed")
 
 
 async def test_moonx_service_refuses_a_bad_token(stack: LocalStack) -> None:
-    program = code("moonx-service.md", "new WebSocket('ws://localhost:3008/ws')")
-    async with NodeClient(RECORDING + program, stack.outputs.websocket_url + "?dialect=moonx") as client:
+    client_program = RECORDING + program("moonx-service", JWT="not-a-token")
+    async with NodeClient(client_program, stack.outputs.websocket_url + "?dialect=moonx") as client:
         failed = await client.message("auth_failed")
-        assert lacking(failed, documented("moonx-service.md", '"type": "auth_failed"')) == []
+        assert lacking(failed, documented("moonx-service", "auth_failed")) == []
         assert failed["data"]["error"].startswith("Invalid token")
 
 
 @in_node_and_chromium
 async def test_kaspump(stack: LocalStack, miner: Miner, browser: bool) -> None:
     token = await asyncio.to_thread(Token.create, miner)
-    program = code("kaspump.md", "getWebSocketClient();").replace("@/lib/websocket/client", "./kaspump.mjs")
-    program = program.replace("'0x123...', 'bscTestnet'", f"'{token.listing.token}', 'anvil'")
-    program += 'console.log("price", price);\n'
+    client_program = program("kaspump", **{"0xTOKEN": token.listing.token}, NETWORK="anvil")
     await asyncio.to_thread(token.buy, 0.25)
-    async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
+    async with NodeClient(client_program, stack.outputs.websocket_url, browser=browser) as client:
         confirmed = await client.event("subscription:confirmed")
         assert confirmed["room"] == f"token:anvil:{token.listing.token}"
         assert float((await client.logged("price"))[1]) > 0
@@ -205,14 +192,8 @@ async def test_kaspump(stack: LocalStack, miner: Miner, browser: bool) -> None:
 async def test_adstack(stack: LocalStack, miner: Miner, browser: bool) -> None:
     token = await asyncio.to_thread(Token.create, miner)
     contract = token.listing.market
-
-    def emitting(*marks: str) -> str:
-        return code("adstack.md", *marks).replace("ST1...campaigns", contract)
-
-    program = RECORDING + "const socket = io('http://localhost:3002');\nsocket.on('connect', () => {\n"
-    program += emitting("emit('subscribe'").replace("'campaign_created', 'bid_placed'", "'trade', 'token.graduated'")
-    program += "});\n"
-    async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
+    client_program = RECORDING + program("adstack", CONTRACT=contract)
+    async with NodeClient(client_program, stack.outputs.websocket_url, browser=browser) as client:
         connected = await client.event("connected")
         assert missing(connected, "message", "socketId", "userId", "timestamp") == []
         assert (await client.event("subscribed"))["contractId"] == contract
@@ -237,14 +218,13 @@ async def test_adstack(stack: LocalStack, miner: Miner, browser: bool) -> None:
 
 @in_node_and_chromium
 async def test_moonx_gateway(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, browser: bool) -> None:
-    program = code("moonx-gateway.md", "io('http://localhost:3011'", "join_room", "portfolio_update")
-    program = program.replace("import { io } from 'socket.io-client'", "import { io } from './recording.mjs'")
-    program = program.replace("your-jwt-token", await asyncio.to_thread(issue_token, stack, "your-user-id"))
-    async with NodeClient(program, stack.outputs.websocket_url, browser=browser) as client:
+    token = await asyncio.to_thread(issue_token, stack, "ann")
+    client_program = RECORDING + program("moonx-gateway", JWT=token, USER="ann")
+    async with NodeClient(client_program, stack.outputs.websocket_url, browser=browser) as client:
         connected = await client.event("connected")
         assert missing(connected, "connectionId", "timestamp") == []
-        assert (await client.event("authenticated"))["user"]["id"] == "your-user-id"
-        for room in ("price:BTC-USDC", "orderbook:ETH-USDC", "user:your-user-id"):
+        assert (await client.event("authenticated"))["user"]["id"] == "ann"
+        for room in ("price:BTC-USDC", "orderbook:ETH-USDC", "user:ann"):
             await client.event("room_joined", room=room)
         await client.send({"emit": ["subscribe", {"types": ["price_updates", "trades"]}]})
         await client.event("subscribed")
@@ -259,10 +239,10 @@ async def test_moonx_gateway(stack: LocalStack, monkeypatch: pytest.MonkeyPatch,
                 "symbol": "ETH-USDC",
                 "data": {"bids": [[2500.0, 1.5], [2499.5, 2.0]], "asks": [[2501.0, 1.2], [2501.5, 0.8]]},
             },
-            {"kind": "trade", "symbol": "BTC-USDC", "userId": "your-user-id", "data": trade},
+            {"kind": "trade", "symbol": "BTC-USDC", "userId": "ann", "data": trade},
             {
                 "kind": "portfolio",
-                "userId": "your-user-id",
+                "userId": "ann",
                 "data": {"totalValue": 50000.0, "pnl": 1250.5, "positions": positions},
             },
             {"kind": "system.alert", "data": {"level": "info", "message": "New token PEPE now available for trading"}},
@@ -281,7 +261,7 @@ async def test_moonx_gateway(stack: LocalStack, monkeypatch: pytest.MonkeyPatch,
         worth = {"totalValue": 0, "pnl": 0, "positions": [{"symbol": "", "amount": 0, "value": 0}]}
         assert lacking(await client.event("portfolio_update"), worth) == []
         assert lacking(await client.event("system_alert"), {"level": "", "message": ""}) == []
-        for line in ("💰 Price update:", "📊 Order book:", "✅ Your trade executed:", "💼 Portfolio update:"):
+        for line in ("Price update:", "Order book:", "Your trade executed:", "Portfolio update:"):
             await client.logged(line)
         assert (await client.ask("ping", {}))["data"]["timestamp"] > 1_700_000_000_000
         assert (await client.ask("leave_room", {"room": "price:BTC-USDC"}))["success"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import orjson
@@ -14,6 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from chaincast.aws.lambda_events import HttpEvent, HttpResponse
 from chaincast.errors import Code, RequestError
 from chaincast.metrics.recorder import MetricsRecorder
+from chaincast.model.validation_errors import describe_errors
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -73,18 +74,25 @@ class Routes:
         return json_response(500, INTERNAL_ERROR, headers)
 
     def _invalid_parameter(self, error: RequestValidationError) -> Response[Any]:
-        first = error.errors()[0]
-        if first["loc"][0] == "response":  # our response does not match the type that its route declares
+        errors = error.errors()
+        if errors[0]["loc"][0] == "response":  # our response does not match the type that its route declares
             return self.internal_error(error)
-        parameter = ".".join(str(part) for part in first["loc"])
-        return self.error_response(
-            RequestError(Code.BAD_MESSAGE, f"{parameter}: {first['msg']} (it is {first.get('input')!r:.80})")
-        )
+        return self.error_response(RequestError(Code.BAD_MESSAGE, describe_errors(errors, _parameters(errors))))
 
     def _unknown_route(self, _: NotFoundError) -> Response[Any]:
         event = self.app.current_event
         request = f"{event.http_method} {event.path}"
         return self.error_response(RequestError(Code.UNKNOWN_ROUTE, f"{request!r:.200} is not known: see /docs"))
+
+
+def _parameters(errors: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, object]]:
+    """Return the parameters that `errors` are about: location ("query", "path") → name → value."""
+    found: dict[str, dict[str, object]] = {}
+    for error in errors:
+        location, *name = error["loc"]
+        if name and error["type"] != "missing":
+            found.setdefault(str(location), {})[str(name[0])] = error.get("input")
+    return found
 
 
 def json_response(status: int, document: object, headers: Mapping[str, str] | None = None) -> Response[Any]:

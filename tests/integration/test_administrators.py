@@ -57,7 +57,7 @@ def test_a_connection_that_is_not_open_is_not_found(management: Management) -> N
     assert "'gone'" in document["message"]
 
 
-@pytest.mark.parametrize(("limit", "words"), [("0", "greater than or equal to 1"), ("1001", "1000"), ("x", "integer")])
+@pytest.mark.parametrize(("limit", "words"), [("0", "at least 1"), ("1001", "1000"), ("x", "integer")])
 def test_an_invalid_page_size_is_refused(management: Management, limit: str, words: str) -> None:
     code, document = get("/connections", limit=limit)
     assert (code, document["code"]) == (400, "BAD_MESSAGE")

@@ -1,7 +1,7 @@
-"""Where a reorganised chain and what was written of it part ways: pure, but for asking the node for headers.
+"""The search for the fork after a reorganisation. Its only I/O are requests of block headers.
 
-The Log alone says what is to be taken back: going through it from the newest batch, whatever is not retracted already
-and stands in a block that the node does not have (any more). The newest batch whose block it still has ends the walk.
+The search goes through the event log from the newest batch. Events of blocks that the node no longer has must be
+retracted, unless they are already. The first batch whose block the node still has ends the search.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from listener.sources.base import Block
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """The newest block known to be common, and the events behind it that are to be taken back, newest first.
+    """The newest common block, and the events after it that must be retracted, newest first.
 
-    `timestamp` (ms) is that of the newest block taken back, so that the retraction is the same whenever it is written.
+    `timestamp` (ms) is that of the newest retracted block, so that a repeated retraction is the same.
     """
 
     ancestor: Block
@@ -28,7 +28,7 @@ class Fork:
 
 
 def live(newest_first: Iterable[Batch]) -> Iterator[tuple[Batch, list[Event]]]:
-    """Each batch that has events which no later batch retracted, and those, newest first."""
+    """Yield each batch that has events which no later batch retracted, with those events, newest first."""
     gone: set[str] = set()
     for batch in newest_first:
         gone.update(retraction.id for retraction in batch.retracted)
@@ -43,12 +43,12 @@ async def find_fork(
     finality_depth: int,
     origin: int,
 ) -> Fork:
-    """The fork under `checkpoint` (a block number). `newest_first` as of `live`; `origin`: the first block ever told.
+    """Return the fork at or below block `checkpoint`. Raise `ForkDetected` if it is deeper than `finality_depth`.
 
-    Blocks that brought nothing are not in the Log, and on another branch they may bring something: from the newest
-    batch that is common, or as deep as may be, everything is read again.
+    `newest_first`: batches and events as `live` yields them. `origin`: first block that was processed.
 
-    Raises `ForkDetected` if what is to be taken back is deeper than `finality_depth`: that needs a person.
+    Blocks without events are not in the event log, but other branches may have events in these blocks. The listener
+    therefore reads again from the newest common batch or, without one, from `finality_depth` blocks below.
     """
     retracted: list[Event] = []
     timestamp = 0

@@ -56,7 +56,7 @@ def urls_of(name: str, network: Network) -> tuple[str, ...]:
 
 
 def make_source(name: str, network: Network, metrics: ListenerMetrics) -> Failover:
-    """The endpoints of a network as one source."""
+    """Return the endpoints of a network as one source."""
     sources = [_make_candidate(network, url, place, metrics) for place, url in enumerate(urls_of(name, network), 1)]
     return Failover(sources, network.block_ms / 1000, metrics.count_failover)
 

@@ -1,4 +1,4 @@
-"""Coroutine tests run in an event loop of their own; that is all the plugin there is."""
+"""Settings of all tests: coroutine tests run in an event loop of their own, and properties have no time limit."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import asyncio
 import inspect
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# A busy machine makes an example slow, which is no fault of the code. tests/run.py limits the time of a whole test.
+settings.register_profile("chaincast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("chaincast")
 
 
 @pytest.hookimpl(tryfirst=True)

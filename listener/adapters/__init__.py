@@ -1,4 +1,4 @@
-"""Adapters turn a contract's log into an event. Adding one is one module here and one line in `make`."""
+"""Adapters decode logs of contracts into events. A new adapter is a module here and a case in `make`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from listener.adapters.uniswap_v2 import UniswapV2
 
 
 def make(contract: Contract, network: Network) -> Adapter:
-    """The adapter that the configuration names, for its contracts. Raises `BadType` if their ABI cannot be used."""
+    """Return the adapter of a configured contract. Raise `BadType` if its ABI cannot be used."""
     match contract.adapter:
         case "launchpad":
             return Launchpad(contract.address)

@@ -1,4 +1,4 @@
-"""Decoding a log by its event, compiled once.
+"""Decoders of events' logs. A decoder compiles the types of its event once.
 
 Source: the Solidity ABI specification, "Events" and "Encoding of Indexed Event Parameters".
 """
@@ -12,19 +12,20 @@ from eth_utils.crypto import keccak
 from listener.adapters.codec import Budget, Parameter, Read, Type, Undecodable, budget_for, compile_type, members
 from listener.sources.base import RawLog
 
-Values: TypeAlias = dict[str, Any]  # by parameter name; the signature says which Python type each has
+Values: TypeAlias = dict[str, Any]
+"""Parameter name → value, whose Python type depends on the parameter's type."""
 
 __all__ = ["MAX_TEXT", "EventDecoder", "Parameter", "Undecodable", "Values"]
 
 MAX_TEXT = 256
-"""Characters kept of a text that everybody gets: whoever creates a token chooses its name's length."""
+"""Characters of a text that are kept. The creator of a token chooses its name, and all subscribers receive it."""
 
 
 class EventDecoder:
-    """Decodes the logs of one event, e.g. `EventDecoder("Paid", Parameter("to", "address", indexed=True), …)`.
+    """A decoder of one event's logs, e.g. `EventDecoder("Paid", Parameter("to", "address", indexed=True), …)`.
 
-    `json`: values as JSON has them. Parameters without a name, or with another's, are called `arg` and their place.
-    Raises `BadType`.
+    `json`: return JSON values. Parameters without a name of their own are named `arg0`, `arg1` … by their index. Raise
+    `BadType` for an unknown type.
     """
 
     def __init__(self, name: str, *parameters: Parameter, json: bool = False, anonymous: bool = False) -> None:
@@ -38,21 +39,21 @@ class EventDecoder:
         indexed = [(n, _in_topic(t)) for n, p, t in zip(names, parameters, types, strict=True) if p.indexed]
         self._indexed = indexed
         self.topic_count = len(indexed) + self._first_topic
-        """Of its logs: what tells events of one signature apart whose `indexed` differ (ERC-20 and ERC-721)."""
+        """Number of topics of a log. It distinguishes events with the same signature and other `indexed` parameters."""
         plain = [(n, t) for n, p, t in zip(names, parameters, types, strict=True) if not p.indexed]
         self._plain = [n for n, _ in plain]
         self._read = members([t for _, t in plain])
-        # The order of the declaration, whatever is indexed.
+        # Decoding reads indexed parameters first. If they are declared first, the values need no reordering.
         self._in_order = [n for n, _ in indexed] + self._plain == names
         self._names = names
 
     def decode(self, log: RawLog) -> Values:
-        """The parameters by name; addresses in lower case, an indexed one of dynamic type as its hash (0x hex).
+        """Return the values by parameter name. Raise `Undecodable` if the log has another shape.
 
-        Raises `Undecodable`.
+        Addresses are in lower case. An indexed parameter of dynamic type is its Keccak-256 hash (0x hex).
         """
         if len(log.topics) != self.topic_count:
-            raise Undecodable(f"{self.signature}: {len(log.topics)} topics, {self.topic_count} expected")
+            raise Undecodable(f"{self.signature}: the log has {len(log.topics)} topics instead of {self.topic_count}")
         values: Values = {}
         try:
             for place, (name, read) in enumerate(self._indexed, self._first_topic):
@@ -69,14 +70,14 @@ _NO_BUDGET: Budget = [0]
 
 
 def _in_topic(type_: Type) -> Read:
-    """A topic has 32 bytes: of what is longer, or of no fixed length, there is only the hash."""
+    """Return the reader of an indexed parameter. A topic has 32 bytes; for longer values it is their hash."""
     if type_.dynamic or type_.size != 32 or type_.canonical[-1:] in ")]":
         return lambda data, at, budget: "0x" + data.hex()
     read = type_.read
 
     def read_topic(data: bytes, at: int, budget: Budget) -> Any:
         if len(data) != 32:
-            raise Undecodable(f"a topic of {len(data)} bytes")
+            raise Undecodable(f"a topic has {len(data)} bytes instead of 32")
         return read(data, at, budget)
 
     return read_topic

@@ -48,7 +48,7 @@ class Adapter(Protocol):
         ...
 
     def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
-        """Yield the reads that these blocks need; return the contracts that they created. Changes nothing."""
+        """Yield the reads that these blocks need; return the contracts that they created. Do not change the adapter."""
         ...
 
     def add_contract(self, discovery: Discovery) -> None:

@@ -1,7 +1,7 @@
-"""Clarity values, as JSON has them, from their two forms: the consensus serialization (hex) and the text (`repr`).
+"""Decoders of Clarity values to JSON, from the consensus serialization (hex) and from the text form (`repr`).
 
-Source: Stacks SIP-005, "Clarity Value Representation"; addresses: c32check (SIP-005 appendix). Integers (128 bits) are
-decimal strings, buffers 0x hex, principals their address, `none` null, a response {"ok": …} or {"err": …}.
+Integers (128 bits) become decimal strings, buffers 0x hex, principals their address, `none` null, and a response
+{"ok": …} or {"err": …}. Source: Stacks SIP-005, "Clarity Value Representation"; addresses: c32check (SIP-005 appendix).
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from chaincast.model.events import Json
 from listener.adapters.codec import Undecodable
 
 MAX_DEPTH = 32
-"""Of values in values: Clarity's own limit."""
+"""Greatest depth of nested values, which is Clarity's own limit."""
 
 _C32 = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def decode_hex(text: str) -> Json:
-    """The value of a serialization, 0x and hex digits. Raises `Undecodable`."""
+    """Return the value of a serialization (hex digits, with or without 0x). Raise `Undecodable`."""
     try:
         data = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
-        raise Undecodable(f"{text[:40]!r} is no hex") from None
+        raise Undecodable(f"{text[:40]!r} is not hexadecimal") from None
     reader = _Reader(data)
     value = reader.value(0)
     if reader.at != len(data):
-        raise Undecodable(f"{len(data) - reader.at} bytes behind the value")
+        raise Undecodable(f"{len(data) - reader.at} bytes follow the value")
     return value
 
 
@@ -39,7 +39,7 @@ class _Reader:
 
     def take(self, size: int) -> bytes:
         if self.at + size > len(self._data):
-            raise Undecodable(f"{len(self._data) - self.at} bytes where {size} are needed")
+            raise Undecodable(f"{len(self._data) - self.at} bytes are left where {size} are needed")
         self.at += size
         return self._data[self.at - size : self.at]
 
@@ -48,7 +48,7 @@ class _Reader:
 
     def value(self, depth: int) -> Json:
         if depth > MAX_DEPTH:
-            raise Undecodable(f"deeper than {MAX_DEPTH}")
+            raise Undecodable(f"values are nested deeper than {MAX_DEPTH}")
         kind = self.take(1)[0]
         match kind:
             case 0x00 | 0x01:
@@ -73,13 +73,13 @@ class _Reader:
                 return {self._name(): self.value(depth + 1) for _ in range(self._count())}
             case 0x0D | 0x0E:
                 return self.take(self.length()).decode("utf-8", "replace")
-        raise Undecodable(f"no Clarity type has number 0x{kind:02x}")
+        raise Undecodable(f"0x{kind:02x} is not the prefix of a Clarity type")
 
     def _count(self) -> int:
-        """Of values, each of which takes a byte at least."""
+        """Read a number of values. Each value has at least one byte, which limits the number."""
         count = self.length()
         if count > len(self._data) - self.at:
-            raise Undecodable(f"{count} values in {len(self._data) - self.at} bytes")
+            raise Undecodable(f"{count} values do not fit in {len(self._data) - self.at} bytes")
         return count
 
     def _principal(self) -> str:
@@ -91,9 +91,9 @@ class _Reader:
 
 
 def c32_address(version: int, hash160: bytes) -> str:
-    """A Stacks address, e.g. SP….  Raises `Undecodable`."""
+    """Return a Stacks address, for example `SP…`. Raise `Undecodable` if the version is not less than 32."""
     if version >= 32:
-        raise Undecodable(f"no address has version {version}")
+        raise Undecodable(f"address version {version} is not less than 32")
     checksum = hashlib.sha256(hashlib.sha256(bytes([version]) + hash160).digest()).digest()[:4]
     data = hash160 + checksum
     number, digits = int.from_bytes(data, "big"), ""
@@ -112,11 +112,11 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0"}
 
 
 def parse_repr(text: str) -> Json:
-    """The value of a `repr`, e.g. `(tuple (amount u5) (to 'SP…))`. Raises `Undecodable`."""
+    """Return the value of a text form, for example `(tuple (amount u5) (to 'SP…))`. Raise `Undecodable`."""
     words = _words(text)
     value = _parse(next(words, ""), words, 0)
     if (left := next(words, None)) is not None:
-        raise Undecodable(f"{left[:40]!r} behind the value")
+        raise Undecodable(f"{left[:40]!r} follows the value")
     return value
 
 
@@ -125,14 +125,14 @@ def _words(text: str) -> Iterator[str]:
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None:
-            raise Undecodable(f"{text[at : at + 40]!r} is no Clarity")
+            raise Undecodable(f"{text[at : at + 40]!r} is not Clarity")
         yield found.group(1)
         at = found.end()
 
 
 def _parse(word: str, words: Iterator[str], depth: int) -> Json:
     if depth > MAX_DEPTH:
-        raise Undecodable(f"deeper than {MAX_DEPTH}")
+        raise Undecodable(f"values are nested deeper than {MAX_DEPTH}")
     if word == "(":
         return _parse_form(words, depth)
     if word.endswith('"'):
@@ -145,7 +145,7 @@ def _parse(word: str, words: Iterator[str], depth: int) -> Json:
         return word
     if _PRINCIPAL.fullmatch(word.removeprefix("'")):
         return word.removeprefix("'")
-    raise Undecodable(f"{word[:40]!r} is no Clarity value")
+    raise Undecodable(f"{word[:40]!r} is not a Clarity value")
 
 
 def _parse_form(words: Iterator[str], depth: int) -> Json:
@@ -166,19 +166,19 @@ def _parse_form(words: Iterator[str], depth: int) -> Json:
         return values
     if head in ("ok", "err", "some") and len(values) == 1:
         return values[0] if head == "some" else {head: values[0]}
-    raise Undecodable(f"({head[:40]} … with {len(values)} values is no Clarity value")
+    raise Undecodable(f"({head[:40]} …) with {len(values)} values is not a Clarity value")
 
 
 def _expect(word: str) -> None:
     if word != ")":
-        raise Undecodable(f"{word[:40]!r} where ')' is needed")
+        raise Undecodable(f"{word[:40]!r} stands where ')' is needed")
 
 
 def _unescaped(text: str) -> str:
     def character(found: re.Match[str]) -> str:
         if found.group(2):
             point = int(found.group(2), 16)
-            # A surrogate is no character: JSON could not carry it.
+            # A surrogate is not a character; JSON cannot contain it.
             return chr(point) if point < 0xD800 or 0xDFFF < point < 0x110000 else "\ufffd"
         return _ESCAPED.get(found.group(1), found.group(1))
 

@@ -1,4 +1,4 @@
-"""Contracts on Stacks: what they print becomes a `contract.event`, called as the print calls itself."""
+"""Contracts on Stacks: each printed value becomes a `contract.event`, named by a member of the value."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from listener.adapters.contract_abi import MAX_DATA
 from listener.sources.base import LogFilter, RawLog
 
 PRINT = b"print"
-"""The first topic of what the Stacks source gives; the data is the serialized value."""
+"""First topic of a log of the Stacks source. The log's data is the serialized value."""
 
 REPR = b"repr"
-"""The second topic where an API gives a value as text only, which the data is then (UTF-8)."""
+"""Second topic if the API returned the value only as text. The log's data is then this text (UTF-8)."""
 
 _NAMES = ("event", "type", "notification", "action", "topic", "name", "a")
-"""Members of a printed tuple that contracts put the event's name in, the usual ones first."""
+"""Members of a printed tuple that may contain the event's name, the most common first."""
 
 
 class ClarityPrints(DiscoversNothing):
-    """Reads the prints of contracts, `principal.contract`; there is nothing to configure."""
+    """The adapter of contracts on Stacks (`principal.contract`), which needs no ABI."""
 
     def __init__(self, addresses: Sequence[str], events: Sequence[str]) -> None:
         self.name = f"abi {addresses[0]}"

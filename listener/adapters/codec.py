@@ -1,9 +1,9 @@
-"""Contract ABI decoding: a type is compiled once to a function that reads its values.
+"""Contract ABI decoding. A type is compiled once to a function that reads its values.
 
-Source: the Solidity ABI specification, "Formal Specification of the Encoding". Strict as eth-abi is (padding of
-numbers, addresses, booleans, fixed bytes), but for what is behind the end of `bytes` and `string`, which compilers
-filled with anything. Hostile data costs no more than honest data of its length: offsets may not be used to read it over
-and over.
+Source: the Solidity ABI specification, "Formal Specification of the Encoding". Like eth-abi, the decoder is strict
+about the padding of numbers, addresses, booleans and fixed bytes, but it accepts any padding after `bytes` and
+`string`, because compilers did not always clear it. Hostile data costs no more than other data of its length: a budget
+limits how often offsets may lead to the same bytes.
 """
 
 from __future__ import annotations
@@ -16,34 +16,34 @@ from typing import Any, TypeAlias
 
 from chaincast.errors import ChaincastError
 
-Value: TypeAlias = Any  # what a type says: int, bool, str, bytes, Decimal, list or dict of these
+Value: TypeAlias = Any  # int, bool, str, bytes, Decimal, or a list or dict of these, depending on the ABI type
 Budget: TypeAlias = list[int]
 Read: TypeAlias = Callable[[bytes, int, Budget], Value]
-"""Reads a value that begins at a place; what it reads is taken from the budget (bytes)."""
+"""Reads the value at an offset of the data, and subtracts the bytes that it reads from the budget."""
 
 _TYPE = re.compile(
     r"(tuple|address|bool|string|function|bytes(\d+)?|(u?)int(\d*)|(u?)fixed(?:(\d+)x(\d+))?)((?:\[\d*\])*)"
 )
 _GENEROSITY = 4
-"""How many times over data may be read: encoders may share what is equal, but not without end."""
+"""Budget as a multiple of the data's length. Encoders may let several offsets lead to the same bytes."""
 
 NUMBER_BITS = 48
-"""Integers of types up to this size are JSON numbers; larger ones decimal strings, whatever their value."""
+"""Integers of types up to this size are JSON numbers. Integers of larger types are decimal strings."""
 
 _EXACT = Context(prec=80)
 
 
 class Undecodable(ChaincastError):
-    """A log has the event's signature but not its shape: another contract's event of the same name, or damage."""
+    """A log has the event's signature but another shape: it is another event of the same name, or damaged."""
 
 
 class BadType(ChaincastError):
-    """A type that the ABI specification does not know."""
+    """A type that the ABI specification does not define."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """As JSON ABIs describe it: `components` are a tuple's members."""
+    """A parameter of an event, as a JSON ABI describes it. `components`: the members of a tuple."""
 
     name: str
     type: str
@@ -53,7 +53,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Type:
-    """A compiled type. `size`: bytes of its encoding; of a dynamic type, of the offset to it."""
+    """A compiled type. `size`: bytes of its encoding; for a dynamic type, bytes of the offset to the value."""
 
     canonical: str
     size: int
@@ -62,13 +62,13 @@ class Type:
 
 
 def compile_type(parameter: Parameter, *, json: bool = False) -> Type:
-    """The type of a parameter. `json`: values as JSON has them (integers over 48 bits as text, bytes as 0x hex).
+    """Compile the type of a parameter. Raise `BadType` if it is not an ABI type.
 
-    Raises `BadType`.
+    `json`: read JSON values (integers over 48 bits as decimal strings, bytes as 0x hex).
     """
     found = _TYPE.fullmatch(parameter.type)
     if found is None:
-        raise BadType(f"{parameter.type!r} (of {parameter.name or 'a parameter'}) is no ABI type")
+        raise BadType(f"{parameter.type!r} (of {parameter.name or 'a parameter'}) is not an ABI type")
     base, arrays = found.group(1), re.findall(r"\[(\d*)\]", found.group(8))
     type_ = _tuple(parameter.components, json=json) if base == "tuple" else _elementary(found, json=json)
     for length in arrays:
@@ -77,7 +77,7 @@ def compile_type(parameter: Parameter, *, json: bool = False) -> Type:
 
 
 def members(types: Sequence[Type]) -> Callable[[bytes, int, Budget], list[Value]]:
-    """A function that reads values that stand side by side, as those of a tuple or of an event's data do."""
+    """Return a function that reads the values of a sequence of types, such as the members of a tuple."""
     places: list[tuple[int, bool, Read]] = []
     at = 0
     for type_ in types:
@@ -87,7 +87,7 @@ def members(types: Sequence[Type]) -> Callable[[bytes, int, Budget], list[Value]
 
     def read(data: bytes, base: int, budget: Budget) -> list[Value]:
         if len(data) < base + end:
-            raise Undecodable(f"{len(data) - base} bytes where at least {end} are needed")
+            raise Undecodable(f"{len(data) - base} bytes are left where at least {end} are needed")
         return [
             read_one(data, base + (_offset(data, base + place) if dynamic else place), budget)
             for place, dynamic, read_one in places
@@ -254,7 +254,7 @@ def _hex_of(read: Read) -> Read:
 
 
 def parameters_of(inputs: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """The parameters of a JSON ABI's `inputs` or `components`."""
+    """Return the parameters in a JSON ABI's `inputs` or `components`."""
     return tuple(
         Parameter(
             str(i.get("name", "")), str(i["type"]), bool(i.get("indexed")), parameters_of(i.get("components") or ())

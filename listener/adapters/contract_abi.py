@@ -1,4 +1,4 @@
-"""Any contract by its JSON ABI: each of its events becomes a `contract.event` with named arguments."""
+"""Any contract with a JSON ABI: each of its events becomes a `contract.event` with named arguments."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from listener.adapters.codec import Undecodable, parameters_of
 from listener.sources.base import LogFilter, RawLog
 
 MAX_DATA = 24_000
-"""Bytes of a log's data that are told; of a longer one, that it was there: an event must fit a message to a client."""
+"""Maximum bytes of a log's data. An event of a longer log has no arguments, so that it fits a message to a client."""
 
 
 class ContractAbi(DiscoversNothing):
-    """Reads the events of contracts with one ABI, at given addresses (a proxy's are told under its own) or anywhere.
+    """The adapter of contracts with one ABI, at given addresses (for a proxy, the proxy's address) or at all addresses.
 
-    Events that share a signature are told apart by how many of their parameters are indexed, as ERC-20's and ERC-721's
-    `Transfer`; an anonymous event by the number of its topics, if none with a signature fits.
+    Events with the same signature are distinguished by the number of indexed parameters, such as `Transfer` of ERC-20
+    and ERC-721. A log without a known signature is decoded as an anonymous event with the same number of topics.
     """
 
     def __init__(self, addresses: Sequence[str], abi: str) -> None:
@@ -42,7 +42,7 @@ class ContractAbi(DiscoversNothing):
                 self._anonymous.setdefault(decoder.topic_count, []).append(decoder)
         anywhere = ANY_ADDRESS in addresses
         self._addresses = frozenset(() if anywhere else addresses)
-        # Anonymous events have no signature to ask for.
+        # Anonymous events have no signature by which logs could be requested.
         topics0 = () if self._anonymous else tuple(self._signatures)
         self.wanted = LogFilter(tuple(sorted(self._addresses)), topics0)
         self.name = f"abi {addresses[0]}"
@@ -60,7 +60,7 @@ class ContractAbi(DiscoversNothing):
             except Undecodable:
                 continue
         if topic0 in self._signatures:
-            self._signatures[topic0].decode(log)  # says what is wrong
+            self._signatures[topic0].decode(log)  # raises the error that describes the mismatch
         return None
 
 

@@ -1,4 +1,4 @@
-"""Launchpads with bonding curves: a factory creates tokens, each with a market of its own (contracts/Launchpad.sol)."""
+"""Launchpads with bonding curves: a factory creates tokens, and a market for each token (contracts/Launchpad.sol)."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ LIQUIDITY_ADDED = EventDecoder(
 
 
 class Launchpad:
-    """Follows factories, every market they ever created, and what those create, however deep.
+    """The adapter of factories, the markets that they create, and contracts that those create in turn.
 
-    A contract counts as theirs when a contract of theirs said that it created it.
+    A contract is followed if a followed contract logged its creation.
     """
 
     topics0 = (TOKEN_CREATED.topic0, TRADE.topic0, GRADUATED.topic0, LIQUIDITY_ADDED.topic0)
@@ -56,21 +56,21 @@ class Launchpad:
         self._markets: dict[str, Mapping[str, str]] = {}
 
     def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
-        """Nothing needs to be asked: the logs say it all."""
+        """Return the created contracts. The logs contain all that is needed, so that nothing is read."""
         found: dict[str, Discovery] = {}
         creators = set(self._creators)
-        told = [(block.number, log) for block in blocks for log in block.logs if is_created(log)]
-        while mine := [(number, log) for number, log in told if log.address in creators]:
-            # Again, until there is nothing new: what is created may have created something before that was said.
-            told = [(number, log) for number, log in told if log.address not in creators]
+        left = [(block.number, log) for block in blocks for log in block.logs if is_created(log)]
+        while mine := [(number, log) for number, log in left if log.address in creators]:
+            # Repeat until nothing new is found: a contract can create another before its own creation is logged.
+            left = [(number, log) for number, log in left if log.address not in creators]
             for number, log in mine:
                 try:
                     values = TOKEN_CREATED.decode(log)
                 except Undecodable:
-                    continue  # decode says so
+                    continue  # `decode` reports the error
                 market = values["market"]
                 if market in self._markets or market in found:
-                    continue  # whose market it is was said before, and whoever says it now may be anybody
+                    continue  # a later log cannot change the token of a market: any contract could emit it
                 facts = {
                     "token": values["token"],
                     "name": values["name"][:MAX_TEXT],
@@ -115,7 +115,7 @@ def _trade(values: Values) -> dict[str, Json]:
 
 
 def _amounts(values: Values) -> dict[str, Json]:
-    """Integers as decimal strings: wei and token units do not fit a JSON number exactly. Texts are cut."""
+    """Return values with integers as decimal strings, because JSON numbers are not exact, and with texts cut."""
 
     def shaped(value: object) -> Json:
         if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Which of a pair's two tokens is traded for which, and what is known of a token: pure."""
+"""The tokens of a pair: the traded token and its quote, and the properties of an ERC-20 token. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from listener.market.prices import ratio, shown
 MAX_NAME = 64
 _STRING = compile_type(Parameter("", "string"))
 _MAX_DECIMALS = 77
-"""Ten to it still fits 256 bits: a token that says more says nothing."""
+"""10 to this power fits 256 bits. A larger `decimals()` is treated as unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An ERC-20 token; `decimals` None where it does not say."""
+    """An ERC-20 token. `decimals` is None if the contract does not return a usable value."""
 
     address: str
     symbol: str
@@ -26,7 +26,7 @@ class Token:
 
     @classmethod
     def answered(cls, address: str, symbol: bytes | None, name: bytes | None, decimals: bytes | None) -> Token:
-        """From what it answered to `symbol()`, `name()` and `decimals()`."""
+        """Return the token with the results of `symbol()`, `name()` and `decimals()`; None: the call failed."""
         places = int.from_bytes(decimals, "big") if decimals is not None and len(decimals) >= 32 else None
         known = places if places is not None and places <= _MAX_DECIMALS else None
         return cls(address, _text(symbol), _text(name), known)
@@ -42,7 +42,7 @@ class Token:
 
 
 def _text(answer: bytes | None) -> str:
-    """ERC-20's texts are strings; some old tokens answer with 32 bytes."""
+    """Return the text of a result: a string, or, in some old tokens, 32 bytes."""
     if answer is None:
         return ""
     if len(answer) == 32:
@@ -57,16 +57,16 @@ def _text(answer: bytes | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A pair's tokens, and which of the two is the one that is traded (the other, the quote, is what it costs)."""
+    """The tokens of a pair. One is the traded token; the other one, the quote, is the unit of its price."""
 
     token0: str
     token1: str
     flipped: bool
-    """Whether token1 is the one that is traded."""
+    """True if token1 is the traded token."""
 
     @classmethod
     def of(cls, token0: str, token1: str, wrapped_native: str, stable_tokens: Sequence[str]) -> Pair:
-        """Stable tokens are what others cost, then the native coin; between two others, token1."""
+        """Return the pair. The quote is a stable token, else the wrapped native coin, else token1."""
 
         def rank(token: str) -> int:
             return 2 if token in stable_tokens else int(token == wrapped_native)
@@ -82,12 +82,12 @@ class Pair:
         return self.token0 if self.flipped else self.token1
 
     def ordered(self, zero: int, one: int) -> tuple[int, int]:
-        """What belongs to token0 and token1, as (of the token, of the quote)."""
+        """Return the values of token0 and token1 as (value of the traded token, value of the quote)."""
         return (one, zero) if self.flipped else (zero, one)
 
 
 def price_of(token_reserve: int, quote_reserve: int, token: Token | None, quote: Token | None) -> str | None:
-    """What one token costs, in quotes: whole units, not the smallest. None where that cannot be said."""
+    """Return the price of one whole token in whole quotes, or None if it is unknown."""
     if not token_reserve or token is None or quote is None or token.decimals is None or quote.decimals is None:
         return None
     return shown(ratio(token_reserve, quote_reserve, token.decimals, quote.decimals))

@@ -1,7 +1,7 @@
-"""Uniswap V2 and what was made after it (PancakeSwap, SushiSwap …): a factory, its pairs, their trades and liquidity.
+"""Uniswap V2 and its forks (PancakeSwap, SushiSwap …): a factory, its pairs, their trades and liquidity.
 
-Source: Uniswap V2 core, IUniswapV2Factory and IUniswapV2Pair. A pair emits Sync (its reserves) right before each Swap,
-Mint and Burn, in the same call.
+Source: Uniswap V2 core, IUniswapV2Factory and IUniswapV2Pair. A pair emits Sync (its reserves) directly before each
+Swap, Mint and Burn, in the same call.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ BURN = EventDecoder("Burn", _SENDER, *_AMOUNTS, _TO)
 _OF_PAIRS = frozenset(d.topic0 for d in (SWAP, SYNC, MINT, BURN))
 
 MAX_STRANGERS = 100_000
-"""Contracts remembered to be no pairs of these factories: others emit the same events all the time."""
+"""Maximum number of addresses that are remembered as not being pairs of these factories. Other contracts emit the same
+events all the time."""
 
 _FACTORY, _TOKEN0, _TOKEN1, _SYMBOL, _NAME, _DECIMALS = (
     keccak(text=f"{name}()")[:4] for name in ("factory", "token0", "token1", "symbol", "name", "decimals")
@@ -50,7 +51,7 @@ _GET_PAIR = keccak(text="getPair(address,address)")[:4]
 
 
 class UniswapV2:
-    """Follows factories and all their pairs: those that they create, and older ones as soon as they do anything."""
+    """The adapter of factories and all their pairs. Older pairs are discovered when they emit an event."""
 
     def __init__(self, factories: Sequence[str], wrapped_native: str, stable_tokens: Sequence[str]) -> None:
         self.name = f"uniswap_v2 {factories[0]}"
@@ -62,7 +63,7 @@ class UniswapV2:
         self._tokens: dict[str, Token] = {}
         self._strangers: dict[str, None] = {}
         self._synced: tuple[str, str, int, int] = ("", "", 0, 0)
-        """Who told its reserves last, in which transaction, and what they are."""
+        """The latest Sync: the pair's address, the transaction's hash, reserve0, reserve1."""
 
     def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
         created: dict[str, tuple[int, str, str]] = {}
@@ -74,7 +75,7 @@ class UniswapV2:
                     try:
                         values = PAIR_CREATED.decode(log)
                     except Undecodable:
-                        continue  # decode says so
+                        continue  # `decode` reports the error
                     created[values["pair"]] = (block.number, values["token0"], values["token1"])
                 elif topic0 in _OF_PAIRS and log.address not in self._pairs and log.address not in self._strangers:
                     unknown.setdefault(log.address, block.number)
@@ -92,7 +93,10 @@ class UniswapV2:
     def _identify(
         self, asked: dict[str, int]
     ) -> Generator[Sequence[Call], Sequence[bytes | None], dict[str, tuple[int, str, str]]]:
-        """Which of some contracts are pairs of these factories: they say so, and the factory does."""
+        """Yield calls that verify which contracts are pairs of these factories; return those.
+
+        A contract is a pair if its `factory()` is one of these factories and that factory's `getPair` returns it.
+        """
         if not asked:
             return {}
         answers = yield [(a, selector) for a in asked for selector in (_FACTORY, _TOKEN0, _TOKEN1)]
@@ -137,7 +141,7 @@ class UniswapV2:
         if pair is None:
             return None
         if topic0 == SYNC.topic0:
-            return self._told_reserves(log, pair)
+            return self._sync(log, pair)
         if topic0 == SWAP.topic0:
             return self._trade(log, pair)
         if topic0 == MINT.topic0:
@@ -146,14 +150,14 @@ class UniswapV2:
             return self._liquidity(log, pair, BURN, Kind.LIQUIDITY_REMOVED)
         return None
 
-    def _told_reserves(self, log: RawLog, pair: Pair) -> Decoded:
+    def _sync(self, log: RawLog, pair: Pair) -> Decoded:
         values = SYNC.decode(log)
         self._synced = (log.address, log.tx_hash, values["reserve0"], values["reserve1"])
         return Decoded(RESERVES, self._named(log, pair) | self._reserves(log, pair), pair.token)
 
     def _trade(self, log: RawLog, pair: Pair) -> Decoded:
         values = SWAP.decode(log)
-        # What went out less what came in, on both sides: a flash swap gives back some of what it took.
+        # Net amounts: a flash swap returns some of the tokens that it took.
         token, quote = pair.ordered(
             values["amount0_out"] - values["amount0_in"], values["amount1_out"] - values["amount1_in"]
         )
@@ -190,7 +194,7 @@ class UniswapV2:
         }
 
     def _reserves(self, log: RawLog, pair: Pair) -> dict[str, Json]:
-        """As the Sync of the same call told them; unknown where there was none (no true pair would do that)."""
+        """Return the reserves from the Sync of the same call, or unknown reserves if there was none."""
         address, tx_hash, reserve0, reserve1 = self._synced
         if (address, tx_hash) != (log.address, log.tx_hash):
             return {"token_reserve": None, "quote_reserve": None, "price": None}

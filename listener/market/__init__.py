@@ -1,1 +1,1 @@
-"""The market: what trades, reserves and liquidity say of each token. Pure; `store` alone talks to AWS."""
+"""The market engine: prices, statistics and alerts of each token. Only `store` talks to AWS; the rest is pure."""

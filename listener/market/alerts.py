@@ -1,4 +1,4 @@
-"""When something is worth an alert: pure judgements of one event, given the token's state after it."""
+"""Alert conditions: pure functions of an event and the token's state after it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HUNDRED = Decimal(100)
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`type` is one of ALERT_TYPES; `severity` one of info, warning, critical; `data` holds the facts."""
+    """An alert. `type` is one of ALERT_TYPES, `severity` is info, warning or critical. `data`: its values."""
 
     type: str
     severity: str
@@ -29,12 +29,12 @@ class Alert:
 
 
 def lengths(settings: Alerts) -> tuple[int, ...]:
-    """The windows, in minutes, that a token's series must have beside the day's."""
+    """Return the lengths (minutes) of the windows that a token's series needs in addition to a day's."""
     return tuple(sorted({settings.price_minutes, settings.volume_minutes}))
 
 
 class Judge:
-    """Judges by one network's thresholds."""
+    """The alert conditions of a network, with its thresholds."""
 
     def __init__(self, settings: Alerts) -> None:
         self._settings = settings
@@ -44,15 +44,15 @@ class Judge:
         self._min_liquidity = int(settings.min_liquidity * wei)
         places = {length: place for place, length in enumerate(lengths(settings), 1)}
         self._price_tail, self._volume_tail = places[settings.price_minutes], places[settings.volume_minutes]
-        # As in ALERT_TYPES.
+        # In the order of ALERT_TYPES.
         self._judgements = (self._price, self._volume, self._whale, self._rug)
 
     def judge(self, token: Token, fact: Traded | Withdrawn | None, rates: Rates, now: int) -> Iterator[Alert]:
-        """The alerts that an event is worth; those told are noted in the token. `now` is the block's time (s)."""
+        """Yield the alerts for an event, and store their time in the token. `now`: time of the block (s)."""
         quiet = now - self._settings.cooldown_minutes * 60
         for place, judgement in enumerate(self._judgements):
-            told = token.alerted[place]
-            if told and told > quiet:
+            last = token.alerted[place]
+            if last and last > quiet:
                 continue
             alert = judgement(token, fact, rates)
             if alert is not None:
@@ -91,7 +91,7 @@ class Judge:
         earlier = token.series.volume_of(0) - recent
         if recent < self._volume_min or not earlier:
             return None
-        # The mean of as many minutes, over the rest of the day.
+        # The mean volume of a period of the same length in the rest of the day.
         usual = earlier * settings.volume_minutes // (DAY - settings.volume_minutes)
         if recent < settings.volume_multiplier * usual:
             return None
@@ -101,7 +101,7 @@ class Judge:
             "info",
             f"Volume alert: {token.symbol}",
             f"{_coins(recent)} of {token.symbol} traded within {settings.volume_minutes} min, "
-            + (f"{times:.1f} times what is usual" if times is not None else "and next to nothing before"),
+            + (f"{times:.1f} times the mean of 24 h" if times is not None else "after almost no trades before"),
             {
                 "volume": str(recent),
                 "usual": str(usual),
@@ -144,7 +144,7 @@ class Judge:
             if share > settings.rug_percent:
                 return self._rug_alert(
                     token,
-                    f"{share:.1f} % of a pool's liquidity was taken out",
+                    f"{share:.1f} % of a pool's liquidity was withdrawn",
                     {
                         "reason": "liquidity",
                         "percent": round(float(share), 2),
@@ -157,7 +157,7 @@ class Judge:
             if sold > settings.creator_percent:
                 return self._rug_alert(
                     token,
-                    f"its creator has sold {sold:.1f} % of what he bought",
+                    f"the creator has sold {sold:.1f} % of their purchases",
                     {"reason": "creator", "percent": round(float(sold), 2), "creator": token.creator},
                 )
         return None
@@ -170,7 +170,7 @@ class Judge:
 
 
 def _coins(wei: int) -> str:
-    """An amount of native coins as people read it."""
+    """Format an amount of native coins for people."""
     coins = float(whole(wei, NATIVE_DECIMALS))
     return f"{coins:,.2f}" if coins >= 1 else f"{coins:.4g}"
 

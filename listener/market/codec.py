@@ -1,4 +1,4 @@
-"""A token's state and the reference pools as bytes, for State: JSON, numbers beyond 53 bits as text. Deterministic."""
+"""Encoding of the market's state for the State table, as JSON with numbers beyond 53 bits as text. Deterministic."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FORMAT = 1
 
 
 def encode_token(token: Token, away: int | None) -> bytes:
-    """A token as JSON, without the chunks of slots up to `away`, which are kept by themselves."""
+    """Return a token's state as JSON, without chunks up to slot `away`, which are stored as items of their own."""
     series = token.series.clone()
     if away is not None:
         series.evict(away)
-    # Where one was fetched again because a window is in it, it need not be written again.
+    # A chunk that was restored for a window is already stored.
     chunks = [
         None if chunk and slot < series.evicted_to else chunk for slot, chunk in enumerate(series.chunks, series.first)
     ]
@@ -48,14 +48,14 @@ def encode_token(token: Token, away: int | None) -> bytes:
 
 
 def decode_token(data: bytes, lengths: tuple[int, ...]) -> Token:
-    """The token of `encode_token`. Raises `CodecError`.
+    """Return the token that `encode_token` encoded. Raise `CodecError` for damaged data or an unknown version.
 
-    `lengths`: the windows it must have beside the day's. Where the configuration has changed them, they begin anew.
+    `lengths`: the windows that it must have in addition to a day's. Windows that the configuration added start empty.
     """
     try:
         document = orjson.loads(data)
         if document["v"] != FORMAT:
-            raise CodecError(f"a token's state has format {document['v']!r}; this version reads {FORMAT}")
+            raise CodecError(f"a token's state has format {document['v']!r}: this version reads {FORMAT}")
         token = Token(())
         token.block = document["block"]
         token.name, token.symbol, token.creator, token.created_at, token.decimals, supply = document["about"]
@@ -79,7 +79,7 @@ def _series(document: Mapping[str, Any], lengths: tuple[int, ...]) -> Series:
     series.close, series.opened = _decimal(close), _decimal(opened)
     series.first, series.evicted_to = document["first"], document["away_to"]
     series.chunks = tuple(None if chunk is None else b64decode(chunk) for chunk in document["chunks"])
-    windows = [_window(*told) for told in document["windows"]]
+    windows = [_window(*window) for window in document["windows"]]
     known = {window.minutes: window for window in windows[1:]}
     end = len(series.chunks[-1] or b"")
     fresh = [RollingWindow(length, minute // CHUNK_MINUTES, end, 0, 0, series.close) for length in lengths]
@@ -100,17 +100,17 @@ def _window(minutes: int, slot: int, offset: int, trades: int, volume: str, befo
 
 
 def encode_head(block: int, pools: Mapping[str, Reference]) -> bytes:
-    """Up to which block everything is kept, and the reference pools as it left them."""
-    told = {address: [str(pool.native), str(pool.dollars), pool.decimals] for address, pool in pools.items()}
-    return orjson.dumps({"v": FORMAT, "block": block, "pools": told})
+    """Return the block of a snapshot and the reference pools after it, as JSON."""
+    encoded = {address: [str(pool.native), str(pool.dollars), pool.decimals] for address, pool in pools.items()}
+    return orjson.dumps({"v": FORMAT, "block": block, "pools": encoded})
 
 
 def decode_head(data: bytes) -> tuple[int, dict[str, Reference]]:
-    """The block and the reference pools of `encode_head`. Raises `CodecError`."""
+    """Return the block and the reference pools that `encode_head` encoded. Raise `CodecError`."""
     try:
         document = orjson.loads(data)
         if document["v"] != FORMAT:
-            raise CodecError(f"a market's state has format {document['v']!r}; this version reads {FORMAT}")
+            raise CodecError(f"a market's state has format {document['v']!r}: this version reads {FORMAT}")
         pools = {address: Reference(int(n), int(d), p) for address, (n, d, p) in document["pools"].items()}
         return document["block"], pools
     except (ValueError, KeyError, TypeError) as error:

@@ -36,7 +36,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The state at `block` to save: changed tokens, and chunks of minutes that will not change any more."""
+    """The state at `block` to save: changed tokens, and chunks of minutes that are complete."""
 
     block: int
     rates: Rates

@@ -1,4 +1,4 @@
-"""What a dollar is in the native coin, as the configured reference pools say, and what amounts come to by it."""
+"""Conversion of amounts and prices between quotes, the native coin and dollars, with the configured reference pools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from listener.market.prices import product, quotient, ratio
 
 
 class Reference(NamedTuple):
-    """A reference pool's reserves: of the native coin (wei), and of dollars in units of `decimals`."""
+    """The reserves of a reference pool: native coin in wei, and dollars in units of 10^-`decimals`."""
 
     native: int
     dollars: int
@@ -21,11 +21,11 @@ class Reference(NamedTuple):
 
 
 NATIVE, DOLLAR, OTHER = "native", "dollar", "other"
-"""What the quote of a pool is."""
+"""Units of a pool's quote: the native coin, a stable token, or any other token."""
 
 
 class Rates:
-    """The reference pools of one network, as their newest reserves have them. Immutable: `with_event` makes another."""
+    """The rates of a network from the newest reserves of its reference pools. Immutable."""
 
     __slots__ = ("_best", "_pools", "_stable", "_wrapped", "dollar", "pools")
 
@@ -42,29 +42,30 @@ class Rates:
         self.pools: Mapping[str, Reference] = pools or {}
         known = [self.pools[address] for address in reference_pools if address in self.pools]
         usable = [pool for pool in known if pool.native and pool.dollars]
-        # The deepest is the dearest to move.
+        # The price of the pool with the largest reserves is the most expensive to manipulate.
         self._best = max(usable, key=lambda pool: pool.native, default=None)
         self.dollar: Decimal | None = None
-        """What one native coin costs in dollars."""
+        """Price of one native coin in dollars."""
         if self._best is not None:
             self.dollar = ratio(self._best.native, self._best.dollars, NATIVE_DECIMALS, self._best.decimals)
 
     def with_event(self, event: Event) -> Rates:
-        """The rates after an event: others if it is of a reference pool."""
+        """Return the rates after an event. They only change with the reserves of a reference pool."""
         if event.kind != RESERVES or event.contract not in self._pools:
             return self
         data = event.data
         decimals = data["quote_decimals"]
         if event.token != self._wrapped or data["quote"] not in self._stable or not isinstance(decimals, int):
             return self
-        told = Reference(int(str(data["token_reserve"])), int(str(data["quote_reserve"])), decimals)
-        return Rates(self._wrapped, tuple(self._stable), self._pools, {**self.pools, event.contract: told})
+        pool = Reference(int(str(data["token_reserve"])), int(str(data["quote_reserve"])), decimals)
+        return Rates(self._wrapped, tuple(self._stable), self._pools, {**self.pools, event.contract: pool})
 
     def unit_of(self, quote: str) -> str:
+        """Return the unit of a quote token."""
         return NATIVE if quote == self._wrapped else DOLLAR if quote in self._stable else OTHER
 
     def native(self, unit: str, amount: int, decimals: int | None) -> int | None:
-        """An amount of some quote in wei, rounded down. None where nobody knows."""
+        """Return an amount of a quote in wei, rounded down; None if the rate is unknown."""
         if unit == NATIVE:
             return amount
         best = self._best
@@ -73,7 +74,7 @@ class Rates:
         return int(amount * 10**best.decimals * best.native // (10**decimals * best.dollars))
 
     def value(self, trade: Mapping[str, Json]) -> int | None:
-        """What a trade was worth, in wei."""
+        """Return the value of a trade in wei; None if it is unknown."""
         if "native_amount" in trade:
             return int(str(trade["native_amount"]))
         decimals = trade.get("quote_decimals")
@@ -81,7 +82,7 @@ class Rates:
         return self.native(self.unit_of(str(trade["quote"])), int(str(trade["quote_amount"])), known)
 
     def prices(self, unit: str, price: Decimal | None) -> tuple[Decimal | None, Decimal | None]:
-        """A price in some quote as one in the native coin and one in dollars."""
+        """Return a price in a quote as (price in the native coin, price in dollars)."""
         if price is None or unit == OTHER:
             return None, None
         if unit == NATIVE:

@@ -139,7 +139,7 @@ class Series:
         self.chunks = (*self.chunks[:place], chunk, *self.chunks[place + 1 :])
 
     def closed_chunks(self) -> Iterator[tuple[int, bytes]]:
-        """Yield the chunks that will not change any more, that no short window needs, and that are not stored yet."""
+        """Yield the complete chunks that no short window needs and that are not stored yet."""
         newest = (
             min(window.slot for window in self.windows[1:]) if len(self.windows) > 1 else self.minute // CHUNK_MINUTES
         )

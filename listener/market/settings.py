@@ -1,4 +1,4 @@
-"""What the market engine must know of its network."""
+"""Settings of the market engine for one network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chaincast.config.network import Network
 
 @dataclass(frozen=True, slots=True)
 class MarketSettings:
-    """`reference_pools`: pairs of `wrapped_native` and one of `stable_tokens`."""
+    """Settings of the market engine. `reference_pools`: pairs of `wrapped_native` and one of `stable_tokens`."""
 
     wrapped_native: str = ""
     stable_tokens: tuple[str, ...] = ()
@@ -19,4 +19,5 @@ class MarketSettings:
 
     @classmethod
     def of(cls, network: Network) -> MarketSettings:
+        """Return the settings in a network's configuration."""
         return cls(network.wrapped_native, network.stable_tokens, network.reference_pools, network.alerts)

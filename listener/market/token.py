@@ -1,7 +1,7 @@
-"""What is known of one token: its pools, prices, trades and minutes; and how each event changes it.
+"""The state of a token: its pools, prices, trades and minutes, and how each event changes it.
 
-Amounts are integers in the smallest unit, volumes and liquidity in the native coin's (wei); prices are exact to
-eighteen digits. What cannot be said in the native coin (no reference pool says what a dollar is) counts as nothing.
+Amounts are integers in the token's smallest unit; volumes and liquidity are in wei; prices have eighteen digits. An
+amount whose value in the native coin is unknown (there is no reference pool) counts as zero.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from listener.market.series import Series
 ALERT_TYPES = ("price", "volume", "whale", "rug")
 
 MAX_POOLS = 16
-"""Of one token; when there are more, the least liquid is forgotten."""
+"""Maximum number of pools of a token. If there are more, the least liquid one is dropped."""
 
 
 class Pool(NamedTuple):
-    """A place where a token is traded, and its reserves when it last told them. `unit`: what its quote is."""
+    """A market of a token with its newest reserves. `unit`: the unit of its quote (reference.py)."""
 
     address: str
     unit: str
@@ -47,19 +47,19 @@ class Latest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Traded:
-    """What a trade comes to: what alerts are judged by. `value` in wei, None where that cannot be said."""
+    """A trade, for alerts. `value`: in wei, or None if it is unknown."""
 
     trader: str
     side: str
     token_amount: int
     value: int | None
     creator_left: Decimal | None
-    """Of a sale by the token's creator: which share of all that he ever bought he still has."""
+    """For a sale by the token's creator: the share of their purchases that they still have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """Liquidity was taken out of a pool: `share` of what it had."""
+    """A withdrawal of `share` (0 … 1) of a pool's liquidity, for alerts."""
 
     provider: str
     share: Decimal
@@ -67,7 +67,7 @@ class Withdrawn:
 
 
 class Token:
-    """One token's state. `clone` before changing it: what is replaced is what a reorganisation goes back to."""
+    """The state of a token. Clone it before changing it: a reorganisation restores the state before."""
 
     __slots__ = (
         "alerted",
@@ -91,24 +91,25 @@ class Token:
 
     def __init__(self, lengths: tuple[int, ...]) -> None:
         self.block = -1
-        """The newest block that is in here."""
+        """The newest block that the state includes."""
         self.name = self.symbol = self.creator = ""
         self.decimals: int | None = None
         self.supply: int | None = None
         self.created_at: int | None = None
         self.pools: tuple[Pool, ...] = ()
         self.price: Decimal | None = None
-        """In the native coin."""
+        """Price in the native coin."""
         self.price_usd: Decimal | None = None
         self.latest: Latest | None = None
         self.trades = self.sells = 0
         self.bought = self.sold = 0
-        """By the creator, in the token's smallest units."""
+        """Amounts that the creator bought and sold, in the token's smallest unit."""
         self.alerted: tuple[int, ...] = (0,) * len(ALERT_TYPES)
-        """When each type of alert was last told (s)."""
+        """Time (s) of the latest alert of each type, in the order of ALERT_TYPES."""
         self.series = Series(lengths)
 
     def clone(self) -> Token:
+        """Return a copy."""
         other = Token.__new__(Token)
         for name in Token.__slots__:
             setattr(other, name, getattr(self, name))
@@ -116,17 +117,17 @@ class Token:
         return other
 
     def main_pool(self) -> Pool | None:
-        """The pool that its price is taken from: the most liquid; of equal ones the first."""
+        """Return the pool that gives the price: the most liquid one, or the first of equal ones."""
         return self.pools[0] if self.pools else None
 
     def liquidity(self, rates: Rates) -> int | None:
-        """What all pools hold, both sides, in wei. None if that cannot be said of any."""
-        told = [rates.native(pool.unit, pool.quote_reserve, pool.quote_decimals) for pool in self.pools]
-        values = [value for value in told if value is not None]
+        """Return the value of all pools' reserves, both sides, in wei; None if no pool's value is known."""
+        found = [rates.native(pool.unit, pool.quote_reserve, pool.quote_decimals) for pool in self.pools]
+        values = [value for value in found if value is not None]
         return 2 * sum(values) if values else None
 
     def apply(self, event: Event, rates: Rates, minute: int) -> Traded | Withdrawn | None:
-        """Take up an event of this token. What it says for alerts, if anything."""
+        """Apply an event of this token. Return the trade or withdrawal that alert conditions need, if it is one."""
         self.series.advance(minute)
         data = event.data
         self.name, self.symbol = str(data.get("name", self.name)), str(data.get("symbol", self.symbol))
@@ -171,7 +172,7 @@ class Token:
         return Withdrawn(str(data.get("provider", "")), share, rates.native(pool.unit, taken, pool.quote_decimals))
 
     def _pool_of(self, event: Event, rates: Rates) -> Pool | None:
-        """The pool as the event leaves it; None where the event says nothing of reserves."""
+        """Return the pool after the event; None if the event does not contain reserves."""
         data = event.data
         if event.kind not in (Kind.TRADE, RESERVES, Kind.LIQUIDITY_ADDED, Kind.LIQUIDITY_REMOVED):
             return None
@@ -190,7 +191,7 @@ class Token:
     def _reprice(self, pool: Pool, rates: Rates) -> None:
         others = [other for other in self.pools if other.address != pool.address]
         if others:
-            # Stable: of pools that are worth the same, who came first stays first.
+            # The sort is stable: of pools with the same value, the older one stays first.
             ranked = sorted([*others, pool], key=lambda p: _worth(p, rates), reverse=True)
             self.pools = tuple(ranked[:MAX_POOLS])
         else:
@@ -201,7 +202,7 @@ class Token:
 
 
 def pool_price(pool: Pool, decimals: int | None) -> Decimal | None:
-    """What the token costs in the pool's quote. None where that cannot be said."""
+    """Return the price of a token in the pool's quote; None if it is unknown."""
     if decimals is None or pool.quote_decimals is None:
         return None
     return ratio(pool.token_reserve, pool.quote_reserve, decimals, pool.quote_decimals) or None
@@ -213,5 +214,5 @@ def _worth(pool: Pool, rates: Rates) -> tuple[int, int]:
 
 
 def _integer(value: Json | Sequence[Json]) -> int | None:
-    """An amount as events carry it: a decimal string, or a number where it is small."""
+    """Return the integer of an amount in an event, which is a decimal string or a number."""
     return int(value) if isinstance(value, (str, int)) else None

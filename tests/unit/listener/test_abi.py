@@ -75,5 +75,5 @@ def test_whatever_else_has_the_signature_is_undecodable(topics: list[bytes], dat
 
 
 def test_too_few_topics_are_named() -> None:
-    with pytest.raises(Undecodable, match="1 topics, 3 expected"):
+    with pytest.raises(Undecodable, match="1 topics instead of 3"):
         PAID.decode(RawLog("0x00", (PAID.topic0,), b"", 0, "0x00"))

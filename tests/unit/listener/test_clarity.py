@@ -132,7 +132,7 @@ def test_depth_and_counts_are_bounded() -> None:
         decode_hex("0a" * (MAX_DEPTH + 2) + "09")
     with pytest.raises(Undecodable, match="deeper"):
         parse_repr("(some " * (MAX_DEPTH + 2) + "none" + ")" * (MAX_DEPTH + 2))
-    with pytest.raises(Undecodable, match="values in"):
+    with pytest.raises(Undecodable, match="do not fit"):
         decode_hex("0bffffffff")
 
 

@@ -104,7 +104,7 @@ def test_an_anonymous_event_is_asked_for_by_address_and_read_when_no_other_fits(
 
 def test_damage_is_named_and_what_is_not_in_the_abi_passes_by() -> None:
     adapter = made(*erc("erc20.json"))
-    with pytest.raises(Undecodable, match=r"Transfer\(address,address,uint256\): 2 topics, 3 expected"):
+    with pytest.raises(Undecodable, match=r"Transfer\(address,address,uint256\): the log has 2 topics instead of 3"):
         adapter.decode(make_log(TOKEN, [TRANSFER, bytes(32)], b""))
     assert adapter.decode(make_log(TOKEN, [b"\1" * 32], b"")) is None
     assert adapter.decode(make_log(TOKEN, [], b"")) is None

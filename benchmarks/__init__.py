@@ -1,1 +1,1 @@
-"""Benchmarks: each a module that prints one table, and with `--json` one JSON object as its last line."""
+"""Benchmarks. Each module prints a table and, with `--json`, one JSON object as its last line."""

@@ -1,5 +1,8 @@
-"""What checking a client's token costs, once its key is known: HS256 with a shared secret, RS256, ES256 and EdDSA with
-an issuer's keys. A connection pays it once."""
+"""The time to verify a client's token with a cached key.
+
+Measured are HS256 with a shared secret, and RS256, ES256 and EdDSA with an issuer's public keys. A connection verifies
+its token once.
+"""
 
 from __future__ import annotations
 

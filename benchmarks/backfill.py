@@ -1,7 +1,7 @@
-"""Backfill: events a second from a local JSON-RPC server, and where the CPU time goes.
+"""Backfill: events per second from a local JSON-RPC server, and where the CPU time goes.
 
-The node and AWS (which takes everything at once) are in another process; the listener decodes every log, writes every
-event to History by BatchWriteItem, and has one core's worth of Python.
+The node and AWS (whose fake accepts everything immediately) run in another process. The listener decodes every log and
+writes every event to History with BatchWriteItem. It uses one core.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def main() -> int:
         prepare(there.aws)
         figures = asyncio.run(_measure(there.http, blocks - FINALITY))
         profile = Profile()
-        with profile.running():  # in a run of its own: it costs as much as what it looks at
+        with (
+            profile.running()
+        ):  # measured in a run of its own, because the measurement costs as much as the measured code
             asyncio.run(_measure(there.http, blocks - FINALITY))
     rows = [
         ["events/s", f"{figures['events_per_s']:,.0f}"],

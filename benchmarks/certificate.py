@@ -1,4 +1,4 @@
-"""A certificate for a TLS server on 127.0.0.1, its own authority; good for a day."""
+"""A self-signed certificate for a TLS server on 127.0.0.1, valid for a day."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a listener needs around it, in a process of its own: a node with a simulated chain, AWS that takes everything.
+"""The environment of a measured listener, in a process of its own: a node with a simulated chain, and a fake AWS.
 
-`python -m benchmarks.chain PORT AWS_PORT BLOCKS LOGS SECONDS`: a chain of so many blocks with so many trades of the
-demo launchpad each; then another block every so many seconds (0: none).
+`python -m benchmarks.chain PORT AWS_PORT BLOCKS LOGS SECONDS`: a chain of BLOCKS blocks with LOGS trades of the demo
+launchpad each, and then a new block every SECONDS seconds (0: none).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MARKETS = 50
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """Where the node and AWS are, and what the node's process says."""
+    """The addresses of the node and of AWS, and the output of the node's process."""
 
     http: str
     ws: str
@@ -41,7 +41,7 @@ class Around:
 
 @contextmanager
 def around(folder: Path, blocks: int, logs: int, seconds: float = 0) -> Iterator[Around]:
-    """A running node and AWS."""
+    """Run a node and AWS."""
     node_port, aws_port = free_port(), free_port()
     command = [PYTHON, "-m", "benchmarks.chain", *map(str, (node_port, aws_port, blocks, logs, seconds))]
     child = spawn("chain", command, {"PYTHONPATH": str(ROOT)}, folder / "chain.log", ROOT)
@@ -67,7 +67,7 @@ def _address(number: int, prefix: str) -> str:
 
 
 def creations() -> list[Entry]:
-    """The logs of the tokens that are traded."""
+    """Return the logs of the creation of the traded tokens."""
     data = encode(["string", "string", "uint256"], ["Moon Cat", "MC", 10**27])
     return [
         (FACTORY, [TOKEN_CREATED.topic0, *map(_indexed, (_address(n, "b2"), _address(n, "a1"), TRADER))], data)
@@ -76,7 +76,7 @@ def creations() -> list[Entry]:
 
 
 def trades(number: int, count: int) -> list[Entry]:
-    """The logs of a block of trades."""
+    """Return the logs of a block of trades."""
     found: list[Entry] = []
     for i in range(count):
         amounts = encode(["uint256"] * 4, [10**18 + number, 3 * 10**24 + i, 11 * 10**18, 9 * 10**26])
@@ -86,7 +86,7 @@ def trades(number: int, count: int) -> list[Entry]:
 
 
 async def _serve(port: int, aws_port: int, blocks: int, logs: int, seconds: float) -> None:
-    # Live blocks must be of now; a past may be of whenever.
+    # Live blocks must have the current time. The age of past blocks does not matter.
     chain = Chain(genesis_time=int(time.time()) - blocks - 1)
     chain.mine(*creations())
     for number in range(1, blocks):
@@ -100,7 +100,7 @@ async def _serve(port: int, aws_port: int, blocks: int, logs: int, seconds: floa
                 await asyncio.sleep(max(0.0, due - time.time()))
                 entries = trades(len(chain.blocks), logs)
                 block = chain.mine(*entries)
-                print(block.number, time.time(), flush=True)  # when it was mined, for whoever measures
+                print(block.number, time.time(), flush=True)  # the time of mining, for the measurement
                 await server.announce()
 
 

@@ -1,9 +1,9 @@
-"""What a cold start costs each function: from its bundled assets alone, under AWS's own runtime client (awslambdaric).
+"""The cold start of each function, from its bundled assets, under AWS's own runtime client (awslambdaric).
 
-A process is started as Lambda starts it, with the function's code and layers and nothing else, against a runtime API of
-our own; the clock runs until it asks for its first event. Memory is what it holds then. With `--stack`, besides, how
-long a worker of the local stack takes that was not there before, from the call to its answer: with unpacking code and
-layers, which Lambda does before. Each figure is the least of several.
+A process is started as Lambda starts it, with only the function's code and layers, and with a runtime API that this
+program serves. The time ends when the process requests its first event; its memory is measured then. `--stack` also
+measures the first call of a function on the local stack, where a new worker first unpacks code and layers, which Lambda
+does before the start. Each figure is the minimum of several runs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SECONDS = 60.0
 
 
 class RuntimeApi:
-    """Lambda's runtime API, as far as it goes until the first event. Source: "Using the Lambda runtime API"."""
+    """The part of Lambda's runtime API up to the first event. Source: "Using the Lambda runtime API"."""
 
     def __init__(self) -> None:
         self.asked = threading.Event()
@@ -47,7 +47,7 @@ class RuntimeApi:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 api.asked.set()
-                threading.Event().wait(SECONDS)  # there is no event
+                threading.Event().wait(SECONDS)  # the first event never comes
 
             def do_POST(self) -> None:
                 api.failure = self.rfile.read(int(self.headers["content-length"])).decode(errors="replace")
@@ -70,7 +70,7 @@ class RuntimeApi:
 
 @contextmanager
 def started(module: str, paths: list[Path], runtime: Path) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
-    """A function's process; without anything that this checkout's environment has."""
+    """Start a function's process, without the environment of this checkout."""
     api = RuntimeApi()
     search = os.pathsep.join(str(path) for path in (*paths, runtime))
     variables = environment() | {
@@ -92,7 +92,7 @@ def started(module: str, paths: list[Path], runtime: Path) -> Iterator[tuple[Run
 
 
 def measure(module: str, paths: list[Path], runtime: Path, runs: int) -> tuple[float, float]:
-    """Milliseconds until the first event is asked for, and megabytes that are held then."""
+    """Return the milliseconds until the first event is requested, and the megabytes of memory at that time."""
     times, memory = [], []
     for _ in range(runs):
         began = perf_counter()
@@ -105,7 +105,10 @@ def measure(module: str, paths: list[Path], runtime: Path, runs: int) -> tuple[f
 
 
 def fresh_workers(runs: int) -> dict[str, float]:
-    """Milliseconds until a fresh worker of MiniStack's answers, by function: an event that none of them knows."""
+    """Return the milliseconds until a new MiniStack worker responds, by function.
+
+    The functions do not know the event that they receive.
+    """
     found: dict[str, float] = {}
     with LocalStack(StackOptions(port=free_port(), node_port=free_port(), block_time=None, seed=None)) as stack:
         client: LambdaClient = session().client("lambda", endpoint_url=stack.emulator.endpoint)
@@ -130,7 +133,7 @@ def unzipped(folder: Path) -> int:
 
 
 def runtime_client() -> Path:
-    """awslambdaric, installed where no function's assets are."""
+    """Install awslambdaric outside of the functions' assets. Return the directory."""
     target = BUILD / "runtime-client"
     if not target.exists():
         with atomic_directory(target) as folder:

@@ -1,8 +1,8 @@
-"""Decoding logs: web3's `process_log`, eth-abi, faster-eth-abi (mypyc), and what Chaincast does.
+"""Decoding of logs: web3's `process_log`, eth-abi, faster-eth-abi (mypyc), and Chaincast.
 
-The logs are those of Ethereum's block 17173049 (`../shared/data`), by event; where that folder is absent, logs of the
-same shapes. All decode the same logs, one after the other, best of five; ours gives the event's whole arguments as JSON
-has them, eth-abi and its relative the bare values.
+The logs are those of Ethereum's block 17173049 (`../shared/data`), by event, or logs of the same shapes if that
+directory does not exist. All libraries decode the same logs, one after the other; figures are the best of five.
+Chaincast returns the complete arguments of the event as JSON values, eth-abi and faster-eth-abi only the values.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ ENOUGH = 2_000
 def main() -> int:
     arguments = parser(__doc__).parse_args()
     enough, rounds = (100, 1) if arguments.quick else (ENOUGH, ROUNDS)
-    # A quick run leaves out the library that needs an environment of its own.
+    # A quick run omits the library that needs an environment of its own.
     libraries = {"eth_abi": PYTHON} | ({} if arguments.quick else {"faster_eth_abi": _environment()})
     rows, figures = [], {}
     for name, inputs in EVENTS.items():
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 def _logs(abi: dict[str, Any], enough: int) -> list[RawLog]:
-    """Real logs of the event, as many as need be by repeating them."""
+    """Return real logs of the event, repeated until there are enough."""
     decoder = EventDecoder(abi["name"], *parameters_of(abi["inputs"]))
     if FOLDER.exists():
         found = [
@@ -151,7 +151,7 @@ def _worker(python: str, library: str, abi: dict[str, Any], logs: Sequence[RawLo
 
 
 def _environment() -> str:
-    """The Python of an environment with faster-eth-abi."""
+    """Return the Python executable of an environment with faster-eth-abi."""
     folder = ROOT / ".build" / "comparison"
     python = str(folder / "bin" / "python")
     if not folder.exists():

@@ -1,6 +1,6 @@
-"""One library's share of `benchmarks.decoding`: decodes what comes on standard input, prints microseconds a log.
+"""One library's part of `benchmarks.decoding`: decode the logs on standard input, and print microseconds per log.
 
-Run by path, in whatever environment has the library: it imports nothing of this project.
+It runs by path, in any environment that has the library, and imports nothing of this project.
 """
 
 from __future__ import annotations

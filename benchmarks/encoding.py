@@ -1,6 +1,6 @@
-"""Encoding: one batch of 20 events in each dialect, from events to the messages of one connection that sees them all.
+"""Encoding: a batch of 20 events in each dialect, from events to the messages of a connection that sees all of them.
 
-Once for each batch and dialect, whatever the number of connections: what fan-out posts is this, again and again.
+Fan-out encodes once for each batch and dialect, regardless of the number of connections, and posts the result to all.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The whole `fanout` handler: deliveries a second on one core, how that grows, and what it asks of AWS.
+"""The whole `fanout` handler: deliveries per second on one core, their growth with subscribers, and requests to AWS.
 
-A batch of 20 events in an SQS event goes in; Query is answered by a responder with prepared pages (in clear), posts go
-to nginx over TLS, as they would to API Gateway. The function runs in a process of its own, bound to one core; the
-responder and nginx have the other. Each figure is the median of several batches.
+The input is an SQS event with a batch of 20 events. A fake with prepared pages answers Query (without TLS), and posts
+go to nginx over TLS, as they would to API Gateway. The function runs in a process of its own on one core; the fake and
+nginx have the other core. Each figure is the median of several batches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ EVENTS = 20
 HEADLINE = 10_000
 GROWTH = (1_000, 3_000, 10_000, 30_000, 100_000)
 BYSTANDERS = 1_000_000
-"""Connections with subscriptions of their own, none of them to what happens."""
+"""Connections that subscribe only to topics without events."""
 
 
 def main() -> int:
@@ -99,7 +99,10 @@ def _measure(sink: Sink, subscribers: int, others: int, batches: int) -> Mapping
 
 
 def _work(batches: int) -> Mapping[str, float]:
-    """In a process with a function's environment: medians over the batches, the first one (a cold start) left out."""
+    """Measure in a process with a function's environment.
+
+    Return medians over the batches without the first one, which is a cold start.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[-1]})
     from chaincast.fanout.messages import DeliverBatch, encode_message
@@ -136,7 +139,7 @@ def _work(batches: int) -> Mapping[str, float]:
 
 
 def _counting(forget: Callable[..., RemovedConnections], deleted: list[int]) -> Callable[..., RemovedConnections]:
-    """Forget, and note how many writes it took."""
+    """Reset the counts. Return the number of writes before."""
 
     def counted(*arguments: object) -> RemovedConnections:
         forgotten = forget(*arguments)
@@ -147,7 +150,7 @@ def _counting(forget: Callable[..., RemovedConnections], deleted: list[int]) -> 
 
 
 class _Counter:
-    """Counts calls of an asynchronous function."""
+    """Counts the calls of an asynchronous function."""
 
     def __init__(self, function: object) -> None:
         self._function = function

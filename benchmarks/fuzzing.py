@@ -1,8 +1,8 @@
-"""A million hostile inputs for every decoder: nothing but the dialect's own refusal comes out, and none costs much.
+"""A million hostile inputs for every decoder: no exception except the dialect's own error, and no expensive input.
 
-Inputs are documented messages that are cut, spliced, repeated, nested, and have bytes and JSON values changed, by dice
-with a `--seed`. What seems slow is measured again, three times, and counts with its best: these machines pause now and
-then.
+Inputs are documented messages that are cut, spliced, repeated and nested, with changed bytes and JSON values, from a
+random generator with `--seed`. An input that seems slow is measured three more times, and its best time counts, because
+these machines pause now and then.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main() -> int:
 
 
 def _fuzz(dialect: Dialect, seeds: list[bytes], count: int, seed: int) -> tuple[int, float, float]:
-    """How many were commands, the mean µs, the worst ms. Whatever else is raised ends it."""
+    """Return the number of commands, the mean in µs and the maximum in ms. Any other exception ends the benchmark."""
     dice = Random(seed)
     accepted, total, worst = 0, 0.0, 0.0
     for _ in range(count):
@@ -127,7 +127,7 @@ def _hostile(dice: Random, seeds: list[bytes]) -> bytes:
 
 
 def _change_value(dice: Random, body: bytearray) -> None:
-    """Another JSON value behind a colon."""
+    """Replace the JSON value after a colon."""
     start = body.find(b":", dice.randrange(len(body) + 1))
     if start >= 0:
         ends = [end for mark in (b",", b"}") if (end := body.find(mark, start)) >= 0]

@@ -10,7 +10,7 @@ from typing import TypeAlias, cast
 import httptools
 
 Respond: TypeAlias = Callable[[str, bytes], tuple[int, bytes]]
-"""Takes the operation of `X-Amz-Target` ("" if there is none) and the body; returns the status and the body."""
+"""A handler: receives the operation in `X-Amz-Target` ("" if there is none) and the body, returns status and body."""
 
 
 class _Connection(asyncio.Protocol):

@@ -1,7 +1,7 @@
-"""What a cold start pays: the import time of each function's module, beside that of making a boto3 client.
+"""Import time of each function's module, which is part of its cold start, compared with making a boto3 client.
 
-Each figure is the least of several fresh interpreters (the heaviest package is by `python -X importtime`),
-with the same pinned packages as the layer that is deployed.
+Each figure is the minimum of several new interpreters, with the packages of the deployed layers. `python -X importtime`
+gives the heaviest package.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from local.stack.checkout import ROOT
 
 YARDSTICK = "import boto3; boto3.client('dynamodb')"
 ALLOWED = 2.0
-"""No function may take more than this many times the yardstick."""
+"""Limit for every function, as a multiple of the time to make a boto3 client."""
 
 
 def environment() -> dict[str, str]:
-    """What a function finds in its environment: names of things that it does not call while it is imported."""
+    """Return the environment variables of a function: names of resources that importing its module does not call."""
     variables = [value for name, value in vars(resources).items() if name.isupper()]
     return {
         **os.environ,
@@ -38,7 +38,7 @@ def environment() -> dict[str, str]:
 
 
 def milliseconds(code: str, runs: int) -> float:
-    """The least time that fresh interpreters took for a line of imports, without their own start."""
+    """Return the minimum time that new interpreters take for a line of imports, without the interpreter's own start."""
     timed = f"import time; t = time.perf_counter(); {code}; print('took', time.perf_counter() - t)"
     times = []
     for _ in range(runs):
@@ -52,7 +52,7 @@ def milliseconds(code: str, runs: int) -> float:
 
 
 def heaviest(module: str) -> str:
-    """The package that most of a module's import time goes to, by `-X importtime`."""
+    """Return the package that takes most of a module's import time, according to `-X importtime`."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-c", f"import {module}"],
         cwd=ROOT,

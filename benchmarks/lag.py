@@ -1,7 +1,7 @@
-"""Live lag: blocks of 2,000 events, one a second; how long after it was mined is a block written and queued?
+"""Live lag: the time from mining a block of 2,000 events until it is written and queued, with one block per second.
 
-The node pushes heads over WebSocket; node and AWS (which takes everything at once) are in another process. What AWS
-itself takes is measured by `benchmarks.latency`.
+The node pushes heads over WebSocket. Node and AWS (whose fake accepts everything immediately) run in another process.
+`benchmarks.latency` measures the time that AWS takes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main() -> int:
 
 
 async def _follow(url: str, blocks: int) -> dict[int, float]:
-    """When each block was written and queued."""
+    """Return the times at which each block was written and queued."""
     follower = make(url, 1, block_ms=1000)
     written: dict[int, float] = {}
     async with following(follower):
@@ -54,7 +54,7 @@ async def _follow(url: str, blocks: int) -> dict[int, float]:
 
 
 def _mined(log: Path) -> dict[int, float]:
-    """When each block was mined, as the node's process says."""
+    """Return the time at which each block was mined, from the output of the node's process."""
     pairs = (line.split() for line in log.read_text().splitlines())
     return {int(number): float(at) for number, at in pairs}
 

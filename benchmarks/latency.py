@@ -1,7 +1,7 @@
-"""Block mined → client has the event, on the local stack: p50 and p99, and where the time goes.
+"""Latency on the local stack from a mined block to its event at the client: p50, p99, and the time of each step.
 
-Blocks are mined one after the other, each when the one before has reached every client: this is the latency of an
-unhurried chain, not of a backlog. The clock starts when the node has answered `evm_mine`.
+A block is mined when the block before has reached every client, so that this is the latency of a chain without a
+backlog. The time begins when the node has responded to `evm_mine`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main() -> int:
 async def _measure(
     url: str, node: Node, market: Market, clients: int, blocks: int, trades: int
 ) -> dict[str, tuple[float, list[float]]]:
-    """By cursor: when the block was mined, and when each client had it (epoch ms)."""
+    """By cursor: the time (ms) when the block was mined, and the times when clients received it."""
     dice = random.Random(1)
     async with AsyncExitStack() as exit_stack:
         sockets = [await exit_stack.enter_async_context(connect(url)) for _ in range(clients)]
@@ -84,13 +84,13 @@ async def _measure(
             await asyncio.to_thread(node.mine)
             mined = time.time() * 1000
             arrivals = await asyncio.gather(*(_next(socket, "events") for socket in sockets))
-            if number >= 5:  # the first few find cold functions
+            if number >= 5:  # the first blocks include cold starts
                 found[arrivals[0][0]] = (mined, [at for _, at in arrivals])
         return found
 
 
 async def _next(socket: ClientConnection, type_: str) -> tuple[str, float]:
-    """Wait for the next message of a type: its cursor, and when it came."""
+    """Wait for the next message of a type. Return its cursor and the time of arrival."""
     while True:
         text = await asyncio.wait_for(socket.recv(), 30)
         at = time.time() * 1000
@@ -100,7 +100,7 @@ async def _next(socket: ClientConnection, type_: str) -> tuple[str, float]:
 
 
 def _steps(measured: dict[str, tuple[float, list[float]]], run: Path) -> dict[str, list[float]]:
-    """The milliseconds of each step, block by block, from the log lines of listener and fan-out."""
+    """Return the milliseconds of each step, block by block, from the log lines of listener and fan-out."""
     queued = _lines(run / "listener.log", "batch queued")
     delivered = _lines(run / "ministack.log", "batch delivered")
     steps: dict[str, list[float]] = {name: [] for name in STEPS}

@@ -1,4 +1,4 @@
-"""The listener under measurement: a follower on a simulated node, with AWS that takes everything, in this process."""
+"""A measured listener in this process: a follower of a simulated node, with a fake AWS that accepts everything."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _PARTS = (
 
 
 def prepare(aws: str) -> None:
-    """The environment of a listener whose AWS is there."""
+    """Return the environment of a listener with the fake AWS."""
     os.environ |= {
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
@@ -53,7 +53,7 @@ def prepare(aws: str) -> None:
 
 
 def make(url: str, start_block: int | str, **fields: object) -> Follower:
-    """A follower of the simulated chain's launchpad."""
+    """Return a follower of the simulated chain's launchpad."""
     start = f'"{start_block}"' if isinstance(start_block, str) else start_block
     keys = "\n".join(f"{name} = {value}" for name, value in fields.items())
     config = parse(f"""
@@ -71,7 +71,7 @@ address = "{FACTORY}"
 
 @asynccontextmanager
 async def following(follower: Follower) -> AsyncIterator[None]:
-    """Run it meanwhile."""
+    """Run the follower in the background."""
     task = asyncio.create_task(follower.run())
     try:
         yield
@@ -81,13 +81,13 @@ async def following(follower: Follower) -> AsyncIterator[None]:
 
 
 def rss_mb() -> float:
-    """What this process holds now."""
+    """Return the resident memory of this process."""
     with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[1]) * resource.getpagesize() / 2**20
 
 
 class Profile:
-    """Where threads compute: the CPU time of each thread since the last look, by the innermost part that is known."""
+    """CPU time of each thread since the last measurement, by the innermost known part of the code."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -104,7 +104,7 @@ class Profile:
             thread.join()
 
     def shares(self) -> list[tuple[str, float]]:
-        """Parts and their share of the CPU, the largest first."""
+        """Return the parts with their share of the CPU time, the largest first."""
         total = sum(self.seconds.values()) or 1
         return sorted(((part, spent / total) for part, spent in self.seconds.items()), key=lambda p: -p[1])
 
@@ -115,7 +115,7 @@ class Profile:
             for ident, frame in sys._current_frames().items():
                 try:
                     spent = time.clock_gettime(time.pthread_getcpuclockid(ident))
-                except OSError:  # it has ended meanwhile
+                except OSError:  # the thread has ended
                     continue
                 if ident != mine and (part := _part(frame)):
                     self.seconds[part] += max(spent - before.get(ident, spent), 0.0)

@@ -1,7 +1,7 @@
-"""The market engine: what a trade costs, and what a token takes in memory.
+"""The market engine: time per trade, and memory per token.
 
-CPU: 10,000 tokens, popular ones traded more (Zipf), 1,000 trades a second, a block a second, decoded trades in and all
-events out. Memory: tokens that trade in every one of 26 hours' minutes, kept every ten minutes as the listener does.
+CPU: 10,000 tokens with a Zipf distribution of trades, 1,000 trades per second, a block per second, from decoded trades
+to all events. Memory: tokens that trade in every minute of 26 hours, with a snapshot every ten minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ START = 1_700_000_000
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much is measured. CPU: `trades` a second of `tokens` for `seconds`; memory: `dense` tokens for `minutes`."""
+    """Size of the measurement.
+
+    CPU: `trades` a second of `tokens` for `seconds`. Memory: `dense` tokens for `minutes`.
+    """
 
     tokens: int = 10_000
     trades: int = 1_000
@@ -41,7 +44,7 @@ QUICK = Size(tokens=100, trades=100, seconds=6, dense=5, minutes=60)
 
 
 class Shelf:
-    """In State's place: outside of what is measured."""
+    """A store in place of the State table, outside of the measurement."""
 
     def __init__(self) -> None:
         self.entries: dict[str, bytes] = {}
@@ -111,9 +114,9 @@ def _memory(size: Size) -> tuple[float, float]:
 
 
 def _sizes(market: Market, tokens: int) -> tuple[float, float]:
-    """Mean bytes of a token: every object that only it has."""
+    """Return the mean bytes of a token, counting every object that belongs to it alone."""
     total = packed = 0
-    seen: set[int] = set()  # what tokens share counts once
+    seen: set[int] = set()  # objects that tokens share count once
     for number in range(tokens):
         token = market.token(_address(number))
         total += _size(token, seen)

@@ -1,6 +1,6 @@
-"""What the listener holds over 50,000 blocks, live: resident memory, every few thousand blocks.
+"""Resident memory of the listener over 50,000 live blocks, every few thousand blocks.
 
-The blocks are there from the start, and read as those near the head are: whole, linked, written one by one.
+The blocks exist from the start and are read as blocks near the head are: whole, linked, and written one by one.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def main() -> int:
 
 
 async def _follow(url: str, blocks: int) -> dict[int, float]:
-    # Delivered, so that every block goes the live way: Log, queue and all.
+    # Delivered, so that every block goes through the event log and the queue as live blocks do.
     follower = make(url, 1, block_ms=1000, finality_depth=1000, backfill="{ deliver = true }")
     held: dict[int, float] = {}
     async with following(follower):

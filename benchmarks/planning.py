@@ -1,7 +1,7 @@
-"""Plan and encode, without any network: from a batch and its subscribers to messages for each.
+"""Planning and encoding without a network: from a batch and its subscribers to the message for each.
 
-Pages of subscriptions come as DynamoDB serves them, JSON included; what comes out is what would be posted. Half of the
-subscribers listen to the whole network, the others to one of ten tokens; so there are eleven different views.
+Pages of subscriptions come as DynamoDB's JSON. The result is the body of each post. Half of the subscribers listen to
+the whole network, the others to one of ten tokens, so that there are eleven different views.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _measure(events: int, subscribers: int) -> tuple[float, int, int]:
-    """The best time, the bytes and the number of distinct messages."""
+    """Return the best time, the bytes and the number of distinct messages."""
     batch = batch_of(events)
     pages = pages_of(subscribers)
     best = float("inf")

@@ -1,8 +1,8 @@
-"""Posts a second: ours, boto3 with 16 threads, and wrk (C), on the same nginx, in clear and over TLS.
+"""Posts per second: Chaincast, boto3 with 16 threads, and wrk (C), with the same nginx, with and without TLS.
 
-Each runs in a process of its own, the three by turns, several rounds; the figures are medians over the rounds. CPU is
-the client's alone. A post is 400 bytes to a connection of its own, signed with a session token, as in Lambda (wrk sends
-the same bytes each time, and signs nothing).
+Each client runs in a process of its own. The three take turns for several rounds, and figures are medians over the
+rounds. CPU is the client's only. A post has 400 bytes, goes to a connection of its own and is signed with a session
+token, as in Lambda. wrk sends the same bytes each time without a signature.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ wrk.headers["Authorization"] = "AWS4-HMAC-SHA256 Credential=ASIAIOSFODNN7EXAMPLE
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument("--seconds", type=float, default=4.0, help="of each measurement")
+    options.add_argument("--seconds", type=float, default=4.0, help="seconds of each measurement")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--client", choices=sorted(CLIENTS), help=argparse.SUPPRESS)
     options.add_argument("--url", help=argparse.SUPPRESS)
@@ -77,7 +77,7 @@ def main() -> int:
 
 
 def _compare(sink: Sink, url: str, clients: Sequence[str], seconds: float, rounds: int) -> dict[str, dict[str, float]]:
-    """Per client: posts a second and CPU microseconds per post, medians over the rounds."""
+    """Measure each client. Return posts per second and CPU microseconds per post, medians over the rounds."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in clients}
     environment = {**os.environ, **CREDENTIALS, "AWS_CA_BUNDLE": str(sink.authority)}
     for _ in range(rounds):
@@ -95,7 +95,7 @@ def _compare(sink: Sink, url: str, clients: Sequence[str], seconds: float, round
 
 
 def connection_id(number: int) -> str:
-    """An id as API Gateway makes them."""
+    """Return a connection id in the form of API Gateway's."""
     return f"L0SM{number:07d}cHcCIhw="
 
 
@@ -169,7 +169,7 @@ def _wrk(url: str, seconds: float) -> Mapping[str, float]:
 
 
 class Meter:
-    """Wall and CPU time since it was made."""
+    """Wall and CPU time since the object was made."""
 
     def __init__(self, who: int = resource.RUSAGE_SELF) -> None:
         self._who = who
@@ -183,7 +183,7 @@ class Meter:
         return self._cpu_seconds() - self._cpu
 
     def figures(self, posts: int) -> Mapping[str, float]:
-        """Posts a second and CPU microseconds per post."""
+        """Return posts per second and CPU microseconds per post."""
         return {"per_s": posts / self.seconds(), "cpu_us": self.cpu_seconds() / posts * 1e6}
 
     def _cpu_seconds(self) -> float:

@@ -1,7 +1,7 @@
-"""`POST /publish` → client, on the local stack: how long an event takes, and whether a stream arrives whole.
+"""Latency from `POST /publish` to the client on the local stack, and completeness of a stream.
 
-Latency: one event at a time, each when the one before has arrived; the clock starts before the request is signed.
-Stream: one publisher sends trades at a steady rate; a client that listens must have every one, in order.
+Latency: an event is sent when the one before has arrived. The time begins before the request is signed. Stream: one
+publisher sends trades at a constant rate; a client that subscribes must receive every trade, in order.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ WARM = 5
 
 def main() -> int:
     options = parser(__doc__)
-    options.add_argument("--events", type=int, default=100, help="of the latency")
-    options.add_argument("--rate", type=int, default=1000, help="of the stream, events a second")
-    options.add_argument("--seconds", type=int, default=60, help="of the stream")
+    options.add_argument("--events", type=int, default=100, help="events of the latency measurement")
+    options.add_argument("--rate", type=int, default=1000, help="events per second of the stream")
+    options.add_argument("--seconds", type=int, default=60, help="seconds of the stream")
     arguments = options.parse_args()
     if arguments.quick:
         arguments.events, arguments.rate, arguments.seconds = 5, 100, 2
@@ -95,7 +95,7 @@ async def _stream(socket: ClientConnection, publisher: Publisher, rate: int, sec
 
 
 def _send(publisher: Publisher, rate: int, total: int) -> tuple[float, float]:
-    """Send at a steady rate; when that began and when the last was handed over."""
+    """Send at a constant rate. Return the times of the first and the last event."""
     began = time.time()
     for number in range(total):
         ahead = began + number / rate - time.time()

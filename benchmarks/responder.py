@@ -1,7 +1,7 @@
-"""DynamoDB for the fan-out function: Query on the Subscriptions table from pages that are prepared at its start.
+"""A fake DynamoDB for the fan-out function: Query on the Subscriptions table from prepared pages.
 
-A process of its own (`python -m benchmarks.responder PORT SUBSCRIBERS OTHERS`), so that the measured process has only
-the work that it has in Lambda. `OTHERS` connections have rows under topics of no event.
+It is a process of its own (`python -m benchmarks.responder PORT SUBSCRIBERS OTHERS`), so that the measured process has
+only the work that it has in Lambda. `OTHERS` connections have rows under topics without events.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from local.stack.processes import spawn, wait_until_up
 
 @contextmanager
 def responder(subscribers: int, others: int, folder: Path) -> Iterator[str]:
-    """The URL of a running responder."""
+    """Run a responder and yield its URL."""
     port = free_port()
     command = [PYTHON, "-m", "benchmarks.responder", str(port), str(subscribers), str(others)]
     child = spawn("responder", command, {"PYTHONPATH": str(ROOT)}, folder / "responder.log", ROOT)

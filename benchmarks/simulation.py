@@ -1,8 +1,8 @@
-"""Latency at sizes that no machine here has: a discrete-event simulation of the road from a block to its last client.
+"""Latency at sizes beyond this machine: a discrete-event simulation of the path from a block to its last client.
 
-`--compare` first shows that it can be believed at small sizes: what the steps take is measured on the local stack with
-one number of clients, and what the simulation makes of it with others is held against what the stack then does. Then
-(or alone) the same model, with what AWS's services take instead of the emulator's, at 10,000, 100,000 and a million.
+`--compare` first validates the model at small sizes: the steps are measured on the local stack with one number of
+clients, and the simulation's results for other numbers are compared with measurements. Then (or alone) the same model
+runs with the times of AWS's services instead of the emulator's, for 10,000, 100,000 and a million connections.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from benchmarks.report import finish, parser, percentile, show
 Process: TypeAlias = Generator[simpy.Event, Any, None]
 
 TOGETHER = 10
-"""Batches that fan-out takes up at once when it is late (infra/fanout.py)."""
+"""Batches that fan-out takes at once when it is behind (infra/fanout.py)."""
 
 SAMPLES = 50
-"""Clients of a batch and shard whose latency is noted: the first, the last and those between, evenly."""
+"""Clients of a batch and shard whose latency is recorded, evenly from the first to the last."""
 
 PAGE = 5000
-"""Subscriptions that one Query reads: a megabyte of them, about."""
+"""Subscriptions that one Query reads, which is about a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step takes: its median (ms), and the factor by which one in a hundred takes longer."""
+    """The time of a step: the median (ms), and the 99th percentile as a multiple of the median."""
 
     median: float
     tail: float = 1.0
@@ -46,25 +46,28 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What things take. `posts_per_second` of one shard; `quota`: of all calls to the API, whoever makes them."""
+    """The times of all steps.
+
+    `posts_per_second`: of one shard. `quota`: API calls per second of the account and region.
+    """
 
     before: Step
-    """From the block to the queue's having its batch."""
+    """From the block until its batch is in the queue."""
     queue: Step
-    """From the queue to a function that runs."""
+    """From the queue until a function runs."""
     query: Step
-    """The first page of subscribers; a page costs `page` besides."""
+    """The first page of subscribers. Each further page takes `page` ms more."""
     page: float
     plan: Step
     posts_per_second: float
     post: Step
-    """One post, there and back."""
+    """One post, from request to response."""
     quota: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """`reached`: connections that a block brings something for; `blocks` a second."""
+    """A load. `reached`: connections that receive something from a block; `blocks`: per second."""
 
     reached: int
     blocks: float
@@ -76,7 +79,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 """Numbers of connections of the forecast."""
 
 AWS = World(
-    # What AWS's own services take within a region, as is commonly reported; the rest is measured here.
+    # Times of AWS's services within a region, as commonly reported. The other times are measured with the benchmarks.
     before=Step(45, 3),  # header and logs 15, History 8, the transaction 15, the queue 7
     queue=Step(25, 4),
     query=Step(6, 4),
@@ -89,7 +92,7 @@ AWS = World(
 
 
 class Simulation:
-    """One run. The account's quota is a bucket that all shards draw from."""
+    """A run. All shards share the account's quota."""
 
     def __init__(self, world: World, load: Load, seed: int) -> None:
         self.latencies: list[float] = []
@@ -128,7 +131,7 @@ class Simulation:
             while queue.items and len(births) < TOGETHER:
                 births.append((yield queue.get()))
             self.merged += len(births) - 1
-            # The next page is read while the one before is posted to: only the first is waited for.
+            # The next page is read during the posts of the page before, so that only the first page delays.
             yield env.timeout(world.query.draw(dice) + world.plan.draw(dice))
             took = max(reached / world.posts_per_second * 1000, (reached / PAGE - 1) * world.page)
             began = env.now
@@ -139,7 +142,7 @@ class Simulation:
             yield env.timeout(world.post.draw(dice))
 
     def _take(self, posts: int) -> float:
-        """When the quota will have let so many more through."""
+        """Return the time at which the quota allows this number of posts."""
         if math.isinf(self._world.quota):
             return self._env.now
         self._free_at = max(self._free_at, self._env.now) + posts / self._world.quota * 1000
@@ -147,13 +150,13 @@ class Simulation:
 
 
 def quantiles(world: World, load: Load, seed: int = 1) -> tuple[float, float]:
-    """The median and the 99th percentile of a run (ms)."""
+    """Return the median and the 99th percentile of a run (ms)."""
     found = Simulation(world, load, seed).run().latencies
     return percentile(found, 0.5), percentile(found, 0.99)
 
 
 def measured(clients: int, blocks: int) -> dict[str, Any]:
-    """What the local stack does: `benchmarks.latency` with so many clients."""
+    """Return the figures of `benchmarks.latency` on the local stack with a number of clients."""
     command = [sys.executable, "-m", "benchmarks.latency", "--clients", str(clients), "--blocks", str(blocks), "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
@@ -161,7 +164,7 @@ def measured(clients: int, blocks: int) -> dict[str, Any]:
 
 
 def calibrated(figures: dict[str, Any], clients: int) -> World:
-    """The local stack, by what one measurement's steps took."""
+    """Return the local stack's times, from the steps of one measurement."""
     p50, p99 = figures["steps_p50_ms"], figures["steps_p99_ms"]
 
     def step(*names: str) -> Step:
@@ -180,7 +183,7 @@ def calibrated(figures: dict[str, Any], clients: int) -> World:
 
 
 def compare(first: int, others: tuple[int, ...], blocks: int) -> list[dict[str, float]]:
-    """Measured and simulated, with the clients that it was calibrated on and with others."""
+    """Return measured and simulated latencies, with the calibrated number of clients and with others."""
     figures = {clients: measured(clients, blocks) for clients in (first, *others)}
     world, rows = calibrated(figures[first], first), []
     for clients, found in figures.items():
@@ -198,7 +201,7 @@ def compare(first: int, others: tuple[int, ...], blocks: int) -> list[dict[str, 
 
 
 def forecast(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
-    """At sizes to come: a block every two seconds that a fifth of all connections get something of."""
+    """Return the forecast: a block every two seconds that brings something for a fifth of all connections."""
     rows = []
     for connections in sizes:
         reached, blocks = connections // 5, 0.5
@@ -214,7 +217,7 @@ def forecast(sizes: Sequence[int] = SIZES) -> list[dict[str, Any]]:
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--compare", action="store_true", help="measure the local stack first (some minutes)")
-    options.add_argument("--blocks", type=int, default=60, help="of each measurement")
+    options.add_argument("--blocks", type=int, default=60, help="blocks of each measurement")
     arguments = options.parse_args()
     figures: dict[str, object] = {}
     if arguments.compare:

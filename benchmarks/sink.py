@@ -1,8 +1,8 @@
-"""The sink: nginx with one worker, which answers 200 to every POST, in clear and over TLS.
+"""The receiver of posts: nginx with one worker, which responds 200 to every POST, with and without TLS.
 
 It is faster than every client here, so that the client is measured. It needs Debian's `nginx-light` (and, for the
-comparison, `wrk`). A certificate is made for each run. Quick runs use a Python process in nginx' place, which any
-machine has.
+comparison, `wrk`). Each run has a new certificate. Quick runs use a Python process instead of nginx, which needs no
+installation.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def running(*, quick: bool = False) -> Iterator[Sink]:
         needed("nginx")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        folder.chmod(0o755)  # nginx's worker is another user where its master is root
+        folder.chmod(0o755)  # nginx's worker runs as another user if the master is root
         make_certificate(folder)
         clear, tls = free_port(), free_port()
         if quick:

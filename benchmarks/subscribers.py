@@ -1,4 +1,4 @@
-"""Subscribers by the thousand, as DynamoDB would serve them: pages of its JSON, prepared before the clock starts."""
+"""Thousands of subscribers as pages of DynamoDB's JSON, prepared before the measurement."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from chaincast.model.topics import chain_topics
 V1 = "chaincast.v1"
 NETWORK = "bsc"
 PAGE_ITEMS = 8000
-"""A page of Query holds 1 MB of items; one of ours, with its key and expiry, takes some 120 bytes."""
+"""A page of Query has 1 MB of items. An item with its key and expiry takes about 120 bytes."""
 
 EVENTS_OF = 10
-"""Tokens that are traded; a batch of as many events or more has one of each."""
+"""Number of traded tokens. A batch with at least as many events has an event of each."""
 
 
 def token(number: int) -> str:
@@ -25,7 +25,7 @@ def token(number: int) -> str:
 
 
 def batch_of(events: int, seq: int = 1) -> Batch:
-    """A block of trades, each with the data that a launchpad's trade has."""
+    """Return a block of trades, each with the data of a launchpad's trade."""
     return Batch(
         source=NETWORK,
         seq=seq,
@@ -64,12 +64,12 @@ def _trade(number: int, seq: int) -> Event:
 
 
 def topics_of(number: int) -> str:
-    """What subscriber `number` listens to: every other one to the whole network, the others to one token."""
+    """Return the topic of a subscriber: every other one listens to the whole network, the others to one token."""
     return f"network:{NETWORK}" if number % 2 else f"trades:{NETWORK}:{token(number // 2)}"
 
 
 def pages_of(subscribers: int) -> dict[str, list[bytes]]:
-    """Per topic the answers of Query, page by page."""
+    """Return the responses of Query by topic, page by page."""
     by_topic: dict[str, list[str]] = {}
     for number in range(subscribers):
         by_topic.setdefault(topics_of(number), []).append(connection_id(number))
@@ -77,7 +77,7 @@ def pages_of(subscribers: int) -> dict[str, list[bytes]]:
 
 
 def prepared(ids: Sequence[str]) -> list[tuple[str, bytes]]:
-    """The pages of one partition: behind which connection each begins, and its body."""
+    """Return the pages of one partition: the connection id after which each begins, and its body."""
     pages = []
     for start in range(0, max(len(ids), 1), PAGE_ITEMS):
         items = ids[start : start + PAGE_ITEMS]

@@ -73,8 +73,10 @@ def http_event(
     route: str = "",
     encoded: bool = False,
 ) -> HttpEvent:
-    """A request as an HTTP API hands it to a function. Source: "Create AWS Lambda proxy integrations for HTTP APIs",
-    payload format 2.0."""
+    """Return a request as an HTTP API passes it to a function.
+
+    Source: "Create AWS Lambda proxy integrations for HTTP APIs", payload format 2.0.
+    """
     route_key = f"{method} {route or path}"
     made: dict[str, object] = {
         "version": "2.0",

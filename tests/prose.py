@@ -1,8 +1,8 @@
 """A check that docstrings, comments, messages and pages are plain English.
 
-It refuses words and openings that make a reader guess: sentences without a subject ("Of one item: …", "Whether it is
-open."), pronouns without a person ("nobody", "whoever"), and words that say less than the field's own term ("told"
-for "received"). Run it on some files with `python -m tests.prose PATH …`.
+It refuses words and openings that make a reader guess: sentences without a subject ("Of one item: …"), pronouns without
+a person ("nobody"), and words that say less than the field's own term. Run it on some files with `python -m tests.prose
+PATH …`.
 """
 
 from __future__ import annotations

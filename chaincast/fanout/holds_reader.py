@@ -14,7 +14,7 @@ from chaincast.model.sharding import ShardAssignment, hold_partition_topic
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold: its partition, and the batch after which fan-out delivers again (None: the hold is not lifted)."""
+    """A hold: its partition, and the batch after which fan-out delivers again (None: the hold is not released)."""
 
     partition: str
     after: int | None
@@ -51,7 +51,7 @@ class HoldReader:
     async def defer_to_replay(self, connection_id: str, hold: Hold, seq: int) -> int | None:
         """Leave the source's batches up to `seq` to replay.
 
-        Return None if replay will deliver them. If the hold was lifted, return the number of the batch after which
+        Return None if replay will deliver them. If the hold was released, return the number of the batch after which
         fan-out must deliver. Raise `TableUnavailable` on failure.
         """
         if hold.after is not None:

@@ -12,7 +12,7 @@ CLIENT = ROOT / "client"
 
 
 def npm(*arguments: str) -> str:
-    """What npm prints; it must succeed."""
+    """Run npm and return its output. Fail if npm does."""
     command = ["npm", "--silent", *arguments]
     done = subprocess.run(command, cwd=CLIENT, env=node_environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-8000:]

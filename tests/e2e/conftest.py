@@ -1,7 +1,4 @@
-"""Fixtures of the end-to-end tests: a deployed stack, and a market on its node.
-
-All tests run with IAM enforced, as on AWS. Those of `WITHOUT_IAM` also run without it, as `make dev` starts the stack.
-"""
+"""Fixtures of the end-to-end tests: a deployed stack that enforces IAM, as AWS does, and a market on its node."""
 
 from __future__ import annotations
 
@@ -17,22 +14,11 @@ from tests.e2e.checkout_lock import unchanged_code
 from tests.e2e.leaks import find_leaks
 from tests.e2e.mining import Miner
 
-WITHOUT_IAM = ("test_delivery", "test_protocol")
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests that would show nothing new without IAM, which halves the duration."""
-    deselected = [item for item in items if "iam-off" in item.nodeid and item.path.stem not in WITHOUT_IAM]
-    items[:] = [item for item in items if item not in deselected]
-    config.hook.pytest_deselected(items=deselected)
-
-
-@pytest.fixture(scope="session", params=[False, True], ids=["iam-off", "iam-on"])
-def stack(request: pytest.FixtureRequest) -> Iterator[LocalStack]:
+@pytest.fixture(scope="session")
+def stack() -> Iterator[LocalStack]:
     """A running stack whose node mines only on demand."""
-    options = StackOptions(
-        port=free_port(), node_port=free_port(), enforce_iam=request.param, block_time=None, seed=None
-    )
+    options = StackOptions(port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None)
     with ExitStack() as leaving:
         with unchanged_code():
             running = leaving.enter_context(LocalStack(options))

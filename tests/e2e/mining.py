@@ -86,7 +86,7 @@ class Miner:
 
 @contextmanager
 def mining(miner: Miner, *, trades: int, every: float = 1.0, tokens_every: int = 0) -> Iterator[None]:
-    """Meanwhile, a block of trades every so many seconds, before each so many-th a block with a new token."""
+    """Mine a block with `trades` trades every `every` seconds, and a token before each `tokens_every`-th block."""
     over = threading.Event()
 
     def mine() -> None:

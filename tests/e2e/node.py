@@ -80,7 +80,7 @@ class NodeClient:
         await self._process.stdin.drain()
 
     async def first(self, what: str, condition: Callable[[Report], bool], *, behind: int = 0) -> Report:
-        """The first report that meets a condition, once there is one; of those `behind` so many."""
+        """Wait for a report that meets a condition, and return the first one after `behind` reports."""
         try:
             async with asyncio.timeout(SECONDS), self._arrived:
                 await self._arrived.wait_for(lambda: any(map(condition, self.reports[behind:])))
@@ -107,7 +107,7 @@ class NodeClient:
         return message
 
     async def logged(self, begins: str) -> list[str]:
-        """What the code itself printed, of the first line that begins so."""
+        """Return the values of the first line that the program logged with this beginning."""
         line: list[str] = (await self.first(f"line {begins!r}", lambda r: r.get("logged", [""])[0] == begins))["logged"]
         return line
 

@@ -68,7 +68,7 @@ def wait_until_indexed(stack: LocalStack, block: int) -> None:
 
 
 def has_reached(stack: LocalStack, block: int) -> bool:
-    """Whether the listener's checkpoint has."""
+    """Return True if the listener's checkpoint has reached a block."""
     found = read_listener_status(database(stack), table(stack, "STATE"), stack.options.network).block
     return found is not None and found >= block
 
@@ -84,7 +84,7 @@ def expire_lease(stack: LocalStack) -> None:
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait for what nobody announces."""
+    """Poll a condition until it holds. Raise TimeoutError after `seconds`."""
     pause, begun = Event(), monotonic()
     while not condition():
         if monotonic() - begun > seconds:
@@ -139,7 +139,7 @@ async def test_ten_kills_leave_the_log_as_an_uninterrupted_run_writes_it(stack: 
     assert items(stack, "HISTORY") == interrupted["HISTORY"]
 
 
-# After the kills: what is told twice stands twice in the Log, as an uninterrupted run does not write it.
+# Runs after the kills: events that are delivered twice are twice in the event log, which other tests would not expect.
 async def test_a_listener_that_is_set_back_tells_the_same_events_again(stack: LocalStack, miner: Miner) -> None:
     async with Client(stack.outputs.websocket_url) as client:
         await client.message("connected")
@@ -210,7 +210,7 @@ def message_processes(stack: LocalStack) -> list[int]:
 
 
 def has_work(process: int) -> bool:
-    """Whether something waits on its standard input."""
+    """Return True if a process has unread standard input."""
     with Path(f"/proc/{process}/fd/0").open("rb", buffering=0) as pipe:
         waiting = ioctl(pipe, FIONREAD, bytes(4))
     return int.from_bytes(waiting, sys.byteorder) > 0

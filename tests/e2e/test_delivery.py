@@ -11,10 +11,11 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Expected, Miner
+from tests.e2e.scale import sized
 from tests.factories import of_logs
 
 CLIENTS = 20
-BLOCKS = 200
+BLOCKS = sized(60, full=200)
 
 
 def choose_topics(miner: Miner, dice: random.Random) -> list[str]:

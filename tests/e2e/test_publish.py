@@ -129,15 +129,14 @@ def test_who_may_not_publish_is_refused(stack: LocalStack, monkeypatch: pytest.M
         urllib.request.urlopen(request, timeout=20)
     with refused.value:
         assert refused.value.code == 403
-    if stack.options.enforce_iam:
-        iam = session().client("iam", endpoint_url=endpoint(stack))
-        iam.create_user(UserName="stranger")
-        key = iam.create_access_key(UserName="stranger")["AccessKey"]
-        with (
-            publisher(
-                stack, monkeypatch, AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"]
-            ) as stranger,
-            pytest.raises(PublishError) as error,
-        ):
-            stranger.publish(price("BTC-USDC", 1.0))
-        assert error.value.status == 403
+    iam = session().client("iam", endpoint_url=endpoint(stack))
+    iam.create_user(UserName="stranger")
+    key = iam.create_access_key(UserName="stranger")["AccessKey"]
+    with (
+        publisher(
+            stack, monkeypatch, AWS_ACCESS_KEY_ID=key["AccessKeyId"], AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"]
+        ) as stranger,
+        pytest.raises(PublishError) as error,
+    ):
+        stranger.publish(price("BTC-USDC", 1.0))
+    assert error.value.status == 403

@@ -12,14 +12,17 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
+from tests.e2e.scale import sized
 from tests.e2e.test_delivery import choose_topics, expected_ids
 from tests.factories import of_logs
 
 SECONDS = 30.0
 """Without a message, before a client looks whether it has everything."""
 
-CLIENTS = 50
-BLOCKS = 500
+CLIENTS = sized(30, full=50)
+BLOCKS = sized(120, full=500)
+STAY_SECONDS = sized(6, full=20)
+"""Longest time after an event before a client drops its connection."""
 
 
 class Restless:
@@ -36,7 +39,7 @@ class Restless:
         self.ready = asyncio.Event()
         self.told = asyncio.Event()
         self.quiet = asyncio.Event()
-        """Set: do not drop any more."""
+        """If set, the client no longer drops its connection."""
 
     async def run(self, last: asyncio.Future[str]) -> None:
         """Until the last event that is meant for it has come."""
@@ -67,7 +70,7 @@ class Restless:
         if message["type"] == "events":
             cursor = str(message["cursor"])
             ids = [event["id"] for event in message["events"]]  # type: ignore[attr-defined]  # parsed JSON
-            # A cursor may go back only with what was told before: everything up to any cursor is there.
+            # A cursor may be lower than the one before only if the message repeats events.
             assert self.since is None or cursor >= self.since or set(of_logs(ids)).issubset(self.ids)
             self.since = cursor
             self.told.set()
@@ -84,10 +87,8 @@ async def test_clients_that_drop_and_come_back_miss_nothing(stack: LocalStack) -
     miner = Miner(stack.node, Market(stack.node, seed=21))
     miner.create_tokens(5)
     dice = random.Random(8)
-    # The emulator works functions off one after the other, and judging policies makes each call slower still.
-    stay = 20.0 if stack.options.enforce_iam else 5.0
     clients = [
-        Restless(stack.outputs.websocket_url, choose_topics(miner, dice), random.Random(i), stay)
+        Restless(stack.outputs.websocket_url, choose_topics(miner, dice), random.Random(i), STAY_SECONDS)
         for i in range(CLIENTS)
     ]
     loop = asyncio.get_running_loop()
@@ -97,7 +98,7 @@ async def test_clients_that_drop_and_come_back_miss_nothing(stack: LocalStack) -
             group.create_task(client.run(last))
         await asyncio.gather(*(client.ready.wait() for client in clients))
         first, _ = await asyncio.to_thread(mine, miner)
-        await asyncio.to_thread(miner.create_tokens, 1)  # ends with a block that everybody's topics but trades' see
+        await asyncio.to_thread(miner.create_tokens, 1)  # ends with a block that all topics but those of trades see
         final = await asyncio.to_thread(miner.block, 8)
         expected = [expected_ids(miner.expected(first, final), client.topics) for client in clients]
         for client, last, ids in zip(clients, lasts, expected, strict=True):

@@ -1,8 +1,4 @@
-"""What the deployment says of itself, beside what clients and a load generator count.
-
-Figures are right within a hundredth of all that a process has counted: exact, as here, only where that is not much yet.
-So this comes before test_torn_connections.
-"""
+"""Tests of the deployment's status pages, compared with the counts of clients and of a load generator."""
 
 from __future__ import annotations
 
@@ -110,7 +106,7 @@ async def test_everything_that_a_deployment_has_is_well(stack: LocalStack) -> No
         def is_well() -> bool:
             status, body = fetch(stack, "/health")
             health = Health.model_validate_json(body)
-            listener = health.services.listeners["anvil"].status  # late: its node mines only when it is told to
+            listener = health.services.listeners["anvil"].status  # "late", because its node mines only on demand
             return status == 200 and health.connections > 0 and health.services.publish and listener != "silent"
 
         await asyncio.to_thread(wait_until, is_well)

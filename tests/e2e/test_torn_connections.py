@@ -64,14 +64,14 @@ async def test_clients_that_are_cut_off_hold_exactly_what_the_chain_has(
 
 
 def differs(held: list[str], wanted: list[str]) -> str:
-    """What is missing, what should not be there, or where the order is another; empty if nothing."""
+    """Describe how two lists of ids differ: missing or additional ids, or their order. Return "" if they are equal."""
     missing, more = [i for i in wanted if i not in held], [i for i in held if i not in wanted]
     place = next((n for n, (a, b) in enumerate(zip(held, wanted, strict=False)) if a != b), None)
     return f"of {len(wanted)} missing {missing}, too many {more}, first other at {place}" if held != wanted else ""
 
 
 def reaches(filed: frozenset[str], listened: list[str]) -> bool:
-    """Whether events under these topics reach who listens to those."""
+    """Return True if events under these topics reach a subscriber of those topics."""
     return any(t in listened or (t.startswith("trades:") and "trades:anvil:*" in listened) for t in filed)
 
 
@@ -83,7 +83,7 @@ async def until_open(clients: Soak) -> None:
 
 
 async def until_told(clients: Soak, wanted: list[list[str]]) -> Report:
-    """What they hold, once that is what it should be, or nothing comes any more for a long while."""
+    """Return what the clients hold, once that is as wanted, or once nothing has arrived for a long time."""
     found = await clients.ask("report")
     ends = time.monotonic() + SECONDS
     while [of_logs(held) for held in found["held"]] != wanted and time.monotonic() < ends:

@@ -1,4 +1,4 @@
-"""What resuming goes through: message function, replay, fan-out, on moto, with a gateway that keeps posts."""
+"""The path of a resuming client on moto: message function, replay and fan-out, with a gateway that stores posts."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Stack:
         assert self.fanout.handler({"Records": records}, Context()) == {"batchItemFailures": []}
 
     def told(self, connection: str = "c1") -> list[str]:
-        """The ids of the events that a connection was told of."""
+        """Return the ids of the events that a connection received."""
         found = []
         for body in self.gateway.posts[connection]:
             found += [e["id"] for e in json.loads(body).get("events", [])]

@@ -18,7 +18,7 @@ ETHER = 10**18
 
 
 class Script:
-    """A launchpad whose curves begin with 10 native coins, and pairs; everybody is one account, the creator of all."""
+    """A launchpad whose curves begin with 10 native coins, and pairs. One account creates all tokens."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
@@ -48,32 +48,32 @@ class Script:
         self.node.call("evm_increaseTime", seconds)
 
     def price(self, symbol: str, ether: float) -> None:
-        """A token that moves within five minutes, from 10 native coins in its curve to so many more."""
+        """Trade a token whose curve has 10 native coins: a small trade, and one of `ether` within five minutes."""
         _, market = self.create(symbol)
         self.buy(market, 0.0001)
         self.buy(market, ether)
 
     def volume(self, symbol: str, ether: float) -> None:
-        """One coin is traded, and ten minutes later so much within a minute: 200 times what is usual."""
+        """Trade one coin, and ten minutes later `ether` coins within a minute, which is 200 times the mean."""
         _, market = self.create(symbol)
         self.buy(market, 1.0)
         self.wait(600)
         self.buy(market, ether)
 
     def whale(self, symbol: str, ether: float) -> None:
-        """So much in a token's first trade, of about 22 in its curve (both sides); then all of it back."""
+        """Buy for `ether` in a token's first trade, after which its pool is worth about 22 coins, and sell it all."""
         token, market = self.create(symbol)
         self.buy(market, ether)
         self.sell(token, market, 100)
 
     def creator(self, symbol: str, percent: int) -> None:
-        """The creator buys, and sells so much of it."""
+        """Buy as the creator, and sell `percent` of it."""
         token, market = self.create(symbol)
         self.buy(market, 0.5, creator=True)
         self.sell(token, market, percent, creator=True)
 
     def liquidity(self, token: str, percent: int) -> None:
-        """A pair of 1,000 native coins, of which so much is taken out."""
+        """Create a pair with 1,000 native coins, and withdraw `percent` of its liquidity."""
         pair = self.exchange.create_pair(token)
         amounts = {token: 10**24 * percent // 100, self.exchange.native: 10**21 * percent // 100}
         ordered = [amounts[t] for t in sorted(amounts)]

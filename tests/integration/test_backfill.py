@@ -1,4 +1,4 @@
-"""What happened before a network's first start: read in parallel ranges, then live without gap or repeat."""
+"""Tests of the backfill: past blocks are read in parallel, then live ones without a gap or repetition."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def logged_ids() -> list[str]:
 
 
 def is_logged(expected: list[str]) -> bool:
-    """Whether the Log holds exactly these events, in order."""
+    """Return True if the event log holds exactly these events, in order."""
     return logged_ids() == expected
 
 

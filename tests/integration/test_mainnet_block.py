@@ -56,7 +56,7 @@ abi = '{abi}'
 
 
 async def indexed_events() -> list[Event]:
-    """What the listener wrote of the block."""
+    """Return the events that the listener wrote for the block."""
     async with RpcServer({"mainnet": RecordedNode()}) as server:
         config = configured(server.http("mainnet"))
         follower = make_follower(config, "ethereum", config.networks["ethereum"], lambda: None)

@@ -1,4 +1,4 @@
-"""What the market keeps in State, on moto; and a listener whose market continues after a restart."""
+"""Tests of the market's state in the State table, on moto, and of a listener whose market continues after a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uniswap V2's adapter against contracts on a real node: what it tells is what the node says of them."""
+"""Uniswap V2's adapter with contracts on a real node: its events equal what the node returns about the pairs."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Exchange:
         self.send({"to": pair, "data": call_data("swap(uint256,uint256,address)", *outs, self.owner)})
 
     def reserves(self, pair: str, token: str, block: int) -> tuple[int, int]:
-        """Of the token and of the native coin, after a block."""
+        """Return the reserves of the token and of the native coin after a block."""
         zero = self.ask(pair, "token0()", ["address"])[0].lower()
         first, second, _ = self.ask(pair, "getReserves()", ["uint112", "uint112", "uint32"], block=hex(block))
         return (first, second) if zero == token else (second, first)

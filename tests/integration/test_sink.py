@@ -163,7 +163,7 @@ def test_another_number_of_shards_closes_the_old_groups_and_opens_the_new(make_s
 def test_a_change_of_shards_survives_a_crash_at_any_call(
     make_sink: object, calls: int, database: DynamoDBClient, queues: SQSClient
 ) -> None:
-    """What was in the Log and not marked as queued goes to the old workers, whatever was queued before the crash."""
+    """Batches that are in the event log but not marked as queued go to the old shards."""
     started(make_sink).write(batch(1), [])
     sink: Sink = make_sink(shards=2)  # type: ignore[operator]  # the fixture's function
     with suppress(Crash), crash_at_call(calls, (database, "update_item"), (queues, "send_message")):

@@ -1,4 +1,4 @@
-"""What `/health`, `/lb/status`, `/status` and `/metrics` say, of tables that hold what functions put there."""
+"""Tests of `/health`, `/lb/status`, `/status` and `/metrics` with tables as the functions fill them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chain in memory, and nodes that tell of it as JSON-RPC nodes do, faults and all."""
+"""A chain in memory, and nodes that serve it as JSON-RPC nodes do, including their faults."""
 
 from __future__ import annotations
 
@@ -117,10 +117,10 @@ class HttpStatus:
 
 
 class Node:
-    """A node of a chain, a few blocks behind if told so, with a provider's limits.
+    """A node of a chain with a provider's limits, which may be some blocks behind.
 
-    `script[method]` says what the next calls meet: an `RpcError`, an `HttpStatus`, "null", "empty" (no logs), "hang"
-    (no answer), "drop" (the connection), or None (all is well).
+    `script[method]` is the result of the next calls: an `RpcError`, an `HttpStatus`, "null", "empty" (no logs), "hang"
+    (no response), "drop" (of the connection), or None (a correct response).
     """
 
     def __init__(self, chain: Chain, chain_id: int = 1337) -> None:
@@ -130,7 +130,7 @@ class Node:
         self.max_range: int | None = None
         self.max_results: int | None = None
         self.silent = False
-        """Pushes no heads any more, without a word."""
+        """If True, the node no longer pushes heads, without an error."""
         self.script: dict[str, deque[RpcError | HttpStatus | str | None]] = defaultdict(deque)
         self.answers: dict[tuple[str, str], bytes] = {}
         """To eth_call, by address and data (hex); all others revert."""
@@ -150,7 +150,7 @@ class Node:
         return blocks[: len(blocks) - self.behind] if self.behind else blocks
 
     def next_step(self, method: str) -> RpcError | HttpStatus | str | None:
-        """What the next call of a method meets."""
+        """Return the scripted result of the next call of a method."""
         self.calls.append((method, []))
         steps = self.script[method]
         return steps.popleft() if steps else None

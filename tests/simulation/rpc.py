@@ -51,7 +51,7 @@ class RpcServer:
         return f"ws://127.0.0.1:{self.port}/{name}"
 
     async def announce(self) -> None:
-        """Tell subscribers of their node's head."""
+        """Send subscribers the head of their node."""
         for name, sockets in self._sockets.items():
             node = self._nodes[name]
             if node.silent:

@@ -1,4 +1,4 @@
-"""Every command that README and docs tell a user to run is run by a test, and every link leads somewhere."""
+"""A test runs each command in README and docs, and each link leads to an existing place."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def make_indexer() -> Indexer:
 
 
 def contract_reads(indexer: Indexer, *blocks: Block) -> list[Discovery]:
-    """What blocks tell of contracts, where no question is asked."""
+    """Return the discovered contracts in blocks for which nothing needs to be read."""
     with pytest.raises(StopIteration) as end:
         next(indexer.contract_reads(blocks))
     found: list[Discovery] = end.value.value

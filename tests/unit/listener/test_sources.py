@@ -1,4 +1,4 @@
-"""What decides in a source: naming errors, sizing ranges, pacing polls, scoring endpoints, reading blooms."""
+"""Tests of the pure parts of sources: error classes, range sizes, poll times, endpoint scores and bloom filters."""
 
 from __future__ import annotations
 

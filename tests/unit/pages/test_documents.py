@@ -123,7 +123,7 @@ def test_every_route_is_described_with_who_may_call_it() -> None:
 
 
 class _Reader(HTMLParser):
-    """What a browser would find: ids, links, tags that are still open, and anything that comes from elsewhere."""
+    """A parser that collects ids, links, tags that are still open, and references to other hosts."""
 
     def __init__(self) -> None:
         super().__init__()

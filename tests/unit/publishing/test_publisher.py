@@ -1,4 +1,4 @@
-"""The Python helper against a server that answers as it is told."""
+"""Tests of `Publisher` with a server whose responses are scripted."""
 
 from __future__ import annotations
 

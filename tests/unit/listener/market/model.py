@@ -1,4 +1,4 @@
-"""The market, slow and obvious: everything is worked out anew from all events there were. Knows nothing of ours."""
+"""A slow reference model of the market. It computes everything from all events and shares no code with the engine."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def text(price: Decimal | None) -> str | None:
 
 
 def worth_in(reference: tuple[int, int], quote: str, amount: int, decimals: int) -> int | None:
-    """Wei, with so much native coin and so many dollars (of six decimals) in the reference pool."""
+    """Return an amount of a quote in wei. `reference`: reserves in wei and in millionths of a dollar."""
     native, dollars = reference
     if quote == NATIVE:
         return amount
@@ -110,7 +110,7 @@ def moments(blocks: Sequence[Block], token: str) -> Iterator[Moment]:
 
 
 def figures(blocks: Sequence[Block], token: str) -> dict[str, Any] | None:
-    """What the last block's price event must say of the token."""
+    """Return the expected data of the token's price event in the last block."""
     story = list(moments(blocks, token))
     if not story[-1].pools:
         return None
@@ -147,7 +147,7 @@ def figures(blocks: Sequence[Block], token: str) -> dict[str, Any] | None:
 
 
 def price_before(story: Sequence[Moment], now: int, minutes: int) -> Decimal | None:
-    """The price when the last so many minutes began; of a younger token, the first."""
+    """Return the price at the beginning of the last `minutes` minutes; for a younger token, its first price."""
     told = [m for m in story if m.event.kind != "token.created"]
     old = [m.price for m in told if m.minute <= now - minutes]
     if old and old[-1] is not None:

@@ -45,7 +45,7 @@ def keep(store: MarketStore, market: Market, timestamp: int) -> None:
 
 
 class Driver:
-    """A market and its story: told both to the engine and, whole, to the model."""
+    """A market and its history: all blocks go to the engine and to the reference model."""
 
     def __init__(self, dice: Random) -> None:
         self.dice = dice

@@ -1,4 +1,4 @@
-"""The pairs of a real block: Ethereum's 17173049. What tokens they have, and of how many decimals, is in the table."""
+"""The pairs of a real block, Ethereum's 17173049. The table has their tokens and decimals."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_after_each_sync_the_price_is_the_ratio_of_the_reserves() -> None:
         assert (event.kind, event.token, event.data["price"]) == ("reserves", token, price)
         for key in market.missing([event], mainnet.timestamp):
             market.load(key.token, None)
-        # A block for each, so that the engine tells the price after each.
+        # A block for each event, so that the engine computes the price after each.
         *_, told = market.advance(number, mainnet.hash, mainnet.timestamp, [event])
         assert (told.kind, told.token, told.data["price"]) == ("price", token, price)
     assert len(syncs) == 27

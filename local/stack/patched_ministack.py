@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import json
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from functools import lru_cache
 from typing import Any, TypeAlias
@@ -194,17 +195,30 @@ def print_function_logs() -> None:
     lambda_runtime.Worker.invoke = printing
 
 
-def print_denials() -> None:
-    """Print calls that IAM denies (with `--enforce-iam`), as CloudTrail records them. Callers may hide the error."""
-    enforce = iam_evaluator.enforce
+def print_decisions() -> None:
+    """Print the decisions of IAM (with `--enforce-iam`), as CloudTrail records calls. Callers may hide a denial."""
+    enforce, evaluate = iam_evaluator.enforce, iam_evaluator.evaluate
+
+    def evaluating(ctx: Any, *policies: Any) -> Any:
+        result = evaluate(ctx, *policies)
+        if result.decision == "Allow":
+            _print_line(f"IAM allowed {ctx.principal_arn} {ctx.action} {ctx.resource_arn}")
+        return result
 
     def printing(access_key: str, action: str, service: str, region: str, resource_arn: str = "*", **more: Any) -> Any:
         denied = enforce(access_key, action, service, region, resource_arn=resource_arn, **more)
         if isinstance(denied, iam_evaluator.EvalResult):
-            print(f"IAM denied {denied.principal_arn} {action} {resource_arn}", flush=True)
+            _print_line(f"IAM denied {denied.principal_arn} {action} {resource_arn}")
         return denied
 
+    iam_evaluator.evaluate = evaluating
     iam_evaluator.enforce = app.enforce = printing
+
+
+def _print_line(text: str) -> None:
+    # `print` writes the end of the line separately, so that lines of several threads can mix.
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def patch_expressions() -> None:
@@ -234,7 +248,7 @@ def main() -> None:
     """Apply the patches and run MiniStack."""
     patch_expressions()
     patch_secure_transport()
-    print_denials()
+    print_decisions()
     print_function_logs()
     patch_route_responses()
     patch_route_selection()

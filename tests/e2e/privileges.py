@@ -1,4 +1,4 @@
-"""The deployed IAM roles: their permissions, and how to take single permissions away."""
+"""The deployed IAM roles: their permissions, and the decisions of IAM about their calls."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class Permission:
     def __str__(self) -> str:
         return f"{self.action} on {self.resource.rpartition(':')[2]}"
 
-    def is_denied_in(self, denials: list[str]) -> bool:
-        """Return True if one of the denials is about this permission."""
+    def is_in(self, decisions: list[str]) -> bool:
+        """Return True if one of IAM's decisions is about this permission."""
         stem = self.resource.rstrip("*")
-        return any(f" {self.action} {stem}" in line for line in denials)
+        return any(f" {self.action} {stem}" in line for line in decisions)
 
 
 class Role:
@@ -39,7 +39,6 @@ class Role:
     def __init__(self, stack: LocalStack, part: str) -> None:
         self._iam: Any = session().client("iam", endpoint_url=endpoint(stack))
         self._log = stack.emulator.log
-        self._log_start = 0
         names = [role["RoleName"] for role in self._iam.list_roles(MaxItems=1000)["Roles"]]
         (self.name,) = [name for name in names if part in name]
         (self._policy,) = self._iam.list_role_policies(RoleName=self.name)["PolicyNames"]
@@ -56,34 +55,27 @@ class Role:
         ]
 
     @contextmanager
-    def without(self, *permissions: Permission) -> Iterator[list[str]]:
-        """Take permissions away for a while. Yields a list that contains the role's denials after the block."""
+    def without(self, permission: Permission) -> Iterator[None]:
+        """Take a permission away for a while."""
         statements = [
             {**statement, "Action": action, "Resource": resource}
             for number, statement in enumerate(self._document["Statement"])
             for action in _as_list(statement["Action"])
             for resource in _as_list(statement["Resource"])
-            if Permission(number, action, resource) not in permissions
+            if Permission(number, action, resource) != permission
         ]
-        denials: list[str] = []
-        self._log_start = log_start = self.log_size()
         self._put({**self._document, "Statement": statements})
         try:
-            yield denials
+            yield
         finally:
             self._put(self._document)
-            denials += self.denials(log_start)
 
-    def denials(self, log_start: int = 0) -> list[str]:
-        """Return the log lines about denied actions of the role, from a byte of the emulator's log onwards."""
+    def decisions(self, decision: str, log_start: int = 0) -> list[str]:
+        """Return the log lines about calls of the role that IAM "allowed" or "denied", from a byte of the log on."""
         with self._log.open("rb") as log:
             log.seek(log_start)
             lines = log.read().decode(errors="replace").splitlines()
-        return [line for line in lines if line.startswith("IAM denied") and f"/{self.name}/" in line]
-
-    def was_denied(self, permission: Permission) -> bool:
-        """Return True if the role was denied a permission since the last call of `without`."""
-        return permission.is_denied_in(self.denials(self._log_start))
+        return [line for line in lines if line.startswith(f"IAM {decision}") and f"/{self.name}/" in line]
 
     def log_size(self) -> int:
         """Return the size of the emulator's log in bytes."""

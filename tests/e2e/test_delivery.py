@@ -11,8 +11,8 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Expected, Miner
-from tests.e2e.scale import sized
 from tests.factories import of_logs
+from tests.scale import sized
 
 CLIENTS = 20
 BLOCKS = sized(60, full=200)

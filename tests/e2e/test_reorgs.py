@@ -7,8 +7,8 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client, Message
 from tests.e2e.mining import Miner
-from tests.e2e.scale import sized
 from tests.factories import of_logs
+from tests.scale import sized
 
 REORGS = sized(30, full=100)
 DEEPEST = 20

@@ -12,9 +12,9 @@ from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
 from tests.e2e.client import Client
 from tests.e2e.mining import Miner
-from tests.e2e.scale import sized
 from tests.e2e.test_delivery import choose_topics, expected_ids
 from tests.factories import of_logs
+from tests.scale import sized
 
 SECONDS = 30.0
 """Without a message, before a client looks whether it has everything."""

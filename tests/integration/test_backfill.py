@@ -110,8 +110,9 @@ async def test_the_past_goes_to_history_the_rest_to_clients_without_gap_or_repea
 
 
 async def test_a_backfill_that_is_to_be_delivered_is() -> None:
-    async with staged() as stage, running(stage.follower(backfill="deliver = true")):
-        await until(lambda: in_log() == stage.expected(1, BLOCKS))
+    async with staged() as stage, running(stage.follower(backfill="deliver = true")) as follower:
+        await until(lambda: follower.done == BLOCKS)
+        assert in_log() == stage.expected(1, BLOCKS)
 
 
 async def test_a_listener_that_died_goes_on_where_it_was_and_still_tells_nobody() -> None:

@@ -27,16 +27,10 @@ REPORT_SECONDS = 30
 
 GUARD = ("attacks", "least_privilege")
 """End-to-end tests of what keeps strangers out. They start stacks of their own."""
-OPERATE = [
-    "command_line",
-    "crashes",
-    "deploying",
-    "own_node",
-    "shards",
-    "standby",
-    "status",
-    "torn_connections",
-]  # stacks of their own
+OPERATE = ("crashes", "deploying", "shards", "standby", "status", "torn_connections")
+"""End-to-end tests that kill, change or load a stack of their own."""
+COMMANDS = ("command_line", "own_node")
+"""End-to-end tests of the `chaincast` commands, which start stacks themselves."""
 
 
 def _files(names: Sequence[str]) -> list[str]:
@@ -80,7 +74,7 @@ class Stage:
 
 def lanes() -> list[list[Stage]]:
     """Return the stages, lane by lane."""
-    delivered = ["tests/e2e", *(f"--ignore={file}" for file in _files([*GUARD, *OPERATE]))]
+    delivered = ["tests/e2e", *(f"--ignore={file}" for file in _files([*GUARD, *OPERATE, *COMMANDS]))]
     return [
         [
             Stage("clients", [sys.executable, "local/maintenance/bootstrap.py", "--clients"]),
@@ -92,8 +86,9 @@ def lanes() -> list[list[Stage]]:
             Stage("infra", [*PYTEST, "tests/infra"]),
             Stage("guard", [*PYTEST, *_files(GUARD)]),
         ],
-        # The longest stage by itself, so that it begins first.
+        # Long stages by themselves, so that they begin first.
         [Stage("operate", [*PYTEST, *_files(OPERATE)], after="clients")],
+        [Stage("commands", [*PYTEST, *_files(COMMANDS)], after="clients")],
         [
             Stage("client", [*PYTEST, "tests/client"], after="clients"),
             Stage("deliver", [*PYTEST, *delivered]),

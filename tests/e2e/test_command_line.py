@@ -146,7 +146,9 @@ def test_load_measures_deliveries(dev: Dev) -> None:
     assert row["events"] > 5
     shown = run("load", "--port", str(dev.port), *arguments)
     assert "delivered share" in shown.stdout
-    steps = run("load", "--port", str(dev.port), "--clients", "4", "--ramp-to", "5", "--rate", "2", "--json")
+    steps = run(
+        "load", "--port", str(dev.port), "--clients", "4", "--ramp-to", "5", "--duration", "3", "--rate", "2", "--json"
+    )
     assert [row["connected"] for row in json.loads(steps.stdout)] == [4, 5]
 
 

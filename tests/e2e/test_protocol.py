@@ -97,7 +97,8 @@ async def test_no_event_arrives_after_unsubscribing(stack: LocalStack, miner: Mi
         await stayed.until_event(miner.expected(number, number)[-1].id)
         await left.send({"type": "ping", "id": "after"})
         await left.message("pong", id="after")
-        assert left.events == []
+        # Events of earlier blocks may have arrived while the client was subscribed.
+        assert [event for event in left.events if event["block"] >= number] == []
 
 
 async def test_the_dialect_is_confirmed_as_a_subprotocol(stack: LocalStack) -> None:

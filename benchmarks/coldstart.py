@@ -78,6 +78,7 @@ def started(module: str, paths: list[Path], runtime: Path) -> Iterator[tuple[Run
         "PYTHONPATH": search,
         "LAMBDA_TASK_ROOT": str(paths[0]),
         "AWS_LAMBDA_FUNCTION_NAME": module,
+        "PYTHONDONTWRITEBYTECODE": "1",  # /opt and /var/task are read-only in Lambda
     }
     command = [sys.executable, "-S", "-m", "awslambdaric", f"functions.{module}.handler"]
     process = subprocess.Popen(command, cwd=paths[0], env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)

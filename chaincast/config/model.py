@@ -20,7 +20,7 @@ from chaincast.config.topics import Topics
 
 
 class Fanout(Section):
-    """How events reach the connections."""
+    """Settings of fan-out."""
 
     shards: Annotated[int, Field(ge=1, le=64)] = Field(
         1, description="number of shards that divide the connections among them; may be changed at any time"

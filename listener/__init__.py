@@ -1,4 +1,5 @@
 """The chain listener: one process per network, from a node's blocks to batches in the Log and the fan-out queue.
 
-sources/ bring blocks → adapters/ turn a log into an event → indexer makes batches → sink writes them; follow drives it.
+`sources/` reads blocks, `adapters/` decodes their logs into events, `market/` derives prices and alerts, and `sink`
+writes the batches. `follow` is the loop that drives them.
 """

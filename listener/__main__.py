@@ -1,8 +1,8 @@
 """`python -m listener`: the entry point of the container. The environment names its networks and tables.
 
 `CHAINCAST_NETWORK` names one network (on AWS each has its own container) or several, separated by commas (locally, in
-one process). Exit codes: 0 stopped by SIGTERM; 2 the configuration or environment is invalid; 3 a person has to act on
-a chain; 4 another listener took a network over (the orchestrator restarts this one, as a standby).
+one process). Exit codes: 0 stopped by SIGTERM or SIGINT; 2 the configuration or environment is invalid; 3 an
+operator must act on a chain; 4 another listener took a network over (the orchestrator restarts this one as a standby).
 """
 
 from __future__ import annotations

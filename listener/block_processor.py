@@ -1,4 +1,4 @@
-"""From blocks to events: contracts are discovered, logs decoded, and the market derives prices and alerts."""
+"""Processing of blocks: contracts are discovered, logs are decoded, and the market derives prices and alerts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class BlockProcessor:
 
     @property
     def wanted(self) -> Sequence[LogFilter]:
-        """The logs that it needs."""
+        """Filters for the logs that the adapters need."""
         return self._indexer.wanted
 
     @property

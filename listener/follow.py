@@ -26,7 +26,7 @@ from listener.sources.ranges import RangeSize
 logger = Logger(service="listener", child=True)
 
 STANDBY_ASKS = 15
-"""Number of attempts to take the lease that a standby makes within one term of it."""
+"""Number of attempts to take the lease that a standby makes within one term of the lease."""
 
 MAX_LINKED = 64
 """Maximum number of blocks per read near the head, where every header is read, too."""
@@ -64,7 +64,7 @@ class Follower:
 
     @property
     def done(self) -> int | None:
-        """The newest block that is written, or None before the first."""
+        """Number of the newest written block; None before the first."""
         return self._sink.checkpoint.block
 
     def stop(self) -> None:
@@ -168,7 +168,7 @@ class Follower:
         return False
 
     async def _begin(self) -> None:
-        """Decide with which block a network without a checkpoint begins."""
+        """Save the first block of a network without a checkpoint. Raise `ConfigError` if it must have a checkpoint."""
         start, head = self._network.start_block, await self._source.head()
         if start == "checkpoint":
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""From blocks to events. Pure, except that adapters remember discovered contracts."""
+"""Indexing of blocks: adapters turn logs into events. Pure, except that adapters remember discovered contracts."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ class Indexer:
 
 
 def merged(filters: Iterable[LogFilter]) -> tuple[LogFilter, ...]:
-    """Return at most three filters that match at least the same logs: by signature, by both, by address."""
+    """Return at most three filters that together match at least the logs of the given ones.
+
+    They select logs by signature, by address and signature, and by address.
+    """
     anywhere: dict[bytes, None] = {}
     addresses: dict[str, None] = {}
     topics0: dict[bytes, None] = {}

@@ -22,7 +22,7 @@ class _Calls:
 
 
 class ListenerMetrics:
-    """Metrics of one network. Gauges describe the newest block, counts the time since the last print."""
+    """Metrics of one network. Gauges describe the newest block; counters cover the time since the last print."""
 
     def __init__(self, network: str) -> None:
         self._network = network

@@ -1,7 +1,7 @@
-"""The search for the fork after a reorganisation. Its only I/O are requests of block headers.
+"""The search for the fork after a reorganisation. Its only I/O is requests for block headers.
 
 The search goes through the event log from the newest batch. Events of blocks that the node no longer has must be
-retracted, unless they are already. The first batch whose block the node still has ends the search.
+retracted, unless they already were. The first batch whose block the node still has ends the search.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from listener.sources.base import Block
 class Fork:
     """The newest common block, and the events after it that must be retracted, newest first.
 
-    `timestamp` (ms) is that of the newest retracted block, so that a repeated retraction is the same.
+    `timestamp` (ms) is that of the newest retracted block, so that a retraction repeated after a crash is the same.
     """
 
     ancestor: Block
@@ -48,7 +48,8 @@ async def find_fork(
     `newest_first`: batches and events as `live` yields them. `origin`: first block that was processed.
 
     Blocks without events are not in the event log, but other branches may have events in these blocks. The listener
-    therefore reads again from the newest common batch or, without one, from `finality_depth` blocks below.
+    therefore reads again from the newest common batch, or from `finality_depth` blocks below the checkpoint if that
+    batch is older or there is none.
     """
     retracted: list[Event] = []
     timestamp = 0

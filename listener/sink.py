@@ -1,7 +1,8 @@
-"""Writes a network's batches: History and contracts, then event log and checkpoint, then the queue, then the mark.
+"""Writes a network's batches: history and contracts, then event log and checkpoint, then the fan-out queue.
 
-A crash between any two of these is repaired by `take_over` at the next start: batches that the log has beyond the mark
-are queued again, and the unfinished block is processed again, to the same bytes.
+The checkpoint also says which batch is the newest queued one. A crash between two steps is repaired by `take_over` at
+the next start: later batches of the log are queued again, and the unfinished block is processed again, with the same
+result.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from listener.sources.base import Block
 
 EMPTY_BLOCKS_SECONDS = 5.0
-"""Seconds between writes of the checkpoint while blocks have no events. A crash repeats the blocks since the last."""
+"""Seconds between writes of the checkpoint while blocks have no events. A crash repeats the later blocks."""
 
 
 def make_batch(source: str, seq: int, block: Block, events: tuple[Event, ...]) -> Batch:
@@ -80,7 +81,7 @@ class Sink:
         return True
 
     def start_after(self, block: int, backfill_to: int) -> None:
-        """Save where a network without a checkpoint begins: after `block`; and the last block of its backfill."""
+        """Save the block after which a new network begins, and the last block of its backfill."""
         with self._lock:
             self._lease.save_backfill_to(backfill_to)
             self.checkpoint = replace(self.checkpoint, block=block)
@@ -96,7 +97,7 @@ class Sink:
 
     @property
     def backfill_to(self) -> int:
-        """The last block whose events are not delivered to clients."""
+        """The last block of the backfill. Events up to it are not delivered to clients."""
         return self._lease.backfill_to
 
     def backfill(self, batches: Sequence[Batch], discovered: Iterable[Discovery], last: Block) -> None:
@@ -179,7 +180,7 @@ class Sink:
 
     def _queue_up(self, batch: Batch, parts: Iterable[EncodedBatch]) -> None:
         for part in parts:
-            self._lease.check_term()  # the queue knows no fence
+            self._lease.check_term()  # the queue cannot check a fence
             self._send(part)
         with self._lock:
             self.checkpoint = replace(self.checkpoint, queued=batch.seq)

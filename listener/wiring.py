@@ -44,8 +44,8 @@ def urls_of(name: str, network: Network) -> tuple[str, ...]:
     urls = tuple(given.replace(",", " ").split()) or network.rpc_url
     if not urls:
         raise ConfigError(
-            f"{name}: its URLs are in the secret {network.rpc_secret!r}, which the environment should bring as "
-            f"{url_variable(name)}"
+            f"{name}: no endpoint URL is known; set {url_variable(name)} to the URLs in the secret "
+            f"{network.rpc_secret!r}"
         )
     for place, url in enumerate(urls, 1):
         if not RPC_URL.fullmatch(url):

@@ -21,7 +21,7 @@ Call: TypeAlias = tuple[str, bytes]
 class Decoded:
     """A decoded log: the event's kind and data, and the token that it belongs to.
 
-    `conflation_key`: of several events of a batch with the same key only the last is delivered.
+    `conflation_key`: of several events of a batch with the same key, only the last is delivered.
     """
 
     kind: str
@@ -48,7 +48,10 @@ class Adapter(Protocol):
         ...
 
     def contract_reads(self, blocks: Sequence[Block]) -> ContractReads:
-        """Yield the reads that these blocks need; return the contracts that they created. Do not change the adapter."""
+        """Yield the reads that these blocks need; return the contracts that they created.
+
+        The contracts are followed only after `add_contract`.
+        """
         ...
 
     def add_contract(self, discovery: Discovery) -> None:

@@ -125,7 +125,7 @@ def _words(text: str) -> Iterator[str]:
     while at < len(text):
         found = _WORD.match(text, at)
         if found is None:
-            raise Undecodable(f"{text[at : at + 40]!r} is not Clarity")
+            raise Undecodable(f"{text[at : at + 40]!r} is not valid Clarity text")
         yield found.group(1)
         at = found.end()
 
@@ -171,7 +171,7 @@ def _parse_form(words: Iterator[str], depth: int) -> Json:
 
 def _expect(word: str) -> None:
     if word != ")":
-        raise Undecodable(f"{word[:40]!r} stands where ')' is needed")
+        raise Undecodable(f"{word[:40]!r} was found where ')' is needed")
 
 
 def _unescaped(text: str) -> str:

@@ -103,7 +103,7 @@ def budget_for(data: bytes) -> Budget:
 def _offset(data: bytes, at: int) -> int:
     offset = int.from_bytes(data[at : at + 32], "big")
     if offset > len(data):
-        raise Undecodable(f"an offset of {offset} in {len(data)} bytes")
+        raise Undecodable(f"an offset of {offset} points beyond the {len(data)} bytes of data")
     return offset
 
 
@@ -117,7 +117,7 @@ def _take(data: bytes, at: int, size: int, budget: Budget) -> None:
 
 def _tuple(components: Sequence[Parameter], *, json: bool) -> Type:
     if not components:
-        raise BadType("a tuple without components")
+        raise BadType("a tuple type needs components")
     types = [compile_type(c, json=json) for c in components]
     names = [c.name for c in components]
     dynamic = any(t.dynamic for t in types)
@@ -135,10 +135,10 @@ def _tuple(components: Sequence[Parameter], *, json: bool) -> Type:
 
 def _array(item: Type, length: int | None) -> Type:
     if length == 0:
-        raise BadType(f"{item.canonical}[0]: an array of nothing")
+        raise BadType(f"{item.canonical}[0]: an array needs at least one item")
     size, read_item, indirect = item.size, item.read, item.dynamic
 
-    # Bytes are taken from the budget where offsets lead to them; what lies inside of those is not taken again.
+    # Bytes that an offset leads to are subtracted from the budget. Items inside of them are not subtracted again.
     def items(data: bytes, base: int, count: int, budget: Budget) -> list[Value]:
         if indirect or length is None:
             _take(data, base, count * size, budget)
@@ -173,7 +173,7 @@ def _elementary(found: re.Match[str], *, json: bool) -> Type:
     if base == "function" or bytes_:
         size = 24 if base == "function" else int(bytes_)
         if not 1 <= size <= 32:
-            raise BadType(f"{base}: 1 to 32 bytes")
+            raise BadType(f"{base}: the size must be 1 to 32 bytes")
         read = _fixed_bytes(size)
         return Type(f"bytes{size}", 32, False, _hex_of(read) if json else read)
     if "fixed" in base:
@@ -183,7 +183,7 @@ def _elementary(found: re.Match[str], *, json: bool) -> Type:
 
 def _integer(unsigned: bool, bits: int, *, json: bool) -> Type:
     if not 8 <= bits <= 256 or bits % 8:
-        raise BadType(f"int{bits}: 8 to 256 bits, in steps of 8")
+        raise BadType(f"int{bits}: the size must be 8 to 256 bits, in steps of 8")
     name = f"{'u' if unsigned else ''}int{bits}"
     low, high = (0, 1 << bits) if unsigned else (-1 << bits - 1, 1 << bits - 1)
     signed = not unsigned
@@ -194,7 +194,7 @@ def _integer(unsigned: bool, bits: int, *, json: bool) -> Type:
     def read(data: bytes, at: int, budget: Budget) -> int:
         value = int.from_bytes(data[at : at + 32], "big", signed=signed)
         if not low <= value < high:
-            raise Undecodable(f"{value} is no {name}")
+            raise Undecodable(f"{value} is not a valid {name}")
         return value
 
     number = read_any if bits == 256 else read
@@ -205,7 +205,7 @@ def _integer(unsigned: bool, bits: int, *, json: bool) -> Type:
 
 def _fixed_point(unsigned: bool, bits: int, digits: int, *, json: bool) -> Type:
     if digits > 80:
-        raise BadType(f"fixed{bits}x{digits}: at most 80 digits")
+        raise BadType(f"fixed{bits}x{digits}: at most 80 digits are allowed")
     number = _integer(unsigned, bits, json=False).read
 
     def read(data: bytes, at: int, budget: Budget) -> Value:
@@ -220,14 +220,14 @@ _ADDRESS_PADDING = bytes(12)
 
 def _read_address(data: bytes, at: int, budget: Budget) -> str:
     if data[at : at + 12] != _ADDRESS_PADDING:
-        raise Undecodable(f"0x{data[at : at + 32].hex()} is no address")
+        raise Undecodable(f"0x{data[at : at + 32].hex()} is not a valid address")
     return "0x" + data[at + 12 : at + 32].hex()
 
 
 def _read_bool(data: bytes, at: int, budget: Budget) -> bool:
     value = int.from_bytes(data[at : at + 32], "big")
     if value > 1:
-        raise Undecodable(f"{value} is no bool")
+        raise Undecodable(f"{value} is not a valid bool")
     return value == 1
 
 
@@ -243,7 +243,7 @@ def _fixed_bytes(size: int) -> Read:
 
     def read(data: bytes, at: int, budget: Budget) -> bytes:
         if data[at + size : at + 32] != padding:
-            raise Undecodable(f"0x{data[at : at + 32].hex()} is no bytes{size}")
+            raise Undecodable(f"0x{data[at : at + 32].hex()} is not a valid bytes{size}")
         return data[at : at + size]
 
     return read

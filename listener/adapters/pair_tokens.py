@@ -26,7 +26,7 @@ class Token:
 
     @classmethod
     def answered(cls, address: str, symbol: bytes | None, name: bytes | None, decimals: bytes | None) -> Token:
-        """Return the token with the results of `symbol()`, `name()` and `decimals()`; None: the call failed."""
+        """Return the token with the results of `symbol()`, `name()` and `decimals()`. None is a failed call."""
         places = int.from_bytes(decimals, "big") if decimals is not None and len(decimals) >= 32 else None
         known = places if places is not None and places <= _MAX_DECIMALS else None
         return cls(address, _text(symbol), _text(name), known)
@@ -42,7 +42,7 @@ class Token:
 
 
 def _text(answer: bytes | None) -> str:
-    """Return the text of a result: a string, or, in some old tokens, 32 bytes."""
+    """Return the text of a result, which is an ABI string or, from some old tokens, 32 bytes."""
     if answer is None:
         return ""
     if len(answer) == 32:

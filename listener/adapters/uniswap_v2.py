@@ -41,8 +41,10 @@ BURN = EventDecoder("Burn", _SENDER, *_AMOUNTS, _TO)
 _OF_PAIRS = frozenset(d.topic0 for d in (SWAP, SYNC, MINT, BURN))
 
 MAX_STRANGERS = 100_000
-"""Maximum number of addresses that are remembered as not being pairs of these factories. Other contracts emit the same
-events all the time."""
+"""Maximum number of addresses that are remembered as not being pairs of these factories.
+
+Many other contracts emit the same events.
+"""
 
 _FACTORY, _TOKEN0, _TOKEN1, _SYMBOL, _NAME, _DECIMALS = (
     keccak(text=f"{name}()")[:4] for name in ("factory", "token0", "token1", "symbol", "name", "decimals")

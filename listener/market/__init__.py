@@ -1,1 +1,1 @@
-"""The market engine: prices, statistics and alerts of each token. Only `store` talks to AWS; the rest is pure."""
+"""The market engine: prices, statistics and alerts of each token. Only `store` accesses AWS; the rest is pure."""

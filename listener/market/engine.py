@@ -88,7 +88,7 @@ class Market:
         return list(found)
 
     def load(self, token: str, state: Token | None) -> None:
-        """Add a stored token. None: there is no stored state."""
+        """Add a stored token, or a new one if `state` is None."""
         self._tokens[token] = state or Token(self._lengths)
 
     def load_slot(self, key: Key, chunk: bytes) -> None:
@@ -97,7 +97,7 @@ class Market:
         self._tokens[key.token].series.restore_chunk(key.slot, chunk)
 
     def restart_windows(self, token: str) -> None:
-        """Restart a token's windows, because some of its minutes are lost: no value is better than a wrong one."""
+        """Restart a token's windows after some of its minutes were lost. No value is better than a wrong one."""
         state = self._tokens[token] = self._tokens[token].clone()
         former = state.series
         state.series = Series(self._lengths)
@@ -136,7 +136,7 @@ class Market:
     def undo_to(self, block: int) -> None:
         """Restore the state after `block`, or at `base`, whichever is later.
 
-        A reader that goes back after a fork may begin below the fork, where nothing has changed.
+        After a fork, blocks may be read again from below `base`. Tokens do not apply the blocks up to `base` again.
         """
         while self._journal and self._journal[-1].block > block:
             before = self._journal.pop()
@@ -193,7 +193,7 @@ class Market:
 
 
 class _Derived:
-    """The events of one block, and those derived from them. Ids follow from the logs alone."""
+    """The events of one block, and those derived from them. Their ids depend only on the logs."""
 
     def __init__(self, network: str, block: int, block_hash: str, timestamp: int) -> None:
         self._network = network

@@ -1,4 +1,4 @@
-"""The data of `price` events. Floats are used only here, at the edge."""
+"""The data of `price` events. Floats occur only in the data of events, never in the state."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ _HUNDRED = Decimal(100)
 
 
 def ratio(token_amount: int, quote_amount: int, token_decimals: int, quote_decimals: int) -> Decimal | None:
-    """Return the price of one whole token in whole quotes. None if there are no tokens.
+    """Return the price of one whole token in whole quotes; None if `token_amount` is 0.
 
     The amounts are in smallest units.
     """

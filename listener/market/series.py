@@ -46,12 +46,12 @@ def pack(minute: Minute) -> bytes:
     _, digits, exponent = minute.close.as_tuple() if minute.close is not None else (0, (), 0)
     assert isinstance(exponent, int)
     coefficient = int("".join(map(str, digits))) if digits else 0
-    # A price is never 0: with no tokens there is none.
+    # A price is never 0, so that the coefficient 0 stands for None.
     zigzag = exponent * 2 if exponent >= 0 else -exponent * 2 - 1
     for value in (minute.number % CHUNK_MINUTES, minute.trades, minute.volume, coefficient, zigzag):
         while value > 0x7F:
             packed.append(value & 0x7F | 0x80)
-            value >>= 7  # noqa: PLW2901 - the loop eats its value
+            value >>= 7  # noqa: PLW2901 - the loop consumes its value
         packed.append(value)
     return bytes(packed)
 

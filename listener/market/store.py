@@ -29,7 +29,7 @@ _CHUNK_RETENTION_SECONDS = 30 * 86_400
 
 
 class MarketStore:
-    """The stored market of one network. Calls block."""
+    """Store of one network's market. Its methods block."""
 
     def __init__(self, state: MarketState, network: str, settings: MarketSettings) -> None:
         self._state = state
@@ -53,7 +53,7 @@ class MarketStore:
         return Market(self._network, settings, base, rates)
 
     def fill(self, market: Market, events: Sequence[Event], timestamp: int) -> None:
-        """Load the evicted state that a block's events need."""
+        """Load the evicted state that a block's events need (`timestamp` in s)."""
         while keys := market.missing(events, timestamp):
             found = self._state.get(_name(key) for key in keys)
             for key in keys:

@@ -127,7 +127,7 @@ class Token:
         return 2 * sum(values) if values else None
 
     def apply(self, event: Event, rates: Rates, minute: int) -> Traded | Withdrawn | None:
-        """Apply an event of this token. Return the trade or withdrawal that alert conditions need, if it is one."""
+        """Apply an event of this token. Return the trade or withdrawal for alerts; None for other events."""
         self.series.advance(minute)
         data = event.data
         self.name, self.symbol = str(data.get("name", self.name)), str(data.get("symbol", self.symbol))

@@ -20,7 +20,7 @@ Document: TypeAlias = dict[str, Any]  # a JSON-RPC result, whose members are che
 
 RANGE_TIMEOUT_SECONDS = 20.0
 MULTICALL_THRESHOLD = 4
-"""Number of contract calls from which they are sent as one request."""
+"""Minimum number of contract calls that are combined into one request."""
 
 MAX_FALSE_POSITIVE_RATE = 0.05
 """Maximum probability of an accidental bloom match at which all logs of a block are requested to verify its bloom.
@@ -181,7 +181,7 @@ class EvmSource:
         return [log for log in logs if any(matches(raw_log(log), filter_) for filter_ in wanted)]
 
     async def _verify_logs(self, block: Block, header: Document, wanted: Sequence[LogFilter]) -> Block:
-        """Return the block with all its logs, even if the node announced the block before it had them.
+        """Return the block with all its matching logs, even if the node announced the block before it had them.
 
         If the header's bloom cannot match, the block has no such logs. If it can, the bloom is compared to all logs of
         the block. If the bloom is so full that it matches nearly every filter, the logs are requested once more, by
@@ -239,7 +239,7 @@ class EvmSource:
 
 
 def raw_log(log: Document) -> RawLog:
-    """Return a log in the form of the listener, from that of JSON-RPC."""
+    """Return the `RawLog` of a log in JSON-RPC form."""
     return RawLog(
         address=log["address"].lower(),
         topics=tuple(bytes.fromhex(t[2:]) for t in log["topics"]),
@@ -254,7 +254,8 @@ def make_block(header: Document, logs: list[Document]) -> Block:
     for log in logs:
         if log["blockHash"] != header["hash"]:
             raise BlockUnavailable(
-                f"logs of block {int(header['number'], 16)} are of {log['blockHash']}, its header is {header['hash']}"
+                f"logs of block {int(header['number'], 16)} belong to {log['blockHash']}, "
+                f"but its header is {header['hash']}"
             )
     return Block(
         number=int(header["number"], 16),
@@ -266,7 +267,7 @@ def make_block(header: Document, logs: list[Document]) -> Block:
 
 
 def check_links(blocks: Sequence[Block]) -> None:
-    """Raise `BlockUnavailable` if one of consecutive blocks is not the parent of the next."""
+    """Raise `BlockUnavailable` unless each block is the parent of the next."""
     for before, after in pairwise(blocks):
         if after.parent_hash != before.hash:
             raise BlockUnavailable(

@@ -85,7 +85,7 @@ def rpc_fault(call: str, error: object) -> SourceError:
 
 
 def http_fault(call: str, status: int, retry_after: str | None) -> SourceError:
-    """Return the exception for an HTTP status whose body is no JSON-RPC response.
+    """Return the exception for an HTTP status whose body is not a JSON-RPC response.
 
     `retry_after` is the value of the header of that name.
     """

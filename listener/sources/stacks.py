@@ -23,7 +23,7 @@ from listener.sources.evm import check_links, matches
 from listener.sources.faults import BlockUnavailable, NoResponse, http_fault, without_urls
 from listener.sources.poll_schedule import PollSchedule
 
-Document: TypeAlias = dict[str, Any]  # an answer of the API, whose members are checked where they are read
+Document: TypeAlias = dict[str, Any]  # a response of the API, whose members are checked where they are read
 
 PAGE_SIZE = 50
 MAX_CONCURRENT_REQUESTS = 8
@@ -155,7 +155,7 @@ class StacksSource:
         except (OSError, aiohttp.ClientError, ValueError) as error:
             fault = SourceError(f"{self.name}: {method}: {without_urls(f'{type(error).__name__}: {error}')}")
         if fault is None and not isinstance(document, dict):
-            fault = SourceError(f"{self.name}: {method}: the response is no JSON object")
+            fault = SourceError(f"{self.name}: {method}: the response is not a JSON object")
         self.observe(method, monotonic() - started, fault)
         if fault is not None:
             raise fault

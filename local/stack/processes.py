@@ -17,7 +17,7 @@ from pathlib import Path
 
 from local.errors import StepFailed
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 3.0
 _GONE_SECONDS = 2.0
 _GONE_POLL_SECONDS = 0.005
 

@@ -103,9 +103,9 @@ def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="session")
 def keys_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of a stack that checks client tokens with the public keys of an issuer."""
+    """The template of a stack that checks client tokens with the public keys of an issuer, with the live console."""
     auth = 'mode = "required"\njwks_url = "https://issuer.example/keys"'
-    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), "", auth))
+    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), "[console]\nenabled = true\n", auth))
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +116,6 @@ def jwt_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 
 @pytest.fixture(scope="session")
-def console_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+def console_template(keys_template: Template) -> Template:
     """The template of a stack with the live console."""
-    return read_template(_synthesize(tmp_path_factory.mktemp("console"), "[console]\nenabled = true\n"))
+    return keys_template

@@ -117,25 +117,18 @@ def test_emails_and_traces_are_deployed_only_if_the_configuration_enables_them(
         '[networks]\n[monitoring]\nauth = "off"\nemails = ["ops@example.com"]\ntracing = true\n[auth]\nmode = "off"\n'
         '[publish]\nauth = "off"\n[admin]\nauth = "off"\n'
     )
-    done = synthesize(tmp_path / "out", config=str(config))
+    done = synthesize(tmp_path / "out", config=str(config), stage="dev")
     assert done.returncode == 0, done.stderr
-    monitored: Template = json.loads((tmp_path / "out" / "Chaincast.template.json").read_text())
+    monitored: Template = json.loads((tmp_path / "out" / "Chaincast-dev.template.json").read_text())
     (mail,) = of_type(monitored, "AWS::SNS::Subscription").values()
     assert (mail["Protocol"], mail["Endpoint"]) == ("email", "ops@example.com")
     assert {f["TracingConfig"]["Mode"] for f in functions(monitored).values()} == {"Active"}
     assert "status" not in functions(monitored), "all routes of the function are off"
     assert of_type(monitored, "AWS::SecretsManager::Secret") == {}
-
-
-def test_a_stage_is_a_separate_stack_that_retains_no_data(tmp_path: Path) -> None:
-    config = tmp_path / "any.toml"
-    config.write_text("[networks]\n")
-    done = synthesize(tmp_path / "out", config=str(config), stage="dev")
-    assert done.returncode == 0, done.stderr
-    made: Template = json.loads((tmp_path / "out" / "Chaincast-dev.template.json").read_text())
-    (web,) = [s for s in of_type(made, "AWS::ApiGatewayV2::Stage").values() if s["StageName"] != "$default"]
+    # A stage is a separate stack that retains no data.
+    (web,) = [s for s in of_type(monitored, "AWS::ApiGatewayV2::Stage").values() if s["StageName"] != "$default"]
     assert web["StageName"] == "dev"
-    tables = [r for r in made["Resources"].values() if r["Type"] == "AWS::DynamoDB::GlobalTable"]
+    tables = [r for r in monitored["Resources"].values() if r["Type"] == "AWS::DynamoDB::GlobalTable"]
     assert {table["DeletionPolicy"] for table in tables} == {"Delete"}
 
 

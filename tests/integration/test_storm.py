@@ -30,7 +30,7 @@ from tests.scale import sized
 
 CONNECTIONS = sized(500, full=1000)
 BATCHES = sized(60, full=200)
-LEAK_BATCHES = sized(300, full=1200)
+LEAK_BATCHES = sized(180, full=1200)
 
 STORM = Weather(
     throttled=0.003, failed=0.01, cut_before=0.005, cut_after=0.005, stalled=0.0002, gone=0.0005, query_failed=0.05

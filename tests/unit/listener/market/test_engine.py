@@ -12,6 +12,7 @@ from chaincast.model.events import Event, event_id
 from listener.market.engine import Market
 from listener.market.settings import MarketSettings
 from listener.market.store import MarketStore
+from tests.scale import sized
 from tests.unit.listener.market import model
 from tests.unit.listener.market.model import DOLLAR, NATIVE, REFERENCE, Block
 from tests.unit.listener.market.random_market import TOKENS, RandomMarket
@@ -120,7 +121,7 @@ class Driver:
         self._start()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=sized(25, full=60))
 @given(st.integers(0, 2**63))
 def test_the_engine_equals_the_obvious_reference_through_reorganisations_and_restarts(seed: int) -> None:
     driver = Driver(Random(seed))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import random
 import socket
 import sys
+import tempfile
 from pathlib import Path
+from typing import TextIO
+
+from local.errors import StepFailed
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
@@ -44,12 +50,31 @@ def aws_environment(endpoint: str) -> dict[str, str]:
     }
 
 
+_PORTS = range(10_000, 32_000)
+"""Ports below those that Linux gives to outgoing connections (net.ipv4.ip_local_port_range begins with 32768)."""
+_RESERVATIONS: list[TextIO] = []
+"""Open files whose locks reserve ports until this process ends."""
+
+
 def free_port() -> int:
-    """Return a TCP port that is currently free on loopback."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
+    """Return a TCP port that is free on loopback, and reserve it for this process among all that call this function.
+
+    A port of the kernel's choice would be free only until another program asks for one, before a server uses it.
+    """
+    folder = Path(tempfile.gettempdir()) / f"chaincast-ports-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    for port in random.sample(_PORTS, len(_PORTS)):
+        reservation = (folder / str(port)).open("w")
+        try:
+            fcntl.flock(reservation, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            reservation.close()
+            continue
+        _RESERVATIONS.append(reservation)
         return port
+    raise StepFailed("ports", "no port from 10000 to 31999 is free on loopback", "end programs that listen there")
 
 
 def port_taken(port: int) -> bool:

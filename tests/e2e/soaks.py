@@ -8,7 +8,7 @@ import os
 import random
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -25,6 +25,7 @@ Report: TypeAlias = dict[str, Any]
 retracted, in order (only after command `report`). `cuts`, `repeats`, `retracted`: counts so far."""
 
 CUT_SECONDS = 10.0
+STOP_SECONDS = 10.0
 
 
 class Soak(Protocol):
@@ -90,7 +91,13 @@ async def _running(
     try:
         yield NodeSoak(process)
     finally:
-        os.killpg(process.pid, signal.SIGKILL)  # together with Chromium
+        # At the end of its input the script closes Chromium, which is in a process group of its own, and ends.
+        assert process.stdin is not None
+        process.stdin.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), STOP_SECONDS)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
 
 

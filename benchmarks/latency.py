@@ -25,6 +25,8 @@ from local.stack.local_stack import LocalStack, StackOptions
 
 Line: TypeAlias = dict[str, Any]  # a JSON log line
 
+OPEN_SECONDS = 60
+"""Limit of a connection's handshake, which waits for the cold starts of two functions."""
 OUR_OWN = ("decode", "plan")
 STEPS = {
     "head": "listener: the node tells of the block",
@@ -73,7 +75,9 @@ async def _measure(
     """By cursor: the time (ms) when the block was mined, and the times when clients received it."""
     dice = random.Random(1)
     async with AsyncExitStack() as exit_stack:
-        sockets = [await exit_stack.enter_async_context(connect(url)) for _ in range(clients)]
+        sockets = [
+            await exit_stack.enter_async_context(connect(url, open_timeout=OPEN_SECONDS)) for _ in range(clients)
+        ]
         for socket in sockets:
             topics = dice.choice([["trades:*:*"], ["network:anvil"], ["trades:anvil:*", "tokens:*"]])
             await socket.send(json.dumps({"type": "subscribe", "topics": topics}))

@@ -19,6 +19,9 @@ from chaincast.publish import Item, Publisher
 from local.stack.checkout import REGION, free_port
 from local.stack.local_stack import LocalStack, StackOptions
 
+OPEN_SECONDS = 60
+"""Limit of a connection's handshake, which waits for the cold starts of two functions."""
+
 WARM = 5
 
 
@@ -50,7 +53,7 @@ def main() -> int:
 
 async def _measure(url: str, publisher: Publisher, arguments: object) -> dict[str, float]:
     events, rate, seconds = (int(getattr(arguments, name)) for name in ("events", "rate", "seconds"))
-    async with connect(url, max_queue=None) as socket:
+    async with connect(url, open_timeout=OPEN_SECONDS, max_queue=None) as socket:
         await socket.send(json.dumps({"type": "subscribe", "topics": ["trade:*"]}))
         while json.loads(await socket.recv())["type"] != "subscribed":
             pass

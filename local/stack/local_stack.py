@@ -139,10 +139,6 @@ class LocalStack:
             auth=load(self.options.config or ROOT / "chaincast.toml").auth.mode,
         )
 
-    def redeploy(self) -> None:
-        """Deploy again after a change; only what changed is replaced."""
-        self._outputs = self.emulator.deploy()
-
     def start_listener(
         self, name: str = "listener", config: Path | None = None, *, owner: str = "local", standby: bool = False
     ) -> Child:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from local.stack.checkout import free_port
 from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack, StackOptions
-from tests.e2e.checkout_lock import unchanged_code
 from tests.e2e.leaks import find_leaks
 from tests.e2e.mining import Miner
 
@@ -19,9 +17,7 @@ from tests.e2e.mining import Miner
 def stack() -> Iterator[LocalStack]:
     """A running stack whose node mines only on demand."""
     options = StackOptions(port=free_port(), node_port=free_port(), enforce_iam=True, block_time=None, seed=None)
-    with ExitStack() as leaving:
-        with unchanged_code():
-            running = leaving.enter_context(LocalStack(options))
+    with LocalStack(options) as running:
         yield running
         assert find_leaks(running) == []
 

@@ -21,7 +21,7 @@ from chaincast.model.sharding import ShardAssignment
 from local.stack.administrator import session
 from local.stack.checkout import CHAINCAST, ROOT, free_port
 from local.stack.deployment import run_directory
-from tests.e2e.checkout_lock import changing_code
+from tests.e2e.checkout_copy import CHAINCAST_MODULE, CheckoutCopy
 
 SECONDS = 120
 
@@ -34,6 +34,8 @@ class Dev:
     port: int
     url: str
     console_port: int
+    checkout: CheckoutCopy
+    """What the stack is deployed from."""
 
 
 def processes_of(port: int) -> list[str]:
@@ -51,14 +53,20 @@ def processes_of(port: int) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def dev() -> Iterator[Dev]:
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
+    checkout = CheckoutCopy.create(tmp_path_factory.mktemp("dev") / "checkout")
     port = free_port()
     console_port = free_port()
     ports = ["--port", str(port), "--node-port", str(free_port()), "--console-port", str(console_port)]
-    process = subprocess.Popen([CHAINCAST, "dev", *ports, "--seed", "3", "--quiet"], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*CHAINCAST_MODULE, "dev", *ports, "--seed", "3", "--quiet"],
+        cwd=checkout.root,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout is not None
-        yield Dev(process, port, process.stdout.readline().strip(), console_port)
+        yield Dev(process, port, process.stdout.readline().strip(), console_port, checkout)
     finally:
         if process.poll() is None:
             process.kill()
@@ -109,7 +117,7 @@ def test_tail_reports_errors(dev: Dev) -> None:
 def test_a_token_of_the_running_stack_gives_a_connection_its_user(dev: Dev) -> None:
     command = [CHAINCAST, "token", "ann", "--port", str(dev.port)]
     token = subprocess.run(command, capture_output=True, text=True, check=True, timeout=SECONDS).stdout.strip()
-    with connect(dev.url) as socket:
+    with connect(dev.url, open_timeout=SECONDS) as socket:
         socket.recv(SECONDS)
         socket.send(json.dumps({"type": "authenticate", "token": token}))
         answer = json.loads(socket.recv(SECONDS))
@@ -228,9 +236,7 @@ def test_a_port_in_use_is_named_with_what_to_do(dev: Dev) -> None:
 def test_a_redeploy_keeps_the_url_and_the_stack_running(dev: Dev, whole: bool) -> None:
     if whole:
         (run_directory(dev.port) / "stack-inputs").write_text("of another stack")
-    done = subprocess.run(
-        [CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, text=True, timeout=SECONDS, check=False
-    )
+    done = dev.checkout.redeploy(dev.port)
     assert done.returncode == 0, done.stderr
     assert ("cdk deploy" in done.stdout) == whole
     assert tail(dev.url, "--json", "--count", "1").returncode == 0
@@ -243,14 +249,8 @@ def test_another_contract_is_followed_after_editing_one_file(dev: Dev) -> None:
     guide = (ROOT / "docs" / "quickstart.md").read_text()
     added = guide.partition("```toml\n")[2].partition("```")[0].replace("0x" + "0" * 40, token)
     assert token in added
-    source = ROOT / "chaincast.toml"
-    original = source.read_text()
-    with changing_code():
-        try:
-            source.write_text(original + added)
-            done = run("redeploy", "--port", str(dev.port))
-        finally:
-            source.write_text(original)
+    dev.checkout.append("chaincast.toml", added)
+    done = dev.checkout.redeploy(dev.port)
     assert done.returncode == 0, done.stderr
     done = tail(dev.url, "--topic", f"contract:anvil:{token}", "--json", "--count", "1")
     event = json.loads(done.stdout)
@@ -259,18 +259,11 @@ def test_another_contract_is_followed_after_editing_one_file(dev: Dev) -> None:
 
 
 def test_new_code_is_live_after_a_redeploy(dev: Dev) -> None:
-    source = ROOT / "chaincast" / "sessions" / "greeter.py"
-    original = source.read_text()
-    changed = original.replace("Connected(job.connection_id,", 'Connected("changed",')
-    assert changed != original
-    with changing_code():
-        try:
-            source.write_text(changed)
-            subprocess.run([CHAINCAST, "redeploy", "--port", str(dev.port)], capture_output=True, check=True)
-            with connect(dev.url) as socket:
-                assert json.loads(socket.recv(SECONDS))["connection_id"] == "changed"
-        finally:
-            source.write_text(original)
+    dev.checkout.replace("chaincast/sessions/greeter.py", "Connected(job.connection_id,", 'Connected("changed",')
+    done = dev.checkout.redeploy(dev.port)
+    assert done.returncode == 0, done.stderr
+    with connect(dev.url, open_timeout=SECONDS) as socket:
+        assert json.loads(socket.recv(SECONDS))["connection_id"] == "changed"
 
 
 def test_ctrl_c_stops_everything(dev: Dev) -> None:

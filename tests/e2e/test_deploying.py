@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from local.commands.fleet import Fleet
 from local.commands.load import trade
-from local.stack.checkout import ROOT
 from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
-from tests.e2e.checkout_lock import changing_code
+from tests.e2e.checkout_copy import CheckoutCopy
 from tests.e2e.client import SECONDS
 from tests.e2e.test_publish import publisher
 
@@ -25,20 +23,6 @@ VISIBILITY_SECONDS = 10
 When the code of a function changes, the emulator kills its processes, whereas AWS lets invocations finish. Their
 messages are received again after this time.
 """
-
-
-@contextmanager
-def changed(*names: str) -> Iterator[None]:
-    """Change the code of functions, and restore it at the end."""
-    before = {name: (ROOT / "functions" / f"{name}.py").read_text() for name in names}
-    with changing_code():
-        try:
-            for name, text in before.items():
-                (ROOT / "functions" / f"{name}.py").write_text(f"{text}\nANOTHER_VERSION = {time.time_ns()}\n")
-            yield
-        finally:
-            for name, text in before.items():
-                (ROOT / "functions" / f"{name}.py").write_text(text)
 
 
 def versions(stack: LocalStack) -> dict[str, str]:
@@ -56,7 +40,10 @@ def visibility(stack: LocalStack, seconds: str) -> str:
     return before["VisibilityTimeout"]
 
 
-async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeypatch: Any) -> None:
+async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, tmp_path: Path, monkeypatch: Any) -> None:
+    checkout = CheckoutCopy.create(tmp_path / "checkout")
+    for name in ("fanout", "message", "http", "disconnect"):
+        checkout.append(f"functions/{name}.py", f"\nANOTHER_VERSION = {time.time_ns()}\n")
     fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"trade:DEP{number % 4}",))
     await fleet.grow(CLIENTS, 20)
     before = await asyncio.to_thread(versions, stack)
@@ -64,8 +51,7 @@ async def test_a_deployment_under_load_loses_no_event(stack: LocalStack, monkeyp
 
     async def deploy() -> float:
         began = time.monotonic()
-        with changed("fanout", "message", "http", "disconnect"):
-            await asyncio.to_thread(stack.redeploy)
+        await asyncio.to_thread(checkout.deploy, stack.emulator.port)
         return time.monotonic() - began
 
     deploying = asyncio.create_task(deploy())

@@ -68,7 +68,7 @@ def probe() -> Iterator[Probe]:
     try:
         with (
             LocalStack(options) as running,
-            connect(running.outputs.websocket_url, ping_interval=None, max_queue=None) as socket,
+            connect(running.outputs.websocket_url, open_timeout=SECONDS, ping_interval=None, max_queue=None) as socket,
         ):
             yield Probe(running, json.loads(socket.recv(SECONDS))["connection_id"])
     finally:

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.typing import Subprotocol
 
 from local.stack.local_stack import LocalStack
-from tests.e2e.client import Client
+from tests.e2e.client import SECONDS, Client
 from tests.e2e.mining import Miner
 
 
@@ -102,14 +102,16 @@ async def test_no_event_arrives_after_unsubscribing(stack: LocalStack, miner: Mi
 
 
 async def test_the_dialect_is_confirmed_as_a_subprotocol(stack: LocalStack) -> None:
-    async with connect(stack.outputs.websocket_url, subprotocols=[Subprotocol("chaincast.v1")]) as socket:
+    async with connect(
+        stack.outputs.websocket_url, open_timeout=SECONDS, subprotocols=[Subprotocol("chaincast.v1")]
+    ) as socket:
         assert socket.subprotocol == "chaincast.v1"
         assert json.loads(await socket.recv())["type"] == "connected"
 
 
 async def test_the_handshake_of_an_unknown_dialect_is_refused(stack: LocalStack) -> None:
     with pytest.raises(InvalidHandshake):
-        async with connect(stack.outputs.websocket_url + "?dialect=nope"):
+        async with connect(stack.outputs.websocket_url + "?dialect=nope", open_timeout=SECONDS):
             pass
 
 

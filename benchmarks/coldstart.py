@@ -156,7 +156,7 @@ def main() -> int:
     runtime, rows, figures = runtime_client(), [], {}
     fresh = fresh_workers(runs) if arguments.stack else {}
     for module in FUNCTIONS:
-        code = code_directory(module, configuration["publish"]["kinds"], configuration["settings"])
+        code = code_directory(module, configuration["publish"]["kinds"], configuration["settings"], python)
         layers = {name: layer_directory(name, switches) for name in layers_of(module)}
         paths = [code, *(folder / "python" for folder in layers.values())]
         milliseconds, megabytes = measure(module, paths, runtime, runs)

@@ -59,7 +59,7 @@ LAYER_MODULES = {
 AWS_SERVICES = ("apigatewaymanagementapi", "dynamodb", "s3", "secretsmanager", "sqs")
 """The services whose models stay in botocore. The other four hundred make up 95 % of its size."""
 
-_FORMAT = b"3"
+_FORMAT = b"4"
 """Version of what `_trim` removes. It is part of a layer's name, so that a change rebuilds all layers."""
 KINDS_READER = Path("functions/publish_services.py")
 """A function with this file gets kinds.json, the schemas of the team's own event kinds."""
@@ -77,7 +77,7 @@ def _imports(names: frozenset[str], module: str) -> bool:
     return any(name == module or name.startswith(f"{module}.") for name in names)
 
 
-def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> Path:
+def code_directory(module: str, kinds: Mapping[str, object], settings: str, python: str) -> Path:
     """Return the directory of a function's own code, which is built once for each digest of its inputs.
 
     It also holds kinds.json (`kinds`: the schemas of the team's own event kinds) and the documentation pages (built
@@ -87,7 +87,8 @@ def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> P
     own_kinds = json.dumps(kinds) if kinds and KINDS_READER in contents else ""
     pages_inputs = f"{settings}{_pages_digest()}" if PAGES_READER in contents else ""
     inputs = (*(part for file, text in contents.items() for part in (str(file).encode(), text)), own_kinds.encode())
-    target = BUILD / "code" / f"{module}-{_digest(*inputs, pages_inputs.encode())}"
+    compiler = f"{python} {interpreter(python) is not None}".encode()
+    target = BUILD / "code" / f"{module}-{_digest(*inputs, pages_inputs.encode(), compiler)}"
     if not target.exists():
         with atomic_directory(target) as folder:
             for file, text in contents.items():
@@ -97,6 +98,7 @@ def code_directory(module: str, kinds: Mapping[str, object], settings: str) -> P
                 (folder / "kinds.json").write_text(own_kinds, encoding="utf-8")
             if pages_inputs:
                 _build_pages(folder / "pages", settings)
+            _compile(folder, python)
     return target
 
 
@@ -141,7 +143,9 @@ def layer_directory(layer: str, switches: Switches) -> Path:
     pinned = "".join(_pins()[package] for package in LAYERS[layer])
     platform = sys.platform if switches.local else PLATFORM
     inputs = (platform, switches.python, *AWS_SERVICES)
-    target = BUILD / f"{layer}-{_digest(pinned.encode(), _FORMAT, *(part.encode() for part in inputs))}"
+    compiled = str(interpreter(switches.python) is not None)
+    parts = (part.encode() for part in (*inputs, compiled))
+    target = BUILD / f"{layer}-{_digest(pinned.encode(), _FORMAT, *parts)}"
     if target.exists():
         return target
     with atomic_directory(target) as folder:
@@ -158,7 +162,37 @@ def layer_directory(layer: str, switches: Switches) -> Path:
             raise SystemExit(f"chaincast: installing the functions' packages failed\n{done.stderr.strip()}")
         requirements.unlink()
         _trim(packages)
+        _compile(packages, switches.python)
     return target
+
+
+@cache
+def interpreter(version: str) -> str | None:
+    """Return a Python interpreter of the functions' version, or None, with a message, if this machine has none."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return sys.executable
+    find = [sys.executable, "-m", "uv", "python", "find", "--no-python-downloads", "--no-project", version]
+    found = subprocess.run(find, capture_output=True, text=True, check=False).stdout.strip()
+    for candidate in filter(None, (found, shutil.which(f"python{version}"))):
+        # A name on PATH may be the shim of a version manager, which does not run.
+        shown = [candidate, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"]
+        if subprocess.run(shown, capture_output=True, text=True, check=False).stdout.strip() == version:
+            return candidate
+    message = f"python{version} is not installed here: functions will compile their modules at every cold start"
+    print(f"chaincast: {message}", file=sys.stderr)
+    return None
+
+
+def _compile(folder: Path, version: str) -> None:
+    """Compile the modules of an asset, if there is an interpreter of the functions' version of Python.
+
+    /opt and /var/task are read-only in Lambda, so that without this every cold start compiles all that it imports.
+    Unchecked hashes make the files independent of timestamps (PEP 552).
+    """
+    if (python := interpreter(version)) is not None:
+        command = [python, "-m", "compileall", "-q", "-q", "--invalidation-mode", "unchecked-hash"]
+        # Some packages contain files that are not modules; compileall skips them and returns 1.
+        subprocess.run([*command, "-s", str(folder), "-p", "/", str(folder)], check=False)
 
 
 @cache

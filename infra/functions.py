@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
@@ -56,7 +57,7 @@ class FunctionFactory(Construct):
             description=f"Chaincast: functions/{module}.py",
             runtime=self._runtime,
             architecture=lambda_.Architecture.ARM_64,
-            code=lambda_.Code.from_asset(str(code_directory(module, self._kinds, self._settings))),
+            code=lambda_.Code.from_asset(str(self._code(module))),
             layers=[self._layer(name) for name in layers_of(module)],
             handler=f"functions.{module}.handler",
             environment={
@@ -79,6 +80,9 @@ class FunctionFactory(Construct):
             "The pinned packages are bundled for this version of the runtime; both are upgraded together.",
         )
         return function
+
+    def _code(self, module: str) -> Path:
+        return code_directory(module, self._kinds, self._settings, self._switches.python)
 
     def _layer(self, name: str) -> lambda_.LayerVersion:
         if name not in self._layers:

@@ -59,7 +59,7 @@ def update_functions(endpoint: str) -> int:
     kinds, settings = configuration["publish"]["kinds"], configuration["settings"]
     functions = [f for f in client.list_functions()["Functions"] if f["Handler"].startswith("functions.")]
     for function in functions:
-        code = code_directory(function["Handler"].split(".")[1], kinds, settings)
+        code = code_directory(function["Handler"].split(".")[1], kinds, settings, function["Runtime"][len("python") :])
         client.update_function_code(FunctionName=function["FunctionName"], ZipFile=zip_directory(code))
     return len(functions)
 

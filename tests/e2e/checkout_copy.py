@@ -14,7 +14,7 @@ CHAINCAST_MODULE = (PYTHON, "-m", "local")
 REDEPLOY_SECONDS = 120
 
 _CHANGED = ("chaincast", "functions", "infra", "listener", "local", "chaincast.toml")
-"""What tests change, and what imports it. Everything else of a copy is a link to the checkout.
+"""The files that tests change, and those that import them. Everything else of a copy is a link to the checkout.
 
 `.build` may be shared, because the names of what is built contain a digest of its inputs.
 """

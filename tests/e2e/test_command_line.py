@@ -35,7 +35,7 @@ class Dev:
     url: str
     console_port: int
     checkout: CheckoutCopy
-    """What the stack is deployed from."""
+    """The code that the stack is deployed from."""
 
 
 def processes_of(port: int) -> list[str]:

@@ -33,7 +33,7 @@ CONNECTIONS = sized(500, full=1000)
 BATCHES = sized(60, full=200)
 LEAK_BATCHES = sized(180, full=1200)
 CONNECTION_BYTES = 3_000
-"""What an open connection of a pool takes at most (1.8 KB were measured)."""
+"""Maximum memory of an open connection of a pool, in bytes (1.8 KB were measured)."""
 
 STORM = Weather(
     throttled=0.003, failed=0.01, cut_before=0.005, cut_after=0.005, stalled=0.0002, gone=0.0005, query_failed=0.05

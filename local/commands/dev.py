@@ -26,6 +26,8 @@ WATCH_SECONDS = 0.2
 RESTART_FILE = "restart-listener"
 """File in the run directory by which `redeploy` asks `dev` to restart the listener. `dev` deletes it when done."""
 RESTART_SECONDS = 40.0
+LEASE_LOST = 4
+"""Exit code of a listener that has lost its lease (listener/__main__.py)."""
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,15 +41,18 @@ def run(options: argparse.Namespace) -> int:
     stack = LocalStack(_stack_options(options), lambda name: _step(console, name))
     try:
         with stack:
-            (stack.directory / URL_FILE).write_text(stack.outputs.websocket_url)
-            _announce(console, stack, time.monotonic() - started)
-            if options.quiet:
-                print(stack.outputs.websocket_url, flush=True)
-            return _watch(stack, console)
+            url_file = stack.directory / URL_FILE
+            url_file.write_text(stack.outputs.websocket_url)
+            try:
+                _announce(console, stack, time.monotonic() - started)
+                if options.quiet:
+                    print(stack.outputs.websocket_url, flush=True)
+                return _watch(stack, console)
+            finally:
+                url_file.unlink(missing_ok=True)
     except KeyboardInterrupt:
         return 0
     finally:
-        (stack.directory / URL_FILE).unlink(missing_ok=True)
         console.print("stopped")
 
 
@@ -144,8 +149,13 @@ def _watch(stack: LocalStack, console: Console) -> int:
                 stack.stop_child(next(child for child in stack.children if child.name == "listener"))
                 stack.start_listener()
             request.unlink()
-        for child in stack.children:
-            if not child.running:
+        for child in [child for child in stack.children if not child.running]:
+            if child.process.returncode == LEASE_LOST:
+                # The machine was asleep, or too busy. The service on AWS, too, replaces a task that has ended.
+                with _step(console, "listener started again, because its lease had expired"):
+                    stack.stop_child(child)
+                    stack.start_listener()
+            else:
                 print(f"chaincast: {child.name} ended unexpectedly; its last output:\n{child.tail()}", file=sys.stderr)
                 return 1
         time.sleep(WATCH_SECONDS)

@@ -62,11 +62,15 @@ class Emulator:
         self._directory = directory
         self._enforce_iam = enforce_iam
 
-    def start(self) -> Child:
-        """Start it and wait until it responds. Raises `StepFailed`."""
+    def check_port(self) -> None:
+        """Raise `StepFailed` if another process uses the port."""
         if port_taken(self.port):
             advice = "stop the process that listens on it, or choose another port with --port N"
             raise StepFailed("MiniStack", f"port {self.port} is in use", advice)
+
+    def start(self) -> Child:
+        """Start it and wait until it responds. Raises `StepFailed`."""
+        self.check_port()
         temporary = self._directory / "tmp"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)

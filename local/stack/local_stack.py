@@ -102,6 +102,7 @@ class LocalStack:
 
     def start(self) -> None:
         """Start everything that the options name, step by step. Raises `StepFailed`."""
+        self.emulator.check_port()  # the directory may be that of a running stack
         self.directory.mkdir(parents=True, exist_ok=True)
         for old in self.directory.glob("*.log"):
             old.unlink()

@@ -16,12 +16,14 @@ from pathlib import Path
 import pytest
 from websockets.sync.client import connect
 
+from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.fanout.messages import ShardDrained, encode_message
 from chaincast.model.sharding import ShardAssignment
 from local.stack.administrator import session
 from local.stack.checkout import CHAINCAST, ROOT, free_port
 from local.stack.deployment import run_directory
 from tests.e2e.checkout_copy import CHAINCAST_MODULE, CheckoutCopy
+from tests.e2e.test_crashes import wait_until
 
 SECONDS = 120
 
@@ -230,6 +232,25 @@ def test_a_port_in_use_is_named_with_what_to_do(dev: Dev) -> None:
     assert done.returncode == 1
     assert f"port {dev.port} is in use" in done.stderr
     assert "--port N" in done.stderr
+    directory = run_directory(dev.port)
+    assert (directory / "listener.log").exists(), "the directory of the running stack is not changed"
+    assert tail("--port", str(dev.port), "--json", "--count", "1").returncode == 0
+
+
+def test_a_listener_whose_lease_expired_is_started_again(dev: Dev) -> None:
+    """A laptop that was asleep has lost the lease, which another listener may have taken meanwhile."""
+    database = session().client("dynamodb", endpoint_url=f"http://127.0.0.1:{dev.port}")
+    (table,) = [name for name in database.list_tables()["TableNames"] if "StorageState" in name]
+    log = run_directory(dev.port) / "listener.log"
+    taken = log.read_text().count("lease taken")
+    database.update_item(
+        TableName=table,
+        Key=checkpoint_key("anvil"),
+        UpdateExpression="SET lease_until = :zero ADD fence :one",
+        ExpressionAttributeValues={":zero": {"N": "0"}, ":one": {"N": "1"}},
+    )
+    wait_until(lambda: log.read_text().count("lease taken") > taken)
+    assert tail(dev.url, "--json", "--count", "1").returncode == 0
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["code alone", "the whole stack"])

@@ -11,6 +11,7 @@ import json
 import random
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -27,6 +28,8 @@ Line: TypeAlias = dict[str, Any]  # a JSON log line
 
 OPEN_SECONDS = 60
 """Limit of a connection's handshake, which waits for the cold starts of two functions."""
+LOG_SECONDS = 60
+"""Limit of the wait for a log line."""
 OUR_OWN = ("decode", "plan")
 STEPS = {
     "head": "listener: the node tells of the block",
@@ -105,8 +108,8 @@ async def _next(socket: ClientConnection, type_: str) -> tuple[str, float]:
 
 def _steps(measured: dict[str, tuple[float, list[float]]], run: Path) -> dict[str, list[float]]:
     """Return the milliseconds of each step, block by block, from the log lines of listener and fan-out."""
-    queued = _lines(run / "listener.log", "batch queued")
-    delivered = _lines(run / "ministack.log", "batch delivered")
+    queued = _lines(run / "listener.log", "batch queued", measured)
+    delivered = _lines(run / "ministack.log", "batch delivered", measured)
     steps: dict[str, list[float]] = {name: [] for name in STEPS}
     for cursor, (mined, arrivals) in measured.items():
         listener, fanout = queued[cursor], delivered[cursor]
@@ -122,13 +125,22 @@ def _steps(measured: dict[str, tuple[float, list[float]]], run: Path) -> dict[st
     return steps
 
 
-def _lines(path: Path, message: str) -> dict[str, Line]:
-    found = {}
-    for text in path.read_text().splitlines():
-        if f'"message":"{message}"' in text:
-            line = json.loads(text)
-            found[line["correlation_id"]] = line
-    return found
+def _lines(path: Path, message: str, cursors: Iterable[str]) -> dict[str, Line]:
+    """Return a log's lines by their cursors, once it has a line of each: clients have a batch before it is logged.
+
+    Raises:
+        TimeoutError: After LOG_SECONDS, lines are missing.
+    """
+    ends = time.monotonic() + LOG_SECONDS
+    while True:
+        *whole, _unfinished = path.read_text().split("\n")
+        lines = [json.loads(text) for text in whole if f'"message":"{message}"' in text]
+        found: dict[str, Line] = {line["correlation_id"]: line for line in lines}
+        if not (missing := set(cursors) - found.keys()):
+            return found
+        if time.monotonic() > ends:
+            raise TimeoutError(f"{path} has no line {message!r} of {sorted(missing)}")
+        time.sleep(0.2)
 
 
 def _report(every: list[float], steps: dict[str, list[float]], clients: int) -> dict[str, object]:

@@ -24,6 +24,7 @@ LOGS = ROOT / ".build" / "tests"
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 REPORT_SECONDS = 30
+FAILURE_CHARACTERS = 400
 
 GUARD = ("attacks", "least_privilege")
 """End-to-end tests of what keeps strangers out. They start stacks of their own."""
@@ -65,6 +66,11 @@ class Stage:
         """Return the share of its tests that are done, as pytest last printed it."""
         shares = re.findall(r"\[ *(\d+)%\]", self.log.read_text(errors="replace")) if self.log.exists() else []
         return f"{self.name} {shares[-1]} %" if shares else self.name
+
+    def failures(self) -> list[str]:
+        """Return the first line of each failure that pytest lists."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line[:FAILURE_CHARACTERS] for line in lines if line.startswith(("FAILED ", "ERROR ", "E  "))]
 
     def summary(self) -> str:
         """Return the last line of the output: with pytest, the numbers of tests."""
@@ -121,8 +127,10 @@ class Run:
                 self._say(
                     " · ".join(stage.progress() for stage in self._stages() if stage.status is None and stage.started)
                 )
-        failed = [stage.name for stage in self._stages() if stage.status]
-        self._say(f"failed: {', '.join(failed)}" if failed else "all tests passed")
+        failed = [stage for stage in self._stages() if stage.status]
+        for stage in failed:  # once more, at the end, where a reader looks first
+            print("\n".join([f"\n--- {stage.name}, in {stage.log}", *stage.failures()]))
+        self._say(f"failed: {', '.join(stage.name for stage in failed)}" if failed else "all tests passed")
         return 1 if failed else 0
 
     def stop(self) -> None:

@@ -24,6 +24,9 @@ LOGS = ROOT / ".build" / "tests"
 PYTEST = (sys.executable, "-m", "pytest", "-q")
 PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 REPORT_SECONDS = 30
+COMPUTING = 5
+"""Niceness of stages that only compute. Stages with a stack wait for answers of clients, nodes and functions within
+limits; those that compute use the CPU that is left."""
 FAILURE_CHARACTERS = 400
 
 GUARD = ("attacks", "least_privilege")
@@ -48,6 +51,8 @@ class Stage:
     name: str
     command: Sequence[str]
     after: Sequence[str] = ()
+    niceness: int = 0
+    """How much less of the CPU the stage gets when others want it, too (`nice -n`)."""
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None
@@ -84,12 +89,12 @@ def lanes() -> list[list[Stage]]:
     return [
         [
             Stage("clients", [sys.executable, "local/maintenance/bootstrap.py", "--clients"]),
-            Stage("unit", [*PYTEST, "tests/unit", *PARALLEL]),
-            Stage("integration", [*PYTEST, "tests/integration", *PARALLEL]),
+            Stage("unit", [*PYTEST, "tests/unit", *PARALLEL], niceness=COMPUTING),
+            Stage("integration", [*PYTEST, "tests/integration", *PARALLEL], niceness=COMPUTING),
         ],
         [
-            Stage("check", ["make", "--no-print-directory", "check"]),
-            Stage("infra", [*PYTEST, "tests/infra"]),
+            Stage("check", ["make", "--no-print-directory", "check"], niceness=COMPUTING),
+            Stage("infra", [*PYTEST, "tests/infra"], niceness=COMPUTING),
             Stage("guard", [*PYTEST, *_files(GUARD)]),
         ],
         [Stage("operate", [*PYTEST, *_files(OPERATE)])],
@@ -153,8 +158,9 @@ class Run:
                 return
             stage.started = time.monotonic()
             with stage.log.open("wb") as log:
+                command = ("nice", "-n", str(stage.niceness), *stage.command) if stage.niceness else stage.command
                 process = subprocess.Popen(
-                    stage.command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+                    command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
                 )
                 self._processes.add(process)
                 _, status, usage = os.wait4(process.pid, 0)

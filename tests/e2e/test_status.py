@@ -77,7 +77,7 @@ def since(stack: LocalStack, token: str, before: dict[str, float]) -> dict[str, 
 
 
 def at_rest(stack: LocalStack, token: str) -> dict[str, float]:
-    """Return the figures once nothing counts any more: what earlier tests did is counted a moment after it is seen."""
+    """Return the figures once they stay the same: what earlier tests did is counted a moment after clients see it."""
 
     def counters() -> dict[str, float]:
         found = scraped(stack, token)

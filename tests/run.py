@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +29,9 @@ COMPUTING = 5
 """Niceness of stages that only compute. Stages with a stack wait for answers of clients, nodes and functions within
 limits; those that compute use the CPU that is left."""
 FAILURE_CHARACTERS = 400
+LOOP = 1_000_000
+FAST_SECONDS = 0.1
+"""Time for `LOOP` on a core of usual speed, of which two run four stages with stacks side by side."""
 
 GUARD = ("attacks", "least_privilege")
 """End-to-end tests of what keeps strangers out. They start stacks of their own."""
@@ -53,6 +57,8 @@ class Stage:
     after: Sequence[str] = ()
     niceness: int = 0
     """How much less of the CPU the stage gets when others want it, too (`nice -n`)."""
+    has_stack: bool = False
+    """True if the stage runs local stacks, each of which has several processes."""
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None
@@ -95,14 +101,14 @@ def lanes() -> list[list[Stage]]:
         [
             Stage("check", ["make", "--no-print-directory", "check"], niceness=COMPUTING),
             Stage("infra", [*PYTEST, "tests/infra"], niceness=COMPUTING),
-            Stage("guard", [*PYTEST, *_files(GUARD)]),
+            Stage("guard", [*PYTEST, *_files(GUARD)], has_stack=True),
         ],
-        [Stage("operate", [*PYTEST, *_files(OPERATE)])],
-        [Stage("commands", [*PYTEST, *_files(COMMANDS)])],
+        [Stage("operate", [*PYTEST, *_files(OPERATE)], has_stack=True)],
+        [Stage("commands", [*PYTEST, *_files(COMMANDS)], has_stack=True)],
         [
             Stage("client", [*PYTEST, "tests/client"], after=("clients",)),
-            Stage("deliver", [*PYTEST, *delivered]),
-            Stage("benchmarks", [*PYTEST, "tests/benchmarks"]),
+            Stage("deliver", [*PYTEST, *delivered], has_stack=True),
+            Stage("benchmarks", [*PYTEST, "tests/benchmarks"], has_stack=True),
         ],
     ]
 
@@ -112,6 +118,7 @@ class Run:
 
     def __init__(self) -> None:
         self._lanes = lanes()
+        self._stacks = threading.Semaphore(stacks_at_once(seconds_of_a_loop(), os.cpu_count() or 1))
         self._started = time.monotonic()
         self._lock = threading.Lock()
         self._processes: set[subprocess.Popen[bytes]] = set()
@@ -156,8 +163,8 @@ class Run:
                 self._wait_for(name)
             if self._stopping:
                 return
-            stage.started = time.monotonic()
-            with stage.log.open("wb") as log:
+            with self._stacks if stage.has_stack else nullcontext(), stage.log.open("wb") as log:
+                stage.started = time.monotonic()
                 command = ("nice", "-n", str(stage.niceness), *stage.command) if stage.niceness else stage.command
                 process = subprocess.Popen(
                     command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -185,6 +192,25 @@ class Run:
 
     def _say(self, text: str) -> None:
         print(f"[{_clock(time.monotonic() - self._started)}] {text}", flush=True)
+
+
+def seconds_of_a_loop() -> float:
+    """Return how long a core takes for a fixed loop: the shortest of a few times, without interruptions."""
+
+    def measured() -> float:
+        began = time.perf_counter()
+        sum(number * number for number in range(LOOP))
+        return time.perf_counter() - began
+
+    return min(measured() for _ in range(5))
+
+
+def stacks_at_once(seconds: float, cores: int) -> int:
+    """Return how many stages may run stacks side by side on a machine of this speed (`seconds_of_a_loop`).
+
+    The real clients and servers in these tests have time limits, which a machine that is overloaded would exceed.
+    """
+    return max(1, min(4, int(2 * cores * FAST_SECONDS / seconds)))
 
 
 def _clock(seconds: float) -> str:

@@ -20,7 +20,7 @@ FACTORY = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 """Address of the first contract that anvil's first account deploys. It follows from account and nonce."""
 
 _MNEMONIC = "test test test test test test test test test test test junk"
-_START_SECONDS = 20.0
+_START_SECONDS = 90.0
 _STATES = 512
 
 

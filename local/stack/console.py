@@ -16,7 +16,7 @@ from local.errors import StepFailed
 from local.stack.checkout import PYTHON, ROOT, node_environment, port_taken
 from local.stack.processes import Child, spawn, wait_until_up
 
-_START_SECONDS = 20.0
+_START_SECONDS = 90.0
 
 
 def start_console(directory: Path, port: int, *, websocket_url: str, networks: Sequence[str], auth: str) -> Child:

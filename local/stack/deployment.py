@@ -21,7 +21,7 @@ OUTPUTS_FILE = "outputs.json"
 """File in the run directory with the stack's outputs, as `cdk deploy` writes it."""
 URL_FILE = "websocket-url"
 """File in the run directory that `chaincast dev` writes while the stack runs."""
-_START_SECONDS = 30.0
+_START_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from local.stack.console import start_console
 from local.stack.deployment import Emulator, StackOutputs, run_directory
 from local.stack.processes import Child, spawn, wait_until_up
 
-_LISTENER_SECONDS = 30.0
+_LISTENER_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)

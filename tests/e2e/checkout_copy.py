@@ -11,7 +11,7 @@ from local.stack.checkout import PYTHON, ROOT
 
 CHAINCAST_MODULE = (PYTHON, "-m", "local")
 """`chaincast` of the working directory, which `-m` imports first; the script `chaincast` is of this checkout."""
-REDEPLOY_SECONDS = 120
+REDEPLOY_SECONDS = 400
 
 _CHANGED = ("chaincast", "functions", "infra", "listener", "local", "chaincast.toml")
 """The files that tests change, and those that import them. Everything else of a copy is a link to the checkout.

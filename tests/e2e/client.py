@@ -14,7 +14,7 @@ from chaincast.model.topics import Topic
 
 Message: TypeAlias = dict[str, Any]  # a chaincast.v1 message
 
-SECONDS = 90.0
+SECONDS = 300.0
 
 
 class Client:

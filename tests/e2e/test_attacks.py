@@ -127,7 +127,7 @@ def ticket_for(guard: Guarded, value: str, origin: str = PAGE) -> dict[str, Any]
     url = guard.stack.outputs.http_url + "/ticket"
     request = urllib.request.Request(url, b"", {**bearer(value), "Origin": origin}, method="POST")
     try:
-        with urllib.request.urlopen(request, timeout=30) as response:
+        with urllib.request.urlopen(request, timeout=120) as response:
             document: dict[str, Any] = json.load(response)
             register_secret(document["ticket"])
             return document
@@ -241,7 +241,7 @@ async def test_publishing_and_administration_need_credentials(guard: Guarded, ve
         url = guard.stack.outputs.http_url + path
         body = json.dumps({"kind": "price", "symbol": "X", "data": {"price": 1.0}}).encode() if verb == "POST" else None
         try:
-            urllib.request.urlopen(urllib.request.Request(url, body, headers, method=verb), timeout=30).close()
+            urllib.request.urlopen(urllib.request.Request(url, body, headers, method=verb), timeout=120).close()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code

@@ -25,7 +25,7 @@ from local.stack.deployment import run_directory
 from tests.e2e.checkout_copy import CHAINCAST_MODULE, CheckoutCopy
 from tests.e2e.test_crashes import wait_until
 
-SECONDS = 120
+SECONDS = 400
 
 
 @dataclass(frozen=True, slots=True)

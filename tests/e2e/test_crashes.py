@@ -84,7 +84,7 @@ def expire_lease(stack: LocalStack) -> None:
     )
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 300) -> None:
     """Poll a condition until it holds. Raise TimeoutError after `seconds`."""
     pause, begun = Event(), monotonic()
     while not condition():

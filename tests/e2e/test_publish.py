@@ -20,7 +20,7 @@ def publisher(stack: LocalStack, monkeypatch: pytest.MonkeyPatch, **credentials:
     signed = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION} | credentials
     for name, value in signed.items():
         monkeypatch.setenv(name, value)
-    return Publisher(stack.outputs.http_url, region=REGION, timeout=20)
+    return Publisher(stack.outputs.http_url, region=REGION, timeout=120)
 
 
 def price(symbol: str, value: float) -> Item:
@@ -126,7 +126,7 @@ async def test_who_missed_something_published_gets_it_when_resuming(
 def test_who_may_not_publish_is_refused(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
     request = urllib.request.Request(stack.outputs.http_url + "/publish", json.dumps([]).encode(), method="POST")
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=20)
+        urllib.request.urlopen(request, timeout=120)
     with refused.value:
         assert refused.value.code == 403
     iam = session().client("iam", endpoint_url=endpoint(stack))

@@ -19,7 +19,7 @@ def replay(stack: LocalStack, *arguments: str) -> subprocess.CompletedProcess[st
     command = [CHAINCAST, "import-archive", "--port", str(stack.options.port), *arguments]
     credentials = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": REGION}
     environment = os.environ | stack.emulator.environment | credentials
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=400, check=False, env=environment)
 
 
 def write(folder: Path, source: str, count: int) -> list[str]:

@@ -305,10 +305,10 @@ async def test_a_python_client(stack: LocalStack, miner: Miner) -> None:
     received: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
     client = socketio.AsyncClient()
     client.on("*", lambda name, data: received.put_nowait((name, data)))
-    await client.connect(f"http://{url.netloc}", transports=["websocket"], socketio_path=url.path, wait_timeout=60)
+    await client.connect(f"http://{url.netloc}", transports=["websocket"], socketio_path=url.path, wait_timeout=300)
     try:
         argument = {"tokenAddress": token.listing.token, "network": "anvil"}
-        answer = await client.call("subscribe:token", argument, timeout=60)
+        answer = await client.call("subscribe:token", argument, timeout=300)
         assert answer["success"]
         assert answer["data"]["room"] == f"token:anvil:{token.listing.token}"
         await asyncio.to_thread(token.buy, 0.5)

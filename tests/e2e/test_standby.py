@@ -7,7 +7,7 @@ import signal
 
 from local.stack.local_stack import LocalStack
 from local.stack.processes import Child
-from tests.e2e.client import Client
+from tests.e2e.client import SECONDS, Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_crashes import LISTENER, items, listener
 from tests.factories import of_logs
@@ -21,7 +21,7 @@ async def mined_through(client: Client, miner: Miner, first: int) -> None:
     for _ in range(5):
         await asyncio.to_thread(miner.block, 3)
     expected = [e.id for e in miner.expected(first, miner.node.block_number())]
-    await client.until_event(expected[-1], 90)
+    await client.until_event(expected[-1])
     assert of_logs(e["id"] for e in client.events) == expected
 
 
@@ -45,7 +45,7 @@ async def test_a_standby_takes_over_with_nothing_lost_or_doubled(stack: LocalSta
         await mined_through(client, miner, first)
         written = {name: items(stack, name) for name in ("LOG", "HISTORY")}
         standby.process.send_signal(signal.SIGCONT)
-        assert await asyncio.to_thread(standby.process.wait, 60) == LOST_LEASE
+        assert await asyncio.to_thread(standby.process.wait, SECONDS) == LOST_LEASE
         assert {name: items(stack, name) for name in ("LOG", "HISTORY")} == written
         await mined_through(client, miner, first)
     await asyncio.to_thread(end, stack, standby)

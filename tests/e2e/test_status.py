@@ -17,7 +17,7 @@ from chaincast.status.status_handler import FRESH_SECONDS
 from local.commands.fleet import Fleet
 from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
-from tests.e2e.client import Client
+from tests.e2e.client import SECONDS, Client
 from tests.e2e.test_crashes import wait_until
 from tests.e2e.test_publish import price, publisher
 
@@ -42,7 +42,7 @@ def fetch(stack: LocalStack, path: str, token: str = "") -> tuple[int, str]:
     if token:
         request.add_header("authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -110,7 +110,7 @@ async def test_figures_scraped_during_load_are_what_the_load_generator_counted(
         for number in range(EVENTS):
             fleet.expect(f"price:FIG{number % 4}")
             assert await asyncio.to_thread(backend.publish, price(f"FIG{number % 4}", float(number))) == []
-    await fleet.wait_complete(60)
+    await fleet.wait_complete(SECONDS)
     tally = fleet.tally
     assert (tally.connected, tally.share, tally.lost) == (CLIENTS, 1.0, 0)
 

@@ -15,7 +15,7 @@ def unreachable(port: int) -> Iterator[int]:
     """Run the proxy before the emulator on `port`. Yields the proxy's port."""
 
     def forward(request: BaseHTTPRequestHandler) -> Answer:
-        emulator = HTTPConnection("127.0.0.1", port, timeout=30)
+        emulator = HTTPConnection("127.0.0.1", port, timeout=120)
         emulator.request(request.command, request.path, headers=dict(request.headers.items()))
         response = emulator.getresponse()
         result = response.status, response.read()

@@ -56,7 +56,7 @@ def folded(batches: Iterable[Batch]) -> list[str]:
     return list(held)
 
 
-async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 300.0) -> None:
     """Wait until a condition on a table holds, by polling."""
     async with asyncio.timeout(seconds):
         asked = monotonic()

@@ -81,7 +81,7 @@ async def running(follower: Follower) -> AsyncIterator[Follower]:
         yield follower
     finally:
         follower.stop()
-        await asyncio.wait_for(task, 60)
+        await asyncio.wait_for(task, 300)
 
 
 def in_history() -> list[str]:

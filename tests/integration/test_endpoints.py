@@ -26,7 +26,7 @@ ADDRESS = "0x" + "aa" * 20
 TOPIC = b"\7" * 32
 WANTED = [LogFilter((ADDRESS,), (TOPIC,))]
 BLOCK_SECONDS = 1.0
-SECONDS = 30.0
+SECONDS = 300.0
 
 
 def entry(n: int = 0) -> Entry:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-SECONDS = 30.0
+SECONDS = 300.0
 WANTED = [LogFilter(topics0=Launchpad.topics0)]
 
 

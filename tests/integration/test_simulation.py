@@ -36,7 +36,7 @@ from listener.sources.faults import NoResponse, http_fault, rpc_fault
 from tests.integration.helpers import folded
 from tests.simulation.chain import ABI, ADDRESS, TOPIC, Chain, Entry, HttpStatus, Node, RpcError
 
-SECONDS = 60
+SECONDS = 300
 """Upper limit for a wait that normally takes milliseconds: a busy machine must not fail the test."""
 NETWORK = Network(
     chain_id=1337,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
@@ -26,6 +27,9 @@ class Alarms(Construct):
     def __init__(self, scope: Construct, id_: str, *, emails: Iterable[str]) -> None:
         super().__init__(scope, id_)
         self.topic = sns.Topic(self, "Topic", display_name="Chaincast", enforce_ssl=True)
+        # `enforce_ssl` makes a topic policy, which replaces the default one that lets the account's alarms publish.
+        account = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
+        self.topic.grant_publish(iam.ServicePrincipal("cloudwatch.amazonaws.com", conditions=account))
         for email in emails:
             self.topic.add_subscription(subscriptions.EmailSubscription(email))
         self.all: list[cloudwatch.Alarm] = []
@@ -62,6 +66,21 @@ class Alarms(Construct):
             "API Gateway throttled 1000 or more posts in five minutes; its request quota may be too low "
             "(docs/scaling.md)",
             periods=3,
+        )
+
+        self._add(
+            "PostsRefused",
+            function_metric("PostsRefused", "fanout", FIVE_MINUTES),
+            1,
+            "API Gateway refused messages that a retry does not deliver either; the log of the fan-out function says "
+            "why (`messages dropped`)",
+        )
+        self._add(
+            "PostsForbidden",
+            function_metric("PostsForbidden", "fanout", FIVE_MINUTES),
+            1,
+            "API Gateway refused posts with status 401 or 403 and they are retried; check the role of the fan-out "
+            "function, service control policies and the management endpoint",
         )
 
     def add_function_alarms(self, functions: Mapping[str, lambda_.Function]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import Duration, RemovalPolicy, Token
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -14,8 +14,14 @@ from constructs import Construct
 
 from infra.bundling import code_directory, layer_directory, layers_of
 from infra.nag import acknowledge
-from infra.settings import Configuration, Switches
+from infra.settings import Configuration, InvalidConfiguration, Switches
 from infra.storage import Storage
+
+MAX_ENVIRONMENT_BYTES = 4096
+"""Size of all environment variables of a function, names included. Source: "Lambda quotas"."""
+
+_REFERENCE_BYTES = 130
+"""Assumed size of a value that is known only after deployment. URLs of queues are the longest."""
 
 
 class FunctionFactory(Construct):
@@ -43,13 +49,26 @@ class FunctionFactory(Construct):
         environment: Mapping[str, str],
         timeout: Duration,
         memory_mb: int,
+        recursive_loop: lambda_.RecursiveLoop | None = None,
     ) -> lambda_.Function:
-        """Return a Lambda function of `functions/{module}.py` with its own log group and role."""
+        """Return a Lambda function of `functions/{module}.py` with its own log group and role.
+
+        `recursive_loop`: whether Lambda ends a chain of about 16 invocations, each of which sent the message that
+        caused the next ("Use Lambda recursive loop detection to prevent infinite loops"). None: it does.
+        """
         log_group = logs.LogGroup(
             scope, f"{id_}Logs", retention=self.log_retention, removal_policy=RemovalPolicy.DESTROY
         )
         role = iam.Role(scope, f"{id_}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(role)
+        variables = {
+            "CHAINCAST_SETTINGS": self._settings,
+            "POWERTOOLS_SERVICE_NAME": module,
+            "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
+            "CHAINCAST_STATE_TABLE": self._state.table_name,
+            **environment,
+        }
+        check_environment(module, variables)
         function = lambda_.Function(
             scope,
             id_,
@@ -60,17 +79,12 @@ class FunctionFactory(Construct):
             code=lambda_.Code.from_asset(str(self._code(module))),
             layers=[self._layer(name) for name in layers_of(module)],
             handler=f"functions.{module}.handler",
-            environment={
-                "CHAINCAST_SETTINGS": self._settings,
-                "POWERTOOLS_SERVICE_NAME": module,
-                "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
-                "CHAINCAST_STATE_TABLE": self._state.table_name,
-                **environment,
-            },
+            environment=variables,
             timeout=timeout,
             memory_size=memory_mb,
             log_group=log_group,
             tracing=self._tracing,
+            recursive_loop=recursive_loop,
         )
         if self._tracing is lambda_.Tracing.ACTIVE:
             acknowledge(role, "IAM5[Resource::*]", "The actions of X-Ray do not support resource-level permissions.")
@@ -107,19 +121,42 @@ class FunctionFactory(Construct):
         )
 
 
+def check_environment(module: str, variables: Mapping[str, str]) -> None:
+    """Check that a function's variables fit into the 4 KB that Lambda allows for all of them.
+
+    Raises `InvalidConfiguration`. CloudFormation would notice in the middle of a deployment.
+    """
+    size = sum(
+        len(name) + (_REFERENCE_BYTES if Token.is_unresolved(v) else len(v.encode())) for name, v in variables.items()
+    )
+    if size > MAX_ENVIRONMENT_BYTES:
+        settings = len(variables["CHAINCAST_SETTINGS"].encode())
+        raise InvalidConfiguration(
+            f"chaincast: the environment of functions/{module}.py has {size} bytes ({settings} are settings): Lambda "
+            f"allows {MAX_ENVIRONMENT_BYTES}; configure fewer networks or fewer addresses in allow_ips, deny_ips, "
+            "exempt_ips and origins"
+        )
+
+
 def allow(function: lambda_.Function, resources: Sequence[str], *actions: str) -> None:
     """Allow a function these actions on these ARNs only. The `grant` of a CDK table would add all its indexes."""
     function.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=list(resources)))
 
 
-def add_queue_trigger(function: lambda_.Function, queue: sqs.IQueue, batch_size: int) -> None:
-    """Invoke a function with the messages of a queue.
+def add_queue_trigger(
+    function: lambda_.Function, queue: sqs.IQueue, batch_size: int, max_concurrency: int | None = None
+) -> None:
+    """Invoke a function with the messages of a queue, at most `max_concurrency` (None: no limit) times at once.
 
     Its role gets the three actions that Lambda requires ("Creating and configuring an Amazon SQS event source mapping",
     execution role permissions). The CDK's own event source would grant two more.
     """
     function.add_event_source_mapping(
-        "Queue", event_source_arn=queue.queue_arn, batch_size=batch_size, report_batch_item_failures=True
+        "Queue",
+        event_source_arn=queue.queue_arn,
+        batch_size=batch_size,
+        report_batch_item_failures=True,
+        max_concurrency=max_concurrency,
     )
     queue.grant(function, "sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
 

@@ -29,6 +29,9 @@ DELETE_CONNECTIONS_ACTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem"
 """Actions on table Connections that remove many records at once."""
 DELETE_SUBSCRIPTIONS_ACTIONS = ("dynamodb:BatchGetItem", "dynamodb:BatchWriteItem", "dynamodb:DeleteItem")
 """Actions on table Subscriptions that remove the rows of connections."""
+MAX_LIFECYCLE_CONCURRENCY = 100
+"""Invocations of the lifecycle function at once, each with ten jobs. Replays, which clients cause, then leave most of
+the account's concurrency (1,000 by default) to fan-out."""
 RELEASE_QUOTA_ACTIONS = ("dynamodb:UpdateItem",)
 """Actions on table State that lower the count of open connections."""
 
@@ -205,6 +208,8 @@ class Gateway(Construct):
             },
             timeout=Duration.seconds(30),
             memory_mb=1024,
+            # An unfinished replay enqueues its remainder, which ends with the log. Lambda would stop it after 16 steps.
+            recursive_loop=lambda_.RecursiveLoop.ALLOW,
         )
         allow(function, [self._storage.connections.table_arn], "dynamodb:GetItem")
         allow(
@@ -219,7 +224,7 @@ class Gateway(Construct):
         self.lifecycle_queue.grant(function, "sqs:SendMessage")
         self.grant_manage(function, "POST")
         self.grant_manage(function, "DELETE")
-        add_queue_trigger(function, self.lifecycle_queue, 10)
+        add_queue_trigger(function, self.lifecycle_queue, 10, MAX_LIFECYCLE_CONCURRENCY)
         self._functions.grant_counters(function)
         return function
 

@@ -7,6 +7,8 @@ documentation are public.
 
 from __future__ import annotations
 
+from typing import cast
+
 from aws_cdk import Duration
 from aws_cdk import aws_apigatewayv2 as apigateway
 from aws_cdk import aws_lambda as lambda_
@@ -26,6 +28,10 @@ from infra.storage import Storage
 STATUS_PATHS = (
     "/health", "/lb/status", "/status", "/metrics", "/docs", "/docs/asyncapi.json", "/docs/openapi.json"
 )  # fmt: skip
+
+REQUESTS_PER_SECOND, BURST_REQUESTS = 200, 400
+"""Throttle of the stage: /health and /ticket are public, and each request is an invocation, of which the account has
+1,000 at once by default."""
 
 
 class HttpApi(Construct):
@@ -57,6 +63,10 @@ class HttpApi(Construct):
             self, "Api", api_name="chaincast-http", description="Chaincast: publishing, administration, status"
         )
         assert self.api.default_stage is not None
+        stage = cast(apigateway.CfnStage, self.api.default_stage.node.default_child)
+        stage.default_route_settings = apigateway.CfnStage.RouteSettingsProperty(
+            throttling_rate_limit=REQUESTS_PER_SECOND, throttling_burst_limit=BURST_REQUESTS
+        )
         acknowledge(
             self.api.default_stage,
             "APIG1",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from aws_cdk import Duration
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
@@ -10,7 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.fanout import Fanout
-from infra.functions import FunctionFactory
+from infra.functions import FunctionFactory, allow
 from infra.nag import acknowledge
 from infra.settings import KafkaSettings
 from infra.storage import Storage
@@ -51,11 +53,35 @@ class Kafka(Construct):
         )
         fanout.grant_append(self.function, storage)
         self.rejected.grant(self.function, "sqs:SendMessage")
+        if settings["cluster_arn"]:
+            self._allow_reading(settings)
+            assert self.function.role is not None
+            acknowledge(
+                self.function.role,
+                "IAM4[Policy::arn:<AWS::Partition>:iam::aws:policy/service-role/AWSLambdaMSKExecutionRole]",
+                "The CDK's event source adds AWS's own policy for network interfaces in the cluster's VPC.",
+            )
         for topic in settings["topics"]:
             self.function.add_event_source(self._source(topic, settings))
 
+    def _allow_reading(self, settings: KafkaSettings) -> None:
+        """Allow the function to read the topics of an MSK cluster with IAM authentication.
+
+        Source: Lambda Developer Guide, "Configuring Amazon MSK cluster permissions", IAM access control. The CDK's
+        event source grants only the permissions to find the brokers.
+        """
+        cluster = settings["cluster_arn"]
+
+        def arns(kind: str, names: Iterable[str]) -> list[str]:
+            return [f"{cluster.replace(':cluster/', f':{kind}/', 1)}/{name}" for name in names]
+
+        allow(self.function, [cluster], "kafka-cluster:Connect", "kafka-cluster:DescribeClusterDynamicConfiguration")
+        allow(self.function, arns("topic", settings["topics"]), "kafka-cluster:DescribeTopic", "kafka-cluster:ReadData")
+        groups = [_group(settings, topic) for topic in settings["topics"]]
+        allow(self.function, arns("group", groups), "kafka-cluster:DescribeGroup", "kafka-cluster:AlterGroup")
+
     def _source(self, topic: str, settings: KafkaSettings) -> lambda_.IEventSource:
-        group = f"{settings['consumer_group']}-{topic}".replace(".", "-")
+        group = _group(settings, topic)
         secret = (
             secretsmanager.Secret.from_secret_name_v2(self, f"{topic}Secret", settings["secret"])
             if settings["secret"]
@@ -85,3 +111,8 @@ class Kafka(Construct):
             report_batch_item_failures=True,
             provisioned_poller_config=pollers,
         )
+
+
+def _group(settings: KafkaSettings, topic: str) -> str:
+    """Return the consumer group of a topic."""
+    return f"{settings['consumer_group']}-{topic}".replace(".", "-")

@@ -121,8 +121,8 @@ class Listener(Construct):
         task = ecs.FargateTaskDefinition(
             self,
             f"{name}Task",
-            cpu=256,
-            memory_limit_mib=512,
+            cpu=settings["cpu"],
+            memory_limit_mib=settings["memory"],
             task_role=self.role,
             runtime_platform=ecs.RuntimePlatform(
                 cpu_architecture=ecs.CpuArchitecture.ARM64, operating_system_family=ecs.OperatingSystemFamily.LINUX

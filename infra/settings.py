@@ -31,6 +31,8 @@ class RetentionSettings(TypedDict):
 class NetworkSettings(TypedDict):
     rpc_secret: str
     url_variable: str
+    cpu: int
+    memory: int
 
 
 class AuthSettings(TypedDict):

@@ -15,8 +15,9 @@ _AtOnce: TypeAlias = Annotated[int, Field(ge=0, le=2_000)]
 """The ids of an address's (a user's) open connections are stored in one DynamoDB item of at most 400 KB."""
 
 
-MAX_MESSAGE_BYTES: Final = 131_072
-"""API Gateway closes a connection that sends a longer message."""
+MAX_MESSAGE_BYTES: Final = 32_768
+"""API Gateway closes a connection that sends a longer WebSocket frame (with close code 1009). Its messages may have 128
+KB, but browsers and most libraries send a message as one frame. ("Quotas for WebSocket APIs")"""
 
 MAX_TOPICS: Final = 1_000
 """The topics of a connection are stored in one DynamoDB item of at most 400 KB."""
@@ -35,7 +36,7 @@ class Limits(Section):
     """Limits of a client; 0 turns a limit off (docs/security.md)."""
 
     message_bytes: Annotated[int, Field(ge=0, le=MAX_MESSAGE_BYTES), AfterValidator(_check_message_bytes)] = Field(
-        32_768, description="bytes of a message from a client; 0: API Gateway's own limit, 131072"
+        32_768, description="bytes of a message from a client; 0: API Gateway's own limit of a frame, 32768"
     )
     topics_per_message: Annotated[int, Field(ge=0, le=MAX_TOPICS)] = Field(
         50, description="topics in one subscribe message; 0: at most 1000"

@@ -18,6 +18,15 @@ _EVM = re.compile(r"0x[0-9a-fA-F]{40}")
 _STACKS = re.compile(r"S[0-9A-Z]{20,41}\.[a-zA-Z][a-zA-Z0-9-]{0,39}")
 ANY_ADDRESS = "*"
 
+FARGATE_MEMORY = {
+    256: (512, 1024, 2048),
+    512: tuple(range(1024, 4096 + 1, 1024)),
+    1024: tuple(range(2048, 8192 + 1, 1024)),
+    2048: tuple(range(4096, 16_384 + 1, 1024)),
+    4096: tuple(range(8192, 30_720 + 1, 1024)),
+}
+"""Sizes of memory (MiB) for each size of CPU. Source: Amazon ECS Developer Guide, "Task CPU and memory"."""
+
 
 def url_variable(network: str) -> str:
     """Return the name of the environment variable with a network's RPC URLs, separated by spaces or commas."""
@@ -175,9 +184,25 @@ class Network(Section):
         description="pairs of `wrapped_native` and a stable token, created by a followed factory, that give the native "
         "coin's price in dollars; the one with the largest reserves is used",
     )
+    cpu: Literal[256, 512, 1024, 2048, 4096] = Field(
+        256, description="CPU units of the listener's Fargate task; 1024 are one core (docs/scaling.md)"
+    )
+    memory: Annotated[int, Field(ge=512, le=30_720)] = Field(
+        512, description="memory of the listener's Fargate task, in MiB; `cpu` determines which sizes are possible"
+    )
     alerts: Alerts = Alerts()
     backfill: Backfill = Backfill()
     contracts: tuple[Contract, ...] = Field((), description="contracts to follow")
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Network:
+        possible = FARGATE_MEMORY[self.cpu]
+        if self.memory not in possible:
+            raise ValueError(
+                f"memory {self.memory} is not possible with cpu {self.cpu}: Fargate has "
+                f"{', '.join(map(str, possible))} MiB"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check(self) -> Network:

@@ -18,6 +18,9 @@ def _https(value: str) -> str:
     return value
 
 
+_CLUSTER_ARN = re.compile(r"arn:aws[a-z-]*:kafka:[a-z0-9-]+:\d{12}:cluster/[A-Za-z0-9-]{1,64}/[a-f0-9-]+(-s?\d+)?")
+
+
 class Callers(Section):
     """The callers of a route of the HTTP API, which API Gateway authenticates."""
 
@@ -105,6 +108,11 @@ class Kafka(Section):
     def _check(self) -> Kafka:
         if self.bootstrap_servers and self.cluster_arn:
             raise ValueError("bootstrap_servers and cluster_arn exclude each other: keep one")
+        if self.cluster_arn and not _CLUSTER_ARN.fullmatch(self.cluster_arn):
+            raise ValueError(
+                f"cluster_arn: {self.cluster_arn!r} is not the ARN of an MSK cluster; copy it from "
+                "`aws kafka list-clusters-v2`: arn:aws:kafka:REGION:ACCOUNT:cluster/NAME/UUID"
+            )
         if self.bootstrap_servers and not self.secret:
             raise ValueError("bootstrap_servers requires secret: Lambda reads brokers only with credentials")
         if wrong := [s for s in self.bootstrap_servers if not re.fullmatch(r"[A-Za-z0-9.-]+:\d{1,5}", s)]:

@@ -38,6 +38,13 @@ enabled = true
 retention_days = 400
 """
 
+CLUSTER = "arn:aws:kafka:eu-central-1:111122223333:cluster/team/5e5a1c2b-0d7b-4c7e-9a51-0f2d6f0a1b2c-3"
+MSK = f"""
+[kafka]
+cluster_arn = "{CLUSTER}"
+topics = ["price.updates", "trade.notifications"]
+"""
+
 JWT = """
 [publish]
 auth = "jwt"
@@ -103,9 +110,9 @@ def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="session")
 def keys_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of a stack that checks client tokens with the public keys of an issuer, with the live console."""
+    """The template of a stack with an issuer's public keys for client tokens, the live console, and an MSK cluster."""
     auth = 'mode = "required"\njwks_url = "https://issuer.example/keys"'
-    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), "[console]\nenabled = true\n", auth))
+    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), MSK + "[console]\nenabled = true\n", auth))
 
 
 @pytest.fixture(scope="session")

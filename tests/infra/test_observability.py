@@ -27,7 +27,7 @@ def alarms(template: Template) -> dict[str, Any]:
 
 def test_there_is_an_alarm_for_everything_that_can_go_wrong(template: Template) -> None:
     wanted = {"FanoutDeadLetters", "LifecycleDeadLetters", "KafkaDeadLetters"}
-    wanted |= {"FanoutLate", "PostsDeferred", "PostsThrottled"}
+    wanted |= {"FanoutLate", "PostsDeferred", "PostsThrottled", "PostsRefused", "PostsForbidden"}
     wanted |= {f"{name.capitalize()}{what}" for name in FUNCTIONS for what in ("Errors", "Throttled", "Slow")}
     wanted |= {f"{name}{what}" for name in ("BscTestnet", "Base") for what in ("Stopped", "Silent", "Late")}
     assert set(alarms(template)) == wanted
@@ -38,6 +38,24 @@ def test_every_alarm_notifies_the_topic_when_it_begins_and_ends(template: Templa
     for alarm in alarms(template).values():
         assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": topic}]
         assert alarm["AlarmDescription"].startswith("Chaincast: ")
+
+
+def test_alarms_may_publish_to_the_topic(template: Template) -> None:
+    """A topic policy replaces the default policy, which allows it.
+
+    Source: re:Post, "Why didn't I receive an SNS notification for my CloudWatch alarm trigger?"
+    """
+    (topic,) = of_type(template, "AWS::SNS::Topic")
+    (policy,) = of_type(template, "AWS::SNS::TopicPolicy").values()
+    allowed = [s for s in policy["PolicyDocument"]["Statement"] if s["Effect"] == "Allow"]
+    assert [{key: s[key] for key in ("Action", "Principal", "Resource", "Condition")} for s in allowed] == [
+        {
+            "Action": "sns:Publish",
+            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+            "Resource": {"Ref": topic},
+            "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+        }
+    ]
 
 
 def test_missing_data_is_an_alarm_only_for_silent_listeners(template: Template) -> None:

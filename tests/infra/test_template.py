@@ -12,11 +12,13 @@ import pytest
 
 from chaincast.aws import environment as resources
 from chaincast.config.function_settings import Settings
+from chaincast.jobs.lifecycle_handler import MAX_RECEIVES
 from infra.gateway import MESSAGE_ROUTES
 from infra.http_api import STATUS_PATHS
-from tests.infra.conftest import Resource, Template, synthesize
+from local.stack.checkout import ROOT
+from tests.infra.conftest import CLUSTER, Resource, Template, synthesize
 from tests.infra.environment import variables_read
-from tests.infra.reading import actions, functions, of_type
+from tests.infra.reading import actions, functions, of_type, statements
 from tests.infra.test_roles import EXPECTED_ACTIONS
 from tests.integration.conftest import TABLES
 
@@ -48,6 +50,17 @@ def test_an_invalid_configuration_ends_the_synthesis_with_the_validators_message
     done = synthesize(tmp_path / "out", config=str(bad))
     assert done.returncode != 0
     assert "bad.toml:2: networks.x.chain_id = 0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_environment_that_lambda_would_refuse_ends_the_synthesis(tmp_path: Path) -> None:
+    denied = ", ".join(f'"10.0.{number}.0/24"' for number in range(250))
+    config = tmp_path / "large.toml"
+    config.write_text((ROOT / "chaincast.toml").read_text() + f"\n[access]\ndeny_ips = [{denied}]\n")
+    done = synthesize(tmp_path / "out", config=str(config))
+    assert done.returncode != 0
+    assert "Lambda allows 4096" in done.stderr
+    assert "deny_ips" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -149,6 +162,61 @@ def test_kafka_is_read_with_partial_failures_and_only_when_it_is_configured(
         assert mapping["SelfManagedEventSource"]["Endpoints"]["KafkaBootstrapServers"] == ["broker.example:9092"]
         assert mapping["SourceAccessConfigurations"][0]["Type"] == "SASL_SCRAM_512_AUTH"
     assert "kafka" not in functions(jwt_template)
+
+
+def test_an_msk_cluster_is_read_with_iam_authentication(keys_template: Template) -> None:
+    """Lambda Developer Guide, "Configuring Amazon MSK cluster permissions": the actions for IAM access control."""
+    granted = {
+        (action, resource)
+        for statement in statements(keys_template, "KafkaFunction")
+        for action in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+        if action.startswith("kafka-cluster:")
+    }
+    topics = [CLUSTER.replace(":cluster/", ":topic/") + f"/{name}" for name in ("price.updates", "trade.notifications")]
+    groups = [
+        CLUSTER.replace(":cluster/", ":group/") + f"/chaincast-{name}"
+        for name in ("price-updates", "trade-notifications")
+    ]
+    assert granted == {
+        ("kafka-cluster:Connect", CLUSTER),
+        ("kafka-cluster:DescribeClusterDynamicConfiguration", CLUSTER),
+        *((f"kafka-cluster:{name}", topic) for topic in topics for name in ("DescribeTopic", "ReadData")),
+        *((f"kafka-cluster:{name}", group) for group in groups for name in ("DescribeGroup", "AlterGroup")),
+    }
+    mappings = [m for m in of_type(keys_template, "AWS::Lambda::EventSourceMapping").values() if "Topics" in m]
+    assert {m["AmazonManagedKafkaEventSourceConfig"]["ConsumerGroupId"] for m in mappings} == {
+        group.rsplit("/", 1)[1] for group in groups
+    }
+
+
+def test_only_replays_may_invoke_themselves(template: Template) -> None:
+    """Lambda ends a chain of 16 invocations that a queue connects, and a replay is such a chain."""
+    allowing = {name for name, f in functions(template).items() if f.get("RecursiveLoop") == "Allow"}
+    assert allowing == {"lifecycle"}
+
+
+def test_replays_and_public_routes_leave_concurrency_to_fanout(template: Template) -> None:
+    names = {id_: f["Handler"].split(".")[1] for id_, f in of_type(template, "AWS::Lambda::Function").items()}
+    limits = {
+        names[m["FunctionName"]["Ref"]]: m.get("ScalingConfig", {}).get("MaximumConcurrency")
+        for m in of_type(template, "AWS::Lambda::EventSourceMapping").values()
+        if "Topics" not in m
+    }
+    assert limits == {"fanout": None, "lifecycle": 100}
+    stages = of_type(template, "AWS::ApiGatewayV2::Stage").values()
+    (http,) = [stage for stage in stages if stage["StageName"] == "$default"]
+    settings = http["DefaultRouteSettings"]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (200, 400)
+
+
+def test_jobs_are_dead_letters_after_the_receives_that_the_handler_counts(template: Template) -> None:
+    (queue,) = [q for id_, q in of_type(template, "AWS::SQS::Queue").items() if "LifecycleQueue" in id_]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == MAX_RECEIVES
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return value if isinstance(value, list) else [value]
 
 
 def test_the_archive_is_private_encrypted_retained_and_optional(template: Template, jwt_template: Template) -> None:

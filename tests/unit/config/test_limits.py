@@ -28,7 +28,7 @@ def test_each_is_off_with_nought() -> None:
     found = settings("\n".join(f"{name} = 0" for name in names))
     assert found.limits == Counted()
     assert (found.message_bytes, found.topics_per_message, found.subscriptions_per_connection) == (
-        131_072,
+        32_768,
         1_000,
         1_000,
     )
@@ -43,7 +43,7 @@ def test_they_come_through_the_environment_of_a_function() -> None:
     ("line", "words"),
     [
         ("message_bytes = 255", "at least 256"),
-        ("message_bytes = 131073", "131072"),
+        ("message_bytes = 32769", "32768"),
         ("subscriptions_per_connection = 1001", "1000"),
         ("messages_per_minute = -1", "0"),
         ("connections_per_ip = 2001", "2000"),

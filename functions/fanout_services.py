@@ -43,7 +43,7 @@ def make_worker(
     return FanoutWorker(
         deliverer,
         fanout_state,
-        fanout_retries,
+        lambda: fanout_retries(logger),
         lambda: connection_cleanup(settings.limits),
         management_api,
         settings.shards,
@@ -60,12 +60,12 @@ def fanout_state() -> FanoutStateStore:
     return FanoutStateStore(boto_clients.dynamodb(), require_env(STATE))
 
 
-def fanout_retries() -> RetryQueue:
+def fanout_retries(logger: Logger) -> RetryQueue:
     """Return the retry side of the fan-out queue."""
     from chaincast.aws import boto_clients
     from chaincast.fanout.retries import RetryQueue
 
-    return RetryQueue(boto_clients.sqs, require_env(FANOUT_QUEUE))
+    return RetryQueue(boto_clients.sqs, require_env(FANOUT_QUEUE), logger)
 
 
 def connection_cleanup(limits: Limits) -> ConnectionCleanup:

@@ -19,6 +19,9 @@ _CONFIG = Config(
     connect_timeout=3,
     read_timeout=10,
     tcp_keepalive=True,
+    # Heartbeat and cleanup make 16 requests at once. botocore keeps 10 connections, and opens a new one for each
+    # further request.
+    max_pool_connections=32,
     # Validation takes a third of a call's CPU. The type checker and AWS check the parameters.
     parameter_validation=False,
     # The checksums of bodies that boto3 adds by default are of no use here.

@@ -44,6 +44,7 @@ class DeliveryReporter:
             "gone": len(outcomes.gone),
             "deferred": len(outcomes.deferred),
             "throttled": outcomes.throttled,
+            "forbidden": outcomes.forbidden,
             "retried": outcomes.retried,
             "repeated": outcomes.repeated,
             "ended": round(time.time() * 1000, 3),
@@ -66,6 +67,7 @@ class DeliveryReporter:
             ("throttled", outcomes.throttled),
             ("repeated", outcomes.repeated),
             ("refused", outcomes.refused.total()),
+            ("forbidden", outcomes.forbidden),
         ):
             self._metrics.count("Posts", value, outcome=outcome)
 

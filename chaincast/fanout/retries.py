@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
+from aws_lambda_powertools import Logger
+
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.groups import receive_count
 
@@ -42,18 +44,24 @@ def gives_up(tries: int, reached_all: bool, deferred: int) -> bool:
 class RetryQueue:
     """Makes failed messages visible again before the visibility timeout of the queue ends."""
 
-    def __init__(self, client: Callable[[], SQSClient], url: str) -> None:
+    def __init__(self, client: Callable[[], SQSClient], url: str, logger: Logger) -> None:
         self._client = client
         self._url = url
+        self._logger = logger
 
     def retry_soon(self, records: Iterable[SqsRecord]) -> None:
-        """Let SQS deliver messages again after their retry delay.
+        """Let SQS deliver messages again after their retry delay, or later if a call fails.
+
+        A failure must not fail the invocation: then SQS would deliver its other messages again, too.
 
         Each message is one call, because a batch call may process messages in another order than the group's.
         """
         for record in records:
-            self._client().change_message_visibility(
-                QueueUrl=self._url,
-                ReceiptHandle=record["receiptHandle"],
-                VisibilityTimeout=retry_delay_seconds(receive_count(record)),
-            )
+            try:
+                self._client().change_message_visibility(
+                    QueueUrl=self._url,
+                    ReceiptHandle=record["receiptHandle"],
+                    VisibilityTimeout=retry_delay_seconds(receive_count(record)),
+                )
+            except Exception as error:  # botocore's errors, which cannot be imported without boto3
+                self._logger.warning("message not made visible", extra={"id": record["messageId"], "error": str(error)})

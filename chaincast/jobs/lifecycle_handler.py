@@ -13,6 +13,9 @@ from chaincast.errors import CodecError
 from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, parse_job
 from chaincast.metrics.recorder import MetricsRecorder
 
+MAX_RECEIVES = 3
+"""Times that SQS delivers a job before it goes to the dead-letter queue (infra/gateway.py)."""
+
 DEADLINE_MARGIN_MS = 12_000
 """Milliseconds before the function's timeout at which replays stop, so that posts in progress can finish."""
 
@@ -20,8 +23,8 @@ DEADLINE_MARGIN_MS = 12_000
 class Greeter(Protocol):
     """Sends greetings (chaincast/sessions/greeter.py)."""
 
-    async def greet(self, job: Greet) -> bool:
-        """Return False if the greeting must be tried again."""
+    async def greet(self, job: Greet, *, is_last: bool) -> bool:
+        """Return False if the greeting must be tried again. `is_last`: it will not be."""
         ...
 
 
@@ -37,6 +40,8 @@ class Replays(Protocol):
     """Runs replays (chaincast/replay/replay_jobs.py)."""
 
     async def run(self, job: Replay, seconds: float) -> None: ...
+
+    async def abandon(self, job: Replay) -> None: ...
 
     async def remove_hold(self, job: RemoveHold) -> None: ...
 
@@ -79,17 +84,20 @@ class LifecycleHandler:
     async def _run_record(self, record: SqsRecord, seconds: float) -> bool:
         """Run the job of a message. Return False if it failed; other jobs are not affected."""
         try:
-            return await self._run_job(parse_job(record["body"]), seconds)
+            is_last = int(record["attributes"]["ApproximateReceiveCount"]) >= MAX_RECEIVES
+            return await self._run_job(parse_job(record["body"]), seconds, is_last)
         except CodecError as error:
             self._logger.error("invalid job", error=str(error))
         except Exception:
             self._logger.exception("job failed")
         return False
 
-    async def _run_job(self, job: Job, seconds: float) -> bool:
+    async def _run_job(self, job: Job, seconds: float, is_last: bool) -> bool:
         match job:
             case Greet():
-                return await self._greeter.greet(job)
+                return await self._greeter.greet(job, is_last=is_last)
+            case Replay() if is_last:  # it raised twice, or ended the process
+                await self._replays().abandon(job)
             case Replay():
                 await self._replays().run(job, seconds)
             case RemoveHold():

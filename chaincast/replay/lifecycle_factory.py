@@ -53,7 +53,8 @@ def make_lifecycle_handler(
 
         client = boto_clients.dynamodb()
         log, holds = LogReader(client, log_table), Holds(client, subscriptions_table)
-        return ReplayJobs(settings, log, holds, stores_once().subscriptions, poster, jobs(), metrics, logger)
+        subscriptions = stores_once().subscriptions
+        return ReplayJobs(settings, log, holds, subscriptions, poster, jobs(), connection_api, metrics, logger)
 
     return LifecycleHandler(
         Greeter(settings, poster, connections, metrics, logger),

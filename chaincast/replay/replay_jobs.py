@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
 from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.config.function_settings import Settings
+from chaincast.errors import Code, RequestError
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import RemoveHold, Replay
 from chaincast.jobs.queue import JobQueue
 from chaincast.metrics.recorder import MetricsRecorder
+from chaincast.model.clock import now_ms
+from chaincast.protocol.dialects import registry
 from chaincast.replay.holds import HoldKey, Holds
 from chaincast.replay.replayer import Ending, Replayer
 from chaincast.sessions.subscription_store import SubscriptionStore
@@ -26,6 +31,12 @@ By then fan-out has processed every batch that was queued at the release; if not
 """
 
 
+class ConnectionCloser(Protocol):
+    """Closes connections (chaincast/aws/management_api.py)."""
+
+    def close(self, connection_id: str) -> None: ...
+
+
 class ReplayJobs:
     """Runs replays and deletes holds."""
 
@@ -37,6 +48,7 @@ class ReplayJobs:
         subscriptions: SubscriptionStore,
         poster: ConnectionPoster,
         jobs: JobQueue,
+        connection_api: Callable[[], ConnectionCloser],
         metrics: MetricsRecorder,
         logger: Logger,
     ) -> None:
@@ -46,6 +58,7 @@ class ReplayJobs:
         self._subscriptions = subscriptions
         self._poster = poster
         self._jobs = jobs
+        self._connection_api = connection_api
         self._metrics = metrics
         self._logger = logger
 
@@ -64,6 +77,20 @@ class ReplayJobs:
             await asyncio.to_thread(self._jobs.enqueue, removal, HOLD_REMOVAL_SECONDS)
         if ending is Ending.UNFINISHED:
             await asyncio.to_thread(self._jobs.enqueue, job, CONTINUE_SECONDS)
+
+    async def abandon(self, job: Replay) -> None:
+        """Give up a replay that fails each time: close the connection, whose client reconnects and resumes.
+
+        The hold goes last: without it fan-out would deliver newer events, and the client would miss those between.
+        """
+        self._logger.error("replay given up", extra={"connection": job.connection_id, "source": job.source})
+        self._metrics.count("ReplaysAbandoned")
+        reason = RequestError(Code.INTERNAL, f"the replay of {job.source!r} failed: connect again and resume")
+        dialect = registry.get(job.dialect, self._settings.chains)
+        await self._poster.deliver(dialect.outcome_messages(reason, now_ms()), [job.connection_id])
+        await asyncio.to_thread(lambda: self._connection_api().close(job.connection_id))
+        hold = HoldKey(job.connection_id, job.source, job.shards, job.token)
+        await asyncio.to_thread(self._holds.remove, hold)
 
     async def remove_hold(self, job: RemoveHold) -> None:
         """Delete a released hold, if it is still the one of the job."""

@@ -42,6 +42,21 @@ class Ending(Enum):
     """Time was up, or API Gateway refused a message: the replay continues later."""
 
 
+def oldest_after_gap(batches: Sequence[Batch], at: int) -> int | None:
+    """Return the oldest number after which the log is whole, if a batch or a part after number `at` is missing.
+
+    DynamoDB deletes expired items within days, in no particular order, so that one may be gone between others.
+    Return None if nothing is missing.
+    """
+    oldest = None
+    due = (at + 1, 0)
+    for batch in batches:
+        if (batch.seq, batch.part) != due:
+            oldest = batch.seq if batch.part else batch.seq - 1
+        due = (batch.seq, batch.part + 1) if batch.part + 1 < batch.parts else (batch.seq + 1, 0)
+    return oldest
+
+
 class Replayer:
     """One replay, for one connection and source."""
 
@@ -86,8 +101,8 @@ class Replayer:
             # Before reading the log, so that batches that it does not have yet will find all rows of this connection.
             await self._topics()
             found, more = await asyncio.to_thread(self._read)
-            if found and found[0].seq > self.at + 1:
-                await self._gateway.deliver(self._expired(found[0].seq - 1), [self._job.connection_id])
+            if (oldest := oldest_after_gap(found, self.at)) is not None:
+                await self._gateway.deliver(self._expired(oldest), [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
             # And after it: topics subscribed before these batches came are held back as well, and replayed.
             if found and (ending := await self._tell(found, await self._topics())) is not None:

@@ -60,8 +60,12 @@ class Greeter:
         self._retry_delays = retry_delays
         self._clock = clock
 
-    async def greet(self, job: Greet) -> bool:
-        """Send a greeting. Return False if it must be tried again: it was not delivered, and the connection exists."""
+    async def greet(self, job: Greet, *, is_last: bool) -> bool:
+        """Send a greeting. Return False if it must be tried again: it was not delivered, and the connection exists.
+
+        `is_last`: the last attempt. If API Gateway still does not know the connection, there is none: `$connect` failed
+        after it had stored the record, which the heartbeat removes.
+        """
         greeting = Connected(job.connection_id, self._settings.networks, self._settings.message_bytes)
         payloads = registry.get(job.dialect, self._settings.chains).outcome_messages(greeting, self._clock())
         for delay in (*self._retry_delays, None):
@@ -69,7 +73,7 @@ class Greeter:
             if outcomes.posted or outcomes.refused:
                 self._metrics.count("MessagesOut", outcomes.posted, by="greeting")
                 return True
-            if outcomes.gone and await self._is_closed(job.connection_id):
+            if outcomes.gone and (is_last or await self._is_closed(job.connection_id)):
                 return True
             if delay is not None:
                 await asyncio.sleep(delay)

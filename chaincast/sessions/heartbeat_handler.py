@@ -105,20 +105,43 @@ class HeartbeatHandler:
         """Check the connections of all dialects. `remaining_ms` returns the time until the function is stopped.
 
         Return the numbers of connections that were looked up (`asked`), `pinged`, `silent` and `gone`; `left` is 1 if
-        the time did not suffice for all connections; `healed` is the number of batches that were enqueued.
+        the time did not suffice for all connections; `failed` is the number of requests that failed, whose connections
+        the next heartbeat checks; `healed` is the number of batches that were enqueued.
         """
-        run = _HeartbeatRun(self._records, self._connection_api, self._post, self._clock(), remaining_ms)
+        # First: SQS knows a batch that is sent again within five minutes, and a heartbeat may take four.
+        healed = sum(map(self._requeue, self._settings.app_source_names))
+        run = _HeartbeatRun(self._records, self._connection_api, self._post, self._clock(), remaining_ms, self._logger)
         with ThreadPoolExecutor(_MAX_PARALLEL_REQUESTS) as threads:
-            for name in registry.NAMES:
-                for gone in run.check_dialect(registry.get(name, self._settings.chains), threads):
-                    self._metrics.count_closed(self._cleanup.remove(gone).dialects)
+            # Dialects whose server pings come first: their clients leave when they hear nothing.
+            for dialect in sorted(self._dialects(), key=lambda each: each.ping_message(0) is None):
+                for gone in run.check_dialect(dialect, threads):
+                    self._remove(gone)
         counts = run.counts
-        counts["healed"] = sum(self._appender.requeue_missing(source) for source in self._settings.app_source_names)
+        counts["healed"] = healed
         self._logger.info("heartbeat", extra=counts)
         self._metrics.count("StaleConnectionsRemoved", counts["gone"])
         self._metrics.count("PingTimeouts", counts["silent"])
+        self._metrics.count("HeartbeatErrors", counts["failed"])
         self._metrics.count("MessagesOut", counts["pinged"], by="ping")
         return counts
+
+    def _dialects(self) -> Iterable[Dialect]:
+        return [registry.get(name, self._settings.chains) for name in registry.NAMES]
+
+    def _requeue(self, source: str) -> int:
+        """Enqueue what a publisher has not. After a failure, the next heartbeat tries again."""
+        try:
+            return self._appender.requeue_missing(source)
+        except Exception:  # botocore's errors; pings must go out in any case
+            self._logger.exception("batches not enqueued", extra={"source": source})
+            return 0
+
+    def _remove(self, connection_ids: Sequence[str]) -> None:
+        """Remove records. After a failure, the next heartbeat finds them again."""
+        try:
+            self._metrics.count_closed(self._cleanup.remove(connection_ids).dialects)
+        except Exception:  # botocore's errors; the other connections must be checked in any case
+            self._logger.exception("connections not removed", extra={"connections": len(connection_ids)})
 
     def _post(self, payload: bytes, connection_ids: Sequence[str]) -> Outcomes:
         return self._loop.run_until_complete(self._poster.deliver([payload], connection_ids))
@@ -134,13 +157,15 @@ class _HeartbeatRun:
         post: Callable[[bytes, Sequence[str]], Outcomes],
         now: int,
         remaining_ms: Callable[[], int],
+        logger: Logger,
     ) -> None:
         self._records = records
         self._connection_api = connection_api
         self._post = post
         self._now = now
         self._remaining_ms = remaining_ms
-        self.counts = dict.fromkeys(("asked", "pinged", "silent", "gone", "left"), 0)
+        self._logger = logger
+        self.counts = dict.fromkeys(("asked", "pinged", "silent", "gone", "left", "failed"), 0)
 
     def check_dialect(self, dialect: Dialect, threads: Executor) -> Iterator[list[str]]:
         """Check the connections of a dialect until the time is up. Yield those to remove, some at a time."""
@@ -158,8 +183,7 @@ class _HeartbeatRun:
             if dialect.answers_pings:
                 silent = [connection_id for connection_id, last in window if last <= slot - SILENT_SLOTS]
             answering = [connection_id for connection_id, _ in window if connection_id not in silent]
-            self._close(silent, threads)
-            yield silent + self._ping(answering, ping)
+            yield self._close(silent, threads) + self._ping(answering, ping)
 
     def _look_up(self, connection_ids: list[str], threads: Executor) -> list[str]:
         """Return the connections that are closed."""
@@ -171,9 +195,12 @@ class _HeartbeatRun:
 
     def _is_open(self, connection_id: str) -> bool:
         """Return True if a connection is open. It is then marked as active, so that the next run skips it."""
-        if not self._connection_api.is_open(connection_id):
-            return False
-        self._records.mark_active(connection_id, self._now)
+        try:
+            if not self._connection_api.is_open(connection_id):
+                return False
+            self._records.mark_active(connection_id, self._now)
+        except Exception as error:  # botocore's errors, throttling above all: one must not end the heartbeat
+            self._failed(connection_id, error)
         return True
 
     def _ping(self, connection_ids: list[str], ping: bytes) -> list[str]:
@@ -183,10 +210,24 @@ class _HeartbeatRun:
         self.counts["gone"] += len(outcomes.gone)
         return outcomes.gone
 
-    def _close(self, connection_ids: list[str], threads: Executor) -> None:
-        self.counts["silent"] += len(connection_ids)
-        for _ in threads.map(self._connection_api.close, connection_ids):
-            pass  # the iteration raises what a request raised
+    def _close(self, connection_ids: list[str], threads: Executor) -> list[str]:
+        """Return the connections that are closed now."""
+        is_closed = threads.map(self._close_one, connection_ids)
+        closed = [id_ for id_, succeeded in zip(connection_ids, is_closed, strict=True) if succeeded]
+        self.counts["silent"] += len(closed)
+        return closed
+
+    def _close_one(self, connection_id: str) -> bool:
+        try:
+            self._connection_api.close(connection_id)
+        except Exception as error:  # botocore's errors; the next heartbeat finds the connection again
+            self._failed(connection_id, error)
+            return False
+        return True
+
+    def _failed(self, connection_id: str, error: Exception) -> None:
+        self.counts["failed"] += 1
+        self._logger.warning("connection not checked", extra={"connection": connection_id, "error": str(error)})
 
 
 def _windows(candidates: Iterable[tuple[str, int]]) -> Iterator[list[tuple[str, int]]]:

@@ -43,7 +43,6 @@ async def test_a_client_is_greeted_and_receives_a_pong(stack: LocalStack) -> Non
         ({"type": "subscribe", "topics": ["tokens:other"]}, "UNKNOWN_NETWORK"),
         ({"type": "subscribe", "topics": ["user:ann"]}, "PRIVATE_TOPIC"),
         ({"type": "subscribe", "topics": [f"price:S{i}" for i in range(51)]}, "TOO_MANY_TOPICS"),
-        ({"type": "subscribe", "topics": ["system"], "x": "y" * 40_000}, "TOO_LARGE"),
         (b"\xff\xfe{}", "BAD_JSON"),
     ],
 )
@@ -61,9 +60,9 @@ async def test_an_invalid_message_is_refused_and_the_connection_stays_open(
 async def test_too_long_a_message_is_refused_as_api_gateway_does(stack: LocalStack) -> None:
     async with Client(stack.outputs.websocket_url) as client:
         await client.message("connected")
-        await client.send("x" * 140_000)
+        await client.send("x" * 32_769)  # API Gateway takes frames of at most 32 KB
         with pytest.raises(ConnectionClosed) as caught:
-            await client.socket.recv() if client.socket.close_code else await asyncio.wait_for(_closed(client), 10)
+            await client.socket.recv() if client.socket.close_code else await asyncio.wait_for(_closed(client), 120)
         assert caught.value.rcvd is not None
         assert caught.value.rcvd.code == 1009
 

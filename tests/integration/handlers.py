@@ -164,7 +164,12 @@ class Lifecycle:
         """Run jobs at a time (s)."""
         self._now_ms = int(at_s * 1000)
         records: list[SqsRecord] = [
-            {"messageId": str(number), "body": encode_job(job), "receiptHandle": "", "attributes": {}}
+            {
+                "messageId": str(number),
+                "body": encode_job(job),
+                "receiptHandle": "",
+                "attributes": {"ApproximateReceiveCount": "1"},
+            }
             for number, job in enumerate(jobs)
         ]
         response = asyncio.run(self._handler.handle({"Records": records}, 30_000))

@@ -79,7 +79,11 @@ class Stack:
 
     def run(self, *jobs: Job, milliseconds: int = 30_000) -> None:
         """Run jobs in the lifecycle function."""
-        records = [{"messageId": str(number), "body": encode_job(job)} for number, job in enumerate(jobs)]
+        attributes = {"ApproximateReceiveCount": "1"}
+        records = [
+            {"messageId": str(number), "body": encode_job(job), "attributes": attributes}
+            for number, job in enumerate(jobs)
+        ]
         response = self.lifecycle.handler({"Records": records}, Context(milliseconds))
         assert response == {"batchItemFailures": []}
 

@@ -14,6 +14,7 @@ from chaincast.aws import environment
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.fanout.messages import AwaitDrained, DeliverBatch, ShardDrained
 from chaincast.fanout.retries import DEADLINE_MARGIN_MS, GIVE_UP_TRIES
+from chaincast.metrics.logger import make_logger
 from chaincast.model.sharding import ShardAssignment, shard_of
 from chaincast.replay.holds import HoldKey, Holds
 from functions.fanout_services import fanout_retries
@@ -290,5 +291,19 @@ def test_handed_back_messages_come_again_soon_and_ever_later(
 ) -> None:
     asked: list[dict[str, object]] = []
     monkeypatch.setattr(queues, "change_message_visibility", lambda **parameters: asked.append(parameters))
-    fanout_retries().retry_soon([record(batch(1), receives=receives)])
+    fanout_retries(make_logger("test")).retry_soon([record(batch(1), receives=receives)])
     assert [(a["ReceiptHandle"], a["VisibilityTimeout"]) for a in asked] == [("handle 1", seconds)]
+
+
+def test_a_message_that_cannot_be_made_visible_comes_again_later_and_fails_nothing(
+    fanout: ModuleType, queues: SQSClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def change(**parameters: str) -> None:
+        asked.append(parameters["ReceiptHandle"])
+        raise RuntimeError("throttled")
+
+    monkeypatch.setattr(queues, "change_message_visibility", change)
+    fanout_retries(make_logger("test")).retry_soon([record(batch(1)), record(batch(2))])
+    assert asked == ["handle 1", "handle 2"]

@@ -104,7 +104,20 @@ async def test_who_is_gone_gets_nothing_more(server: ScriptedServer) -> None:
     assert (server.posts["a"], server.posts["b"]) == ([], [b"1", b"2"])
 
 
-@pytest.mark.parametrize("status", [400, 403, 413])
+@pytest.mark.parametrize("status", [401, 403, 404])
+async def test_what_may_be_permitted_later_is_tried_again_and_never_counted_as_delivered(
+    server: ScriptedServer, status: int
+) -> None:
+    server.script["a"].extend([status, 200, status])
+    server.script["b"].extend([status] * MAX_ATTEMPTS)
+    async with open_gateway(server) as gateway:
+        outcomes = await gateway.deliver([b"1", b"2"], ["a", "b"])
+    assert (outcomes.posted, outcomes.deferred, outcomes.refused.total()) == (2, ["b"], 0)
+    assert outcomes.forbidden == (0 if status == 404 else MAX_ATTEMPTS + 2)
+    assert (server.posts["a"], server.posts["b"]) == ([b"1", b"2"], [])
+
+
+@pytest.mark.parametrize("status", [400, 413])
 async def test_what_can_never_be_delivered_is_counted_by_cause_and_the_rest_is(
     server: ScriptedServer, status: int
 ) -> None:
@@ -129,7 +142,7 @@ async def test_when_time_is_up_nothing_is_begun_and_what_is_begun_is_ended(serve
     async with open_gateway(server) as gateway:
         posting = gateway.begin(30)
         offer(posting, ["a"], b"1", b"2")
-        await asyncio.to_thread(server.posted.wait, 10)
+        await asyncio.to_thread(server.posted.wait, 60)
         posting.stop()
         offer(posting, ["b"], b"1")
         outcomes = await posting.drain()
@@ -163,7 +176,7 @@ async def test_after_its_close_a_pool_opens_and_sends_nothing_and_says_so(server
     server.script["a"].extend([200, "stall", "stall"])
     client = ServiceClient(Pool(server.url, 2), "us-east-1", "execute-api")
     calls = [asyncio.ensure_future(client.post("/@connections/a", b"1")) for _ in range(20)]
-    await asyncio.to_thread(server.posted.wait, 10)
+    await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
     await client.close()
     opened = server.connections
     calls.append(asyncio.ensure_future(client.post("/@connections/a", b"2")))

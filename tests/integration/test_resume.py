@@ -115,7 +115,10 @@ def test_a_job_that_fails_fails_alone(stack: Stack, monkeypatch: pytest.MonkeyPa
         return await deliver(payloads, connections)
 
     monkeypatch.setattr(stack.lifecycle.poster, "deliver", broken)
-    records = [{"messageId": parse_job(body).connection_id, "body": body} for body in stack.jobs()]
+    attributes = {"ApproximateReceiveCount": "1"}
+    records = [
+        {"messageId": parse_job(body).connection_id, "body": body, "attributes": attributes} for body in stack.jobs()
+    ]
     answer = stack.lifecycle.handler({"Records": records}, Context(30_000))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "c1"}]}
     assert (stack.told("c1"), stack.told("c2")) == ([], ids(batch(1)))

@@ -14,6 +14,13 @@ RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 1.0
 
 
+_PERMANENT = (400, 413)
+"""Statuses for which a retry is of no use. 403 passes: IAM responds with it until a changed policy is known everywhere,
+to expired credentials, and to a clock that is wrong."""
+
+FORBIDDEN = (401, 403)
+
+
 class PostResult(Enum):
     """The meaning of a response to a post."""
 
@@ -25,7 +32,7 @@ class PostResult(Enum):
     FAILED = "failed"
     """The same message must be sent again, up to `MAX_ATTEMPTS` times."""
     REFUSED = "refused"
-    """The message can never be delivered: it is too large, or the function lacks a permission."""
+    """The message can never be delivered: it is not valid, or too large."""
 
 
 def classify(status: int) -> PostResult:
@@ -36,9 +43,7 @@ def classify(status: int) -> PostResult:
         return PostResult.GONE
     if status == 429:
         return PostResult.THROTTLED
-    if status >= 500 or status == 408:
-        return PostResult.FAILED
-    return PostResult.REFUSED
+    return PostResult.REFUSED if status in _PERMANENT else PostResult.FAILED
 
 
 def retry_seconds(failures: int, base: float = RETRY_SECONDS) -> float:
@@ -59,6 +64,8 @@ class Outcomes:
     """Ids of connections that did not receive all their messages and must be tried again later."""
     refused: Counter[str] = field(default_factory=Counter)
     """Number of messages that can never be delivered, by status and cause."""
+    forbidden: int = 0
+    """Number of responses with status 401 or 403."""
     throttled: int = 0
     """Number of responses with status 429."""
     retried: int = 0

@@ -12,7 +12,15 @@ from time import monotonic
 
 from chaincast.aws.fast.connection import AfterResponse, HttpError
 from chaincast.aws.fast.pacing import Pace
-from chaincast.aws.fast.post_outcomes import MAX_ATTEMPTS, RETRY_SECONDS, Outcomes, PostResult, classify, retry_seconds
+from chaincast.aws.fast.post_outcomes import (
+    FORBIDDEN,
+    MAX_ATTEMPTS,
+    RETRY_SECONDS,
+    Outcomes,
+    PostResult,
+    classify,
+    retry_seconds,
+)
 from chaincast.aws.fast.service_client import Payload, ServiceClient
 from chaincast.aws.fast.sigv4 import encode_segment
 
@@ -193,6 +201,7 @@ class _Post:
             posting.pace.refused(monotonic())
             self._again(0)
         else:
+            posting.outcomes.forbidden += status in FORBIDDEN
             self._fail()
         return AfterResponse.FINISHED
 

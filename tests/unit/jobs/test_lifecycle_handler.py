@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from chaincast.aws.lambda_events import SqsEvent
+from chaincast.aws.lambda_events import SqsAttributes, SqsEvent
 from chaincast.jobs.lifecycle_handler import DEADLINE_MARGIN_MS, LifecycleHandler, Replays
 from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, Requirement, encode_job
 from chaincast.metrics.logger import make_logger
@@ -30,6 +30,8 @@ class Services:
         self.jobs: list[Job] = []
         self.seconds: list[float] = []
         self.is_greeted = True
+        self.last_greetings = 0
+        self.abandoned: list[Replay] = []
         self.replays_made = 0
         self.metrics = CountingMetrics()
         self.handler = LifecycleHandler(self, self, self._make_replays, self.metrics, make_logger("test"))
@@ -43,8 +45,9 @@ class Services:
             raise ZeroDivisionError
         self.jobs.append(job)
 
-    async def greet(self, job: Greet) -> bool:
+    async def greet(self, job: Greet, *, is_last: bool) -> bool:
         self._record(job)
+        self.last_greetings += is_last
         return self.is_greeted
 
     async def enforce(self, job: Deadline) -> None:
@@ -57,14 +60,18 @@ class Services:
         self._record(job)
         self.seconds.append(seconds)
 
+    async def abandon(self, job: Replay) -> None:
+        self.abandoned.append(job)
+
     async def remove_hold(self, job: RemoveHold) -> None:
         self._record(job)
 
-    def handle(self, *bodies: str, remaining_ms: int = 30_000) -> list[str]:
+    def handle(self, *bodies: str, remaining_ms: int = 30_000, receives: int = 1) -> list[str]:
         """Handle a batch of messages, whose ids are their numbers. Return the ids of those that failed."""
+        attributes: SqsAttributes = {"ApproximateReceiveCount": str(receives)}
         event: SqsEvent = {
             "Records": [
-                {"messageId": str(number), "receiptHandle": "", "body": body, "attributes": {}}
+                {"messageId": str(number), "receiptHandle": "", "body": body, "attributes": attributes}
                 for number, body in enumerate(bodies)
             ]
         }
@@ -110,3 +117,13 @@ def test_a_message_that_is_no_job_goes_to_the_dead_letter_queue_in_the_end() -> 
     services = Services()
     assert services.handle("{}", '{"job":"dance"}', encode_job(GREET)) == ["0", "1"]
     assert services.jobs == [GREET]
+
+
+@pytest.mark.parametrize(("receives", "abandoned"), [(1, []), (2, []), (3, [REPLAY]), (4, [REPLAY])])
+def test_a_replay_that_failed_each_time_is_abandoned_before_it_is_a_dead_letter(
+    receives: int, abandoned: list[Replay]
+) -> None:
+    services = Services()
+    assert services.handle(encode_job(REPLAY), encode_job(GREET), receives=receives) == []
+    assert (services.abandoned, services.last_greetings) == (abandoned, len(abandoned))
+    assert services.jobs == ([GREET] if abandoned else [REPLAY, GREET])

@@ -32,12 +32,14 @@ class Store:
         return self.record
 
 
-def greet(poster: RecordingPoster, store: Store, job: Greet = JOB) -> tuple[bool, dict[str, int]]:
+def greet(
+    poster: RecordingPoster, store: Store, job: Greet = JOB, *, is_last: bool = False
+) -> tuple[bool, dict[str, int]]:
     metrics = CountingMetrics()
     greeter = Greeter(
         SETTINGS, poster, lambda: store, metrics, make_logger("test"), retry_delays=(0, 0), clock=lambda: NOW
     )
-    return asyncio.run(greeter.greet(job)), metrics.counts
+    return asyncio.run(greeter.greet(job, is_last=is_last)), metrics.counts
 
 
 def test_the_greeting_is_posted_in_the_connections_dialect() -> None:
@@ -72,3 +74,12 @@ def test_a_greeting_that_api_gateway_refuses_is_not_tried_again() -> None:
     poster = RecordingPoster(Outcomes(refused=Counter({"413": 1})))
     assert greet(poster, Store(connection()))[0]
     assert poster.posted == {}
+
+
+def test_after_the_last_receive_a_connection_that_never_opened_is_no_dead_letter() -> None:
+    """`$connect` may fail after it has stored the record. The heartbeat removes the record."""
+    assert greet(RecordingPoster(GONE), Store(connection()), is_last=True) == (True, {})
+
+
+def test_after_the_last_receive_a_connection_that_cannot_be_reached_is_a_dead_letter() -> None:
+    assert greet(RecordingPoster(*[LEFT] * 3), Store(connection()), is_last=True) == (False, {})

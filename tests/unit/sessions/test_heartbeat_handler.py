@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 
@@ -82,7 +82,7 @@ class World:
 
 
 def counts(**expected: int) -> dict[str, int]:
-    return {"asked": 0, "pinged": 0, "silent": 0, "gone": 0, "left": 0, "healed": 2, **expected}
+    return {"asked": 0, "pinged": 0, "silent": 0, "gone": 0, "left": 0, "failed": 0, "healed": 2, **expected}
 
 
 def test_without_connections_only_batches_are_enqueued() -> None:
@@ -124,13 +124,43 @@ def test_when_the_time_is_up_the_rest_is_left(monkeypatch: pytest.MonkeyPatch) -
     assert world.sources == ["app-0"], "batches are enqueued nevertheless"
 
 
-def test_a_request_that_fails_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    world = World({"socketio": {"silent": SLOT - 9}}, Poster())
+def fails(*_: object) -> None:
+    raise RuntimeError("throttled")
 
-    def fail(connection_id: str) -> None:
-        raise RuntimeError("throttled")
 
-    monkeypatch.setattr(world.api, "close", fail)
-    with pytest.raises(RuntimeError, match="throttled"):
-        world.beat()
-    assert world.cleanup.removed == [], "the next heartbeat tries again"
+@pytest.mark.parametrize("request_name", ["close", "is_open"])
+def test_a_request_that_fails_affects_only_its_connection(monkeypatch: pytest.MonkeyPatch, request_name: str) -> None:
+    connections = {"chaincast.v1": {"idle": SLOT - 2}, "socketio": {"silent": SLOT - 9, "alive": SLOT}}
+    world = World(connections, Poster(), "idle")
+    monkeypatch.setattr(world.api, request_name, fails)
+    found = world.beat()
+    assert (found["failed"], found["pinged"], found["asked"]) == (1, 1, 1)
+    failed = {"close": "silent", "is_open": "idle"}[request_name]
+    assert failed not in world.cleanup.removed, "the next heartbeat finds it again"
+    assert world.metrics.counts["HeartbeatErrors"] == 1
+
+
+def test_connections_are_pinged_whatever_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World({"chaincast.v1": {"gone": SLOT - 9}, "socketio": {"alive": SLOT}}, Poster())
+    monkeypatch.setattr(world, "requeue_missing", fails)
+    monkeypatch.setattr(world.cleanup, "remove", fails)
+    assert world.beat() == counts(asked=1, pinged=1, gone=1, healed=0)
+    assert world.poster.pinged == ["alive"]
+
+
+def test_batches_are_enqueued_before_and_server_pings_sent_before_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    world = World({"chaincast.v1": {"idle": SLOT - 9}, "socketio": {"alive": SLOT}}, Poster(), "idle")
+
+    def noting(step: str, method: Callable[..., object]) -> Callable[..., object]:
+        def noted(*given: object) -> object:
+            order.append(step)
+            return method(*given)
+
+        return noted
+
+    monkeypatch.setattr(world, "requeue_missing", noting("enqueue", world.requeue_missing))
+    monkeypatch.setattr(world.poster, "deliver", noting("ping", world.poster.deliver))
+    monkeypatch.setattr(world.api, "is_open", noting("look up", world.api.is_open))
+    world.beat()
+    assert order == ["enqueue", "ping", "look up"]

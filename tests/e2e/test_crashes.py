@@ -211,7 +211,10 @@ def message_processes(stack: LocalStack) -> list[int]:
 
 
 def has_work(process: int) -> bool:
-    """Return True if a process has unread standard input."""
-    with Path(f"/proc/{process}/fd/0").open("rb", buffering=0) as pipe:
-        waiting = ioctl(pipe, FIONREAD, bytes(4))
+    """Return True if a process has unread standard input, and False if it has ended."""
+    try:
+        with Path(f"/proc/{process}/fd/0").open("rb", buffering=0) as pipe:
+            waiting = ioctl(pipe, FIONREAD, bytes(4))
+    except FileNotFoundError:
+        return False
     return int.from_bytes(waiting, sys.byteorder) > 0

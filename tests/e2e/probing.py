@@ -97,7 +97,8 @@ class Probe(Prober):
             RemoveHold(self.live_connection, "app-0", 1, token),
         )
         for job in jobs:
-            record = {"messageId": "m", "body": encode_job(job)}
+            received = {"ApproximateReceiveCount": "1"}
+            record = {"messageId": "m", "body": encode_job(job), "attributes": received}
             self.check_batch_failures("lifecycle", self.invoke("GatewayLifecycle", {"Records": [record]}))
         rows.remove_all([self.live_connection])
         self.remove(late, ended)

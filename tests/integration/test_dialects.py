@@ -197,7 +197,7 @@ def test_the_heartbeat_pings_idle_connections_and_closes_silent_ones(
         '{"id":"ping_17'[:14]: ["left"],
     }
     assert management.closed == ["silent"]
-    assert counts == {"asked": 0, "pinged": 4, "silent": 1, "gone": 1, "left": 0, "healed": 0}
+    assert counts == {"asked": 0, "pinged": 4, "silent": 1, "gone": 1, "left": 0, "failed": 0, "healed": 0}
     assert {c for c, _ in connections.idle_since("socketio", activity_slot(NOW) + 1)} == {"fresh", "once", "twice"}
     assert connections.get("left") is None
     assert items(environment.SUBSCRIPTIONS) == []

@@ -79,9 +79,9 @@ class Stage:
         return f"{self.name} {shares[-1]} %" if shares else self.name
 
     def failures(self) -> list[str]:
-        """Return the first line of each failure that pytest lists."""
+        """Return the lines of pytest's summary that name a test which failed."""
         lines = self.log.read_text(errors="replace").splitlines()
-        return [line[:FAILURE_CHARACTERS] for line in lines if line.startswith(("FAILED ", "ERROR ", "E  "))]
+        return [line[:FAILURE_CHARACTERS] for line in lines if line.startswith(("FAILED ", "ERROR "))]
 
     def summary(self) -> str:
         """Return the last line of the output: with pytest, the numbers of tests."""

@@ -12,14 +12,14 @@ from websockets.exceptions import ConnectionClosed
 
 from local.stack.demo_market import Market
 from local.stack.local_stack import LocalStack
-from tests.e2e.client import Client
+from tests.e2e.client import SECONDS, Client
 from tests.e2e.mining import Miner
 from tests.e2e.test_delivery import choose_topics, expected_ids
 from tests.factories import of_logs
 from tests.scale import sized
 
-SECONDS = 300.0
-"""Without a message, before a client looks whether it has everything."""
+QUIET_SECONDS = 30.0
+"""Seconds without a message after which a client checks whether it has everything."""
 
 CLIENTS = sized(30, full=50)
 BLOCKS = sized(120, full=500)
@@ -61,7 +61,7 @@ class Restless:
             dropping = asyncio.create_task(self._drop(socket.transport))
             try:
                 while not (last.done() and last.result() in self.ids):
-                    self._take(json.loads(await asyncio.wait_for(socket.recv(), SECONDS)))
+                    self._take(json.loads(await asyncio.wait_for(socket.recv(), QUIET_SECONDS)))
             finally:
                 dropping.cancel()
 

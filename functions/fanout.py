@@ -12,7 +12,7 @@ from chaincast.aws.fast.poster import MAX_SOCKETS, ConnectionPoster
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent
 from chaincast.config.function_settings import Settings
-from chaincast.metrics.async_counter_writer import async_counter_writer
+from chaincast.metrics.async_counter_writer import AsyncCounterWriter
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import MetricsRecorder
 from functions.fanout_services import make_worker
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 logger, settings, loop = make_logger("fanout"), Settings.from_environment(), uvloop.new_event_loop()
 management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), MAX_SOCKETS), region(), "execute-api")
 database = ServiceClient(Pool(dynamodb_endpoint(), 64), region(), "dynamodb")
-poster, metrics = ConnectionPoster(management), MetricsRecorder("fanout", async_counter_writer(loop, database))
+poster, metrics = ConnectionPoster(management), MetricsRecorder("fanout", AsyncCounterWriter(loop, database))
 worker = make_worker(settings, database, poster, metrics, logger)
 
 

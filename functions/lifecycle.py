@@ -12,7 +12,7 @@ from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.aws.lambda_events import SqsBatchResponse, SqsEvent
 from chaincast.config.function_settings import Settings
-from chaincast.metrics.async_counter_writer import async_counter_writer
+from chaincast.metrics.async_counter_writer import AsyncCounterWriter
 from chaincast.metrics.logger import make_logger
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.replay.lifecycle_factory import make_lifecycle_handler
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 logger, settings, loop = make_logger("lifecycle"), Settings.from_environment(), uvloop.new_event_loop()
 management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), 32), region(), "execute-api")
 database = ServiceClient(Pool(dynamodb_endpoint(), 1), region(), "dynamodb")
-poster, metrics = ConnectionPoster(management), MetricsRecorder("lifecycle", async_counter_writer(loop, database))
+poster, metrics = ConnectionPoster(management), MetricsRecorder("lifecycle", AsyncCounterWriter(loop, database))
 services, tables = (session_stores, management_api, lifecycle_queue), (require_env(LOG), require_env(SUBSCRIPTIONS))
 lifecycle_handler = make_lifecycle_handler(settings, *services, *tables, poster, metrics, logger)
 

@@ -66,6 +66,8 @@ class FunctionFactory(Construct):
             "POWERTOOLS_SERVICE_NAME": module,
             "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
             "CHAINCAST_STATE_TABLE": self._state.table_name,
+            # The emulator may be slow, and nothing waits there for the functions (chaincast/metrics/recorder.py).
+            **({"CHAINCAST_COUNTER_SECONDS": "5"} if self._switches.local else {}),
             **environment,
         }
         check_environment(module, variables)

@@ -35,6 +35,14 @@ def dynamodb() -> DynamoDBClient:
     return boto3.client("dynamodb", config=_CONFIG)
 
 
+def counters(seconds: float) -> DynamoDBClient:
+    """Return a DynamoDB client whose requests are tried once, for at most `seconds`."""
+    config = Config(
+        retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=seconds, read_timeout=seconds
+    )
+    return boto3.client("dynamodb", config=_CONFIG.merge(config))
+
+
 @cache
 def sqs() -> SQSClient:
     """Return the SQS client of this process."""

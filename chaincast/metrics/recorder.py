@@ -8,9 +8,11 @@ Each process writes all its counters to one of `SPREAD` items, with a single upd
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from random import randrange
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +22,7 @@ from chaincast.aws import environment
 from chaincast.errors import Code, RequestError
 from chaincast.metrics.catalogue import cloudwatch_name
 from chaincast.metrics.counter_store import addition
+from chaincast.metrics.counter_writers import BotoCounterWriter, CounterWriter, NotWritten, PendingWrite
 from chaincast.metrics.counters import BOUND, SUM, Pending, bucket, series
 from chaincast.metrics.logger import make_logger
 
@@ -36,7 +39,13 @@ _SERIES_PER_WRITE = 100
 LIMITS = frozenset({Code.RATE_LIMITED, Code.MAX_CONNECTIONS, Code.MAX_SUBSCRIPTIONS})
 PROOFS = frozenset({Code.AUTH_FAILED, Code.AUTH_UNAVAILABLE})
 
-Write: TypeAlias = "Callable[[UpdateItemInputTypeDef], object]"
+WAIT_SECONDS = 0.05
+"""Time for which an invocation waits for its counters: they must not delay a delivery. The local stack waits longer
+(`COUNTER_SECONDS`), because its emulator may be slow, and its functions are seldom invoked again."""
+
+RETRY_SECONDS = 5.0
+"""Seconds after a failed write in which no other is begun."""
+
 Handler: TypeAlias = Callable[..., Any]  # events and responses differ between functions
 
 
@@ -48,25 +57,32 @@ def counts_key(k: int) -> str:
 class MetricsRecorder:
     """Records the metrics of one function.
 
-    `write`: carries out an UpdateItem; boto3's by default.
+    `writer`: writes the counters; with boto3 by default. `clock`: seconds of a monotonic clock.
     """
 
-    def __init__(self, service: str, write: Write | None = None) -> None:
+    def __init__(
+        self, service: str, writer: CounterWriter | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._metrics = Metrics(namespace="Chaincast", service=service)
         self._logger = make_logger(service)
         self._service = service
-        self._write = write or _by_boto3
+        self._writer = writer or BotoCounterWriter()
+        self._clock = clock
+        self._writing: tuple[dict[str, int], PendingWrite] | None = None
+        """The counts of the write in progress, and the write."""
+        self._not_before = 0.0
+        """Time (monotonic) before which no write begins, because the last one failed."""
         self._pending = Pending()
         self._key = counts_key(randrange(SPREAD))  # noqa: S311 - spreads load, no secret
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:
         """Count something of the catalogue (chaincast/metrics/catalogue.py)."""
         self._metrics.add_metric(name=cloudwatch_name(name, labels), unit="Count", value=value)
-        self._pending.add(series(name, labels), value, time.monotonic())
+        self._pending.add(series(name, labels), value, self._clock())
 
     def observe(self, name: str, seconds: float) -> None:
         """Add a latency to a histogram."""
-        now = time.monotonic()
+        now = self._clock()
         self._metrics.add_metric(name=name, unit="Seconds", value=seconds)
         self._pending.add(series(name, {BOUND: bucket(seconds)}), 1, now)
         self._pending.add(series(name, {SUM: "ms"}), round(seconds * 1000), now)
@@ -103,27 +119,37 @@ class MetricsRecorder:
         return invoked
 
     def record(self) -> None:
-        """Write the counters that are due. If that fails, they are written later, and the invocation succeeds."""
-        due = self._pending.due(time.monotonic())
-        try:
-            for part in _parts(due):
-                self._write(self._update(part))
-                self._pending.written(part)
-        except Exception as error:  # metrics must not fail an invocation
-            self._logger.warning("counts not recorded yet", error=str(error))
+        """Write the counters that are due, and wait for that at most `WAIT_SECONDS`. No failure is raised.
+
+        Counts that a failed write may have stored are dropped: rather too few than counted twice.
+        """
+        ends = self._clock() + float(os.environ.get(environment.COUNTER_SECONDS, WAIT_SECONDS))
+        while (writing := self._begun()) is not None:
+            counts, write = writing
+            try:
+                if not write.wait(max(ends - self._clock(), 0.0)):
+                    return
+                self._pending.written(counts)
+            except NotWritten as error:
+                self._failed("counts not recorded yet", error)
+            except Exception as error:  # metrics must not fail an invocation
+                self._pending.written(counts)
+                self._failed("counts lost", error)
+            self._writing = None
+
+    def _begun(self) -> tuple[dict[str, int], PendingWrite] | None:
+        """Return the write in progress. If there is none, begin to write what is due."""
+        now = self._clock()
+        if self._writing is None and now >= self._not_before:
+            counts = dict(islice(self._pending.due(now).items(), _SERIES_PER_WRITE))
+            if counts:
+                self._writing = counts, self._writer.begin(self._update(counts))
+        return self._writing
+
+    def _failed(self, text: str, error: Exception) -> None:
+        self._not_before = self._clock() + RETRY_SECONDS
+        self._logger.warning(text, error=str(error))
 
     def _update(self, counts: Mapping[str, int]) -> UpdateItemInputTypeDef:
         table = environment.require_env(environment.STATE)
         return addition(table, self._key, self._service, counts, since=int(time.time()))
-
-
-def _parts(counts: Mapping[str, int]) -> Iterator[dict[str, int]]:
-    items = list(counts.items())
-    for start in range(0, len(items), _SERIES_PER_WRITE):
-        yield dict(items[start : start + _SERIES_PER_WRITE])
-
-
-def _by_boto3(update: UpdateItemInputTypeDef) -> object:
-    from chaincast.aws import boto_clients  # some functions do not need boto3
-
-    return boto_clients.dynamodb().update_item(**update)

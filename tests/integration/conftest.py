@@ -63,6 +63,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "POWERTOOLS_METRICS_NAMESPACE": "Chaincast",
         "CHAINCAST_SETTINGS": SETTINGS.to_json(),
         environment.MANAGEMENT_ENDPOINT: "http://127.0.0.1:9/prod",
+        environment.COUNTER_SECONDS: "60",  # tests read the counters after an invocation
         **{variable: variable.lower() for variable in TABLES},
     }.items():
         monkeypatch.setenv(name, value)

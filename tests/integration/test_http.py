@@ -12,12 +12,16 @@ import pytest
 import uvloop
 
 from benchmarks.certificate import make_certificate
+from chaincast.aws import environment
 from chaincast.aws.fast import tls as transport
 from chaincast.aws.fast.connection import HttpError
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.post_outcomes import MAX_ATTEMPTS
 from chaincast.aws.fast.poster import ConnectionPoster, PostBatch
 from chaincast.aws.fast.service_client import Payload, ServiceClient
+from chaincast.metrics.async_counter_writer import AsyncCounterWriter
+from chaincast.metrics.counter_store import addition
+from chaincast.metrics.counter_writers import NotWritten
 from tests.integration.scripted import ScriptedServer
 
 
@@ -319,3 +323,26 @@ def test_big_answers_come_whole_over_tls(tls: ScriptedServer, run: asyncio.Runne
                 assert (await client.post("/big", b"x" * 300_000)).body == answer
 
     run.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"), [(200, None), (400, NotWritten), (500, OSError), ("drop-after", HttpError)]
+)
+def test_counters_are_written_once_whatever_the_table_responds(
+    server: ScriptedServer, answer: int | str, error: type[Exception] | None
+) -> None:
+    server.script["UpdateItem"].append(answer)
+    update = addition(environment.STATE.lower(), "counts/0", "test", {"MessagesOut": 3}, since=1)
+    loop = asyncio.new_event_loop()
+    client = ServiceClient(Pool(server.url, 1), "us-east-1", "dynamodb")
+    write = AsyncCounterWriter(loop, client).begin(update)
+    try:
+        if error is None:
+            assert write.wait(60)
+        else:
+            with pytest.raises(error):
+                write.wait(60)
+    finally:
+        loop.run_until_complete(client.close())
+        loop.close()
+    assert server.requests == 1

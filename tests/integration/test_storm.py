@@ -23,6 +23,7 @@ from chaincast.fanout.delivery import Report
 from chaincast.fanout.keys import message_group
 from chaincast.fanout.messages import DeliverBatch, encode_message
 from chaincast.fanout.retries import DEADLINE_MARGIN_MS
+from chaincast.metrics.counter_writers import BotoCounterWriter
 from chaincast.model.sharding import ShardAssignment, shard_assignments, subscription_partition
 from tests.factories import make_batch, make_event
 from tests.integration.helpers import Context, end_loop
@@ -52,7 +53,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     sys.modules.pop("functions.fanout", None)
     module = importlib.import_module("functions.fanout")
     monkeypatch.setattr(module.worker, "_retries", lambda: SimpleNamespace(retry_soon=lambda records: None))
-    module.metrics._write = lambda update: boto_clients.dynamodb().update_item(**update)
+    module.metrics._writer = BotoCounterWriter()
     monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
     for client in (module.management, module.database):
         client.pool._timeout = 1.5

@@ -67,7 +67,7 @@ class CountingMetrics(MetricsRecorder):
     """Metrics that are counted in a dictionary: `name` or `name label…` → number."""
 
     def __init__(self) -> None:
-        super().__init__("test", write=lambda update: None)
+        super().__init__("test")
         self.counts: dict[str, int] = {}
 
     def count(self, name: str, value: int = 1, **labels: str) -> None:

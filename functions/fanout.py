@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws.environment import MANAGEMENT_ENDPOINT, dynamodb_endpoint, region, require_env
+from chaincast.aws.environment import MANAGEMENT_ENDPOINT, region, require_env, service_endpoint
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import MAX_SOCKETS, ConnectionPoster
 from chaincast.aws.fast.service_client import ServiceClient
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 
 logger, settings, loop = make_logger("fanout"), Settings.from_environment(), uvloop.new_event_loop()
 management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), MAX_SOCKETS), region(), "execute-api")
-database = ServiceClient(Pool(dynamodb_endpoint(), 64), region(), "dynamodb")
+database = ServiceClient(Pool(service_endpoint("dynamodb"), 64), region(), "dynamodb")
+queues = ServiceClient(Pool(service_endpoint("sqs"), 8), region(), "sqs")
 poster, metrics = ConnectionPoster(management), MetricsRecorder("fanout", AsyncCounterWriter(loop, database))
-worker = make_worker(settings, database, poster, metrics, logger)
+worker = make_worker(settings, database, queues, poster, metrics, logger)
 
 
 @logger.inject_lambda_context
 @metrics.flush_after
 def handler(event: SqsEvent, context: LambdaContext) -> SqsBatchResponse:
     """Deliver the batches of an invocation."""
-    management.refresh_credentials()
-    database.refresh_credentials()
+    for client in (management, database, queues):
+        client.refresh_credentials()
     return loop.run_until_complete(worker.handle(event, context.get_remaining_time_in_millis))

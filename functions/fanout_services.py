@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chaincast.aws.environment import CONNECTIONS, FANOUT_QUEUE, STATE, SUBSCRIPTIONS, require_env
+from chaincast.aws.environment import CONNECTIONS, FANOUT_QUEUE, LIFECYCLE_QUEUE, STATE, SUBSCRIPTIONS, require_env
 from chaincast.aws.fast.poster import ConnectionPoster
+from chaincast.aws.fast.sqs import QueueSender
 from chaincast.fanout.delivery import Deliverer
+from chaincast.fanout.handover import ReplayHandover
 from chaincast.fanout.holds_reader import HoldReader
 from chaincast.fanout.subscribers import SubscriberReader
 from chaincast.fanout.worker import FanoutWorker
@@ -29,13 +31,20 @@ if TYPE_CHECKING:
 
 
 def make_worker(
-    settings: Settings, database: ServiceClient, poster: ConnectionPoster, metrics: MetricsRecorder, logger: Logger
+    settings: Settings,
+    database: ServiceClient,
+    queues: ServiceClient,
+    poster: ConnectionPoster,
+    metrics: MetricsRecorder,
+    logger: Logger,
 ) -> FanoutWorker:
     """Return the worker of the deployment's fan-out queue."""
     table, connections = require_env(SUBSCRIPTIONS), require_env(CONNECTIONS)
+    jobs = QueueSender(queues, require_env(LIFECYCLE_QUEUE))
     deliverer = Deliverer(
         SubscriberReader(database, table, connections, known=settings.auth == "required"),
         HoldReader(database, table),
+        ReplayHandover(database, table, jobs, settings.shards),
         poster,
         settings.max_message_bytes,
         settings.chains,

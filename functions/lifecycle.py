@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from chaincast.aws.environment import LOG, MANAGEMENT_ENDPOINT, SUBSCRIPTIONS, dynamodb_endpoint, region, require_env
+from chaincast.aws.environment import LOG, MANAGEMENT_ENDPOINT, SUBSCRIPTIONS, region, require_env, service_endpoint
 from chaincast.aws.fast.pool import Pool
 from chaincast.aws.fast.poster import ConnectionPoster
 from chaincast.aws.fast.service_client import ServiceClient
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 logger, settings, loop = make_logger("lifecycle"), Settings.from_environment(), uvloop.new_event_loop()
 management = ServiceClient(Pool(require_env(MANAGEMENT_ENDPOINT), 32), region(), "execute-api")
-database = ServiceClient(Pool(dynamodb_endpoint(), 1), region(), "dynamodb")
+database = ServiceClient(Pool(service_endpoint("dynamodb"), 1), region(), "dynamodb")
 poster, metrics = ConnectionPoster(management), MetricsRecorder("lifecycle", AsyncCounterWriter(loop, database))
 services, tables = (session_stores, management_api, lifecycle_queue), (require_env(LOG), require_env(SUBSCRIPTIONS))
 lifecycle_handler = make_lifecycle_handler(settings, *services, *tables, poster, metrics, logger)

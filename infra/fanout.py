@@ -23,7 +23,14 @@ class Fanout(Construct):
     """Queue, dead-letter queue and function. The dead-letter queue is FIFO as well, so messages stay in order."""
 
     def __init__(
-        self, scope: Construct, id_: str, *, storage: Storage, functions: FunctionFactory, gateway: Gateway
+        self,
+        scope: Construct,
+        id_: str,
+        *,
+        storage: Storage,
+        functions: FunctionFactory,
+        gateway: Gateway,
+        reserved_concurrency: int,
     ) -> None:
         super().__init__(scope, id_)
         self.dlq = sqs.Queue(self, "Dlq", fifo=True, enforce_ssl=True, retention_period=Duration.days(14))
@@ -47,10 +54,12 @@ class Fanout(Construct):
                 "CHAINCAST_SUBSCRIPTIONS_TABLE": storage.subscriptions.table_name,
                 "CHAINCAST_STATE_TABLE": storage.state.table_name,
                 "CHAINCAST_FANOUT_QUEUE_URL": self.queue.queue_url,
+                "CHAINCAST_LIFECYCLE_QUEUE_URL": gateway.lifecycle_queue.queue_url,
                 "CHAINCAST_MANAGEMENT_ENDPOINT": gateway.management_endpoint,
             },
             timeout=TIMEOUT,
             memory_mb=1769,  # one vCPU, because the work is done by one thread
+            reserved_concurrency=reserved_concurrency or None,
         )
         allow(
             self.function,
@@ -71,6 +80,7 @@ class Fanout(Construct):
         )
         gateway.grant_manage(self.function, "POST")
         gateway.grant_manage(self.function, "DELETE")
+        gateway.lifecycle_queue.grant(self.function, "sqs:SendMessage")  # replays of clients that do not read
         add_queue_trigger(self.function, self.queue, 10)
         self.queue.grant(self.function, "sqs:ChangeMessageVisibility")  # to retry a deferred batch soon
         # When the number of shards changes, the reader of subscriptions must be updated before their writer.

@@ -50,6 +50,7 @@ class FunctionFactory(Construct):
         timeout: Duration,
         memory_mb: int,
         recursive_loop: lambda_.RecursiveLoop | None = None,
+        reserved_concurrency: int | None = None,
     ) -> lambda_.Function:
         """Return a Lambda function of `functions/{module}.py` with its own log group and role.
 
@@ -87,6 +88,7 @@ class FunctionFactory(Construct):
             log_group=log_group,
             tracing=self._tracing,
             recursive_loop=recursive_loop,
+            reserved_concurrent_executions=reserved_concurrency,
         )
         if self._tracing is lambda_.Tracing.ACTIVE:
             acknowledge(role, "IAM5[Resource::*]", "The actions of X-Ray do not support resource-level permissions.")

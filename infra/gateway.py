@@ -47,6 +47,7 @@ class Gateway(Construct):
         storage: Storage,
         functions: FunctionFactory,
         stage: str,
+        requests_per_second: int,
         management_endpoint: str | None,
         jwt_secret: SecretReference | None,
         tickets: bool,
@@ -63,7 +64,14 @@ class Gateway(Construct):
             description="Chaincast: blockchain events over WebSocket",
             route_selection_expression="$request.body.type",
         )
-        deployed = apigateway.WebSocketStage(self, "Stage", web_socket_api=self.api, stage_name=stage, auto_deploy=True)
+        deployed = apigateway.WebSocketStage(
+            self,
+            "Stage",
+            web_socket_api=self.api,
+            stage_name=stage,
+            auto_deploy=True,
+            throttle=apigateway.ThrottleSettings(rate_limit=requests_per_second, burst_limit=requests_per_second),
+        )
         acknowledge(
             deployed,
             "APIG1",

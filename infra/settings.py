@@ -80,10 +80,20 @@ class ConsoleSettings(TypedDict):
     enabled: bool
 
 
+class FanoutSettings(TypedDict):
+    reserved_concurrency: int
+
+
+class AccessSettings(TypedDict):
+    requests_per_second: int
+
+
 class Configuration(TypedDict):
     """The part of the output of `python -m chaincast.config` that the stack depends on."""
 
     networks: dict[str, NetworkSettings]
+    fanout: FanoutSettings
+    access: AccessSettings
     retention: RetentionSettings
     auth: AuthSettings
     publish: PublishSettings

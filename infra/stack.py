@@ -37,11 +37,20 @@ class ChaincastStack(Stack):
             storage=storage,
             functions=functions,
             stage=switches.stage,
+            requests_per_second=configuration["access"]["requests_per_second"],
             management_endpoint=switches.management_endpoint,
             jwt_secret=jwt_secret,
             tickets=auth["mode"] != "off",
         )
-        fanout = Fanout(self, "Fanout", storage=storage, functions=functions, gateway=gateway)
+        fanout = Fanout(
+            self,
+            "Fanout",
+            storage=storage,
+            functions=functions,
+            gateway=gateway,
+            # The emulator has no limit of concurrency.
+            reserved_concurrency=0 if switches.local else configuration["fanout"]["reserved_concurrency"],
+        )
         http = None
         publish, admin, monitoring = configuration["publish"], configuration["admin"], configuration["monitoring"]
         if any(mode != "off" for mode in (auth["mode"], publish["auth"], admin["auth"], monitoring["auth"])):

@@ -6,7 +6,7 @@ infra/ sets these variables. It imports nothing of the core, so a test compares 
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Final, Literal
 
 CONNECTIONS: Final = "CHAINCAST_CONNECTIONS_TABLE"
 SUBSCRIPTIONS: Final = "CHAINCAST_SUBSCRIPTIONS_TABLE"
@@ -40,13 +40,13 @@ def region() -> str:
     return os.environ["AWS_REGION"] if "AWS_REGION" in os.environ else os.environ["AWS_DEFAULT_REGION"]
 
 
-def dynamodb_endpoint() -> str:
-    """Return DynamoDB's endpoint by boto3's rules, for the asynchronous client.
+def service_endpoint(service: Literal["dynamodb", "sqs"]) -> str:
+    """Return a service's endpoint by boto3's rules, for the asynchronous client.
 
-    `AWS_ENDPOINT_URL_DYNAMODB` comes first, then `AWS_ENDPOINT_URL`, then the region's own endpoint.
+    `AWS_ENDPOINT_URL_DYNAMODB` (or `_SQS`) comes first, then `AWS_ENDPOINT_URL`, then the region's own endpoint.
     """
-    for variable in ("AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"):
+    for variable in (f"AWS_ENDPOINT_URL_{service.upper()}", "AWS_ENDPOINT_URL"):
         if url := os.environ.get(variable):
             return url
     name = region()
-    return f"https://dynamodb.{name}.amazonaws.com{'.cn' if name.startswith('cn-') else ''}"
+    return f"https://{service}.{name}.amazonaws.com{'.cn' if name.startswith('cn-') else ''}"

@@ -40,3 +40,8 @@ class Access(Section):
     )
     allow_ips: tuple[Cidr, ...] = Field((), description="networks (CIDR) that may connect; an empty list allows all")
     deny_ips: tuple[Cidr, ...] = Field((), description="networks (CIDR) that may not connect")
+    requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        5_000,
+        description="requests of all clients per second on one route (new connections, or one type of message); API "
+        "Gateway refuses more, so that they cannot take the Lambda executions that fan-out needs",
+    )

@@ -28,6 +28,11 @@ class Fanout(Section):
     max_message_bytes: Annotated[int, Field(ge=1024, le=131_072)] = Field(
         32_768, description="bytes of a message to a client; API Gateway charges per 32768 bytes"
     )
+    reserved_concurrency: Annotated[int, Field(ge=0, le=1_000)] = Field(
+        0,
+        description="concurrent Lambda executions that are reserved for fan-out: at least networks times shards; AWS "
+        "requires that 100 remain for the account's other functions; 0: none",
+    )
 
 
 class Retention(Section):

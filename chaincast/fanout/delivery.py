@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Protocol
 
 from chaincast.aws.fast.dynamodb import TableUnavailable
 from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.aws.fast.poster import ConnectionPoster, PostBatch
 from chaincast.aws.fast.service_client import Payload
-from chaincast.fanout.holds_reader import Hold, HoldReader
+from chaincast.fanout.handover import Stalled
+from chaincast.fanout.holds_reader import HoldReader
 from chaincast.fanout.plan import Plan, View, limited
 from chaincast.fanout.progress import DeliveredUpTo, DeliveryProgress
 from chaincast.fanout.subscribers import SubscriberReader
@@ -40,9 +41,17 @@ class Report:
     deliveries: int = 0
     held: int = 0
     """Number of connections that are left to replay."""
+    handed_over: int = 0
+    """Number of connections that do not read, whose replays have begun."""
     topics: tuple[str, ...] = ()
     """Topics under which rows of closed connections may be stored."""
     ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("query", "plan", "post"), 0.0))
+
+
+class Handover(Protocol):
+    """Hands connections over to replay (chaincast/fanout/handover.py)."""
+
+    async def hand_over(self, source: str, seq: int, stalled: list[Stalled]) -> list[str]: ...
 
 
 class Deliverer:
@@ -52,6 +61,7 @@ class Deliverer:
         self,
         subscribers: SubscriberReader,
         holds: HoldReader,
+        handover: Handover,
         poster: ConnectionPoster,
         max_bytes: int,
         chains: Chains,
@@ -59,6 +69,7 @@ class Deliverer:
         self._subscribers = subscribers
         self._chains = chains
         self._holds = holds
+        self._handover = handover
         self._poster = poster
         self._max_bytes = max_bytes
 
@@ -74,20 +85,21 @@ class Deliverer:
         report = Report()
         plan = Plan(batches, self._max_bytes, self._chains)
         report.topics = tuple(plan.topics)
-        run = _Run(plan, batches[-1], progress, self._poster.begin(seconds), self._holds, report)
+        run = _Run(plan, batches[-1], progress, self._poster.begin(seconds), report)
         report.ms["plan"] += (perf_counter() - started) * 1000
         try:
             async for views in self._subscribers.pages(plan, assignment):
                 # Holds are read after the rows: a hold is written before its connection's rows, so none is missed.
-                holds = await self._holds.read(plan.source, assignment) if views else {}
+                holds = await self._holds.left_to_replay(plan.source, assignment, views, run.end[0]) if views else {}
                 if not report.ms["query"]:
                     report.ms["query"] = (perf_counter() - started) * 1000
-                if not await run.offer(await run.without_held(views, holds)):
+                if not await run.offer(run.without_held(views, holds)):
                     report.error = "time was up, or too many posts failed"
                     break
         except TableUnavailable as error:
             report.error = str(error)
         report.outcomes = await run.posting.drain()
+        await self._hand_over(run, report)
         if report.error or report.outcomes.deferred:
             report.delivered_up_to = run.delivered_up_to(assignment, run.last if report.error else None)
             report.error = report.error or f"{len(report.outcomes.deferred)} connections could not be reached"
@@ -95,31 +107,41 @@ class Deliverer:
         report.ms["post"] = (perf_counter() - started) * 1000 - report.ms["query"] - report.ms["plan"]
         return report
 
+    async def _hand_over(self, run: _Run, report: Report) -> None:
+        """Leave connections whose clients do not read to replay. Those for which that fails are deferred."""
+        if stalled := run.stalled():
+            failed = await self._handover.hand_over(run.source, run.end[0], stalled)
+            report.outcomes.deferred += failed
+            report.handed_over = len(stalled) - len(failed)
+
 
 class _Run:
     """A delivery in progress."""
 
-    def __init__(
-        self, plan: Plan, end: Batch, progress: DeliveryProgress, posting: PostBatch, holds: HoldReader, report: Report
-    ) -> None:
+    def __init__(self, plan: Plan, end: Batch, progress: DeliveryProgress, posting: PostBatch, report: Report) -> None:
         self.posting = posting
         self.last = ""
         """Id of the last connection whose messages were submitted."""
+        self.source = plan.source
         self._plan = plan
-        self._end = (end.seq, end.part)
+        self._begins_after = plan.first - 1
+        self.end = (end.seq, end.part)
         self._progress = progress
-        self._holds = holds
         self._report = report
-        self._payloads: dict[View, list[Payload]] = {}
+        self._payloads: dict[View, _Messages] = {}
+        self._released: dict[str, int] = {}
+        """Connections that fan-out delivers to again, with the batch up to which a replay has delivered."""
 
-    async def without_held(self, views: dict[str, View], holds: Mapping[str, Hold]) -> dict[str, View]:
-        """Return the views without the items that replay delivers or that earlier attempts have delivered."""
-        if holds:
-            held = [connection for connection in views if connection in holds]
-            passed = await asyncio.gather(*(self._holds.defer_to_replay(c, holds[c], self._end[0]) for c in held))
-            for connection, after in zip(held, passed, strict=True):
-                self._report.held += after is None
-                self._limit(views, connection, 0 if after is None else self._plan.mask_after(after, _ANY_PART))
+    def without_held(self, views: dict[str, View], holds: Mapping[str, int | None]) -> dict[str, View]:
+        """Return the views without the items that replay delivers or that earlier attempts have delivered.
+
+        `holds`: connections on hold (chaincast/fanout/holds_reader.py).
+        """
+        for connection, after in holds.items():
+            self._report.held += after is None
+            if after:
+                self._released[connection] = after
+            self._limit(views, connection, 0 if after is None else self._plan.mask_after(after, _ANY_PART))
         if self._progress:
             for connection in list(views):
                 through = self._progress.last_delivered(connection)
@@ -150,19 +172,38 @@ class _Run:
             self.last = connection
         return True
 
-    def _encode(self, view: View) -> list[Payload]:
+    def stalled(self) -> list[Stalled]:
+        """Return the connections whose clients do not read, and the batch up to which each has everything."""
+        return [self._stalled(c, messages) for c, messages in self.posting.outcomes.stalled.items()]
+
+    def _stalled(self, connection: str, messages: Sequence[Payload]) -> Stalled:
+        assert isinstance(messages, _Messages)  # as `offer` submitted them
+        last = self._progress.last_delivered(connection)
+        # It may miss parts of its last batch.
+        since = max(self._begins_after, self._released.get(connection, 0), last[0] - 1 if last else 0)
+        return Stalled(connection, messages.dialect, since)
+
+    def _encode(self, view: View) -> _Messages:
         started = perf_counter()
         if len(self._payloads) >= _MAX_VIEWS:
             self._payloads.clear()
-        made = self._payloads[view] = [Payload(body) for body in self._plan.messages(view)]
+        made = self._payloads[view] = _Messages(view[-1][0], (Payload(body) for body in self._plan.messages(view)))
         self._report.ms["plan"] += (perf_counter() - started) * 1000
         return made
 
     def delivered_up_to(self, assignment: ShardAssignment, upto: str | None) -> DeliveredUpTo:
         """Return the progress of this attempt."""
         return DeliveredUpTo(
-            self._end, upto, frozenset(self._report.outcomes.deferred), assignment.shards, assignment.shard
+            self.end, upto, frozenset(self._report.outcomes.deferred), assignment.shards, assignment.shard
         )
+
+
+class _Messages(list[Payload]):
+    """The messages of a view. `dialect`: their dialect."""
+
+    def __init__(self, dialect: str, messages: Iterable[Payload]) -> None:
+        super().__init__(messages)
+        self.dialect = dialect
 
 
 _ANY_PART = 1 << 30

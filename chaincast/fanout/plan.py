@@ -36,6 +36,7 @@ class Plan:
         self._max_bytes = max_bytes
         self._chains = chains
         self._dialects: dict[str, Dialect] = {}
+        self.first = batches[0].seq
         self._end = batches[-1].resume_cursor
         self._items: list[Event | Retraction] = []
         self._batches: list[Batch] = []

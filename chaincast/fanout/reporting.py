@@ -39,6 +39,7 @@ class DeliveryReporter:
             "events": sum(len(batch.events) for batch in batches),
             "deliveries": report.deliveries,
             "held": report.held,
+            "handed_over": report.handed_over,
             "queries": report.queries,
             "posted": outcomes.posted,
             "gone": len(outcomes.gone),
@@ -68,6 +69,7 @@ class DeliveryReporter:
             ("repeated", outcomes.repeated),
             ("refused", outcomes.refused.total()),
             ("forbidden", outcomes.forbidden),
+            ("handed_over", report.handed_over),
         ):
             self._metrics.count("Posts", value, outcome=outcome)
 

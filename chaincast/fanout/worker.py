@@ -75,7 +75,7 @@ class Removed(Protocol):
 class Cleanup(Protocol):
     """Removes closed connections (chaincast/sessions/cleanup.py)."""
 
-    def remove(
+    def remove_gone(
         self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()
     ) -> Removed: ...
 
@@ -185,7 +185,7 @@ class FanoutWorker:
     def _remove(self, gone: dict[frozenset[int], set[str]], topics: set[str]) -> None:
         cleanup = self._cleanup()
         for row_shard_counts, connection_ids in gone.items():
-            removed = cleanup.remove(sorted(connection_ids), topics, row_shard_counts)
+            removed = cleanup.remove_gone(sorted(connection_ids), topics, row_shard_counts)
             self._metrics.count_closed(removed.dialects)
             self._logger.info("connections removed", connections=len(connection_ids), writes=removed.writes)
 

@@ -45,6 +45,7 @@ COUNTERS: Final[dict[str, Metric]] = {
     "Batches": Metric("batches that fan-out delivered"),
     "BatchesRetried": Metric("batches that fan-out returned to the queue for a retry"),
     "Posts": Metric("posts of fan-out to connections, by outcome", split="outcome"),
+    "SlowConnectionsClosed": Metric("connections closed because their client read nothing for several seconds"),
     "ReplaysAbandoned": Metric("replays that failed each time, whose connections were closed"),
     "JobsRetried": Metric("jobs returned to the lifecycle queue for a retry"),
     "EventsPublished": Metric("events published by backends"),

@@ -1,55 +1,41 @@
 """Holds: while a connection resumes, the replay delivers to it and fan-out does not, which keeps the order.
 
 A hold is an item of the Subscriptions table under the topic `resuming/{source}`, where fan-out reads it
-(chaincast/fanout/holds_reader.py). Both sides agree through it on who delivers which batch, each by a conditional
-write:
+(chaincast/fanout/holds_reader.py). Both sides agree on who delivers which batch:
 
-- fan-out leaves a batch to the replay by raising `seen`, as long as the hold is not released;
+- Fan-out leaves a batch to all replays of a partition with one write: it raises `passed` of the partition's item
+  `PASSED`. Then it reads the holds again, and leaves the batch only to those that are still there and not closing.
 
-- the replay releases the hold after batch `after`, on condition that fan-out has left it nothing beyond that; otherwise
-it delivers that, too.
+- A replay that has reached the end of the log sets `closing` on its hold, and only then reads `passed`. If fan-out has
+  left it nothing beyond batch `after`, it releases the hold after that batch; otherwise it delivers that, too.
 
-Whichever write is first decides. No batch is left out or delivered by both.
+- While a hold is closing, fan-out leaves it a batch by a conditional write on the hold itself (`seen`), and the release
+  is conditional on `seen`: whichever write is first decides.
+
+If fan-out's second read does not show `closing`, then `closing` was stored after `passed` was, and the replay reads
+that value or a higher one. So no batch is left out or delivered by both.
+
+Compatibility: up to version 1.0 the owner of a hold was the attribute `token`, and fan-out wrote `seen` on each hold. A
+hold with `token` may be released by a replay that does not know `passed`, so fan-out still writes `seen` on it. A hold
+of this version has `replay` instead, which older replays do not accept.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.errors import ChaincastError
-from chaincast.model.sharding import hold_partition_topic, subscription_partition
+from chaincast.model.holds import MAX_SECONDS, PASSED, HoldKey
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
-MAX_SECONDS = 3 * 3600
-"""Maximum lifetime of a hold in seconds: no connection lives longer than two hours."""
-
 
 class HoldReleased(ChaincastError):
     """The hold was released, or belongs to another replay: this replay has nothing left to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class HoldKey:
-    """The key of a connection's hold on a source. `token`: the replay that owns it; `shards` locates its partition."""
-
-    connection_id: str
-    source: str
-    shards: int
-    token: str
-
-    @property
-    def key(self) -> dict[str, AttributeValueTypeDef]:
-        return {
-            "topic_shard": {
-                "S": subscription_partition(hold_partition_topic(self.source), self.connection_id, self.shards)
-            },
-            "connection_id": {"S": self.connection_id},
-        }
 
 
 class Holds:
@@ -65,8 +51,8 @@ class Holds:
         If a hold already exists, this replay takes it over and continues from the earlier of the two positions.
         """
         item: dict[str, AttributeValueTypeDef] = {
-            **place.key,
-            "token": {"S": place.token},
+            **_key(place),
+            "replay": {"S": place.token},
             "since": {"N": str(since)},
             "seen": {"N": "0"},
             "expires_at": {"N": str(now_ms // 1000 + MAX_SECONDS)},
@@ -75,64 +61,108 @@ class Holds:
         if before and "after" not in before and int(before["since"]["N"]) < since:
             self._client.put_item(TableName=self._table, Item={**item, "since": before["since"]})
 
-    def since(self, place: HoldKey) -> int | None:
-        """Return the number of the batch after which the replay begins, or None if there is no hold of this token.
+    def since(self, place: HoldKey) -> tuple[int, bool] | None:
+        """Return the number of the batch after which the replay begins, and whether its last try delivered nothing.
 
-        Raise `HoldReleased` if the hold was released.
+        None: there is no hold of this token. Raise `HoldReleased` if the hold was released.
         """
         item = self._get(place)
         if item is None:
             return None
         if "after" in item:
             raise HoldReleased
-        return int(item["since"]["N"])
+        return int(item["since"]["N"]), "stalled" in item
 
     def advance(self, place: HoldKey, since: int) -> None:
         """Record how far the replay has delivered. Raise `HoldReleased` if another replay owns the hold."""
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=place.key,
-                UpdateExpression="SET since = :s",
-                ConditionExpression="#t = :t",
-                ExpressionAttributeNames={"#t": "token"},
-                ExpressionAttributeValues={":s": {"N": str(since)}, ":t": {"S": place.token}},
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            raise HoldReleased from None
+        if not self._update(place, "SET since = :s REMOVE stalled", {":s": {"N": str(since)}}):
+            raise HoldReleased
 
     def release(self, place: HoldKey, after: int) -> bool:
         """Let fan-out deliver what follows batch `after`. Return False if it has left more to the replay.
 
         Raise `HoldReleased` if another replay owns the hold.
         """
+        if not self._update(place, "SET closing = :c", {":c": {"BOOL": True}}):
+            raise HoldReleased
+        if self._passed(place) > after:
+            return False
+        if self._update(place, "SET #a = :a", {":a": {"N": str(after)}}, "seen <= :a", {"#a": "after"}):
+            return True
+        if self._get(place) is None:
+            raise HoldReleased
+        return False
+
+    def stalled(self, place: HoldKey) -> int:
+        """Count a try that delivered nothing, and return the number of such tries.
+
+        Raise `HoldReleased` if another replay owns the hold.
+        """
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
-                Key=place.key,
-                UpdateExpression="SET #a = :a",
-                ConditionExpression="#t = :t AND seen <= :a",
-                ExpressionAttributeNames={"#a": "after", "#t": "token"},
-                ExpressionAttributeValues={":a": {"N": str(after)}, ":t": {"S": place.token}},
+                Key=_key(place),
+                UpdateExpression="ADD stalled :one",
+                ConditionExpression=_OWNED,
+                ExpressionAttributeNames={"#t": "token"},
+                ExpressionAttributeValues={":one": {"N": "1"}, ":t": {"S": place.token}},
+                ReturnValues="UPDATED_NEW",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            if self._get(place) is None:
-                raise HoldReleased from None
-            return False
-        return True
+            raise HoldReleased from None
+        return int(answer["Attributes"]["stalled"]["N"])
 
     def remove(self, place: HoldKey) -> None:
         """Delete a hold of this token: long after its release, or if the connection is closed."""
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
             self._client.delete_item(
                 TableName=self._table,
-                Key=place.key,
-                ConditionExpression="#t = :t",
+                Key=_key(place),
+                ConditionExpression=_OWNED,
                 ExpressionAttributeNames={"#t": "token"},
                 ExpressionAttributeValues={":t": {"S": place.token}},
             )
 
+    def _update(
+        self,
+        place: HoldKey,
+        expression: str,
+        values: Mapping[str, AttributeValueTypeDef],
+        condition: str = "",
+        names: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Update a hold of this token. Return False if it is another's, or the condition is not met."""
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=_key(place),
+                UpdateExpression=expression,
+                ConditionExpression=f"({_OWNED}) AND {condition}" if condition else _OWNED,
+                ExpressionAttributeNames={"#t": "token", **(names or {})},
+                ExpressionAttributeValues={**values, ":t": {"S": place.token}},
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _passed(self, place: HoldKey) -> int:
+        """Return the newest batch that fan-out has left to the replays of the hold's partition."""
+        key = {**_key(place), "connection_id": {"S": PASSED}}
+        item = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True).get("Item")
+        return 0 if item is None else int(item["passed"]["N"])
+
     def _get(self, place: HoldKey) -> dict[str, AttributeValueTypeDef] | None:
-        answer = self._client.get_item(TableName=self._table, Key=place.key, ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=_key(place), ConsistentRead=True)
         item = answer.get("Item")
-        return item if item is not None and item["token"]["S"] == place.token else None
+        return item if item is not None and place.token in _owners(item) else None
+
+
+def _key(place: HoldKey) -> dict[str, AttributeValueTypeDef]:
+    return {"topic_shard": {"S": place.partition}, "connection_id": {"S": place.connection_id}}
+
+
+_OWNED = "replay = :t OR #t = :t"
+
+
+def _owners(item: Mapping[str, AttributeValueTypeDef]) -> list[str]:
+    return [item[name]["S"] for name in ("replay", "token") if name in item]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
@@ -16,19 +17,31 @@ from chaincast.jobs.messages import RemoveHold, Replay
 from chaincast.jobs.queue import JobQueue
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.model.clock import now_ms
+from chaincast.model.holds import HoldKey
 from chaincast.protocol.dialects import registry
-from chaincast.replay.holds import HoldKey, Holds
+from chaincast.replay.holds import HoldReleased, Holds
 from chaincast.replay.replayer import Ending, Replayer
 from chaincast.sessions.subscription_store import SubscriptionStore
 
 CONTINUE_SECONDS = 1
 """Delay, in seconds, after which an unfinished replay continues."""
 
+SLOW_SECONDS = 10
+"""Delay, in seconds, after which a replay continues whose client reads slowly. Meanwhile its buffer becomes empty."""
+
+STALLED_SECONDS = 2
+"""Delay, in seconds, after which a replay continues whose client has read nothing."""
+
+MAX_STALLED = 2
+"""Tries of a replay, each about two seconds long, after which a connection is closed whose client reads nothing."""
+
 HOLD_REMOVAL_SECONDS = 120
 """Delay, in seconds, before a released hold is deleted.
 
 By then fan-out has processed every batch that was queued at the release; if not, a client may receive duplicates.
 """
+
+_CONTINUE_SECONDS = {Ending.UNFINISHED: CONTINUE_SECONDS, Ending.SLOW: SLOW_SECONDS}
 
 
 class ConnectionCloser(Protocol):
@@ -75,8 +88,22 @@ class ReplayJobs:
         if ending is Ending.LIVE:
             removal = RemoveHold(job.connection_id, job.source, job.shards, job.token)
             await asyncio.to_thread(self._jobs.enqueue, removal, HOLD_REMOVAL_SECONDS)
-        if ending is Ending.UNFINISHED:
-            await asyncio.to_thread(self._jobs.enqueue, job, CONTINUE_SECONDS)
+        if ending in _CONTINUE_SECONDS:
+            await asyncio.to_thread(self._jobs.enqueue, job, _CONTINUE_SECONDS[ending])
+        if ending is Ending.STALLED:
+            await asyncio.to_thread(self._stalled, job)
+
+    def _stalled(self, job: Replay) -> None:
+        """Try again later, or close the connection. Its client, if there is one, connects again and resumes."""
+        hold = HoldKey(job.connection_id, job.source, job.shards, job.token)
+        with suppress(HoldReleased):
+            if self._holds.stalled(hold) < MAX_STALLED:
+                self._jobs.enqueue(job, STALLED_SECONDS)
+                return
+            self._logger.warning("slow connection closed", connection=job.connection_id, source=job.source)
+            self._metrics.count("SlowConnectionsClosed")
+            self._connection_api().close(job.connection_id)
+            self._holds.remove(hold)
 
     async def abandon(self, job: Replay) -> None:
         """Give up a replay that fails each time: close the connection, whose client reconnects and resumes.

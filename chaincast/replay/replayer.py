@@ -14,16 +14,19 @@ from chaincast.fanout.plan import Plan
 from chaincast.jobs.messages import Replay
 from chaincast.model.batches import Batch
 from chaincast.model.cursors import format_cursor
+from chaincast.model.holds import HoldKey
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Chains
-from chaincast.replay.holds import HoldKey, HoldReleased, Holds
+from chaincast.replay.holds import HoldReleased, Holds
 from chaincast.replay.start import expired
-from chaincast.sessions.subscription_store import SubscriptionStore
+from chaincast.sessions.subscription_store import Subscription, SubscriptionStore
 
 TOGETHER = 100
 """Maximum number of log items that are delivered together,"""
 EVENTS = 1_000
-"""or fewer, if they have this many events."""
+"""or fewer, if they have this many events,"""
+SINGLE_EVENTS = 50
+"""or this many in a dialect whose messages carry a single event. A slow client should receive them in one run."""
 
 _PAUSE = 0.05
 _LOOKS = 60
@@ -40,6 +43,10 @@ class Ending(Enum):
     """Another resumption took the hold over, or there is none."""
     UNFINISHED = "unfinished"
     """Time was up, or API Gateway refused a message: the replay continues later."""
+    SLOW = "slow"
+    """The client has read some messages, and then none for two seconds: the replay continues later."""
+    STALLED = "stalled"
+    """The client has read nothing: API Gateway responded 429 to every attempt."""
 
 
 def oldest_after_gap(batches: Sequence[Batch], at: int) -> int | None:
@@ -78,6 +85,11 @@ class Replayer:
         self._gateway = gateway
         self._max_bytes = max_bytes
         self._chains = chains
+        self._dialect = registry.get(job.dialect, chains)
+        self._max_events = SINGLE_EVENTS if self._dialect.single_event_messages else EVENTS
+        self._until = 0.0
+        self._together = TOGETHER
+        """Maximum number of log items that are delivered together. A slow client may have room for a few only."""
         self.at = self._recorded = self._told = 0
         """The batch up to which the client has everything: as stored, and as the client knows."""
         self.posted = 0
@@ -85,19 +97,22 @@ class Replayer:
     async def run(self, seconds: float) -> Ending:
         """Replay until fan-out has taken over. Begin nothing after `seconds`."""
         try:
-            since = await self._since()
-            if since is None:
+            found = await self._since()
+            if found is None:
                 return Ending.SUPERSEDED
+            since, stalled = found
+            self._together = 1 if stalled else TOGETHER
             self.at = self._recorded = self._told = since
-            ending = await self._replay(monotonic() + seconds)
-            if ending is Ending.UNFINISHED and self.at > self._recorded:
+            self._until = monotonic() + seconds
+            ending = await self._replay()
+            if ending in (Ending.UNFINISHED, Ending.SLOW) and self.at > self._recorded:
                 await asyncio.to_thread(self._holds.advance, self._hold, self.at)
             return ending
         except HoldReleased:
             return Ending.SUPERSEDED
 
-    async def _replay(self, until: float) -> Ending:
-        while monotonic() < until:
+    async def _replay(self) -> Ending:
+        while monotonic() < self._until:
             # Before reading the log, so that batches that it does not have yet will find all rows of this connection.
             await self._topics()
             found, more = await asyncio.to_thread(self._read)
@@ -106,7 +121,11 @@ class Replayer:
                 return await self._given_up(Ending.EXPIRED)
             # And after it: topics subscribed before these batches came are held back as well, and replayed.
             if found and (ending := await self._tell(found, await self._topics())) is not None:
-                return ending
+                if ending not in (Ending.SLOW, Ending.STALLED) or self._together == 1 or len(found) == 1:
+                    return ending
+                self._together = 1
+                continue
+            self._together = min(2 * self._together, TOGETHER)
             if more:
                 continue
             # Release at the end of the log as of a moment ago: a busy source would never be caught up with otherwise.
@@ -116,8 +135,8 @@ class Replayer:
                 return Ending.LIVE
         return Ending.UNFINISHED
 
-    async def _since(self) -> int | None:
-        """Wait for the hold, and return where to begin; None if it does not come. Without it fan-out delivers."""
+    async def _since(self) -> tuple[int, bool] | None:
+        """Wait for the hold, and return as `Holds.since`; None if it does not come. Without it fan-out delivers."""
         for _ in range(_LOOKS):
             since = await asyncio.to_thread(self._holds.since, self._hold)
             if since is not None:
@@ -125,15 +144,15 @@ class Replayer:
             await asyncio.sleep(_PAUSE)
         return None
 
-    async def _topics(self) -> Mapping[str, frozenset[str] | None]:
+    async def _topics(self) -> Mapping[str, Subscription]:
         """Return the topics of the connection, including those being subscribed unless that seems to have failed."""
-        topics: Mapping[str, frozenset[str] | None] = {}
+        topics: Mapping[str, Subscription] = {}
         for _ in range(_LOOKS):
             topics, complete = await asyncio.to_thread(self._subscriptions.list_subscriptions, self._job.connection_id)
             if complete:
                 break
             await asyncio.sleep(_PAUSE)
-        return {**topics, subscribers.TOPIC: None}  # which needs no subscription
+        return {**topics, subscribers.TOPIC: Subscription(self._job.dialect)}  # which needs no subscription
 
     def _read(self) -> tuple[list[Batch], bool]:
         """Read the next batches with all their parts, and whether there are more.
@@ -142,21 +161,23 @@ class Replayer:
         """
         found: list[Batch] = []
         events = 0
-        for batch in self._log.after(self._job.source, self.at, TOGETHER + 1):
-            if (len(found) >= TOGETHER or events >= EVENTS) and batch.part == 0:
+        for batch in self._log.after(self._job.source, self.at, self._together + 1):
+            if (len(found) >= self._together or events >= self._max_events) and batch.part == 0:
                 return found, True
             found.append(batch)
             events += len(batch.events)
         return found, False
 
-    async def _tell(self, batches: list[Batch], topics: Mapping[str, frozenset[str] | None]) -> Ending | None:
+    async def _tell(self, batches: list[Batch], topics: Mapping[str, Subscription]) -> Ending | None:
         plan = Plan(batches, self._max_bytes, self._chains)
-        mask = 0
-        for topic, kinds in topics.items():
-            if seen := plan.topics.get(topic):
-                mask |= seen if kinds is None else seen & plan.of_kinds(kinds)
-        view = ((self._job.dialect, mask),) if mask else ()
-        messages = plan.messages(view)
+        masks: dict[str, int] = {}
+        for topic, subscription in topics.items():
+            mask = plan.topics.get(topic, 0)
+            if subscription.kinds is not None:
+                mask &= plan.of_kinds(subscription.kinds)
+            if mask:
+                masks[subscription.dialect] = masks.get(subscription.dialect, 0) | mask
+        messages = plan.messages(tuple(sorted(masks.items())))
         if (ending := await self._post(messages)) is not None:
             return ending
         self.at = batches[-1].seq
@@ -172,15 +193,22 @@ class Replayer:
         if self._told == self.at:
             return None
         self._told = self.at
-        dialect = registry.get(self._job.dialect, self._chains)
-        return await self._post((dialect.events_message(self._job.source, format_cursor(self.at), "", ()),))
+        return await self._post((self._dialect.events_message(self._job.source, format_cursor(self.at), "", ()),))
 
     async def _post(self, messages: Sequence[bytes]) -> Ending | None:
-        outcomes = await self._gateway.deliver(messages, [self._job.connection_id])
-        self.posted += outcomes.posted
-        if outcomes.gone:
-            return await self._given_up(Ending.GONE)
-        return Ending.UNFINISHED if outcomes.deferred else None
+        """Post messages, as long as the client accepts any and there is time. Return None if it has them all."""
+        while True:
+            outcomes = await self._gateway.deliver(messages, [self._job.connection_id])
+            self.posted += outcomes.posted
+            if outcomes.gone:
+                return await self._given_up(Ending.GONE)
+            if not outcomes.deferred and not outcomes.stalled:
+                return None
+            if outcomes.stalled and not outcomes.posted:
+                return Ending.SLOW if self.posted else Ending.STALLED
+            if not outcomes.posted or monotonic() >= self._until:
+                return Ending.UNFINISHED
+            messages = messages[outcomes.posted + outcomes.refused.total() :]
 
     async def _given_up(self, ending: Ending) -> Ending:
         await asyncio.to_thread(self._holds.remove, self._hold)
@@ -188,4 +216,4 @@ class Replayer:
 
     def _expired(self, oldest: int) -> tuple[bytes, ...]:
         error = expired(self._job.source, format_cursor(self.at), oldest)
-        return registry.get(self._job.dialect, self._chains).outcome_messages(error, int(time() * 1000))
+        return self._dialect.outcome_messages(error, int(time() * 1000))

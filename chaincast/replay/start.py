@@ -9,7 +9,8 @@ from chaincast.errors import Code, RequestError
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import Job, Replay
 from chaincast.model.cursors import format_cursor, parse_cursor
-from chaincast.replay.holds import HoldKey, Holds
+from chaincast.model.holds import HoldKey
+from chaincast.replay.holds import Holds
 
 
 class Resumption:

@@ -20,6 +20,7 @@ from chaincast.http_api.routing import Routes, json_response
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.policy.rate_limits import Limits, owner_of_user
 from chaincast.sessions.connection_store import ACTIVITY_SLOT_SECONDS, Connection
+from chaincast.sessions.subscription_store import Subscription
 
 MAX_PAGE = 1000
 """Maximum number of connections on one page."""
@@ -36,7 +37,7 @@ class Records(Protocol):
 class SubscriptionReader(Protocol):
     """Reads subscriptions (chaincast/sessions/subscription_store.py)."""
 
-    def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, frozenset[str] | None], bool]: ...
+    def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, Subscription], bool]: ...
 
 
 class UserConnections(Protocol):
@@ -92,7 +93,8 @@ class AdminHandler:
         connection = self._find(unquote(id))
         topics, _ = self._subscriptions.list_subscriptions(connection.connection_id)
         subscriptions = [
-            {"topic": topic, "kinds": sorted(kinds) if kinds else None} for topic, kinds in sorted(topics.items())
+            {"topic": topic, "kinds": sorted(found.kinds) if found.kinds else None}
+            for topic, found in sorted(topics.items())
         ]
         return json_response(200, {**_document(connection), "subscriptions": subscriptions})
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from chaincast.model.clock import now_ms
 from chaincast.policy.rate_limits import Limits, owner_of_address, owner_of_user
 from chaincast.sessions.connection_store import Connection
 from chaincast.sessions.stores import SessionStores
 
 MAX_PARALLEL_RELEASES = 16
+
+HANDSHAKE_MS = 60_000
+"""Age in milliseconds below which a connection may still be opening.
+
+`$connect` stores the record before API Gateway opens the connection, and until then posts to it get 410.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +37,22 @@ class RemovedConnections:
 class ConnectionCleanup:
     """Deletes everything that is stored about connections. Repeating it is harmless."""
 
-    def __init__(self, stores: SessionStores, limits: Limits) -> None:
+    def __init__(self, stores: SessionStores, limits: Limits, clock: Callable[[], int] = now_ms) -> None:
         self._stores = stores
         self._limits = limits
+        self._clock = clock
+
+    def remove_gone(
+        self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()
+    ) -> RemovedConnections:
+        """Remove connections for which API Gateway responds 410, except those that may still be opening.
+
+        The latter are found again by the heartbeat, if they are closed.
+        """
+        since = self._clock() - HANDSHAKE_MS
+        records = self._stores.connections.get_all(connection_ids)
+        opening = {record.connection_id for record in records if record.connected_at > since}
+        return self.remove([each for each in connection_ids if each not in opening], topics, shards)
 
     def remove(
         self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()

@@ -51,7 +51,7 @@ class Records(Protocol):
 class Cleanup(Protocol):
     """Removes connections (chaincast/sessions/cleanup.py)."""
 
-    def remove(self, connection_ids: Sequence[str]) -> RemovedConnections: ...
+    def remove_gone(self, connection_ids: Sequence[str]) -> RemovedConnections: ...
 
 
 class ConnectionApi(Protocol):
@@ -139,7 +139,7 @@ class HeartbeatHandler:
     def _remove(self, connection_ids: Sequence[str]) -> None:
         """Remove records. After a failure, the next heartbeat finds them again."""
         try:
-            self._metrics.count_closed(self._cleanup.remove(connection_ids).dialects)
+            self._metrics.count_closed(self._cleanup.remove_gone(connection_ids).dialects)
         except Exception:  # botocore's errors; the other connections must be checked in any case
             self._logger.exception("connections not removed", extra={"connections": len(connection_ids)})
 

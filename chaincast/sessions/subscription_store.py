@@ -46,6 +46,14 @@ def index_key(connection_id: str) -> str:
     return f"connection/{connection_id}"
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription to a topic: the dialect of its messages, and the kinds that it is limited to (None: all)."""
+
+    dialect: str
+    kinds: frozenset[str] | None = None
+
+
 class SubscriptionStore:
     """Adds, reads and removes subscriptions.
 
@@ -135,8 +143,8 @@ class SubscriptionStore:
         index = self._indexes([connection_id]).get(connection_id)
         return [] if index is None else index.topics
 
-    def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, frozenset[str] | None], bool]:
-        """Return a connection's topics, each with the kinds that it is limited to (None: all), and if that is complete.
+    def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, Subscription], bool]:
+        """Return a connection's subscriptions by topic, and whether that is complete.
 
         It is incomplete while a topic of the index item has no row yet, because it is being subscribed.
         """
@@ -145,11 +153,11 @@ class SubscriptionStore:
             return {}, True
         topics = index.topics
         keys = dict(zip((key for key, _ in _row_keys(connection_id, topics, [index.shards])), topics, strict=True))
-        kinds_by_topic: dict[str, frozenset[str] | None] = {}
+        found: dict[str, Subscription] = {}
         for item in read_all(self._client, self._table, [_key(key, connection_id) for key in keys]):
             kinds = item["kinds"]["SS"] if "kinds" in item else ()
-            kinds_by_topic[keys[item["topic_shard"]["S"]]] = frozenset(kinds) or None
-        return kinds_by_topic, len(kinds_by_topic) == len(topics)
+            found[keys[item["topic_shard"]["S"]]] = Subscription(item["dialect"]["S"], frozenset(kinds) or None)
+        return found, len(found) == len(topics)
 
     def _indexes(self, connection_ids: Iterable[str]) -> dict[str, _Index]:
         """Return the index items of those connections that have one."""

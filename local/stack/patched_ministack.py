@@ -195,6 +195,19 @@ def print_function_logs() -> None:
     lambda_runtime.Worker.invoke = printing
 
 
+def patch_batch_permissions() -> None:
+    """Authorize a batch request of SQS as the single one: IAM knows sqs:SendMessage, but no sqs:SendMessageBatch.
+
+    Source: Service Authorization Reference, "Actions, resources, and condition keys for Amazon SQS".
+    """
+    enforce = iam_evaluator.enforce
+
+    def patched(access_key: str, action: str, *args: Any, **more: Any) -> Any:
+        return enforce(access_key, action.removesuffix("Batch") if action.startswith("sqs:") else action, *args, **more)
+
+    iam_evaluator.enforce = app.enforce = patched
+
+
 def print_decisions() -> None:
     """Print the decisions of IAM (with `--enforce-iam`), as CloudTrail records calls. Callers may hide a denial."""
     enforce, evaluate = iam_evaluator.enforce, iam_evaluator.evaluate
@@ -249,6 +262,7 @@ def main() -> None:
     patch_expressions()
     patch_secure_transport()
     print_decisions()
+    patch_batch_permissions()
     print_function_logs()
     patch_route_responses()
     patch_route_selection()

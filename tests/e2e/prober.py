@@ -13,6 +13,7 @@ import jwt
 
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.protocol.commands import User
+from chaincast.sessions.cleanup import HANDSHAKE_MS
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from chaincast.sessions.open_connections import OpenConnectionCounter
 from chaincast.sessions.subscription_store import SubscriptionStore
@@ -115,7 +116,9 @@ class Prober:
         user: User | None = None,
     ) -> str:
         """Add the records of a connection without a client, subscribed to topics. Returns its id."""
-        name, now = f"c{next(self._numbers)}=", int(time.time() * 1000) if seen is None else seen
+        # Fan-out does not remove a connection that may still be opening.
+        a_while_ago = int(time.time() * 1000) - HANDSHAKE_MS
+        name, now = f"c{next(self._numbers)}=", a_while_ago if seen is None else seen
         identity = user or User("")
         _, table = self.tables("GatewayMessage")
         record = Connection(name, dialect, address, "", now, user=identity.id, user_until=identity.expires_at)

@@ -16,9 +16,10 @@ from chaincast.auth.tickets import TicketStore
 from chaincast.aws.dynamodb_batch import SINGLY
 from chaincast.fanout.messages import AwaitDrained, DeliverBatch, FanoutMessage, ShardDrained, encode_message
 from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, RemoveHold, Replay, Requirement, encode_job
+from chaincast.model.holds import HoldKey
 from chaincast.model.sharding import ShardAssignment
 from chaincast.protocol.commands import User
-from chaincast.replay.holds import HoldKey, Holds
+from chaincast.replay.holds import Holds
 from chaincast.sessions.connection_store import ConnectionStore
 from tests.e2e.leaks import register_secret
 from tests.e2e.prober import Prober
@@ -208,16 +209,24 @@ class Probe(Prober):
 
     def fanout_gives_up(self) -> None:
         """Make fan-out close a connection after several posts that failed with status 503."""
+        self._fanout_refused(503, receives=6)
+
+    def fanout_hands_over(self) -> None:
+        """Make fan-out hand a connection over to replay whose posts are refused with status 429."""
+        self._fanout_refused(429, receives=1)
+
+    def _fanout_refused(self, status: int, receives: int) -> None:
+        """DeliverBatch while the management API refuses all posts."""
         network = f"probe{next(self._numbers)}"
-        unreachable_connection = self.connection(self.address(), topics=(f"network:{network}",))
+        connection = self.connection(self.address(), topics=(f"network:{network}",))
         batch = make_batch(make_event(network=network), seq=2, source=network)
-        with unreachable(self.stack.emulator.port) as port:
+        with unreachable(self.stack.emulator.port, status) as port:
             management = self.resource_name("FanoutFunction", "MANAGEMENT_ENDPOINT")
             proxy = management.replace(f":{self.stack.emulator.port}/", f":{port}/")
             self.restart("FanoutFunction", CHAINCAST_MANAGEMENT_ENDPOINT=proxy)
-            self.deliver(DeliverBatch(WORKER, batch), 6)
+            self.deliver(DeliverBatch(WORKER, batch), receives)
         self.restart("FanoutFunction")
-        self.remove(unreachable_connection)
+        self.remove(connection)
 
     def deliver(self, work: FanoutMessage | None, receives: int) -> None:
         """Invoke fan-out with a message of its queue; None stands for one that it cannot decode."""

@@ -91,6 +91,8 @@ def scenario_for(name: str, permission: Permission) -> Callable[[Probe], None]:
         return with_many.get(name, SCENARIOS[name])
     if permission.action == "sqs:ChangeMessageVisibility":
         return Probe.fanout_unreadable
+    if name == "FanoutFunction" and permission.action == "sqs:SendMessage":
+        return Probe.fanout_hands_over
     return SCENARIOS[name]
 
 

@@ -1,4 +1,4 @@
-"""A proxy before the emulator that responds to every post to a connection with status 503."""
+"""A proxy before the emulator that refuses every post to a connection."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.serving import Answer, serving
 
 
 @contextmanager
-def unreachable(port: int) -> Iterator[int]:
-    """Run the proxy before the emulator on `port`. Yields the proxy's port."""
+def unreachable(port: int, status: int = 503) -> Iterator[int]:
+    """Run the proxy before the emulator on `port`, which responds `status` to posts. Yields the proxy's port."""
 
     def forward(request: BaseHTTPRequestHandler) -> Answer:
         emulator = HTTPConnection("127.0.0.1", port, timeout=120)
@@ -22,5 +22,5 @@ def unreachable(port: int) -> Iterator[int]:
         emulator.close()
         return result
 
-    with serving(POST=lambda _: (503, b"{}"), DELETE=forward) as proxy_port:
+    with serving(POST=lambda _: (status, b"{}"), DELETE=forward) as proxy_port:
         yield proxy_port

@@ -85,12 +85,12 @@ def assembly(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _synthesize(tmp_path_factory.mktemp("assembly"), NETWORK)
 
 
-def _synthesize(output: Path, added: str, auth: str = 'mode = "optional"', **context: str) -> Path:
+def _synthesize(output: Path, added: str, auth: str = 'mode = "optional"', fanout: str = "", **context: str) -> Path:
     config = ROOT / ".build" / f"test-{output.name}.toml"
     config.parent.mkdir(exist_ok=True)
     ours = (ROOT / "chaincast.toml").read_text()
     assert 'mode = "optional"' in ours
-    config.write_text(ours.replace('mode = "optional"', auth) + added)
+    config.write_text(ours.replace('mode = "optional"', auth).replace("[fanout]\n", f"[fanout]\n{fanout}") + added)
     done = synthesize(output, config=os.path.relpath(config, ROOT), **context)
     config.unlink()
     assert done.returncode == 0, done.stderr + done.stdout
@@ -110,9 +110,10 @@ def local_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
 
 @pytest.fixture(scope="session")
 def keys_template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of a stack with an issuer's public keys for client tokens, the live console, and an MSK cluster."""
+    """The template of a stack with public keys for tokens, the console, MSK, and concurrency reserved for fan-out."""
     auth = 'mode = "required"\njwks_url = "https://issuer.example/keys"'
-    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), MSK + "[console]\nenabled = true\n", auth))
+    added = MSK + "[console]\nenabled = true\n"
+    return read_template(_synthesize(tmp_path_factory.mktemp("keys"), added, auth, "reserved_concurrency = 20\n"))
 
 
 @pytest.fixture(scope="session")

@@ -98,6 +98,7 @@ EXPECTED_ACTIONS = {
         "dynamodb:UpdateItem",
         "execute-api:ManageConnections",
         "sqs:ChangeMessageVisibility",
+        "sqs:SendMessage",
     },
     "ListenerRole": {
         "dynamodb:PutItem",

@@ -285,3 +285,15 @@ def test_no_secret_and_no_rpc_url_is_in_the_template(template: Template) -> None
     text = json.dumps(template)
     assert "node.example" not in text
     assert not re.search(r"AKIA[0-9A-Z]{16}|BEGIN [A-Z ]*PRIVATE KEY", text)
+
+
+def test_clients_cannot_take_the_concurrency_that_fan_out_needs(template: Template) -> None:
+    stages = [s for s in of_type(template, "AWS::ApiGatewayV2::Stage").values() if s["StageName"] == "prod"]
+    (settings,) = [stage["DefaultRouteSettings"] for stage in stages]
+    assert (settings["ThrottlingRateLimit"], settings["ThrottlingBurstLimit"]) == (5_000, 5_000)
+    assert "ReservedConcurrentExecutions" not in str(template), "new accounts have too few to reserve any"
+
+
+def test_concurrency_is_reserved_for_fan_out_if_configured(keys_template: Template) -> None:
+    reserved = {name: f.get("ReservedConcurrentExecutions") for name, f in functions(keys_template).items()}
+    assert {name: number for name, number in reserved.items() if number} == {"fanout": 20}

@@ -99,11 +99,16 @@ def take_batches() -> list[Batch]:
 
 def take_work() -> list[FanoutMessage]:
     """Receive and delete all messages of the fan-out queue."""
-    url = os.environ[environment.FANOUT_QUEUE]
-    found: list[FanoutMessage] = []
+    return [decode_message(body) for body in receive_all(environment.FANOUT_QUEUE)]
+
+
+def receive_all(queue: str) -> list[str]:
+    """Receive and delete all messages of a queue. `queue`: the environment variable with its URL."""
+    url = os.environ[queue]
+    found = []
     while messages := boto_clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         for message in messages:
-            found.append(decode_message(message["Body"]))
+            found.append(message["Body"])
             boto_clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
     return found
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from chaincast.aws import boto_clients, environment
+from chaincast.aws import environment
 from chaincast.aws.lambda_events import SqsRecord
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.eventlog.log_store import Log
@@ -17,7 +16,7 @@ from chaincast.model.sharding import ShardAssignment
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.handlers import load
-from tests.integration.helpers import Context, end_loop
+from tests.integration.helpers import Context, end_loop, receive_all
 from tests.integration.scripted import ScriptedServer
 
 if TYPE_CHECKING:
@@ -63,13 +62,7 @@ class Stack:
         return answer
 
     def jobs(self) -> list[Any]:
-        url = os.environ[environment.LIFECYCLE_QUEUE]
-        found = []
-        while messages := boto_clients.sqs().receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
-            for message in messages:
-                found.append(message["Body"])
-                boto_clients.sqs().delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
-        return found
+        return receive_all(environment.LIFECYCLE_QUEUE)
 
     def work_off(self, milliseconds: int = 30_000) -> list[Any]:
         """Run the jobs of the lifecycle queue, and return them."""
@@ -115,7 +108,7 @@ class Stack:
 
     def close(self) -> None:
         end_loop(self.lifecycle.loop, self.lifecycle.management, self.lifecycle.database)
-        end_loop(self.fanout.loop, self.fanout.management, self.fanout.database)
+        end_loop(self.fanout.loop, self.fanout.management, self.fanout.database, self.fanout.queues)
 
 
 def batch(seq: int, *, token: str = TOKEN, source: str = "anvil") -> Batch:

@@ -1,4 +1,4 @@
-"""A server on loopback that simulates API Gateway's `@connections` and DynamoDB, with failures that a test scripts."""
+"""A server on loopback: API Gateway's `@connections`, DynamoDB and SQS, with failures that a test scripts."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def _handler(script: ScriptedServer) -> Callable[..., BaseHTTPRequestHandler]:
                 if (first := script.before.pop(operation, None)) is not None:
                     first()
                 step, answer = (
-                    _database(operation, json.loads(body), script.page_size)
+                    database_response(operation, json.loads(body), script.page_size)
                     if step == 200
                     else (step, b'{"__type":"x#ProvisionedThroughputExceededException"}')
                 )
@@ -141,17 +141,19 @@ def _handler(script: ScriptedServer) -> Callable[..., BaseHTTPRequestHandler]:
     return Handler
 
 
-def _database(operation: str, parameters: dict[str, Any], page_size: int | None) -> tuple[int, bytes]:
-    """DynamoDB's answer, from moto's table."""
+def database_response(operation: str, parameters: dict[str, Any], page_size: int | None) -> tuple[int, bytes]:
+    """Return the response of DynamoDB or SQS to an operation, from moto's table or queue."""
     try:
         if operation == "Query":
             if page_size is not None:
                 parameters["Limit"] = page_size
             answer: Mapping[str, Any] = boto_clients.dynamodb().query(**parameters)
+        elif operation == "SendMessageBatch":
+            answer = boto_clients.sqs().send_message_batch(**parameters)
         else:
             answer = boto_clients.dynamodb().update_item(**parameters)
     except AwsError as error:
         refusal = {"__type": f"x#{error.response['Error']['Code']}", "Item": error.response.get("Item")}
         return 400, json.dumps(refusal).encode()
-    kept = {name: answer[name] for name in ("Items", "LastEvaluatedKey") if name in answer}
+    kept = {name: answer[name] for name in ("Items", "LastEvaluatedKey", "Successful") if name in answer}
     return 200, json.dumps(kept).encode()

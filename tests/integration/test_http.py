@@ -89,15 +89,55 @@ async def test_what_passes_is_tried_again_in_order(server: ScriptedServer, fault
     assert server.posts["a"] == [b"1", b"2", b"3"]
 
 
-async def test_a_429_slows_down_all_that_goes_out(server: ScriptedServer) -> None:
-    server.script["a"].extend([429] * 3)
+async def test_when_many_connections_are_refused_all_posts_slow_down(server: ScriptedServer) -> None:
+    names = [f"c{i}" for i in range(60)]
+    for name in names:
+        server.script[name].extend([429] * 6)
     async with open_gateway(server) as gateway:
-        outcomes = await gateway.deliver([b"1"], ["a", "b"])
-        pace = gateway.pace
-        assert pace.limited
-        assert pace.rate < 1000
-        assert (outcomes.posted, outcomes.throttled) == (2, 3)
-        assert (await gateway.deliver([b"2"], [f"c{i}" for i in range(20)])).posted == 20
+        outcomes = await gateway.deliver([b"1"], names)
+        assert gateway.pace.limited
+        assert gateway.pace.rate < 1000
+        assert (outcomes.posted, outcomes.throttled, outcomes.stalled) == (60, 360, {})
+
+
+async def test_nobody_waits_for_a_client_that_does_not_read(server: ScriptedServer) -> None:
+    server.script["a"].extend([429] * 1_000)
+    server.script["b"].extend([429, 200, 200])
+    names = ["a", "b", *(f"c{i}" for i in range(50))]
+    async with open_gateway(server) as gateway:
+        posting = gateway.begin(60)
+        offer(posting, names, b"1", b"2")
+        outcomes = await posting.drain()
+        assert not gateway.pace.limited
+    assert [*outcomes.stalled] == ["a"]
+    assert [payload.tail[-1:] for payload in outcomes.stalled["a"]] == [b"1", b"2"]
+    assert (outcomes.posted, outcomes.deferred) == (102, [])
+    assert outcomes.throttled <= 5
+    assert all(server.posts[name] == [b"1", b"2"] for name in names[1:])
+
+
+async def test_more_clients_that_do_not_read_than_posts_in_progress_block_nobody(server: ScriptedServer) -> None:
+    names = [f"c{i:04d}" for i in range(1_200)]
+    for name in names[:700]:
+        server.script[name].extend([429] * 1_000)
+    async with open_gateway(server) as gateway:
+        posting = gateway.begin(60)
+        offer(posting, names[:512], b"1")
+        await posting.wait_for_capacity()
+        offer(posting, names[512:768], b"1")
+        await posting.wait_for_capacity()
+        offer(posting, names[768:], b"1")
+        outcomes = await posting.drain()
+    assert sorted(outcomes.stalled) == names[:700]
+    assert (outcomes.posted, outcomes.deferred) == (500, [])
+
+
+async def test_a_single_message_waits_about_two_seconds_for_a_client_that_does_not_read(server: ScriptedServer) -> None:
+    server.script["a"].extend([429] * 1_000)
+    async with open_gateway(server) as gateway:
+        outcomes = await gateway.deliver([b"1"], ["a"])
+    assert [*outcomes.stalled] == ["a"]
+    assert 5 <= outcomes.throttled <= 9, "the delays grow up to a second"
 
 
 async def test_who_is_gone_gets_nothing_more(server: ScriptedServer) -> None:

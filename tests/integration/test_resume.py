@@ -15,7 +15,7 @@ from chaincast.model.cursors import format_cursor
 from chaincast.replay import replayer
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 from tests.integration.handlers import load, with_settings
-from tests.integration.helpers import Context, items
+from tests.integration.helpers import Context, items, subscriptions
 from tests.integration.resuming import Stack, batch, ids
 from tests.integration.scripted import ScriptedServer
 
@@ -35,6 +35,7 @@ def stack(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator
     with ScriptedServer() as server:
         monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
         monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", server.url)
         made = Stack(server, database)
         made.connect()
         yield made
@@ -156,7 +157,8 @@ def test_with_nothing_missed_it_is_live_at_once(stack: Stack) -> None:
 def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.append(batch(1))
     stack.subscribe("network:anvil", since=format_cursor(0))
-    from chaincast.replay.holds import HoldKey, Holds
+    from chaincast.model.holds import HoldKey
+    from chaincast.replay.holds import Holds
 
     lift = Holds.release
 
@@ -164,7 +166,7 @@ def test_what_fan_out_passed_over_at_the_last_moment_is_replayed(stack: Stack, m
         """Just before the hold is lifted a batch is appended, and fan-out meets the hold."""
         monkeypatch.setattr(Holds, "release", lift)
         stack.append(batch(2))
-        held = {"topic_shard": place.key["topic_shard"], "connection_id": {"S": "c1"}}
+        held = {"topic_shard": {"S": place.partition}, "connection_id": {"S": "c1"}}
         boto_clients.dynamodb().update_item(
             TableName=environment.SUBSCRIPTIONS.lower(),
             Key=held,
@@ -280,12 +282,53 @@ def test_a_replay_that_gets_no_further_goes_on_another_time(stack: Stack) -> Non
     assert stack.told() == ids(*(batch(i) for i in range(1, 31)))
 
 
-def wait_for(work_off: Callable[[], list[Any]]) -> None:
-    """Work off a job that comes with a delay."""
-    deadline = time.monotonic() + 10
-    while not work_off():
+def test_a_client_that_reads_again_gets_what_fan_out_left_to_replay(stack: Stack) -> None:
+    batches = [batch(i) for i in range(1, 31)]
+    stack.subscribe("network:anvil")
+    stack.append(*batches)
+    stack.gateway.script["c1"].extend([429] * 100)
+    stack.fan_out(*batches[:3])
+    stack.fan_out(*batches[3:])
+    assert stack.told() == []
+    stack.gateway.script["c1"].clear()
+    stack.gateway.script["c1"].extend([429] * 3)  # it reads slowly
+    wait_for(stack.work_off)
+    assert stack.told() == ids(*batches)
+    stack.append(batch(31))
+    stack.fan_out(batch(31))
+    assert stack.told() == ids(*batches, batch(31))
+
+
+def test_a_client_that_reads_nothing_is_closed_at_the_second_try(stack: Stack) -> None:
+    stack.subscribe("network:anvil")
+    stack.append(batch(1))
+    stack.gateway.script["c1"].extend([429] * 100)
+    stack.fan_out(batch(1))
+    (job,) = wait_for(stack.work_off)
+    assert stack.gateway.deleted == []
+    stack.run(job)  # which comes again after some seconds
+    assert stack.gateway.deleted == ["c1"]
+    assert not [i for i in items(environment.SUBSCRIPTIONS) if i["connection_id"]["S"] == "c1" and "replay" in i]
+    stack.run(job)  # SQS has delivered the job twice
+    assert stack.gateway.deleted == ["c1"]
+
+
+def test_a_client_of_several_vocabularies_gets_each_topic_in_its_own(stack: Stack) -> None:
+    stack.append(batch(1))
+    stack.subscribe(f"trades:anvil:{TOKEN}")
+    subscriptions().add("c1", "moonx", [f"tokens:anvil:{TOKEN}"], (), 50, NOW)
+    rows, complete = subscriptions().list_subscriptions("c1")
+    assert complete
+    assert {row.dialect for row in rows.values()} == {V1, "moonx"}
+
+
+def wait_for(work_off: Callable[[], list[Any]]) -> list[Any]:
+    """Work off a job that comes with a delay, and return it."""
+    deadline = time.monotonic() + 30
+    while not (jobs := work_off()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+    return jobs
 
 
 def test_a_hold_is_deleted_when_it_has_done_its_work(stack: Stack) -> None:

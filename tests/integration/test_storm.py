@@ -58,7 +58,7 @@ def function(storm: Storm, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     for client in (module.management, module.database):
         client.pool._timeout = 1.5
     yield module
-    end_loop(module.loop, module.management, module.database)
+    end_loop(module.loop, module.management, module.database, module.queues)
     sys.modules.pop("functions.fanout")
     storm.stop()
     logging.disable(logging.NOTSET)

@@ -8,8 +8,9 @@ from chaincast.aws import environment
 from chaincast.errors import Code, RequestError
 from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import Limits
-from chaincast.sessions.cleanup import ConnectionCleanup
-from chaincast.sessions.subscription_store import SubscriptionStore, index_key
+from chaincast.sessions.cleanup import HANDSHAKE_MS, ConnectionCleanup
+from chaincast.sessions.connection_store import Connection, ConnectionStore
+from chaincast.sessions.subscription_store import Subscription, SubscriptionStore, index_key
 from tests.integration.helpers import items, session_stores
 from tests.integration.helpers import subscriptions as make_subscriptions
 
@@ -99,7 +100,10 @@ def test_the_shards_of_a_connections_rows_never_change(subscriptions: Subscripti
 def test_kinds_are_stored_in_the_rows(subscriptions: SubscriptionStore) -> None:
     subscriptions.add("c1", V1, ["a:1"], ("trade", "alert"), 5, NOW)
     subscriptions.add("c1", V1, ["b:2"], (), 5, NOW)
-    assert subscriptions.list_subscriptions("c1") == ({"a:1": frozenset({"trade", "alert"}), "b:2": None}, True)
+    assert subscriptions.list_subscriptions("c1") == (
+        {"a:1": Subscription(V1, frozenset({"trade", "alert"})), "b:2": Subscription(V1)},
+        True,
+    )
     assert subscriptions.list_subscriptions("c2") == ({}, True)
 
 
@@ -107,7 +111,7 @@ def test_subscriptions_are_incomplete_while_a_reserved_topic_has_no_row(subscrip
     seen = []
     subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
     subscriptions.add("c1", V1, ["b:2"], (), 5, NOW, lambda: seen.append(subscriptions.list_subscriptions("c1")))
-    assert seen == [({"a:1": None}, False)]
+    assert seen == [({"a:1": Subscription(V1)}, False)]
 
 
 @pytest.fixture
@@ -124,6 +128,23 @@ def test_cleanup_removes_all_rows_and_none_of_other_connections(
     cleanup.remove(["c1"])
     assert rows() == indexed() == rows("c3") == set()
     assert rows("c2") == at("a:1", "b:2", connection_id="c2")
+
+
+def test_who_may_still_be_opening_is_not_removed_although_posts_to_it_fail(
+    subscriptions: SubscriptionStore, database: DynamoDBClient
+) -> None:
+    table = environment.CONNECTIONS.lower()
+    ages = {"opening": 1_000, "old": HANDSHAKE_MS}
+    for name, age in ages.items():
+        ConnectionStore(database, table).put(Connection(name, V1, "", "", NOW - age))
+    for name in (*ages, "no record"):
+        subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
+    cleanup = ConnectionCleanup(session_stores(), Limits(), lambda: NOW)
+    removed = cleanup.remove_gone(["opening", "old", "no record"], ["a:1"], [1])
+    assert [connection.connection_id for connection in removed.connections] == ["old"]
+    assert [item["connection_id"]["S"] for item in items(environment.CONNECTIONS)] == ["opening"]
+    assert rows("opening") == at("a:1", connection_id="opening")
+    assert rows("old") == rows("no record") == set()
 
 
 def test_hundreds_of_connections_are_removed_in_batches(

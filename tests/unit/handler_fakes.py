@@ -130,3 +130,5 @@ class RecordingCleanup:
         ids = [*connection_ids]
         self.removed += ids
         return RemovedConnections([self.existing.pop(id_) for id_ in ids if id_ in self.existing], len(ids))
+
+    remove_gone = remove

@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from random import uniform
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chaincast.aws.fast.service_client import Payload
 
 MAX_ATTEMPTS = 5
-"""Attempts at a message after which its connection is deferred."""
+"""Failed attempts at a message after which its connection is deferred."""
+
+FULL_RETRY_SECONDS = 0.02
+"""Base of the delays after responses with status 429."""
+
+STALLED_SECONDS = 2.0
+"""Seconds in which a connection responds 429 to every attempt (at least `LIMITED_ATTEMPTS`), after which it is
+stalled."""
+
+STALLED_ATTEMPTS = 2
+"""Attempts after which a connection is stalled while all others have their messages, and no limit is in force."""
+
+LIMITED_ATTEMPTS = 6
+"""The same while the pace is limited, when a 429 may come from the quota. They take about 1.5 seconds. A process with
+a limited pace seldom exceeds its share of the quota, so that one of several attempts succeeds if the client reads."""
 
 RETRY_SECONDS = 0.05
 MAX_RETRY_SECONDS = 1.0
@@ -28,7 +47,7 @@ class PostResult(Enum):
     GONE = "gone"
     """The connection is closed."""
     THROTTLED = "throttled"
-    """The same message must be sent again, and all posts more slowly."""
+    """The same message must be sent again: the client does not read, or the account's quota is used up."""
     FAILED = "failed"
     """The same message must be sent again, up to `MAX_ATTEMPTS` times."""
     REFUSED = "refused"
@@ -62,6 +81,8 @@ class Outcomes:
     """Ids of connections that are closed."""
     deferred: list[str] = field(default_factory=list)
     """Ids of connections that did not receive all their messages and must be tried again later."""
+    stalled: dict[str, Sequence[Payload]] = field(default_factory=dict)
+    """Connections whose clients do not read, or read too slowly, with the messages that they did not all receive."""
     refused: Counter[str] = field(default_factory=Counter)
     """Number of messages that can never be delivered, by status and cause."""
     forbidden: int = 0

@@ -1,7 +1,8 @@
 """Posts messages to clients through PostToConnection of API Gateway's management API.
 
 The response decides what follows (chaincast/aws/fast/post_outcomes.py): a message is posted, or sent again, or dropped,
-or its connection is closed. A pace, shared by all posts of a process, slows down when API Gateway throttles.
+or its connection is closed. A connection that alone responds 429 is stalled: the others do not wait for it. A pace,
+shared by all posts of a process, slows down when API Gateway throttles the account.
 """
 
 from __future__ import annotations
@@ -14,8 +15,12 @@ from chaincast.aws.fast.connection import AfterResponse, HttpError
 from chaincast.aws.fast.pacing import Pace
 from chaincast.aws.fast.post_outcomes import (
     FORBIDDEN,
+    FULL_RETRY_SECONDS,
+    LIMITED_ATTEMPTS,
     MAX_ATTEMPTS,
     RETRY_SECONDS,
+    STALLED_ATTEMPTS,
+    STALLED_SECONDS,
     Outcomes,
     PostResult,
     classify,
@@ -55,15 +60,18 @@ class ConnectionPoster:
         self.pace = Pace()
         client.pool.throttle = self.pace
 
-    def begin(self, seconds: float | None = None) -> PostBatch:
-        """Return an empty batch of posts that begins no message after `seconds` (None: no limit)."""
-        return PostBatch(self.client, self.pace, seconds)
+    def begin(self, seconds: float | None = None, *, patient: bool = False) -> PostBatch:
+        """Return an empty batch of posts that begins no message after `seconds` (None: no limit).
+
+        `patient`: a connection is stalled only after `STALLED_SECONDS`, even if all others have their messages.
+        """
+        return PostBatch(self.client, self.pace, seconds, patient=patient)
 
     async def deliver(
         self, payloads: Iterable[bytes], connections: Iterable[str], seconds: float = DELIVER_SECONDS
     ) -> Outcomes:
         """Post the messages, in order, to each connection within `seconds`. Failures are reported, not raised."""
-        posting = self.begin(seconds)
+        posting = self.begin(seconds, patient=True)
         prepared = [Payload(body) for body in payloads]
         for connection in connections:
             posting.submit(connection, prepared)
@@ -73,13 +81,16 @@ class ConnectionPoster:
 class PostBatch:
     """Posts to many connections at the same time, in order for each connection. Only one task may use it."""
 
-    def __init__(self, client: ServiceClient, pace: Pace, seconds: float | None) -> None:
+    def __init__(self, client: ServiceClient, pace: Pace, seconds: float | None, *, patient: bool) -> None:
+        self._patient = patient
         self.client = client
         self.pace = pace
         self.outcomes = Outcomes()
         self.stopped = False
         """True if the deadline has passed or too many posts failed. Connections submitted then are deferred."""
         self._posts: set[_Post] = set()
+        self._throttled: set[_Post] = set()
+        """Those that wait after a response with status 429."""
         self._waiter: asyncio.Future[None] | None = None
         self._threshold = 0
         loop = asyncio.get_running_loop()
@@ -123,9 +134,9 @@ class PostBatch:
 
     def done(self, post: _Post) -> None:
         """Note that a connection has received everything it can get. Only posts call this method."""
-        self._posts.discard(post)
-        if self._waiter is not None and len(self._posts) <= self._threshold and not self._waiter.done():
-            self._waiter.set_result(None)
+        self._remove(post)
+        self._check_stalled()
+        self._wake()
 
     def defer(self, post: _Post) -> None:
         """Note that a connection must be tried again later. Only posts call this method."""
@@ -134,6 +145,43 @@ class PostBatch:
         self.done(post)
         if len(self.outcomes.deferred) >= MAX_FAILED:
             self.stop()
+
+    def throttled(self, post: _Post) -> None:
+        """Note that a post waits after a response with status 429. Only posts call this method."""
+        self._throttled.add(post)
+        self._check_stalled()
+        self._wake()
+
+    def again(self, post: _Post) -> None:
+        """Note that a post is sent again after a response with status 429. Only posts call this method."""
+        self._throttled.discard(post)
+
+    def stall(self, post: _Post) -> None:
+        """Leave a connection whose client does not read. Only posts call this method."""
+        self._leave(post)
+        self.done(post)
+
+    def _wake(self) -> None:
+        """Wake the task that waits until few posts are left."""
+        if self._waiter is not None and len(self._posts) <= self._threshold and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _remove(self, post: _Post) -> None:
+        self._posts.discard(post)
+        self._throttled.discard(post)
+
+    def _leave(self, post: _Post) -> None:
+        post.over = True
+        self.outcomes.stalled[post.connection] = post.payloads
+        self._remove(post)
+
+    def _check_stalled(self) -> None:
+        """Leave the connections for which all others would have to wait."""
+        if self._patient or len(self._throttled) < len(self._posts):
+            return
+        attempts = LIMITED_ATTEMPTS if self.pace.limited else STALLED_ATTEMPTS
+        for post in [post for post in self._throttled if post.refusals >= attempts]:
+            self._leave(post)
 
     def _abandon(self) -> None:
         for post in [*self._posts]:
@@ -150,25 +198,40 @@ class PostBatch:
 class _Post:
     """The messages of one connection."""
 
-    __slots__ = ("_failures", "_head", "_index", "_payloads", "_posting", "_signed_at", "begun", "connection", "over")
+    __slots__ = (
+        "_failures",
+        "_head",
+        "_index",
+        "_posting",
+        "_refused_at",
+        "_signed_at",
+        "begun",
+        "connection",
+        "over",
+        "payloads",
+        "refusals",
+    )
 
     def __init__(self, posting: PostBatch, connection: str, payloads: Sequence[Payload]) -> None:
         self._posting = posting
-        self._payloads = payloads
+        self.payloads = payloads
+        self.refusals = 0
+        """Number of responses with status 429 in a row."""
+        self._refused_at = 0.0
         self._index = 0
         self._failures = 0
         self.connection = connection
         self.begun = False
         """True if a request is in progress or some of the messages are posted."""
         self.over = False
-        """True if the connection is deferred. A response that still arrives is ignored."""
+        """True if the connection is deferred or stalled. A response that still arrives is ignored."""
         self._head = b""
         self.sign(monotonic())
 
     def sign(self, now: float) -> None:
         """Sign the next request."""
         path = "/@connections/" + encode_segment(self.connection)
-        self._head = self._posting.client.head(path, self._payloads[self._index])
+        self._head = self._posting.client.head(path, self.payloads[self._index])
         self._signed_at = now
 
     def request(self, now: float) -> bytes | None:
@@ -178,7 +241,7 @@ class _Post:
         self.begun = True
         if now - self._signed_at > MAX_SIGNATURE_AGE_SECONDS:
             self.sign(now)
-        return self._head + self._payloads[self._index].tail
+        return self._head + self.payloads[self._index].tail
 
     def answered(self, status: int, body: bytes) -> AfterResponse:
         """Count the response and go on as `classify` says."""
@@ -188,6 +251,7 @@ class _Post:
         result = classify(status)
         if result is PostResult.POSTED:
             posting.pace.posts += 1
+            posting.pace.recovered += self.refusals > 0
             posting.outcomes.posted += 1
             return self._next()
         if result is PostResult.REFUSED:
@@ -198,8 +262,7 @@ class _Post:
             posting.done(self)
         elif result is PostResult.THROTTLED:
             posting.outcomes.throttled += 1
-            posting.pace.refused(monotonic())
-            self._again(0)
+            self._throttled(monotonic())
         else:
             posting.outcomes.forbidden += status in FORBIDDEN
             self._fail()
@@ -218,13 +281,25 @@ class _Post:
 
     def _next(self) -> AfterResponse:
         """Go on to the next message, if there is one."""
-        self._failures = 0
+        self._failures = self.refusals = 0
         self._index += 1
-        if self._index < len(self._payloads):
+        if self._index < len(self.payloads):
             self.sign(monotonic())
             return AfterResponse.NEXT_REQUEST
         self._posting.done(self)
         return AfterResponse.FINISHED
+
+    def _throttled(self, now: float) -> None:
+        self._posting.pace.refused(now, first=not self.refusals)
+        if not self.refusals:
+            self._refused_at = now
+        self.refusals += 1
+        if now - self._refused_at >= STALLED_SECONDS and self.refusals >= LIMITED_ATTEMPTS:
+            self._posting.stall(self)
+            return
+        self._again(self.refusals - 1, FULL_RETRY_SECONDS)
+        if not self.over:
+            self._posting.throttled(self)
 
     def _fail(self) -> None:
         self._failures += 1
@@ -245,4 +320,5 @@ class _Post:
 
     def _submit(self) -> None:
         if not self.over:
+            self._posting.again(self)
             self._posting.client.pool.submit(self, first=True)

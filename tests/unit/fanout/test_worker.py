@@ -96,7 +96,7 @@ class World:
     def retry_soon(self, records: Iterable[SqsRecord]) -> None:
         self.retried += records
 
-    def remove(
+    def remove_gone(
         self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()
     ) -> SimpleNamespace:
         self.removed.append(([*connection_ids], {*topics}, {*shards}))

@@ -12,7 +12,14 @@ import pytest
 from chaincast.jobs.messages import Job, RemoveHold, Replay
 from chaincast.metrics.logger import make_logger
 from chaincast.replay import replay_jobs
-from chaincast.replay.replay_jobs import CONTINUE_SECONDS, HOLD_REMOVAL_SECONDS, ReplayJobs
+from chaincast.replay.holds import HoldReleased
+from chaincast.replay.replay_jobs import (
+    CONTINUE_SECONDS,
+    HOLD_REMOVAL_SECONDS,
+    SLOW_SECONDS,
+    STALLED_SECONDS,
+    ReplayJobs,
+)
 from chaincast.replay.replayer import Ending
 from tests.unit.handler_fakes import SETTINGS, CountingMetrics, RecordingJobs, RecordingPoster
 
@@ -25,6 +32,7 @@ REMOVAL = RemoveHold("c1", "anvil", 4, "t")
     [
         (Ending.LIVE, [(REMOVAL, HOLD_REMOVAL_SECONDS)]),
         (Ending.UNFINISHED, [(JOB, CONTINUE_SECONDS)]),
+        (Ending.SLOW, [(JOB, SLOW_SECONDS)]),
         (Ending.GONE, []),
         (Ending.EXPIRED, []),
         (Ending.SUPERSEDED, []),
@@ -93,3 +101,31 @@ def test_a_hold_stays_if_its_connection_cannot_be_closed() -> None:
     with pytest.raises(RuntimeError, match="throttled"):
         asyncio.run(runner.abandon(JOB))
     assert removed == []
+
+
+@pytest.mark.parametrize(
+    ("tries", "following", "order"),
+    [(1, [(JOB, STALLED_SECONDS)], []), (2, [], ["closed c1", "removed t"]), (None, [], [])],
+)
+def test_a_connection_whose_client_reads_nothing_is_closed_at_the_second_try(
+    monkeypatch: pytest.MonkeyPatch, tries: int | None, following: list[tuple[Job, int]], order: list[str]
+) -> None:
+    done: list[str] = []
+
+    async def run(limit: float) -> Ending:
+        return Ending.STALLED
+
+    def stalled(hold: object) -> int:
+        if tries is None:
+            raise HoldReleased
+        return tries
+
+    monkeypatch.setattr(replay_jobs, "Replayer", lambda *_: SimpleNamespace(run=run, at=9, posted=0))
+    unused: Any = None
+    holds: Any = SimpleNamespace(stalled=stalled, remove=lambda hold: done.append(f"removed {hold.token}"))
+    api: Any = SimpleNamespace(close=lambda connection_id: done.append(f"closed {connection_id}"))
+    jobs, metrics = RecordingJobs(), CountingMetrics()
+    runner = ReplayJobs(SETTINGS, unused, holds, unused, unused, jobs, lambda: api, metrics, make_logger("test"))
+    asyncio.run(runner.run(JOB, 7.0))
+    assert (jobs.jobs, done) == (following, order)
+    assert metrics.counts.get("SlowConnectionsClosed", 0) == (tries == 2)

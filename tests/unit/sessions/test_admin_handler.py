@@ -12,6 +12,7 @@ from chaincast.metrics.logger import make_logger
 from chaincast.policy.rate_limits import Limits
 from chaincast.sessions.admin_handler import AdminHandler
 from chaincast.sessions.connection_store import Connection, activity_slot
+from chaincast.sessions.subscription_store import Subscription
 from tests.factories import http_event
 from tests.unit.handler_fakes import NOW, CountingMetrics, FakeContext, RecordingConnectionApi, connection
 
@@ -39,8 +40,9 @@ class World:
     def get_all(self, connection_ids: Sequence[str]) -> Iterator[Connection]:
         return (self.records[id_] for id_ in connection_ids if id_ in self.records)
 
-    def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, frozenset[str] | None], bool]:
-        return {"trades:anvil:*": frozenset({"trade", "alert"}), "system": None}, True
+    def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, Subscription], bool]:
+        limited = Subscription("chaincast.v1", frozenset({"trade", "alert"}))
+        return {"trades:anvil:*": limited, "system": Subscription("chaincast.v1")}, True
 
     def open_connections(self, owner: str) -> Sequence[str]:
         return ["a="] if owner == "user/ann" else []

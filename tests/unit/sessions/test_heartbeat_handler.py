@@ -143,7 +143,7 @@ def test_a_request_that_fails_affects_only_its_connection(monkeypatch: pytest.Mo
 def test_connections_are_pinged_whatever_else_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World({"chaincast.v1": {"gone": SLOT - 9}, "socketio": {"alive": SLOT}}, Poster())
     monkeypatch.setattr(world, "requeue_missing", fails)
-    monkeypatch.setattr(world.cleanup, "remove", fails)
+    monkeypatch.setattr(world.cleanup, "remove_gone", fails)
     assert world.beat() == counts(asked=1, pinged=1, gone=1, healed=0)
     assert world.poster.pinged == ["alive"]
 

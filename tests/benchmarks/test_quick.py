@@ -18,10 +18,12 @@ COUNTED = {
     "fanout": {"requests_per_batch.posts": 500, "requests_per_batch.deletes": 0},
     "publishing": {"sent": 200, "arrived": 200},
     "fuzzing": {"chaincast.v1.inputs": 500},
+    "slow_clients": {"closed": 5, "complete": 20},
+    "mass_resume": {"complete": 300},
 }
 """Figures that a quick run counts, and does not measure: they are known."""
-MAY_BE_ZERO = re.compile(r"(deletes|accepted|cpu\..*)$")
-DIFFERENCES = re.compile(r"(behind_ms|steps_\w+\.\w+)$")
+MAY_BE_ZERO = re.compile(r"(deletes|accepted|cpu\..*|closed_slow|throttled)$")
+DIFFERENCES = re.compile(r"(behind_ms|added_p99_ms|steps_\w+\.\w+)$")
 """Differences of two clocks' times, which may be a little below zero."""
 
 
@@ -52,7 +54,7 @@ def test_a_benchmark_measures_something(name: str) -> None:
     for figure, value in figures.items():
         assert math.isfinite(value), figure
         if DIFFERENCES.search(figure):
-            assert value > -50, f"{figure}: {value}"
+            assert value > -500, f"{figure}: {value}"
         else:
             assert value > 0 or (value == 0 and MAY_BE_ZERO.search(figure)), f"{figure}: {value}"
     for figure, value in COUNTED.get(name, {}).items():

@@ -1,0 +1,158 @@
+"""Commands of a test to a model in another process: connections, subscriptions, and questions about the results."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from tests.aws_model.client import DirectClient
+from tests.aws_model.expressions import Item
+from tests.aws_model.gateway import READS_ALL
+
+if TYPE_CHECKING:
+    from tests.aws_model.server import Controls, Model
+
+V1 = "chaincast.v1"
+
+
+class Setting:
+    """Commands of a test, by name."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+
+    @property
+    def controls(self) -> Controls:
+        return {
+            "connect": self.connect,
+            "append": self.append,
+            "resume": self.resume,
+            "watch": self.watch,
+            "disordered": self.disordered,
+            "readers": self.readers,
+            "latencies": self.latencies,
+            "closed": self.closed,
+            "state": self.state,
+            "incomplete": self.incomplete,
+            "forget": self.forget,
+        }
+
+    def connect(self, ids: list[str], topics: list[str], dialect: str = V1) -> None:
+        """Open connections with subscriptions."""
+        from chaincast.sessions.open_connections import OpenConnectionCounter
+        from chaincast.sessions.subscription_store import SubscriptionStore
+
+        client: Any = DirectClient(self._model.tables)
+        limited, self._model.tables.limited = self._model.tables.limited, False
+        store = SubscriptionStore(client, "subscriptions", OpenConnectionCounter(client, "state"))
+        for connection_id in ids:
+            self._model.gateway.connect(connection_id)
+            store.add(connection_id, dialect, topics, (), 50, 1_700_000_000_000)
+        self._model.tables.limited = limited
+
+    def resume(self, ids: list[str], topics: list[str], source: str, after: int, dialect: str = V1) -> None:
+        """Open connections that resume, as the message function does: the job, the hold, then the rows."""
+        from chaincast.jobs.messages import Replay, encode_job
+        from chaincast.model.holds import HoldKey
+        from chaincast.replay.holds import Holds
+
+        client: Any = DirectClient(self._model.tables)
+        holds = Holds(client, "subscriptions")
+        for connection_id in ids:
+            key = HoldKey(connection_id, source, 1, f"resumes{connection_id}")
+            job = encode_job(Replay(connection_id, dialect, source, key.shards, key.token))
+            self._model.queue.respond("SendMessage", {"MessageBody": job})
+            limited, self._model.tables.limited = self._model.tables.limited, False
+            holds.place(key, after, int(time.time() * 1000))
+            self._model.tables.limited = limited
+        self.connect(ids, topics, dialect)
+
+    def append(self, source: str, seq: int, items: list[Item]) -> None:
+        """Append a batch to the event log."""
+        for item in items:
+            self._model.tables.tables["log"].stored(item).put(item["cursor"]["S"], item)
+        key = {"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}}
+        self._model.tables.tables["state"].stored(key).put("checkpoint", {**key, "seq": {"N": str(seq)}})
+
+    def readers(self, ids: list[str], bytes_per_second: float | None, buffer_bytes: float = 0.0) -> None:
+        """Let clients read slower (None: everything at once). `buffer_bytes`: what waits for them already."""
+        for connection_id in ids:
+            client = self._model.gateway.clients[connection_id]
+            client.bytes_per_second = READS_ALL if bytes_per_second is None else bytes_per_second
+            client.waiting, client.read_at = buffer_bytes, self._model.clock()
+
+    def latencies(self, ids: list[str], due: dict[str, float]) -> list[float]:
+        """Return for each connection and batch the seconds from its due time to its arrival."""
+        wanted, found = {int(seq): at for seq, at in due.items()}, []
+        for connection_id in ids:
+            previous = min(wanted) - 1
+            for at, cursor, _ in self._model.received.get(connection_id, ()):
+                for seq in range(previous + 1, cursor + 1):
+                    if seq in wanted:
+                        found.append(at - wanted[seq])
+                previous = max(previous, cursor)
+        return found
+
+    def watch(self, ids: list[str]) -> None:
+        """Keep the messages of connections from now on, for `disordered`."""
+        for connection_id in ids:
+            self._model.watched[connection_id] = []
+
+    def disordered(self, ids: list[str], events: list[str]) -> dict[str, str]:
+        """Return what is wrong with watched connections that must have these events (ids) in order.
+
+        Repeats are no fault: the new events of a message must directly follow those of earlier messages.
+        """
+        wrong = {}
+        for connection_id in ids:
+            seen: dict[str, None] = {}
+            for body in self._model.watched[connection_id]:
+                seen |= dict.fromkeys(event["id"] for event in orjson.loads(body)["events"])
+            if [*seen] != events:
+                at = next((i for i, (a, b) in enumerate(zip(seen, events, strict=False)) if a != b), len(seen))
+                wrong[connection_id] = f"{len(seen)} of {len(events)} events; the first difference is event {at}"
+        return wrong
+
+    def incomplete(self, ids: list[str], first: int, last: int, events: int) -> dict[str, Any]:
+        """Return what is wrong with connections that must have all events of batches `first` to `last` in order.
+
+        It counts the events of each message, so no batch may be divided into several messages.
+        """
+        wrong: dict[str, Any] = {}
+        for connection_id in ids:
+            at = first - 1
+            for _, cursor, count in self._model.received.get(connection_id, ()):
+                if cursor > at and count < (min(cursor, last) - at) * events:
+                    wrong[connection_id] = f"{count} events from {at} to {cursor}"
+                at = max(at, cursor)
+            if at < last:
+                wrong.setdefault(connection_id, f"ends at {at}")
+        return wrong
+
+    def closed(self) -> dict[str, tuple[float, float]]:
+        """Return when each closed connection was first refused, and when it was closed."""
+        gateway = self._model.gateway
+        return {c: (gateway.first_refused.get(c, at), at) for c, (at, _) in gateway.closed.items()}
+
+    def state(self) -> dict[str, Any]:
+        """Return counts: of responses, jobs, holds, and throttled requests."""
+        holds = Counter(
+            "released" if "after" in item else "held"
+            for item in self._model.tables.tables["subscriptions"].items()
+            if "since" in item
+        )
+        return {
+            "answers": {str(status): number for status, number in self._model.gateway.answers.items()},
+            "jobs": self._model.queue.left,
+            "sent": self._model.queue.sent,
+            "holds": dict(holds),
+            "throttled": self._model.tables.throttled,
+            "requests": dict(self._model.tables.requests),
+        }
+
+    def forget(self) -> None:
+        """Forget what connections have received."""
+        self._model.received.clear()

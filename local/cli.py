@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from local.commands import cost, dev, doctor, import_archive, load, redrive, reset_checkpoint, tail, tokens
+from local.commands import check, cost, dev, doctor, import_archive, load, redrive, reset_checkpoint, tail, tokens
 from local.errors import StepFailed
 
 DEFAULT_PORT = 4566
@@ -226,7 +226,22 @@ def _add_operation_commands(commands: Commands) -> None:
     command = _add(commands, "doctor", "check that a deployed stack works")
     _add_stack(command)
     command.add_argument("--json", action="store_true", help="print the results as JSON")
+    command.add_argument(
+        "--test-alarm", action="store_true", help="raise an alarm for some seconds, and check that AWS sends it"
+    )
     command.set_defaults(run=doctor.run)
+
+    command = _add(commands, "check", "check the configuration before a deployment")
+    command.add_argument(
+        "file", nargs="?", default="chaincast.toml", metavar="FILE", help="configuration file (default: %(default)s)"
+    )
+    command.add_argument(
+        "--deploy",
+        action="store_true",
+        help="check also that this machine and the AWS account of the environment are ready for cdk deploy",
+    )
+    command.add_argument("--json", action="store_true", help="print the results as JSON")
+    command.set_defaults(run=check.run)
 
     command = _add(commands, "redrive", "list dead-letter messages, or send them back to their queue")
     _add_stack(command)

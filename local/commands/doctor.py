@@ -7,22 +7,22 @@ import json
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.console import Console
 from websockets.exceptions import InvalidHandshake
 from websockets.sync.client import connect
 
 from chaincast.config.load import load
 from chaincast.errors import ConfigError
+from local.commands import doctor_account as account
 from local.errors import StepFailed
+from local.findings import Finding, show
 from local.stack.checkout import ROOT
 from local.stack.deployed_stack import DeployedStack
-from local.terminal import Terminal
 
 TIMEOUT_SECONDS = 15.0
 MAX_SKEW_SECONDS = 60
@@ -30,19 +30,6 @@ MAX_SKEW_SECONDS = 60
 
 AWS rejects signatures that are five minutes off; tokens expire to the second.
 """
-
-MIN_CONCURRENCY = 1000
-"""Lambda functions that a busy stack runs at once. New AWS accounts have a lower quota."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The result of one check. `ok` is None if the check was skipped or impossible. `advice`: what to do if not ok."""
-
-    check: str
-    ok: bool | None
-    message: str
-    advice: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +43,12 @@ class Check:
 
 def run(options: argparse.Namespace) -> int:
     """Print the findings of all checks. Return 0 if no check failed."""
-    findings = list(examine(DeployedStack.from_options(options)))
-    if options.json:
-        print(json.dumps([{"check": f.check, "ok": f.ok, "message": f.message} for f in findings]))
-    else:
-        _show(findings, Terminal(highlight=False))
-    return 0 if all(finding.ok is not False for finding in findings) else 1
+    return show(list(examine(DeployedStack.from_options(options), test_alarm=options.test_alarm)), as_json=options.json)
 
 
-def examine(stack: DeployedStack) -> Iterator[Finding]:
-    """Yield the findings of each check in turn."""
-    for check in CHECKS:
+def examine(stack: DeployedStack, *, test_alarm: bool = False) -> Iterator[Finding]:
+    """Yield the findings of each check in turn. `test_alarm`: raise an alarm, too, and see whether it is sent."""
+    for check in (*CHECKS, *((TEST_ALARM,) if test_alarm else ())):
         if check.aws_only and stack.is_local:
             yield Finding(check.name, None, "not checked: the local stack has no AWS account")
             continue
@@ -77,14 +59,6 @@ def examine(stack: DeployedStack) -> Iterator[Finding]:
         except (BotoCoreError, ClientError) as error:
             result = Finding(check.name, None, str(error))
         yield from result if isinstance(result, list) else [result]
-
-
-def _show(findings: Sequence[Finding], console: Console) -> None:
-    for finding in findings:
-        mark = {True: "[green]✓[/]", False: "[red]✗[/]", None: "[yellow]?[/]"}[finding.ok]
-        console.print(f"{mark} {finding.check}: {finding.message}")
-        if finding.ok is False and finding.advice:
-            console.print(f"    [dim]{finding.advice}[/]")
 
 
 def _check_stack(stack: DeployedStack) -> Finding:
@@ -152,13 +126,6 @@ def _check_alarms(stack: DeployedStack) -> Finding:
     return Finding("alarms", not ringing, "; ".join(ringing) or "none", "each description says what is wrong")
 
 
-def _check_quotas(stack: DeployedStack) -> Finding:
-    """Check Lambda's concurrency, the quota that limits new accounts first. Those of API Gateway: docs/scaling.md."""
-    limit = stack.client("lambda").get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
-    advice = "request a higher quota (Service Quotas, AWS Lambda, concurrent executions); see docs/scaling.md"
-    return Finding("quotas", limit >= MIN_CONCURRENCY, f"{limit} Lambda functions at once", advice)
-
-
 def _check_configuration(stack: DeployedStack) -> Finding:
     """Check that the deployed settings are those of the configuration in this checkout."""
     try:
@@ -176,9 +143,14 @@ def _check_configuration(stack: DeployedStack) -> Finding:
 CHECKS = (
     Check("stack", _check_stack),
     Check("websocket", _check_websocket),
+    Check("certificate", account.check_certificate, aws_only=True),
     Check("health", _check_health),
     Check("clock", _check_clock, aws_only=True),
     Check("alarms", _check_alarms),
-    Check("quotas", _check_quotas, aws_only=True),
+    Check("alarm topic", account.check_alarm_topic, aws_only=True),
+    Check("event sources", account.check_event_sources, aws_only=True),
+    Check("quotas", account.check_quotas, aws_only=True),
     Check("configuration", _check_configuration),
 )
+
+TEST_ALARM = Check("test alarm", account.check_test_alarm, aws_only=True)

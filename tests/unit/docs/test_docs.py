@@ -41,6 +41,7 @@ RUN_BY = {
     "node_modules/.bin/cdk bootstrap": "local/stack/deployment.py",
     "node_modules/.bin/cdk deploy": "local/stack/deployment.py",
     "node_modules/.bin/cdk deploy --context stage=dev": "tests/infra/test_observability.py",
+    ".venv/bin/chaincast check --deploy": "tests/unit/local/test_check.py",
     ".venv/bin/chaincast doctor": "tests/e2e/test_command_line.py",
     ".venv/bin/chaincast redrive": "tests/e2e/test_command_line.py",
     ".venv/bin/chaincast redrive --move": "tests/e2e/test_command_line.py",

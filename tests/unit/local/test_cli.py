@@ -117,7 +117,7 @@ def test_a_broken_pipe_of_a_network_connection_is_an_error(monkeypatch: pytest.M
 def test_every_command_and_option_has_a_help_text_in_plain_english() -> None:
     parser = cli._parser()
     (commands,) = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
-    assert len(commands.choices) == 10
+    assert len(commands.choices) == 11
     for name, command in commands.choices.items():
         assert command.description, name
         for action in command._actions:

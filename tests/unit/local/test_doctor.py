@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from local.commands import doctor
-from local.commands.doctor import Check, Finding
+from local.commands.doctor import Check
 from local.errors import StepFailed
+from local.findings import Finding
 from local.stack.deployed_stack import DeployedStack
 
 LOCAL, ON_AWS = DeployedStack("Chaincast", 4566), DeployedStack("Chaincast", None)
@@ -24,8 +25,16 @@ def test_checks_of_the_aws_account_are_skipped_on_the_local_stack(monkeypatch: p
     assert [finding.ok for finding in doctor.examine(ON_AWS)] == [True, True]
 
 
-def test_quotas_and_the_clock_are_those_of_aws() -> None:
-    assert {check.name for check in doctor.CHECKS if check.aws_only} == {"clock", "quotas"}
+def test_some_checks_need_an_aws_account() -> None:
+    of_account = {"certificate", "clock", "alarm topic", "event sources", "quotas"}
+    assert {check.name for check in doctor.CHECKS if check.aws_only} == of_account
+
+
+def test_an_alarm_is_raised_only_if_that_is_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "CHECKS", (passing("everywhere"),))
+    monkeypatch.setattr(doctor, "TEST_ALARM", passing("test alarm", aws_only=True))
+    assert [finding.check for finding in doctor.examine(ON_AWS)] == ["everywhere"]
+    assert [finding.check for finding in doctor.examine(ON_AWS, test_alarm=True)] == ["everywhere", "test alarm"]
 
 
 def test_a_check_that_raises_is_a_finding_and_the_others_are_made(monkeypatch: pytest.MonkeyPatch) -> None:

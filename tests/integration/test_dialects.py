@@ -12,6 +12,7 @@ from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import History
 from chaincast.jobs.messages import Deadline, Requirement
 from chaincast.protocol.commands import User
+from chaincast.sessions.cleanup import HANDSHAKE_MS
 from chaincast.sessions.connection_store import Connection, ConnectionStore, activity_slot
 from tests.factories import TOKEN, make_batch
 from tests.integration.handlers import (
@@ -171,7 +172,7 @@ def test_the_heartbeat_pings_idle_connections_and_closes_silent_ones(
         ("twice", "socketio", 2 * five),
         ("silent", "socketio", 3 * five),
         ("core", "coremem", 9 * five),
-        ("left", "moonx", 0),
+        ("left", "moonx", HANDSHAKE_MS),
         ("ours", "chaincast.v1", 0),
     ):
         connections.put(Connection(name, dialect, "", "", NOW - quiet_for))

@@ -96,6 +96,7 @@ bench: setup ## run the benchmarks (two need nginx-light and wrk); ARGS="--json"
 	$(BIN)/python -m benchmarks.publishing $(ARGS)
 	$(BIN)/python -m benchmarks.slow_clients $(ARGS)
 	$(BIN)/python -m benchmarks.mass_resume $(ARGS)
+	$(BIN)/python -m benchmarks.long_replay $(ARGS)
 	$(BIN)/python -m benchmarks.coldstart $(ARGS)
 	$(BIN)/python -m benchmarks.simulation $(ARGS)
 

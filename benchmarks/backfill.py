@@ -14,6 +14,7 @@ from time import perf_counter, process_time
 
 from benchmarks.chain import around
 from benchmarks.listening import Profile, following, make, prepare, rss_mb, until_done
+from benchmarks.quota import cpu_quota
 from benchmarks.report import finish, parser, show
 
 LOGS = 50
@@ -23,12 +24,14 @@ FINALITY = 64
 def main() -> int:
     options = parser(__doc__)
     options.add_argument("--events", type=int, default=100_000)
+    options.add_argument("--cpu", type=float, metavar="SHARE", help="share of a core for the listener (default: all)")
     arguments = options.parse_args()
     events = 2_500 if arguments.quick else arguments.events
     blocks = events // LOGS + FINALITY
     with TemporaryDirectory() as folder, around(Path(folder), blocks, LOGS) as there:
         prepare(there.aws)
-        figures = asyncio.run(_measure(there.http, blocks - FINALITY))
+        with cpu_quota(arguments.cpu):
+            figures = asyncio.run(_measure(there.http, blocks - FINALITY))
         profile = Profile()
         with (
             profile.running()

@@ -20,10 +20,14 @@ _NO_PAGES: Pages = {}
 
 
 class AcceptingTables:
-    """Tables that accept every write. `pages`: responses of Query for partitions with items."""
+    """Tables that accept every write, except counts if `refuses_counts`.
 
-    def __init__(self, pages: Pages = _NO_PAGES) -> None:
+    `pages`: responses of Query for partitions with items.
+    """
+
+    def __init__(self, pages: Pages = _NO_PAGES, *, refuses_counts: bool = False) -> None:
         self._pages = pages
+        self._refuses_counts = refuses_counts
 
     def respond(self, operation: str, body: bytes) -> tuple[int, bytes]:
         """Return the HTTP status and body of the response to an operation's JSON request."""
@@ -34,6 +38,8 @@ class AcceptingTables:
                 return 200, _NO_ITEMS
             case "GetItem" | "PutItem" | "DeleteItem" | "TransactWriteItems":
                 return 200, b"{}"
+            case "UpdateItem" if self._refuses_counts and b'"counts/' in body:
+                return 400, b'{"__type":"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"}'
             case "UpdateItem":
                 # The only update that reads its result is the lease's: it needs the fence.
                 return 200, b'{"Attributes":{"fence":{"N":"1"}}}'

@@ -51,9 +51,14 @@ def main() -> int:
     with running(quick=arguments.quick) as sink:
         measured = {(n, 0): _measure(sink, n, 0, batches) for n in growth}
         measured[headline, bystanders] = _measure(sink, headline, bystanders, batches)
+        refused = _measure(sink, headline, 0, batches, refuses_counts=True)
+    shown = {
+        f"{n:,} subscribers" + (f", {others:,} others" if others else ""): f for (n, others), f in measured.items()
+    }
+    shown[f"{headline:,} subscribers, counts refused"] = refused
     rows = [
         [
-            f"{n:,} subscribers" + (f", {others:,} others" if others else ""),
+            name,
             f"{f['per_s']:,.0f}",
             f"{f['cpu_us']:.1f}",
             f"{f['ms']:.1f}",
@@ -61,7 +66,7 @@ def main() -> int:
             f"{f['posts']:,.0f}",
             f"{f['deletes']:.0f}",
         ]
-        for (n, others), f in measured.items()
+        for name, f in shown.items()
     ]
     columns = ["one batch of 20 events", "deliveries/s", "CPU µs each", "ms", "Query", "Post", "Delete"]
     show("the fan-out function, over TLS, on one core", columns, rows)
@@ -72,14 +77,24 @@ def main() -> int:
             "deliveries_per_s": alone["per_s"],
             "growth": {n: measured[n, 0]["per_s"] for n in growth},
             "with_bystanders": crowded["per_s"],
+            "counts_refused": refused["per_s"],
             "requests_per_batch": {name: alone[name] for name in ("queries", "posts", "deletes")},
         },
     )
     return 0
 
 
-def _measure(sink: Sink, subscribers: int, others: int, batches: int) -> Mapping[str, float]:
-    with TemporaryDirectory() as name, responder(subscribers, others, Path(name)) as tables:
+def _label(subscribers: int, others: int) -> str:
+    return f"{subscribers:,} subscribers" + (f", {others:,} others" if others else "")
+
+
+def _measure(
+    sink: Sink, subscribers: int, others: int, batches: int, *, refuses_counts: bool = False
+) -> Mapping[str, float]:
+    with (
+        TemporaryDirectory() as name,
+        responder(subscribers, others, Path(name), refuses_counts=refuses_counts) as tables,
+    ):
         child_environment = {
             **environment(),
             **CREDENTIALS,

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.chain import around
 from benchmarks.listening import following, make, prepare, until_done
+from benchmarks.quota import cpu_quota
 from benchmarks.report import finish, parser, percentile, show
 
 PAST = 3
@@ -24,11 +25,13 @@ def main() -> int:
     options = parser(__doc__)
     options.add_argument("--blocks", type=int, default=60)
     options.add_argument("--events", type=int, default=2000)
+    options.add_argument("--cpu", type=float, metavar="SHARE", help="share of a core for the listener (default: all)")
     arguments = options.parse_args()
     blocks, events = (5, 100) if arguments.quick else (arguments.blocks, arguments.events)
     with TemporaryDirectory() as folder, around(Path(folder), PAST, events, 1.0) as there:
         prepare(there.aws)
-        written = asyncio.run(_follow(there.ws, blocks))
+        with cpu_quota(arguments.cpu):
+            written = asyncio.run(_follow(there.ws, blocks))
         mined = _mined(there.log)
     lags = [written[number] - mined[number] for number in written if number in mined][2:]
     figures = {"p50_s": median(lags), "p99_s": percentile(lags, 0.99), "worst_s": max(lags), "blocks": len(lags)}

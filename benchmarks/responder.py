@@ -1,7 +1,8 @@
 """A fake DynamoDB for the fan-out function: Query on the Subscriptions table from prepared pages.
 
-It is a process of its own (`python -m benchmarks.responder PORT SUBSCRIBERS OTHERS`), so that the measured process has
-only the work that it has in Lambda. `OTHERS` connections have rows under topics without events.
+It is a process of its own (`python -m benchmarks.responder PORT SUBSCRIBERS OTHERS [refuse]`), so that the measured
+process has only the work that it has in Lambda. `OTHERS` connections have rows under topics without events; with
+`refuse` all counts are refused.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from local.stack.processes import spawn, wait_until_up
 
 
 @contextmanager
-def responder(subscribers: int, others: int, folder: Path) -> Iterator[str]:
+def responder(subscribers: int, others: int, folder: Path, *, refuses_counts: bool = False) -> Iterator[str]:
     """Run a responder and yield its URL."""
     port = free_port()
     command = [PYTHON, "-m", "benchmarks.responder", str(port), str(subscribers), str(others)]
+    command += ["refuse"] if refuses_counts else []
     child = spawn("responder", command, {"PYTHONPATH": str(ROOT)}, folder / "responder.log", ROOT)
 
     def answers() -> None:
@@ -40,7 +42,7 @@ def responder(subscribers: int, others: int, folder: Path) -> Iterator[str]:
         child.stop()
 
 
-async def _serve(port: int, subscribers: int, others: int) -> None:
+async def _serve(port: int, subscribers: int, others: int, *, refuses_counts: bool) -> None:
     by_topic: dict[str, list[str]] = {}
     for number in range(subscribers):
         by_topic.setdefault(topics_of(number), []).append(connection_id(number))
@@ -51,9 +53,10 @@ async def _serve(port: int, subscribers: int, others: int) -> None:
         for topic, ids in by_topic.items()
         for after, body in prepared(sorted(ids))
     }
-    server = await listen(port, AcceptingTables(pages).respond)
+    server = await listen(port, AcceptingTables(pages, refuses_counts=refuses_counts).respond)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(_serve(*map(int, sys.argv[1:])))
+    numbers = [int(argument) for argument in sys.argv[1:4]]
+    uvloop.run(_serve(*numbers, refuses_counts=sys.argv[4:] == ["refuse"]))

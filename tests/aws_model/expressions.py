@@ -135,7 +135,8 @@ class Expression:
         if operator.upper() == "BETWEEN":
             low = self._operand(item)
             self._expect("AND")
-            return _compare(">=", value, low) and _compare("<=", value, self._operand(item))
+            high = self._operand(item)
+            return _compare(">=", value, low) and _compare("<=", value, high)
         return _compare(operator, value, self._operand(item))
 
     def _operand(self, item: Item) -> Value | None:

@@ -29,6 +29,8 @@ class Setting:
         return {
             "connect": self.connect,
             "append": self.append,
+            "long_log": self.long_log,
+            "totals": self.totals,
             "resume": self.resume,
             "watch": self.watch,
             "disordered": self.disordered,
@@ -76,6 +78,24 @@ class Setting:
             self._model.tables.tables["log"].stored(item).put(item["cursor"]["S"], item)
         key = {"key": {"S": f"network/{source}"}, "sort": {"S": "checkpoint"}}
         self._model.tables.tables["state"].stored(key).put("checkpoint", {**key, "seq": {"N": str(seq)}})
+
+    def long_log(self, source: str, batches: int, events: int) -> None:
+        """Let the event log of a source have many batches, from number 1 on."""
+        from tests.aws_model.long_log import LongLog
+
+        self._model.tables.tables["log"].partitions[source] = LongLog(source, batches, events)
+        self.append(source, batches, [])
+
+    def totals(self, connection_id: str) -> dict[str, Any]:
+        """Return the number of events and messages of a connection, its last cursor, and if the cursors never fall."""
+        received = self._model.received.get(connection_id, [])
+        cursors = [cursor for _, cursor, _ in received]
+        return {
+            "events": sum(count for _, _, count in received),
+            "messages": len(received),
+            "last": cursors[-1] if cursors else 0,
+            "ordered": cursors == sorted(cursors),
+        }
 
     def readers(self, ids: list[str], bytes_per_second: float | None, buffer_bytes: float = 0.0) -> None:
         """Let clients read slower (None: everything at once). `buffer_bytes`: what waits for them already."""

@@ -147,11 +147,12 @@ class Tables:
     def _write(self, request: Request, change: Callable[[Item | None], Item | None], key: Item) -> dict[str, Any]:
         table = self.tables[request["TableName"]]
         before = table.find(key)
-        after = change(before)
-        self._take(self._writes, WRITE_UNITS, request["TableName"], key, _size(after or before or {}) / WRITE_BYTES)
         if "ConditionExpression" in request and not _expression(request, "ConditionExpression").condition(before or {}):
+            self._take(self._writes, WRITE_UNITS, request["TableName"], key, _size(before or {}) / WRITE_BYTES)
             shown = request.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD" and before
             raise Refused("ConditionalCheckFailedException", **({"Item": before} if shown else {}))
+        after = change(before)
+        self._take(self._writes, WRITE_UNITS, request["TableName"], key, _size(after or before or {}) / WRITE_BYTES)
         if after is None:
             table.stored(key).delete(table.key(key)[1])
         else:

@@ -107,8 +107,9 @@ async def test_clients_that_drop_and_come_back_miss_nothing(stack: LocalStack) -
             client.quiet.set()
             last.set_result(ids[-1])
     for client, ids in zip(clients, expected, strict=True):
-        assert of_logs(dict.fromkeys(client.ids)) == ids
-    repeats = sum(len(of_logs(client.ids)) - len(ids) for client, ids in zip(clients, expected, strict=True))
+        # The stack may deliver a block from before the first one after the clients have subscribed.
+        assert [id_ for id_ in of_logs(dict.fromkeys(client.ids)) if int(id_.split(":")[1]) >= first] == ids
+    repeats = sum(len(client.ids) - len({*client.ids}) for client in clients)
     told = sum(len(client.ids) for client in clients)
     print(f"{sum(c.resumes for c in clients)} resumes, {told} events told, {repeats} of them repeats")
 

@@ -95,8 +95,16 @@ def test_functions_are_arm64_on_313_with_logs_that_expire(template: Template) ->
 def test_a_function_has_the_environment_variables_that_its_module_reads(template: Template, name: str) -> None:
     environment = functions(template)[name]["Environment"]["Variables"]
     given = {variable for variable in environment if variable.startswith("CHAINCAST_")}
-    assert given == variables_read(name) | {"CHAINCAST_SETTINGS"}
+    assert given == variables_read(name) - {resources.COUNTER_SECONDS} | {"CHAINCAST_SETTINGS"}
     assert Settings.from_json(environment["CHAINCAST_SETTINGS"]).networks == ("bsc-testnet", "base")
+
+
+def test_functions_of_the_local_stack_alone_wait_longer_for_their_counters(
+    template: Template, local_template: Template
+) -> None:
+    variables = {name: f["Environment"]["Variables"] for name, f in functions(local_template).items()}
+    assert {v[resources.COUNTER_SECONDS] for v in variables.values()} == {"5"}
+    assert resources.COUNTER_SECONDS not in str(template)
 
 
 def test_the_route_is_chosen_by_type_and_answers_go_back(template: Template) -> None:

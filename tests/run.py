@@ -35,8 +35,9 @@ FAST_SECONDS = 0.1
 
 GUARD = ("attacks", "least_privilege")
 """End-to-end tests of what keeps strangers out. They start stacks of their own."""
-OPERATE = ("crashes", "deploying", "shards", "standby", "status", "torn_connections")
-"""End-to-end tests that kill, change or load a stack of their own."""
+OPERATE = ("status", "crashes", "deploying", "shards", "standby", "torn_connections")
+"""End-to-end tests that kill, change or load a stack of their own. Those of figures come first: a function's process
+keeps a few counts of earlier tests in memory until it is invoked again (chaincast/metrics/counters.py)."""
 COMMANDS = ("command_line", "own_node")
 """End-to-end tests of the `chaincast` commands, which start stacks themselves."""
 

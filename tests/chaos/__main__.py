@@ -51,6 +51,7 @@ ODDS = {
     "delivered-twice": 0.1,
     "function-killed": 0.03,
     "disconnect-lost": 0.3,
+    "client-stalls": 0.01,
 }
 
 

@@ -26,6 +26,9 @@ from tests.chaos.emulator_names import ADMINISTRATOR
 
 Response: TypeAlias = tuple[int, dict[str, str], bytes]
 
+STALL_SECONDS = (0.1, 12.0)
+"""Seconds for which a client does not read. After about eight its connection is closed."""
+
 _ODDS = Path(os.environ["CHAINCAST_CHAOS"])
 _dice = random.Random(int(os.environ["CHAINCAST_SEED"]))
 _lock = threading.Lock()
@@ -129,8 +132,26 @@ def lose_disconnects() -> None:
     apigateway._invoke_ws_lambda = losing
 
 
+def stall_clients() -> None:
+    """Respond 429 to every post to a connection for some seconds, as if its client did not read."""
+    handle = apigateway.handle_connections_api
+    stalled: dict[str, float] = {}
+
+    async def stalling(method: str, api_id: str, stage: str, connection: str, *more: Any) -> Any:
+        if method == "POST":
+            if connection not in stalled and strikes("client-stalls"):
+                stalled[connection] = time.monotonic() + _dice.uniform(*STALL_SECONDS)
+            if stalled.get(connection, 0.0) > time.monotonic():
+                return _refusal(429, "LimitExceededException")
+            stalled.pop(connection, None)
+        return await handle(method, api_id, stage, connection, *more)
+
+    apigateway.handle_connections_api = stalling
+
+
 if __name__ == "__main__":
     fail_tables()
+    stall_clients()
     fail_queues()
     kill_functions()
     lose_disconnects()

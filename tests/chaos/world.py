@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ from chaincast.config.network import url_variable
 from chaincast.eventlog.checkpoint import newest, read_listener_status
 from chaincast.metrics.counters import total
 from chaincast.model.cursors import format_cursor
+from chaincast.model.holds import PASSED
 from chaincast.sessions.open_connections import OpenConnectionCounter
 from local.stack.administrator import session
 from local.stack.local_stack import LocalStack
@@ -92,15 +94,17 @@ class World:
         return counts
 
     def heartbeat(self) -> dict[str, int]:
-        """Make every connection look idle, and run the heartbeat, which then checks all. Return its counts."""
+        """Make every connection look old and idle, and run the heartbeat, which then checks all. Return its counts."""
+        client = self._clients["dynamodb"]
         for connection in self.connections():
-            self._clients["dynamodb"].update_item(
-                TableName=self.table("CONNECTIONS"),
-                Key={"connection_id": {"S": connection}},
-                UpdateExpression="SET seen = :long_ago",
-                ConditionExpression="attribute_exists(connection_id)",
-                ExpressionAttributeValues={":long_ago": {"N": "1"}},
-            )
+            with suppress(client.exceptions.ConditionalCheckFailedException):  # it was removed meanwhile
+                client.update_item(
+                    TableName=self.table("CONNECTIONS"),
+                    Key={"connection_id": {"S": connection}},
+                    UpdateExpression="SET seen = :long_ago, connected_at = :long_ago",
+                    ConditionExpression="attribute_exists(connection_id)",
+                    ExpressionAttributeValues={":long_ago": {"N": "1"}},
+                )
         (name,) = [f["FunctionName"] for n, f in self._functions.items() if n.startswith("GatewayHeartbeat")]
         counts: dict[str, int] = json.loads(self._clients["lambda"].invoke(FunctionName=name)["Payload"].read())
         return counts
@@ -114,6 +118,8 @@ class World:
         counts: dict[str, Counter[str]] = {}
         for item in self._items("SUBSCRIPTIONS"):
             partition = item["topic_shard"]["S"].partition("/")[0]
+            if item["connection_id"]["S"] == PASSED:  # of no connection
+                continue
             kind = {"connection": "index", "resuming": "holds"}.get(partition, "rows")
             counts.setdefault(item["connection_id"]["S"], Counter())[kind] += 1
         return counts

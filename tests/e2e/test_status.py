@@ -105,31 +105,34 @@ async def test_figures_scraped_during_load_are_what_the_load_generator_counted(
     token = metrics_token(stack)
     before = await asyncio.to_thread(at_rest, stack, token)
     fleet = Fleet(stack.outputs.websocket_url, lambda number: (f"price:FIG{number % 4}",))
-    await fleet.grow(CLIENTS, 20)
-    with publisher(stack, monkeypatch) as backend:
-        for number in range(EVENTS):
-            fleet.expect(f"price:FIG{number % 4}")
-            assert await asyncio.to_thread(backend.publish, price(f"FIG{number % 4}", float(number))) == []
-    await fleet.wait_complete(SECONDS)
-    tally = fleet.tally
-    assert (tally.connected, tally.share, tally.lost) == (CLIENTS, 1.0, 0)
+    try:
+        await fleet.grow(CLIENTS, 20)
+        with publisher(stack, monkeypatch) as backend:
+            for number in range(EVENTS):
+                fleet.expect(f"price:FIG{number % 4}")
+                assert await asyncio.to_thread(backend.publish, price(f"FIG{number % 4}", float(number))) == []
+        await fleet.wait_complete(SECONDS)
+        tally = fleet.tally
+        assert (tally.connected, tally.share, tally.lost) == (CLIENTS, 1.0, 0)
 
-    def agrees(found: dict[str, float]) -> bool:
-        return found["fanout"] >= tally.delivered and found["chaincast_messages_in_total"] >= tally.sent
+        def agrees(found: dict[str, float]) -> bool:
+            return found["fanout"] >= tally.delivered and found["chaincast_messages_in_total"] >= tally.sent
 
-    await asyncio.to_thread(settled, stack, token, before, agrees)
-    found = await asyncio.to_thread(since, stack, token, before)
-    assert found["chaincast_connections"] == found["chaincast_connections_opened_total"] == CLIENTS
-    assert found["chaincast_subscriptions"] == CLIENTS
-    assert found["chaincast_messages_in_total"] == tally.sent
-    assert found["chaincast_messages_out_total"] == tally.messages
-    assert found["chaincast_events_delivered_total"] == found["chaincast_events_published_total"] == EVENTS
-    assert found["fanout"] == tally.delivered
-    await fleet.close()
-    await asyncio.to_thread(settled, stack, token, before, lambda found: found["chaincast_connections"] == 0)
-    found = await asyncio.to_thread(since, stack, token, before)
-    assert found["chaincast_subscriptions"] == 0
-    assert found["chaincast_connections_closed_total"] == CLIENTS
+        await asyncio.to_thread(settled, stack, token, before, agrees)
+        found = await asyncio.to_thread(since, stack, token, before)
+        assert found["chaincast_connections"] == found["chaincast_connections_opened_total"] == CLIENTS
+        assert found["chaincast_subscriptions"] == CLIENTS
+        assert found["chaincast_messages_in_total"] == tally.sent
+        assert found["chaincast_messages_out_total"] == tally.messages
+        assert found["chaincast_events_delivered_total"] == found["chaincast_events_published_total"] == EVENTS
+        assert found["fanout"] == tally.delivered
+        await fleet.close()
+        await asyncio.to_thread(settled, stack, token, before, lambda found: found["chaincast_connections"] == 0)
+        found = await asyncio.to_thread(since, stack, token, before)
+        assert found["chaincast_subscriptions"] == 0
+        assert found["chaincast_connections_closed_total"] == CLIENTS
+    finally:
+        await fleet.close()  # its sockets would fail the next test
 
 
 async def test_everything_that_a_deployment_has_is_well(stack: LocalStack) -> None:

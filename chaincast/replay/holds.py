@@ -75,7 +75,7 @@ class Holds:
 
     def advance(self, place: HoldKey, since: int) -> None:
         """Record how far the replay has delivered. Raise `HoldReleased` if another replay owns the hold."""
-        if not self._update(place, "SET since = :s REMOVE stalled", {":s": {"N": str(since)}}):
+        if self._update(place, "SET since = :s REMOVE stalled", {":s": {"N": str(since)}}) is None:
             raise HoldReleased
 
     def release(self, place: HoldKey, after: int) -> bool:
@@ -83,11 +83,11 @@ class Holds:
 
         Raise `HoldReleased` if another replay owns the hold.
         """
-        if not self._update(place, "SET closing = :c", {":c": {"BOOL": True}}):
+        if self._update(place, "SET closing = :c", {":c": {"BOOL": True}}) is None:
             raise HoldReleased
         if self._passed(place) > after:
             return False
-        if self._update(place, "SET #a = :a", {":a": {"N": str(after)}}, "seen <= :a", {"#a": "after"}):
+        if self._update(place, "SET #a = :a", {":a": {"N": str(after)}}, "seen <= :a", {"#a": "after"}) is not None:
             return True
         if self._get(place) is None:
             raise HoldReleased
@@ -98,19 +98,10 @@ class Holds:
 
         Raise `HoldReleased` if another replay owns the hold.
         """
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=_key(place),
-                UpdateExpression="ADD stalled :one",
-                ConditionExpression=_OWNED,
-                ExpressionAttributeNames={"#t": "token"},
-                ExpressionAttributeValues={":one": {"N": "1"}, ":t": {"S": place.token}},
-                ReturnValues="UPDATED_NEW",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            raise HoldReleased from None
-        return int(answer["Attributes"]["stalled"]["N"])
+        updated = self._update(place, "ADD stalled :one", {":one": {"N": "1"}})
+        if updated is None:
+            raise HoldReleased
+        return int(updated["stalled"]["N"])
 
     def remove(self, place: HoldKey) -> None:
         """Delete a hold of this token: long after its release, or if the connection is closed."""
@@ -130,20 +121,21 @@ class Holds:
         values: Mapping[str, AttributeValueTypeDef],
         condition: str = "",
         names: Mapping[str, str] | None = None,
-    ) -> bool:
-        """Update a hold of this token. Return False if it is another's, or the condition is not met."""
+    ) -> Mapping[str, AttributeValueTypeDef] | None:
+        """Update a hold of this token. Return its attributes, or None if it is another's or `condition` fails."""
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
                 Key=_key(place),
                 UpdateExpression=expression,
                 ConditionExpression=f"({_OWNED}) AND {condition}" if condition else _OWNED,
                 ExpressionAttributeNames={"#t": "token", **(names or {})},
                 ExpressionAttributeValues={**values, ":t": {"S": place.token}},
+                ReturnValues="ALL_NEW",
             )
         except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+            return None
+        return answer["Attributes"]
 
     def _passed(self, place: HoldKey) -> int:
         """Return the newest batch that fan-out has left to the replays of the hold's partition."""

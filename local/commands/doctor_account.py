@@ -109,11 +109,9 @@ def check_event_sources(stack: DeployedStack) -> list[Finding]:
 
 
 def _mappings(stack: DeployedStack) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    pages = stack.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name)
-    for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
-        name = resource["LogicalResourceId"]
-        if resource["ResourceType"] == "AWS::Lambda::Function" and name.startswith(FUNCTIONS):
-            mappings = stack.client("lambda").list_event_source_mappings(FunctionName=resource["PhysicalResourceId"])
+    for name, function in stack.resources("AWS::Lambda::Function"):
+        if name.startswith(FUNCTIONS):
+            mappings = stack.client("lambda").list_event_source_mappings(FunctionName=function)
             for mapping in mappings["EventSourceMappings"]:
                 yield next(prefix for prefix in FUNCTIONS if name.startswith(prefix)), mapping
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -67,11 +68,16 @@ class DeployedStack:
         """The URL of the HTTP API; empty if the stack has none."""
         return self.outputs().get("HttpUrl", "") if self.port is None else local_http_url(self.port)
 
+    def resources(self, type_: str) -> Iterator[tuple[str, str]]:
+        """Yield the logical and the physical id of each resource of a type."""
+        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
+        for resource in (resource for page in pages for resource in page["StackResourceSummaries"]):
+            if resource["ResourceType"] == type_:
+                yield resource["LogicalResourceId"], resource["PhysicalResourceId"]
+
     def resource(self, type_: str, prefix: str) -> str:
         """Return the physical id of the resource of a type whose logical id begins with `prefix`."""
-        pages = self.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=self.name)
-        for page in pages:
-            for resource in page["StackResourceSummaries"]:
-                if resource["ResourceType"] == type_ and resource["LogicalResourceId"].startswith(prefix):
-                    return str(resource["PhysicalResourceId"])
+        for logical_id, physical_id in self.resources(type_):
+            if logical_id.startswith(prefix):
+                return physical_id
         raise StepFailed(self.name, f"it has no {type_} {prefix}…", "deploy the stack with this version of Chaincast")

@@ -8,7 +8,7 @@ items that outlive their expiry. It speaks the services' HTTP protocols, so that
 - tables.py: DynamoDB
 - gateway.py: API Gateway's WebSocket connections and their management API
 - queues.py: standard queues of SQS
-- server.py: all of them behind one HTTP server, in a thread or as a process of its own
+- server.py: all of them behind one HTTP server, as a process of its own
 - lifecycle.py: Lambda's event source of the lifecycle queue, with the function
 - deployment.py: the model and the functions, each in a process of its own
 """

@@ -197,13 +197,10 @@ def deployment(lifecycles: int = 1, concurrency: int = CONCURRENCY) -> Iterator[
         children: list[Child] = []
         try:
             os.environ.update(variables(port))
-            pinned = pin(last=False)
-            next(pinned)  # which the children inherit
             model = [PYTHON, "-m", "tests.aws_model.server", str(port)]
-            children.append(spawn("model", model, {"PYTHONPATH": str(ROOT)}, folder / "model.log", ROOT))
+            with pin(last=False):  # which the child inherits
+                children.append(spawn("model", model, {"PYTHONPATH": str(ROOT)}, folder / "model.log", ROOT))
             wait_until_up(children[0], lambda: _answers(port), 120, "look at what it says")
-            # Lambda runs the replays on other machines.
-            next(pinned, None)
             lifecycle = [PYTHON, "-m", "tests.aws_model.lifecycle", str(concurrency)]
             child_variables = {**variables(port), "PYTHONPATH": str(ROOT)}
             for number in range(lifecycles):
@@ -211,7 +208,7 @@ def deployment(lifecycles: int = 1, concurrency: int = CONCURRENCY) -> Iterator[
                 children.append(spawn("lifecycle", lifecycle, child_variables, log, ROOT))
             sys.modules.pop("functions.fanout", None)
             fanout = importlib.import_module("functions.fanout")
-            with contextmanager(pin)(last=True):
+            with pin(last=True):
                 yield Deployment(port, fanout, children[1:])
         finally:
             for child in children:
@@ -221,6 +218,7 @@ def deployment(lifecycles: int = 1, concurrency: int = CONCURRENCY) -> Iterator[
             os.environ.update(before)
 
 
+@contextmanager
 def pin(*, last: bool) -> Iterator[None]:
     """Run on the last core, or on all others, until the end: fan-out has a core of its own, as in Lambda."""
     if not hasattr(os, "sched_setaffinity"):

@@ -1,15 +1,13 @@
 """The model behind one HTTP server: tables, a gateway and a queue, each under its service's protocol.
 
-`running` runs it in a thread, `main` as a process of its own that a test controls with `POST /model`.
+It is a process of its own, which a test controls with `POST /model` (deployment.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, TypeAlias, cast
 from urllib.parse import unquote
@@ -103,37 +101,10 @@ class _Connection(asyncio.Protocol):
         self._transport.write(b"HTTP/1.1 %d %b\r\ncontent-length: %d\r\n\r\n%b" % (status, reason, len(answer), answer))
 
 
-async def serve(model: Model, port: int = 0) -> asyncio.Server:
+async def serve(model: Model, port: int) -> asyncio.Server:
     """Listen on loopback."""
     loop = asyncio.get_running_loop()
     return await loop.create_server(lambda: _Connection(model), "127.0.0.1", port)
-
-
-@contextmanager
-def running(model: Model) -> Iterator[str]:
-    """Run a model in a thread. Yields its URL."""
-    started = threading.Event()
-    found: list[int] = []
-    loop = uvloop.new_event_loop()
-
-    async def start() -> None:
-        server = await serve(model)
-        found.append(server.sockets[0].getsockname()[1])
-        started.set()
-
-    def run() -> None:
-        loop.create_task(start())
-        loop.run_forever()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    assert started.wait(60)
-    try:
-        yield f"http://127.0.0.1:{found[0]}"
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(60)
-        loop.close()
 
 
 def main() -> None:

@@ -39,7 +39,6 @@ class Setting:
             "closed": self.closed,
             "state": self.state,
             "incomplete": self.incomplete,
-            "forget": self.forget,
         }
 
     def connect(self, ids: list[str], topics: list[str], dialect: str = V1) -> None:
@@ -48,12 +47,11 @@ class Setting:
         from chaincast.sessions.subscription_store import SubscriptionStore
 
         client: Any = DirectClient(self._model.tables)
-        limited, self._model.tables.limited = self._model.tables.limited, False
         store = SubscriptionStore(client, "subscriptions", OpenConnectionCounter(client, "state"))
-        for connection_id in ids:
-            self._model.gateway.connect(connection_id)
-            store.add(connection_id, dialect, topics, (), 50, 1_700_000_000_000)
-        self._model.tables.limited = limited
+        with self._model.tables.without_limits():
+            for connection_id in ids:
+                self._model.gateway.connect(connection_id)
+                store.add(connection_id, dialect, topics, (), 50, 1_700_000_000_000)
 
     def resume(self, ids: list[str], topics: list[str], source: str, after: int, dialect: str = V1) -> None:
         """Open connections that resume, as the message function does: the job, the hold, then the rows."""
@@ -67,9 +65,8 @@ class Setting:
             key = HoldKey(connection_id, source, 1, f"resumes{connection_id}")
             job = encode_job(Replay(connection_id, dialect, source, key.shards, key.token))
             self._model.queue.respond("SendMessage", {"MessageBody": job})
-            limited, self._model.tables.limited = self._model.tables.limited, False
-            holds.place(key, after, int(time.time() * 1000))
-            self._model.tables.limited = limited
+            with self._model.tables.without_limits():
+                holds.place(key, after, int(time.time() * 1000))
         self.connect(ids, topics, dialect)
 
     def append(self, source: str, seq: int, items: list[Item]) -> None:
@@ -172,7 +169,3 @@ class Setting:
             "throttled": self._model.tables.throttled,
             "requests": dict(self._model.tables.requests),
         }
-
-    def forget(self) -> None:
-        """Forget what connections have received."""
-        self._model.received.clear()

@@ -27,6 +27,7 @@ from benchmarks.responder import responder
 from benchmarks.sink import Sink, running
 from benchmarks.subscribers import NETWORK, batch_of
 from local.stack.checkout import ROOT
+from tests.lambda_functions import Context
 
 if TYPE_CHECKING:
     from chaincast.sessions.cleanup import RemovedConnections
@@ -135,7 +136,7 @@ def _work(batches: int) -> Mapping[str, float]:
         deleted: list[int] = []
         began, computed = perf_counter(), process_time()
         with patch.object(ConnectionCleanup, "remove", _counting(ConnectionCleanup.remove, deleted)):
-            answer = fanout.handler(event, _Context())
+            answer = fanout.handler(event, Context())
         seconds.append(perf_counter() - began)
         cpu.append(process_time() - computed)
         assert answer == {"batchItemFailures": []}
@@ -187,16 +188,6 @@ def _record(body: str, seq: int) -> dict[str, object]:
             "SentTimestamp": "1700000000000",
         },
     }
-
-
-class _Context:
-    function_name = "fanout"
-    memory_limit_in_mb = 1769
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:fanout"
-    aws_request_id = "request"
-
-    def get_remaining_time_in_millis(self) -> int:
-        return 60_000
 
 
 if __name__ == "__main__":

@@ -60,12 +60,18 @@ def check_alarm_topic(stack: DeployedStack) -> Finding:
 
 
 def check_test_alarm(stack: DeployedStack) -> Finding:
-    """Set one alarm to ALARM, wait until CloudWatch has sent its notification, and set it back."""
+    """Set one alarm to ALARM, wait until CloudWatch has sent its notification, and set it back.
+
+    CloudWatch sends a notification when the state changes, so the alarm must not be in state ALARM already.
+    """
     client = stack.client("cloudwatch")
     alarms = client.describe_alarms(AlarmNamePrefix=f"{stack.name}-")["MetricAlarms"]
     if not alarms:
         return Finding("test alarm", False, "the stack has no alarms", "deploy this version of Chaincast")
-    name, before, began = alarms[0]["AlarmName"], alarms[0]["StateValue"], datetime.now(UTC)
+    quiet = next((alarm for alarm in alarms if alarm["StateValue"] != "ALARM"), None)
+    if quiet is None:
+        return Finding("test alarm", None, "every alarm is in state ALARM, so a test would send nothing")
+    name, before, began = quiet["AlarmName"], quiet["StateValue"], datetime.now(UTC)
     reason = "chaincast doctor --test-alarm: this is a test"
     client.set_alarm_state(AlarmName=name, StateValue="ALARM", StateReason=reason)
     try:
@@ -133,7 +139,7 @@ def _executions() -> tuple[float, str]:
         config = load(ROOT / "chaincast.toml")
     except (ConfigError, OSError) as error:
         return float(OTHER_FUNCTIONS), f"without fan-out, as chaincast.toml cannot be read: {error}"
-    groups = (len(config.networks) + config.publish.log_partitions) * config.fanout.shards
+    groups = len(config.settings(local=False).sources) * config.fanout.shards
     needed = max(groups, config.fanout.reserved_concurrency) + OTHER_FUNCTIONS
     return float(needed), f"{groups} message groups of fan-out and {OTHER_FUNCTIONS} for the other functions"
 

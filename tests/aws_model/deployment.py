@@ -20,39 +20,16 @@ import orjson
 
 from chaincast.aws import environment
 from chaincast.aws.lambda_events import SqsRecord
-from chaincast.config.function_settings import Settings
 from chaincast.fanout.messages import DeliverBatch, encode_message
 from chaincast.model.batches import Batch, encode_parts
 from chaincast.model.sharding import ShardAssignment
 from local.stack.checkout import PYTHON, ROOT, free_port, port_taken
 from local.stack.processes import Child, spawn, wait_until_up
+from tests.aws_model.server import TABLE_VARIABLES
+from tests.lambda_functions import SETTINGS, RunningContext
 
-SETTINGS = Settings(
-    networks=("anvil",),
-    shards=1,
-    max_message_bytes=32_768,
-    message_bytes=32_768,
-    topics_per_message=50,
-    subscriptions_per_connection=50,
-)
 CONCURRENCY = 100
 """Jobs at once of a process with the lifecycle function. In Lambda an environment has up to ten."""
-INVOCATION_MS = 60_000
-
-
-class Context:
-    """The context that Lambda passes to a function."""
-
-    function_name = "fanout"
-    memory_limit_in_mb = 1769
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:fanout"
-    aws_request_id = "request"
-
-    def __init__(self) -> None:
-        self._ends = time.monotonic() + INVOCATION_MS / 1000
-
-    def get_remaining_time_in_millis(self) -> int:
-        return int((self._ends - time.monotonic()) * 1000)
 
 
 class Deployment:
@@ -99,7 +76,7 @@ class Deployment:
             taken = [entry for entry in waiting[:10] if entry[0] <= now]
             records = [_record(batch, receives) for _, batch, receives in taken]
             with self._alone():
-                response = self._fanout.handler({"Records": records}, Context())
+                response = self._fanout.handler({"Records": records}, RunningContext())
             failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
             again = [
                 (time.monotonic() + self._retry_seconds[str(batch.seq)], batch, receives + 1)
@@ -179,10 +156,7 @@ def variables(port: int) -> Mapping[str, str]:
         "POWERTOOLS_METRICS_DISABLED": "true",
         "CHAINCAST_SETTINGS": SETTINGS.to_json(),
         environment.MANAGEMENT_ENDPOINT: f"{url}/prod",
-        environment.CONNECTIONS: "connections",
-        environment.SUBSCRIPTIONS: "subscriptions",
-        environment.LOG: "log",
-        environment.STATE: "state",
+        **{variable: name for name, variable in TABLE_VARIABLES.items()},
         environment.FANOUT_QUEUE: f"{url}/fanout",
         environment.LIFECYCLE_QUEUE: f"{url}/lifecycle",
     }

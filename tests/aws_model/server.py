@@ -16,20 +16,22 @@ import httptools
 import orjson
 import uvloop
 
+from chaincast.aws import environment
 from tests.aws_model.gateway import Gateway
 from tests.aws_model.queues import Queue
 from tests.aws_model.setting import Setting
 from tests.aws_model.tables import Table, Tables
+from tests.lambda_functions import TABLES
 
 Controls: TypeAlias = Mapping[str, Callable[..., Any]]
 
-TABLES = {
-    "connections": ("connection_id", ""),
-    "subscriptions": ("topic_shard", "connection_id"),
-    "log": ("source", "cursor"),
-    "state": ("key", "sort"),
+TABLE_VARIABLES = {
+    "connections": environment.CONNECTIONS,
+    "subscriptions": environment.SUBSCRIPTIONS,
+    "log": environment.LOG,
+    "state": environment.STATE,
 }
-"""Partition and sort key of each table that fan-out and replay use (infra/storage.py)."""
+"""The tables that fan-out and replay use: name in the model, and the functions' variable with the name."""
 
 _REASONS = {200: b"OK", 204: b"No Content", 400: b"Bad Request", 410: b"Gone", 429: b"Too Many Requests"}
 
@@ -38,7 +40,9 @@ class Model:
     """All services. `clock`: seconds of a monotonic clock."""
 
     def __init__(self, clock: Callable[[], float] = monotonic, *, limited: bool = True, rate: float = 1e9) -> None:
-        self.tables = Tables({name: Table(*keys) for name, keys in TABLES.items()}, clock, limited=limited)
+        keys = {name: TABLES[variable] for name, variable in TABLE_VARIABLES.items()}
+        tables = {name: Table(partition, sort or "") for name, (partition, sort) in keys.items()}
+        self.tables = Tables(tables, clock, limited=limited)
         self.received: dict[str, list[tuple[float, int, int]]] = {}
         """Time, cursor and number of events of the messages of each connection."""
         self.watched: dict[str, list[bytes]] = {}

@@ -15,8 +15,13 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
 Message: TypeAlias = dict[str, Any]  # a chaincast.v1 message
 
-ANSWER_SECONDS = 8.0
-PAUSE = (0.1, 1.0)
+ANSWER_SECONDS = 15.0
+"""Time limit of a connection attempt and of a response, as in Chaincast's own clients."""
+FIRST_PAUSE, MAX_PAUSE = 0.5, 8.0
+"""Seconds before a connection attempt: the first ceiling, which doubles with each failure, and the last one.
+
+Clients that try again at once would keep a slow machine busy with handshakes that come too late for them.
+"""
 
 
 class Survivor:
@@ -61,11 +66,13 @@ class Survivor:
             self._socket.transport.abort()
 
     async def _reconnect_loop(self) -> None:
+        failures = 0
         while True:
             with suppress(OSError, InvalidHandshake, TimeoutError, ConnectionClosed):
                 await self._run_connection()
+            failures = 0 if self.subscribed.is_set() else failures + 1
             self.subscribed.clear()
-            await asyncio.sleep(self._dice.uniform(*PAUSE))
+            await asyncio.sleep(self._dice.uniform(0.1, min(MAX_PAUSE, FIRST_PAUSE * 2**failures)))
 
     async def _run_connection(self) -> None:
         async with connect(self._url, ping_interval=None, open_timeout=ANSWER_SECONDS, max_queue=None) as socket:

@@ -20,6 +20,8 @@ NETWORK = """
 [networks.bsc-testnet]
 chain_id = 97
 rpc_url = "wss://node.example/bsc"
+cpu = 512
+memory = 2048
 
 [[networks.bsc-testnet.contracts]]
 adapter = "launchpad"

@@ -20,7 +20,7 @@ from tests.infra.conftest import CLUSTER, Resource, Template, synthesize
 from tests.infra.environment import variables_read
 from tests.infra.reading import actions, functions, of_type, statements
 from tests.infra.test_roles import EXPECTED_ACTIONS
-from tests.integration.conftest import TABLES
+from tests.lambda_functions import TABLES
 
 CLIENTS = {"connect", "disconnect", "message", "lifecycle", "heartbeat", "ticket", "status"}
 FUNCTIONS = CLIENTS | {"fanout", "http", "admin", "kafka", "archive"}
@@ -262,6 +262,13 @@ def test_a_listener_runs_for_each_network_without_nat_or_inbound_traffic(templat
     wanted = {resources.LOG, resources.HISTORY, resources.STATE, resources.FANOUT_QUEUE, "CHAINCAST_NETWORK"}
     assert variables == wanted
     assert container["HealthCheck"]["Command"] == ["CMD", "python", "-m", "listener.health"]
+
+
+def test_a_listener_has_the_size_that_its_network_configures(template: Template) -> None:
+    tasks = of_type(template, "AWS::ECS::TaskDefinition").items()
+    sizes = {name: (task["Cpu"], task["Memory"]) for name, task in tasks}
+    assert {size for name, size in sizes.items() if "BscTestnet" in name} == {("512", "2048")}
+    assert {size for name, size in sizes.items() if "Base" in name} == {("256", "512")}
 
 
 def test_urls_with_keys_come_from_secrets_manager(template: Template) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import boto3
@@ -22,30 +25,16 @@ from listener.sink import Sink
 from local.stack.chain import Node
 from local.stack.checkout import free_port
 from tests.integration import handlers
+from tests.integration.helpers import end_loop
+from tests.integration.scripted import ScriptedServer
+from tests.integration.staging import Stage
+from tests.lambda_functions import SETTINGS, TABLES
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
 management = handlers.management
-
-SETTINGS = Settings(
-    networks=("anvil",),
-    shards=1,
-    max_message_bytes=32_768,
-    message_bytes=32_768,
-    topics_per_message=50,
-    subscriptions_per_connection=50,
-)
-
-TABLES = {
-    environment.CONNECTIONS: ("connection_id", None),
-    environment.SUBSCRIPTIONS: ("topic_shard", "connection_id"),
-    environment.LOG: ("source", "cursor"),
-    environment.HISTORY: ("topic", "position"),
-    environment.STATE: ("key", "sort"),
-}
-"""Keys of the tables. A test in tests/infra compares them with the template's."""
 
 
 @pytest.fixture(autouse=True)
@@ -154,3 +143,40 @@ def silent_node(tmp_path: Path) -> Iterator[Node]:
         yield node
     finally:
         child.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    """Provide a server with scripted responses."""
+    with ScriptedServer() as running:
+        yield running
+
+
+@pytest.fixture
+def gateway(database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedServer]:
+    """Provide a gateway with scripted responses, which is also DynamoDB and SQS for the asynchronous clients."""
+    # boto3's clients are made before, and stay with moto.
+    boto_clients.sqs()
+    with ScriptedServer() as server:
+        monkeypatch.setenv(environment.MANAGEMENT_ENDPOINT, f"{server.url}/prod")
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", server.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", server.url)
+        yield server
+
+
+@pytest.fixture
+def fanout(gateway: ScriptedServer, database: DynamoDBClient, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Import the function's module as a fresh execution environment does."""
+    sys.modules.pop("functions.fanout", None)
+    module = importlib.import_module("functions.fanout")
+    # boto3's own calls stay with moto.
+    monkeypatch.delenv("AWS_ENDPOINT_URL_DYNAMODB")
+    yield module
+    end_loop(module.loop, module.management, module.database, module.queues)
+    sys.modules.pop("functions.fanout")
+
+
+@pytest.fixture
+def stage(fanout: ModuleType, gateway: ScriptedServer, database: DynamoDBClient) -> Stage:
+    """Provide the fan-out function between moto's tables and the scripted gateway."""
+    return Stage(gateway, fanout, database)

@@ -28,7 +28,8 @@ from chaincast.sessions.connection_store import Connection, ConnectionStore
 from chaincast.sessions.deadlines import DeadlineEnforcer
 from chaincast.sessions.greeter import Greeter
 from functions.composition import lifecycle_queue, management_api
-from tests.integration.helpers import Context, items, session_stores
+from tests.integration.helpers import items, session_stores
+from tests.lambda_functions import Context
 
 SECRET = "s" * 64
 NOW = int(time.time() * 1000)

@@ -120,18 +120,3 @@ def end_loop(loop: AbstractEventLoop, *clients: ServiceClient) -> None:
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.run_until_complete(loop.shutdown_default_executor())
     loop.close()
-
-
-class Context:
-    """The context that Lambda passes to a function."""
-
-    function_name = "test"
-    memory_limit_in_mb = 128
-    invoked_function_arn = "arn:aws:lambda:us-east-1:000000000000:function:test"
-    aws_request_id = "request"
-
-    def __init__(self, milliseconds: int = 60_000) -> None:
-        self.milliseconds = milliseconds
-
-    def get_remaining_time_in_millis(self) -> int:
-        return self.milliseconds

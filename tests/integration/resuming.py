@@ -16,8 +16,9 @@ from chaincast.model.sharding import ShardAssignment
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import TOKEN, make_batch, make_event
 from tests.integration.handlers import load
-from tests.integration.helpers import Context, end_loop, receive_all
+from tests.integration.helpers import end_loop, receive_all
 from tests.integration.scripted import ScriptedServer
+from tests.lambda_functions import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

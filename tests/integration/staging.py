@@ -14,8 +14,9 @@ from chaincast.model.batches import Batch
 from chaincast.model.sharding import ShardAssignment
 from chaincast.sessions.connection_store import Connection, ConnectionStore
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context, subscriptions
+from tests.integration.helpers import subscriptions
 from tests.integration.scripted import ScriptedServer
+from tests.lambda_functions import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -10,7 +10,7 @@ import pytest
 from chaincast.http_api.documents import ConnectionDetail, ConnectionPage
 from tests.factories import http_event
 from tests.integration.handlers import Management, connect, load, open_connection, send_message
-from tests.integration.helpers import Context
+from tests.lambda_functions import Context
 
 
 def get(path: str, **query: str) -> tuple[int, dict[str, Any]]:

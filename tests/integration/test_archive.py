@@ -20,7 +20,8 @@ from chaincast.eventlog.archiver import Overtaken
 from chaincast.model.batches import Batch, Retraction
 from functions.composition import make_appender
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context, logged
+from tests.integration.helpers import logged
+from tests.lambda_functions import Context
 
 BUCKET = "archive"
 

@@ -16,7 +16,7 @@ from chaincast.auth.jwt import Authenticator, JwtAuthenticator, NoAuth
 from chaincast.auth.remote import RemoteAuthenticator
 from chaincast.errors import Code, RequestError
 from chaincast.protocol.commands import User
-from tests.integration.conftest import SETTINGS
+from tests.lambda_functions import SETTINGS
 from tests.serving import Answer, serving
 from tests.unit.auth.test_jwks import ALL, token
 

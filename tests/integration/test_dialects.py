@@ -29,7 +29,8 @@ from tests.integration.handlers import (
     subscribed_topics,
     with_auth,
 )
-from tests.integration.helpers import Context, items, subscriptions
+from tests.integration.helpers import items, subscriptions
+from tests.lambda_functions import Context
 from tests.unit.protocol.sample_events import CREATED, PRICE, TRADE
 
 

@@ -18,7 +18,8 @@ from chaincast.model.batches import Batch
 from chaincast.model.events import Event
 from chaincast.model.topics import alert_topics, chain_topics
 from tests.integration.handlers import event, load
-from tests.integration.helpers import Context, items
+from tests.integration.helpers import items
+from tests.lambda_functions import Context
 
 Answer: TypeAlias = dict[str, Any]  # parsed JSON
 

@@ -29,7 +29,8 @@ from tests.integration.handlers import (
     with_auth,
     with_settings,
 )
-from tests.integration.helpers import Context, items
+from tests.integration.helpers import items
+from tests.lambda_functions import Context
 
 if TYPE_CHECKING:
     from chaincast.aws.lambda_events import HttpEvent

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from chaincast.aws import boto_clients, environment
-from tests.integration.helpers import Context, logged, take_batches
+from tests.integration.helpers import logged, take_batches
+from tests.lambda_functions import Context
 
 Message: TypeAlias = dict[str, Any]  # parsed JSON
 

@@ -25,7 +25,8 @@ from tests.integration.handlers import (
     with_auth,
     with_settings,
 )
-from tests.integration.helpers import Context, items
+from tests.integration.helpers import items
+from tests.lambda_functions import Context
 
 LIMITS = {"messages_per_minute": 3, "ban_seconds": 60, "connections_per_minute": 2, "connections_per_ip": 2}
 

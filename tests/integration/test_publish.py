@@ -25,7 +25,8 @@ from chaincast.model.sharding import ShardAssignment
 from chaincast.publishing.appender import Appender
 from functions.composition import make_appender
 from tests.factories import http_event
-from tests.integration.helpers import Context, items, logged, take_batches
+from tests.integration.helpers import items, logged, take_batches
+from tests.lambda_functions import Context
 
 Answer: TypeAlias = dict[str, Any]  # parsed JSON
 

@@ -15,9 +15,10 @@ from chaincast.model.cursors import format_cursor
 from chaincast.replay import replayer
 from tests.factories import OTHER_TOKEN, TOKEN, make_batch, make_event
 from tests.integration.handlers import load, with_settings
-from tests.integration.helpers import Context, items, subscriptions
+from tests.integration.helpers import items, subscriptions
 from tests.integration.resuming import Stack, batch, ids
 from tests.integration.scripted import ScriptedServer
+from tests.lambda_functions import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -314,12 +315,15 @@ def test_a_client_that_reads_nothing_is_closed_at_the_second_try(stack: Stack) -
 
 
 def test_a_client_of_several_vocabularies_gets_each_topic_in_its_own(stack: Stack) -> None:
-    stack.append(batch(1))
-    stack.subscribe(f"trades:anvil:{TOKEN}")
-    subscriptions().add("c1", "moonx", [f"tokens:anvil:{TOKEN}"], (), 50, NOW)
-    rows, complete = subscriptions().list_subscriptions("c1")
-    assert complete
-    assert {row.dialect for row in rows.values()} == {V1, "moonx"}
+    events = [make_event(i, token=token, block=1) for i, token in enumerate((TOKEN, OTHER_TOKEN))]
+    mixed = make_batch(*events, seq=1, block=1)
+    stack.append(mixed)
+    subscriptions().add("c1", "moonx", [f"trades:anvil:{OTHER_TOKEN}"], (), 50, NOW)
+    stack.subscribe(f"trades:anvil:{TOKEN}", since=format_cursor(0))
+    stack.work_off()
+    own, other = map(json.loads, stack.gateway.posts["c1"])
+    assert (own["type"], [event["id"] for event in own["events"]]) == ("events", [events[0].id])
+    assert (other["type"], other["data"]["tradeId"]) == ("trade_update", events[1].id)
 
 
 def wait_for(work_off: Callable[[], list[Any]]) -> list[Any]:

@@ -26,7 +26,7 @@ from tests.integration.handlers import (
     send_message,
     with_settings,
 )
-from tests.integration.helpers import Context
+from tests.lambda_functions import Context
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -26,8 +26,9 @@ from chaincast.fanout.retries import DEADLINE_MARGIN_MS
 from chaincast.metrics.counter_writers import BotoCounterWriter
 from chaincast.model.sharding import ShardAssignment, shard_assignments, subscription_partition
 from tests.factories import make_batch, make_event
-from tests.integration.helpers import Context, end_loop
+from tests.integration.helpers import end_loop
 from tests.integration.storm import Storm, Weather
+from tests.lambda_functions import Context
 from tests.scale import sized
 
 CONNECTIONS = sized(500, full=1000)

@@ -57,12 +57,6 @@ def websocket_event(
     return event  # type: ignore[return-value]  # as API Gateway makes it
 
 
-class FakeContext:
-    """The part of Lambda's context that Powertools' resolver reads: nothing."""
-
-    aws_request_id = "request"
-
-
 class CountingMetrics(MetricsRecorder):
     """Metrics that are counted in a dictionary: `name` or `name label…` → number."""
 

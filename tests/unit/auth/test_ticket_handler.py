@@ -16,7 +16,8 @@ from chaincast.errors import Code, RequestError
 from chaincast.metrics.logger import make_logger
 from chaincast.protocol.commands import User
 from tests.factories import http_event
-from tests.unit.handler_fakes import NOW, SETTINGS, CountingMetrics, FakeContext
+from tests.lambda_functions import Context
+from tests.unit.handler_fakes import NOW, SETTINGS, CountingMetrics
 
 PAGE = "https://app.example"
 ALLOWED = replace(SETTINGS, auth="optional", origins=(PAGE, "none"))
@@ -44,7 +45,7 @@ class Desk:
         return "cct_1"
 
     def request(self, method: str = "POST", **headers: str) -> HttpResponse:
-        return self.handler.routes.resolve(http_event(method, "/ticket", headers=headers), FakeContext())  # type: ignore[arg-type]  # what Powertools reads of it
+        return self.handler.routes.resolve(http_event(method, "/ticket", headers=headers), Context())  # type: ignore[arg-type]  # what Powertools reads of it
 
 
 def document(response: HttpResponse) -> dict[str, Any]:

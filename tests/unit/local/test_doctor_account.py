@@ -14,7 +14,9 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from benchmarks.certificate import make_certificate
+from chaincast.config.load import load
 from local.commands import doctor_account as account
+from local.stack.checkout import ROOT
 from local.stack.deployed_stack import DeployedStack
 from tests.integration.scripted import ScriptedServer
 
@@ -77,7 +79,8 @@ def test_a_test_alarm_is_sent_and_taken_back(summary: str | None, ok: bool, monk
     stack = Stack()
     stub = stack.stub("cloudwatch")
     alarm = {"AlarmName": "Chaincast-Late", "StateValue": "OK"}
-    stub.add_response("describe_alarms", {"MetricAlarms": [alarm]}, {"AlarmNamePrefix": "Chaincast-"})
+    rings = {"AlarmName": "Chaincast-Errors", "StateValue": "ALARM"}  # already, so a test would send nothing
+    stub.add_response("describe_alarms", {"MetricAlarms": [rings, alarm]}, {"AlarmNamePrefix": "Chaincast-"})
     states = [{"AlarmName": "Chaincast-Late", "StateValue": state, "StateReason": ANY} for state in ("ALARM", "OK")]
     stub.add_response("set_alarm_state", {}, states[0])
     if summary is None:
@@ -92,6 +95,13 @@ def test_a_test_alarm_is_sent_and_taken_back(summary: str | None, ok: bool, monk
     assert finding.ok == ok
     assert (summary or "was not sent") in finding.message
     stub.assert_no_pending_responses()
+
+
+def test_a_test_alarm_is_skipped_while_all_alarms_ring() -> None:
+    stack = Stack()
+    rings = {"AlarmName": "Chaincast-Errors", "StateValue": "ALARM"}
+    stack.stub("cloudwatch").add_response("describe_alarms", {"MetricAlarms": [rings]})
+    assert account.check_test_alarm(stack).ok is None
 
 
 @pytest.mark.parametrize(
@@ -149,6 +159,11 @@ def test_quotas_are_compared_with_the_busiest_minute_and_the_configuration() -> 
     assert (calls.ok, calls.message[:26]) == (False, "10,000; needed are 12,000 ")
     assert (connections.ok, connections.message[:21]) == (True, "500; needed are 30 (3")
     assert executions.ok is False
+    config = load(ROOT / "chaincast.toml")
+    deployed = config.deployed_networks(local=False)
+    assert len(deployed) < len(config.networks), "a network of the local stack needs no executions in the account"
+    groups = (len(deployed) + config.publish.log_partitions) * config.fanout.shards
+    assert f"{groups} message groups" in executions.message
     assert "L-B99A9384" in executions.advice
 
 

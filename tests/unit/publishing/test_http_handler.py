@@ -14,7 +14,8 @@ from chaincast.publishing.appender import Busy
 from chaincast.publishing.http_handler import MAX_BODY_BYTES, PublishHttpHandler
 from chaincast.publishing.service import PublishResult
 from tests.factories import http_event
-from tests.unit.handler_fakes import NOW, CountingMetrics, FakeContext
+from tests.lambda_functions import Context
+from tests.unit.handler_fakes import NOW, CountingMetrics
 
 GOOD: Mapping[str, str] = {"id": "app-0:1", "source": "app-0", "cursor": "000000000001"}
 BAD: Mapping[str, str] = {"code": "BAD_MESSAGE", "message": "price: data.price is missing"}
@@ -38,7 +39,7 @@ def post(service: Service, body: str, **headers: str) -> tuple[int, dict[str, An
     metrics = CountingMetrics()
     handler = PublishHttpHandler(service, metrics, make_logger("test"), lambda: NOW)
     event = http_event("POST", "/publish", body=body, headers=headers)
-    response = handler.routes.resolve(event, FakeContext())  # type: ignore[arg-type]  # what Powertools reads of it
+    response = handler.routes.resolve(event, Context())  # type: ignore[arg-type]  # what Powertools reads of it
     return response["statusCode"], json.loads(response["body"]), metrics, {**response["headers"]}
 
 

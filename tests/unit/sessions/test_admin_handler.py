@@ -14,7 +14,8 @@ from chaincast.sessions.admin_handler import AdminHandler
 from chaincast.sessions.connection_store import Connection, activity_slot
 from chaincast.sessions.subscription_store import Subscription
 from tests.factories import http_event
-from tests.unit.handler_fakes import NOW, CountingMetrics, FakeContext, RecordingConnectionApi, connection
+from tests.lambda_functions import Context
+from tests.unit.handler_fakes import NOW, CountingMetrics, RecordingConnectionApi, connection
 
 ANN = connection("a=", user="ann", active_slot=activity_slot(NOW))
 ANONYMOUS = connection("b=", active_slot=activity_slot(NOW))
@@ -48,7 +49,7 @@ class World:
         return ["a="] if owner == "user/ann" else []
 
     def request(self, method: str, path: str, **query: str) -> tuple[int, dict[str, Any]]:
-        response = self.handler.routes.resolve(http_event(method, path, query=query), FakeContext())  # type: ignore[arg-type]  # what Powertools reads of it
+        response = self.handler.routes.resolve(http_event(method, path, query=query), Context())  # type: ignore[arg-type]  # what Powertools reads of it
         return response["statusCode"], json.loads(response["body"])
 
 

@@ -20,7 +20,8 @@ from chaincast.status.report import DeploymentStatus
 from chaincast.status.status_handler import FRESH_SECONDS, StatusHandler
 from chaincast.status.token_check import make_token_check
 from tests.factories import http_event
-from tests.unit.handler_fakes import SETTINGS, CountingMetrics, FakeContext
+from tests.lambda_functions import Context
+from tests.unit.handler_fakes import SETTINGS, CountingMetrics
 
 NOW = 1_700_000_000.0
 GUARDED = replace(SETTINGS, metrics_token=True)
@@ -53,7 +54,7 @@ class World:
 
     def get(self, path: str, **headers: str) -> HttpResponse:
         event = http_event("GET", path, headers=headers)
-        return self.handler.routes.resolve(event, FakeContext())  # type: ignore[arg-type]  # what Powertools reads of it
+        return self.handler.routes.resolve(event, Context())  # type: ignore[arg-type]  # what Powertools reads of it
 
 
 def document(response: HttpResponse) -> Mapping[str, Any]:

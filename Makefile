@@ -54,7 +54,7 @@ test-benchmarks: setup ## run every benchmark with --quick
 test-e2e: clients ## run the deployed template on MiniStack with a real node, real clients and IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
 
-chaos: setup ## run the chaos test, which takes at most five minutes; ARGS="--seed 7"
+chaos: setup ## run the chaos test, which takes about five minutes; ARGS="--seed 7"
 	$(BIN)/python -m tests.chaos $(ARGS)
 
 load: setup ## measure the local stack with many clients; ARGS="--clients 1000 --duration 60"

@@ -1,4 +1,4 @@
-"""`make chaos`: a storm of faults on the local stack for at most five minutes.
+"""`make chaos`: a storm of faults on the local stack, for about five minutes.
 
 The exit status is 0 if every client has exactly the events of the chain. The seed determines which faults happen, but
 their times depend on the machine, so two runs with the same seed differ in details.
@@ -33,9 +33,12 @@ from tests.factories import of_logs
 Report: TypeAlias = dict[str, Any]  # as --json prints it
 
 STORM_SECONDS = 70.0
-TOTAL_SECONDS = 290.0
-"""Maximum seconds from the start of the stack to the verdict. The last holds are removed two minutes after the last
-resume."""
+TOTAL_SECONDS = 600.0
+"""Maximum seconds from the start of the stack to the verdict, which comes as soon as everything is delivered and tidy.
+
+The last holds are removed two minutes after the last resume, and a slow machine needs minutes to serve all clients that
+resume.
+"""
 
 CLIENTS = 24
 SYMBOL = "CHAOS"
@@ -261,6 +264,7 @@ class _Storm:
             "counted": list(counted),
             "actual": [len(connections), sum(counts["rows"] for counts in held.values())],
             "dead letters": dead,
+            "unexpected dead letters": await asyncio.to_thread(self.world.unexpected_dead_letters),
         }
 
 

@@ -24,6 +24,7 @@ from local.stack.local_stack import LocalStack
 from tests.chaos.emulator_names import ADMINISTRATOR
 
 Item: TypeAlias = dict[str, Any]  # a DynamoDB item with its type tags
+POISON = "poison"
 
 
 @dataclass(slots=True)
@@ -81,7 +82,7 @@ class World:
     def send_poison_message(self) -> None:
         """Send a job that cannot be decoded, which must end in the dead-letter queue."""
         url = self._variable("GatewayLifecycle", "CHAINCAST_LIFECYCLE_QUEUE_URL")
-        self._clients["sqs"].send_message(QueueUrl=url, MessageBody="poison")
+        self._clients["sqs"].send_message(QueueUrl=url, MessageBody=POISON)
 
     def dead_letters(self) -> dict[str, int]:
         """Return the number of messages in each dead-letter queue."""
@@ -92,6 +93,15 @@ class World:
             attributes = self._clients["sqs"].get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
             counts[name.lower()] = int(attributes["ApproximateNumberOfMessages"])
         return counts
+
+    def unexpected_dead_letters(self) -> list[str]:
+        """Return bodies of messages in the dead-letter queues, except the poison message."""
+        bodies: list[str] = []
+        for name in ("FANOUT", "LIFECYCLE"):
+            url = self._variable("HttpStatus", f"CHAINCAST_{name}_DLQ_URL")
+            answer = self._clients["sqs"].receive_message(QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=0)
+            bodies += [message["Body"][:500] for message in answer.get("Messages", [])]
+        return [body for body in bodies if body != POISON]
 
     def heartbeat(self) -> dict[str, int]:
         """Make every connection look old and idle, and run the heartbeat, which then checks all. Return its counts."""

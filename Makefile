@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Tests on all cores, at most four of them.
 PARALLEL = --numprocesses=auto --maxprocesses=4 --dist=worksteal
 
-.PHONY: help setup clients client dev tail redeploy test test-unit test-integration test-infra test-client test-benchmarks test-e2e chaos load check lint types imports format hooks bench contracts picture requirements clean
+.PHONY: help setup clients client dev tail redeploy test test-unit test-integration test-infra test-client test-benchmarks test-e2e simulate chaos load check lint types imports format hooks bench contracts picture requirements clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## / — /' | sort
@@ -53,6 +53,9 @@ test-benchmarks: setup ## run every benchmark with --quick
 
 test-e2e: clients ## run the deployed template on MiniStack with a real node, real clients and IAM enforced
 	$(BIN)/pytest tests/e2e $(ARGS)
+
+simulate: setup ## run functions in random orders of their AWS calls; ARGS="--seed 7 --runs 1000"
+	$(BIN)/python -m tests.interleavings $(ARGS)
 
 chaos: setup ## run the chaos test, which takes about five minutes; ARGS="--seed 7"
 	$(BIN)/python -m tests.chaos $(ARGS)

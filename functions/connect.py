@@ -27,7 +27,7 @@ database, state, jobs = boto_clients.dynamodb(), require_env(STATE), lifecycle_q
 connections = ConnectionStore(database, require_env(CONNECTIONS))
 quotas, open_connections = QuotaStore(database, state, connections), OpenConnectionCounter(database, state)
 authenticator, tickets = make_authenticator(settings, jwt_secret), TicketStore(database, state)
-identities = IdentityService(connections, quotas, settings.limits, jobs)
+identities = IdentityService(quotas, settings.limits, jobs)
 services = (open_connections, quotas, identities, jobs, metrics)
 connect_handler = ConnectHandler(settings, authenticator, tickets, connections, *services)
 

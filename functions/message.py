@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chaincast.auth.factory import make_authenticator
 from chaincast.aws import boto_clients
-from chaincast.aws.environment import HISTORY, LOG, STATE, SUBSCRIPTIONS, require_env
+from chaincast.aws.environment import HISTORY, LOG, STATE, require_env
 from chaincast.aws.lambda_events import WebSocketEvent, WebSocketResponse
 from chaincast.config.function_settings import Settings
 from chaincast.eventlog.history_store import HistoryReader
@@ -25,8 +25,7 @@ import_module("chaincast.protocol.dialects.chaincast_v1.messages")
 logger, metrics, settings = make_logger("message"), MetricsRecorder("message"), Settings.from_environment()
 database, jobs, stores = boto_clients.dynamodb(), lifecycle_queue(), session_stores(settings.shards)
 history = HistoryReader(database, require_env(HISTORY))
-tables = (require_env(LOG), require_env(STATE), require_env(SUBSCRIPTIONS))
-resumption = make_resumption(database, *tables, jobs, settings.shards)
+resumption = make_resumption(database, require_env(LOG), require_env(STATE), jobs, settings.shards)
 authenticator = make_authenticator(settings, jwt_secret)
 message_handler = make_message_handler(
     settings, stores, history, resumption, authenticator, jobs, management_api(), metrics, logger

@@ -181,6 +181,7 @@ class Gateway(Construct):
             function,
             [self._storage.connections.table_arn],
             "dynamodb:BatchGetItem",
+            "dynamodb:ConditionCheckItem",
             "dynamodb:GetItem",
             "dynamodb:UpdateItem",
         )
@@ -188,7 +189,8 @@ class Gateway(Construct):
             function,
             [self._storage.subscriptions.table_arn],
             "dynamodb:BatchGetItem",
-            "dynamodb:BatchWriteItem",
+            "dynamodb:ConditionCheckItem",
+            "dynamodb:DeleteItem",
             "dynamodb:PutItem",
             "dynamodb:UpdateItem",
         )

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import uniform
 from typing import TYPE_CHECKING
 
+from chaincast.aws.transactions import retry_conflicts
 from chaincast.errors import ChaincastError
 
 if TYPE_CHECKING:
@@ -87,7 +88,8 @@ def delete_returning_old(
         return items
 
     def delete(key: Mapping[str, AttributeValueTypeDef]) -> dict[str, AttributeValueTypeDef]:
-        return client.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD").get("Attributes", {})
+        answer = retry_conflicts(lambda: client.delete_item(TableName=table, Key=key, ReturnValues="ALL_OLD"))
+        return answer.get("Attributes", {})
 
     if len(keys) < 2:
         deleted = [delete(key) for key in keys]

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from random import uniform
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError as AwsError
 
+from chaincast.aws.transactions import ConditionsFailed, transact
 from chaincast.errors import CursorTaken, LeaseLost
 from chaincast.eventlog.checkpoint import ChainProgress, Checkpoint, checkpoint_key
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
-
-_ATTEMPTS = 8
-_TRANSIENT = frozenset({"None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
-"""Reasons of cancelled transactions that deserve a retry. A standby that asks for the lease causes such a conflict; the
-SDK retries none of them."""
 
 
 class Lease:
@@ -95,23 +90,15 @@ class Lease:
                 "ExpressionAttributeValues": self._values(checkpoint, progress),
             }
         }
-        for attempt in range(_ATTEMPTS):
-            if attempt:
-                time.sleep(uniform(0.5, 1) * 0.02 * 2**attempt)  # noqa: S311 - jitter, no secret
-            try:
-                now = time.time()
-                self._client.transact_write_items(TransactItems=[update, *writes])
-            except self._client.exceptions.TransactionCanceledException as error:
-                reasons = [r.get("Code", "None") for r in error.response.get("CancellationReasons", [])]
-                if reasons and reasons[0] == "ConditionalCheckFailed":
-                    raise self._lost() from None
-                if "ConditionalCheckFailed" in reasons:
-                    raise CursorTaken(f"{self._network}: the event log already has batch {checkpoint.seq}") from None
-                if attempt == _ATTEMPTS - 1 or not _TRANSIENT.issuperset(reasons):
-                    raise
-            else:
-                self._extend_term(now)
-                return
+        now = time.time()
+        try:
+            # A standby that asks for the lease causes a conflict, after which the transaction is tried again.
+            transact(self._client, [update, *writes])
+        except ConditionsFailed as failed:
+            if 0 in failed.positions:
+                raise self._lost() from None
+            raise CursorTaken(f"{self._network}: the event log already has batch {checkpoint.seq}") from None
+        self._extend_term(now)
 
     def save(self, checkpoint: Checkpoint, progress: ChainProgress) -> None:
         """Save the checkpoint after blocks without events, or the `queued` mark. Renews the lease as well."""

@@ -21,6 +21,7 @@ class Caller:
     `user`: id of the authenticated user; empty if the connection is anonymous.
     `joined`: True once the connection has sent `Join`; None if its dialect has no join step.
     `premium`: True if the user may subscribe to premium topics.
+    `identity`: number of changes of the user or of `joined` so far. A decision for an earlier one is not stored.
     """
 
     connection_id: str
@@ -28,6 +29,7 @@ class Caller:
     user: str = ""
     joined: bool | None = None
     premium: bool = False
+    identity: int = 0
 
 
 @dataclass(frozen=True, slots=True)

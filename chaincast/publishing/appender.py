@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from random import uniform
 from typing import TYPE_CHECKING
 
+from chaincast.aws.transactions import cancellation_reasons
 from chaincast.errors import ChaincastError
 from chaincast.eventlog.checkpoint import checkpoint_key, read_checkpoint
 from chaincast.eventlog.log_store import Log
@@ -104,7 +105,7 @@ class Appender:
         try:
             self._client.transact_write_items(TransactItems=writes)
         except self._client.exceptions.TransactionCanceledException as error:
-            reasons = [reason.get("Code", "None") for reason in error.response.get("CancellationReasons", [])]
+            reasons = cancellation_reasons(error)
             if remember is not None and reasons and reasons[0] == _REFUSED:
                 raise Repeated("the idempotency key was used before") from None
             if "ValidationError" in reasons:

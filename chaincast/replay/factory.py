@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from chaincast.eventlog.checkpoint import newest
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.queue import JobQueue
-from chaincast.replay.holds import Holds
 from chaincast.replay.start import Resumption
 
 if TYPE_CHECKING:
@@ -15,13 +14,12 @@ if TYPE_CHECKING:
 
 
 def make_resumption(
-    client: DynamoDBClient, log_table: str, state_table: str, subscriptions_table: str, jobs: JobQueue, shards: int
+    client: DynamoDBClient, log_table: str, state_table: str, jobs: JobQueue, shards: int
 ) -> Resumption:
     """Return the service that starts replays of connections whose rows are distributed over `shards` shards."""
     return Resumption(
         LogReader(client, log_table),
         lambda network: newest(client, state_table, network),
-        Holds(client, subscriptions_table),
         jobs.enqueue,
         shards,
     )

@@ -26,40 +26,57 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from chaincast.aws.transactions import retry_conflicts
 from chaincast.errors import ChaincastError
-from chaincast.model.holds import MAX_SECONDS, PASSED, HoldKey
+from chaincast.model.holds import MAX_SECONDS, PASSED, HoldKey, Item
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
 
 
 class HoldReleased(ChaincastError):
     """The hold was released, or belongs to another replay: this replay has nothing left to do."""
 
 
+def place_hold(table: str, place: HoldKey, since: int, now_ms: int, before: Item | None) -> TransactWriteItemTypeDef:
+    """Return the write that places a hold: fan-out holds a source's events back until this replay ends.
+
+    `before`: the hold that is there, as it was read; the write is conditional on it. If it is not released, this
+    replay takes it over, and begins at the earlier of both positions, because it owes what the other one did. It also
+    owes the batches that fan-out has left to the other (`seen`).
+    """
+    condition, values = "attribute_not_exists(connection_id)", {}
+    if before is not None and "after" in before:
+        condition = "attribute_exists(#a)"
+    elif before is not None:
+        condition, values = "attribute_not_exists(#a) AND since = :read", {":read": before["since"]}
+        since = min(since, int(before["since"]["N"]))
+    values |= {
+        ":t": {"S": place.token},
+        ":s": {"N": str(since)},
+        ":e": {"N": str(now_ms // 1000 + MAX_SECONDS)},
+        ":zero": {"N": "0"},
+    }
+    return {
+        "Update": {
+            "TableName": table,
+            "Key": _key(place),
+            "UpdateExpression": "SET replay = :t, since = :s, expires_at = :e, seen = if_not_exists(seen, :zero) "
+            "REMOVE #a, closing, stalled, #t",
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#a": "after", "#t": "token"},
+            "ExpressionAttributeValues": values,
+        }
+    }
+
+
 class Holds:
-    """Creates and releases holds for connections that resume."""
+    """Reads, moves and releases holds of connections that resume."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
-
-    def place(self, place: HoldKey, since: int, now_ms: int) -> None:
-        """Hold a source's events back until the replay with this token, which begins after `since`, ends.
-
-        If a hold already exists, this replay takes it over and continues from the earlier of the two positions.
-        """
-        item: dict[str, AttributeValueTypeDef] = {
-            **_key(place),
-            "replay": {"S": place.token},
-            "since": {"N": str(since)},
-            "seen": {"N": "0"},
-            "expires_at": {"N": str(now_ms // 1000 + MAX_SECONDS)},
-        }
-        before = self._client.put_item(TableName=self._table, Item=item, ReturnValues="ALL_OLD").get("Attributes")
-        if before and "after" not in before and int(before["since"]["N"]) < since:
-            self._client.put_item(TableName=self._table, Item={**item, "since": before["since"]})
 
     def since(self, place: HoldKey) -> tuple[int, bool] | None:
         """Return the number of the batch after which the replay begins, and whether its last try delivered nothing.
@@ -106,12 +123,14 @@ class Holds:
     def remove(self, place: HoldKey) -> None:
         """Delete a hold of this token: long after its release, or if the connection is closed."""
         with suppress(self._client.exceptions.ConditionalCheckFailedException):
-            self._client.delete_item(
-                TableName=self._table,
-                Key=_key(place),
-                ConditionExpression=_OWNED,
-                ExpressionAttributeNames={"#t": "token"},
-                ExpressionAttributeValues={":t": {"S": place.token}},
+            retry_conflicts(
+                lambda: self._client.delete_item(
+                    TableName=self._table,
+                    Key=_key(place),
+                    ConditionExpression=_OWNED,
+                    ExpressionAttributeNames={"#t": "token"},
+                    ExpressionAttributeValues={":t": {"S": place.token}},
+                )
             )
 
     def _update(
@@ -124,14 +143,16 @@ class Holds:
     ) -> Mapping[str, AttributeValueTypeDef] | None:
         """Update a hold of this token. Return its attributes, or None if it is another's or `condition` fails."""
         try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=_key(place),
-                UpdateExpression=expression,
-                ConditionExpression=f"({_OWNED}) AND {condition}" if condition else _OWNED,
-                ExpressionAttributeNames={"#t": "token", **(names or {})},
-                ExpressionAttributeValues={**values, ":t": {"S": place.token}},
-                ReturnValues="ALL_NEW",
+            answer = retry_conflicts(
+                lambda: self._client.update_item(
+                    TableName=self._table,
+                    Key=_key(place),
+                    UpdateExpression=expression,
+                    ConditionExpression=f"({_OWNED}) AND {condition}" if condition else _OWNED,
+                    ExpressionAttributeNames={"#t": "token", **(names or {})},
+                    ExpressionAttributeValues={**values, ":t": {"S": place.token}},
+                    ReturnValues="ALL_NEW",
+                )
             )
         except self._client.exceptions.ConditionalCheckFailedException:
             return None

@@ -120,7 +120,12 @@ class Replayer:
                 await self._gateway.deliver(self._expired(oldest), [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
             # And after it: topics subscribed before these batches came are held back as well, and replayed.
-            if found and (ending := await self._tell(found, await self._topics())) is not None:
+            topics = await self._topics() if found else {}
+            # A topic among them may have been subscribed with an earlier cursor, which took the hold over. The replay
+            # that owns it now begins there, so that the topic's events come in order.
+            if found and await asyncio.to_thread(self._holds.since, self._hold) is None:
+                return Ending.SUPERSEDED
+            if found and (ending := await self._tell(found, topics)) is not None:
                 if ending not in (Ending.SLOW, Ending.STALLED) or self._together == 1 or len(found) == 1:
                     return ending
                 self._together = 1

@@ -1,32 +1,59 @@
-"""The start of a resumption in the message function: check cursors, queue the replay, hold back live events."""
+"""The start of a resumption in the message function: check cursors, plan the replays and their holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from chaincast.errors import Code, RequestError
 from chaincast.eventlog.log_store import LogReader
 from chaincast.jobs.messages import Job, Replay
 from chaincast.model.cursors import format_cursor, parse_cursor
-from chaincast.model.holds import HoldKey
-from chaincast.replay.holds import Holds
+from chaincast.model.holds import HoldKey, Item
+from chaincast.replay.holds import place_hold
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
+
+
+class PlannedReplay:
+    """A replay whose hold is written in the transaction that makes its topics live.
+
+    The job is queued before: a job without a hold ends by itself, but a hold without a job would never be released.
+    """
+
+    def __init__(self, key: HoldKey, dialect: str, since: int, now_ms: int, order: Callable[[Job], None]) -> None:
+        self.key = key
+        self._dialect = dialect
+        self._since = since
+        self._now_ms = now_ms
+        self._order = order
+        self._is_queued = False
+
+    def enqueue(self) -> None:
+        """Queue the replay's job, once."""
+        if not self._is_queued:
+            self._order(Replay(self.key.connection_id, self._dialect, self.key.source, self.key.shards, self.key.token))
+            self._is_queued = True
+
+    def hold(self, table: str, before: Item | None) -> TransactWriteItemTypeDef:
+        """Return the write of the hold, conditional on the present one (`before`)."""
+        return place_hold(table, self.key, self._since, self._now_ms, before)
 
 
 class Resumption:
-    """Starts replays. `newest` returns the number of a source's newest batch; `order` queues a job."""
+    """Plans replays. `newest` returns the number of a source's newest batch; `order` queues a job."""
 
     def __init__(
         self,
         log: LogReader,
         newest: Callable[[str], int],
-        holds: Holds,
         order: Callable[[Job], None],
         shards: int,
     ) -> None:
         self._log = log
         self._newest = newest
-        self._holds = holds
         self._order = order
         self._shards = shards
 
@@ -46,13 +73,18 @@ class Resumption:
             if after < oldest:
                 raise expired(source, cursor, oldest)
 
-    def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
-        """Queue the replays, then create the holds. A replay waits until its hold exists."""
-        for source, cursor in since.items():
-            place = HoldKey(connection_id, source, self._shards, uuid4().hex)
-            job = Replay(connection_id, dialect, source, place.shards, place.token)
-            self._order(job)
-            self._holds.place(place, parse_cursor(cursor), now_ms)
+    def plan(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> Sequence[PlannedReplay]:
+        """Return the replays that begin after these cursors. Each begins with the write of its hold."""
+        return [
+            PlannedReplay(
+                HoldKey(connection_id, source, self._shards, uuid4().hex),
+                dialect,
+                parse_cursor(cursor),
+                now_ms,
+                self._order,
+            )
+            for source, cursor in since.items()
+        ]
 
     def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
         """Return the newest cursor of each source, read consistently."""

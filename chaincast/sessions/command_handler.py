@@ -9,6 +9,7 @@ from chaincast.auth.jwt import Authenticator, authenticate_or_anonymous
 from chaincast.config.function_settings import Settings
 from chaincast.errors import RequestError
 from chaincast.model.events import Event, Json
+from chaincast.model.holds import PlannedReplay
 from chaincast.model.topics import ANY, Topic
 from chaincast.protocol.commands import (
     Authenticate,
@@ -61,19 +62,20 @@ class SubscriptionStore(Protocol):
         kinds: Collection[str],
         limit: int,
         now_ms: int,
-        before_rows: Callable[[], None] | None = None,
         *,
+        identity: int = 0,
+        replays: Sequence[PlannedReplay] = (),
         per_hour: int = 0,
     ) -> None:
-        """Add topics; `before_rows` is called once they are counted against `limit` and before they are live."""
+        """Add topics for a connection with this identity, and begin replays with them."""
         ...
 
-    def remove(self, connection_id: str, topics: Sequence[str]) -> None:
+    def remove(self, connection_id: str, topics: Collection[str]) -> None:
         """Remove topics."""
         ...
 
-    def list_topics(self, connection_id: str) -> Sequence[str]:
-        """Return the topics of a connection."""
+    def remove_matching(self, connection_id: str, matches: Callable[[str], bool]) -> Sequence[str]:
+        """Remove the topics that match, and return them."""
         ...
 
 
@@ -84,8 +86,8 @@ class Resumption(Protocol):
         """Check that a replay can begin at these cursors. Raises `RequestError`."""
         ...
 
-    def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
-        """Begin a replay after these cursors, one per source."""
+    def plan(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> Sequence[PlannedReplay]:
+        """Return replays after these cursors, one per source."""
         ...
 
     def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
@@ -93,13 +95,19 @@ class Resumption(Protocol):
         ...
 
 
-class IdentityService(Protocol):
-    """Storage of the identities of connections; `chaincast.sessions.identity_service` keeps it in DynamoDB."""
+class IdentityChanges(Protocol):
+    """Storage of the identities of connections; `chaincast.sessions.identity_changes` keeps it in DynamoDB."""
 
     def set_identity(
-        self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None
+        self,
+        caller: Caller,
+        now_ms: int,
+        remove: Callable[[str], bool],
+        *,
+        user: User | None = None,
+        joined: bool | None = None,
     ) -> None:
-        """Set the connection's user and its join state; None leaves a value unchanged."""
+        """Set the connection's user and its join state (None: unchanged), and remove the topics that match."""
         ...
 
 
@@ -111,7 +119,7 @@ class CommandHandler:
         subscriptions: SubscriptionStore,
         resumption: Resumption,
         history: HistoryStore,
-        identities: IdentityService,
+        identities: IdentityChanges,
         authenticator: Authenticator,
         settings: Settings,
     ) -> None:
@@ -124,7 +132,11 @@ class CommandHandler:
         self._settings = settings
 
     def handle(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
-        """Return the outcome of a command; a `RequestError` is returned as an outcome, too, not raised."""
+        """Return the outcome of a command; a `RequestError` is returned as an outcome, too, not raised.
+
+        Raise `IdentityChanged` if the caller's identity has changed meanwhile, so that the command has to be carried
+        out again for the new one.
+        """
         try:
             self._rules.check_command(command, caller)
             return self._carry_out(command, caller, now_ms)
@@ -198,11 +210,7 @@ class CommandHandler:
     def _add(
         self, topics: Sequence[Topic], since: Mapping[str, str], command: Subscribe, caller: Caller, now_ms: int
     ) -> None:
-        """Make topics live, and begin the replay just before that if the client asked for one."""
-
-        def begin_replay() -> None:
-            self._resumption.begin(caller.connection_id, caller.dialect, since, now_ms)
-
+        """Make topics live, and begin the replays with them that the client asked for."""
         self._subscriptions.add(
             caller.connection_id,
             f"{caller.dialect}/{command.vocabulary}" if command.vocabulary else caller.dialect,
@@ -210,7 +218,8 @@ class CommandHandler:
             command.kinds,
             self._settings.subscriptions_per_connection,
             now_ms,
-            begin_replay if since else None,
+            identity=caller.identity,
+            replays=self._resumption.plan(caller.connection_id, caller.dialect, since, now_ms) if since else (),
             per_hour=self._settings.limits.subscribes_per_hour,
         )
 
@@ -238,11 +247,8 @@ class CommandHandler:
 
     def _remove_matching(self, caller: Caller, matches: Callable[[Topic], bool]) -> tuple[Topic, ...]:
         """Unsubscribe the caller from their topics that match; return these topics."""
-        subscribed = [Topic.parse(text) for text in self._subscriptions.list_topics(caller.connection_id)]
-        removed = tuple(topic for topic in subscribed if matches(topic))
-        if removed:
-            self._subscriptions.remove(caller.connection_id, [str(topic) for topic in removed])
-        return removed
+        removed = self._subscriptions.remove_matching(caller.connection_id, lambda text: matches(Topic.parse(text)))
+        return tuple(map(Topic.parse, removed))
 
     # Identity
 
@@ -261,8 +267,7 @@ class CommandHandler:
         return Joined(caller.connection_id, user, command.request_id)
 
     def _leave(self, command: Leave, caller: Caller, now_ms: int) -> NoReply:
-        self._remove_matching(caller, lambda _: True)
-        self._identities.set_identity(caller, now_ms, joined=False)
+        self._identities.set_identity(caller, now_ms, lambda _: True, joined=False)
         return NoReply(command.request_id)
 
     def _set_identity(self, caller: Caller, user: User | None, now_ms: int, *, joined: bool | None = None) -> None:
@@ -271,11 +276,15 @@ class CommandHandler:
         Topics that the new user may not receive are removed: private topics of the previous user, and premium topics
         if only the previous user was premium.
         """
-        if user is not None and caller.user not in ("", user.id):
-            self._remove_matching(caller, lambda topic: topic.is_private)
-        self._identities.set_identity(caller, now_ms, user=user, joined=joined)
-        if user is not None and caller.premium and not user.premium:
-            self._remove_matching(caller, self._settings.premium.covers)
+
+        def is_lost(text: str) -> bool:
+            if user is None:
+                return False
+            topic = Topic.parse(text)
+            is_others = topic.is_private and topic.scope != user.id
+            return is_others or (not user.premium and self._settings.premium.covers(topic))
+
+        self._identities.set_identity(caller, now_ms, is_lost, user=user, joined=joined)
 
     # Queries
 

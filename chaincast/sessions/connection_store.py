@@ -8,12 +8,20 @@ from typing import TYPE_CHECKING
 from zlib import crc32
 
 from chaincast.aws.dynamodb_batch import delete_returning_old, read_all
+from chaincast.aws.transactions import retry_conflicts
+from chaincast.errors import ChaincastError
 from chaincast.policy.rate_limits import MINUTE_MS
 from chaincast.protocol.commands import User
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, ScanInputTypeDef, UpdateItemInputTypeDef
+    from mypy_boto3_dynamodb.type_defs import (
+        AttributeValueTypeDef,
+        ConditionCheckTypeDef,
+        ScanInputTypeDef,
+        TransactWriteItemTypeDef,
+        UpdateItemInputTypeDef,
+    )
 
 MAX_CONNECTION_SECONDS = 2 * 3600
 """Seconds after which API Gateway closes every WebSocket, active or not ("Amazon API Gateway quotas")."""
@@ -39,6 +47,7 @@ class Connection:
     joined: True if the client has joined the namespace, in dialects that have this step.
     undecided: True if the handshake named no dialect, so that the first message may still change it.
     active_slot: number of the activity slot in which the connection was last active.
+    identity: number of changes of the user or of `joined`. A decision for an earlier identity is not stored.
     """
 
     connection_id: str
@@ -52,6 +61,11 @@ class Connection:
     joined: bool = False
     undecided: bool = False
     active_slot: int = 0
+    identity: int = 0
+
+
+class IdentityChanged(ChaincastError):
+    """The connection's identity is no longer the one that a decision was made for, or its record was deleted."""
 
 
 def activity_slot(now_ms: int) -> int:
@@ -94,18 +108,42 @@ class ConnectionStore:
             item["undecided"] = {"BOOL": True}
         self._client.put_item(TableName=self._table, Item=item)
 
-    def set_identity(self, connection_id: str, *, user: User | None = None, joined: bool | None = None) -> None:
-        """Record the user of a connection and whether it has joined. None leaves a value as it is.
+    def identity_change(
+        self, connection_id: str, identity: int, *, user: User | None = None, joined: bool | None = None
+    ) -> TransactWriteItemTypeDef:
+        """Return the write that records a connection's user and whether it has joined. None leaves a value as it is.
 
-        Nothing is written if the connection has no record.
+        Its condition is that the connection has a record with this identity.
         """
-        values: dict[str, AttributeValueTypeDef] = {}
+        values: dict[str, AttributeValueTypeDef] = {"identity": {"N": str(identity + 1)}}
         if user is not None:
             values |= _identity_attributes(user.id, user.expires_at, premium=user.premium)
         if joined is not None:
             values["joined"] = {"BOOL": joined}
+        condition, condition_values = _has_identity(identity)
+        return {
+            "Update": {
+                "TableName": self._table,
+                "Key": {"connection_id": {"S": connection_id}},
+                "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in values),
+                "ConditionExpression": condition,
+                "ExpressionAttributeNames": {f"#{name}": name for name in values} | {"#identity": "identity"},
+                "ExpressionAttributeValues": {f":{name}": v for name, v in values.items()} | condition_values,
+            }
+        }
+
+    def identity_check(self, connection_id: str, identity: int) -> TransactWriteItemTypeDef:
+        """Return the check that the connection has a record with this identity."""
+        condition, values = _has_identity(identity)
+        check: ConditionCheckTypeDef = {
+            "TableName": self._table,
+            "Key": {"connection_id": {"S": connection_id}},
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#identity": "identity"},
+        }
         if values:
-            self._set(connection_id, values, "attribute_exists(connection_id)")
+            check["ExpressionAttributeValues"] = values
+        return {"ConditionCheck": check}
 
     def set_dialect(self, connection_id: str, dialect: str) -> bool:
         """Record the dialect that a connection's first message has shown.
@@ -127,18 +165,19 @@ class ConnectionStore:
         condition_values: Mapping[str, AttributeValueTypeDef] | None = None,
     ) -> bool:
         """Set attributes of a record. Return False if the condition does not hold."""
+        update: UpdateItemInputTypeDef = {
+            "TableName": self._table,
+            "Key": {"connection_id": {"S": connection_id}},
+            "UpdateExpression": "SET " + ", ".join(f"#{name} = :{name}" for name in values),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {f"#{name}": name for name in values},
+            "ExpressionAttributeValues": {
+                **{f":{name}": value for name, value in values.items()},
+                **(condition_values or {}),
+            },
+        }
         try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={"connection_id": {"S": connection_id}},
-                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in values),
-                ConditionExpression=condition,
-                ExpressionAttributeNames={f"#{name}": name for name in values},
-                ExpressionAttributeValues={
-                    **{f":{name}": value for name, value in values.items()},
-                    **(condition_values or {}),
-                },
-            )
+            retry_conflicts(lambda: self._client.update_item(**update))
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
@@ -178,7 +217,7 @@ class ConnectionStore:
 
     def _update_record(self, update: UpdateItemInputTypeDef) -> Mapping[str, AttributeValueTypeDef] | None:
         try:
-            return self._client.update_item(**update)["Attributes"]
+            return retry_conflicts(lambda: self._client.update_item(**update))["Attributes"]
         except self._client.exceptions.ConditionalCheckFailedException:
             return None
 
@@ -248,7 +287,15 @@ def _connection(item: Mapping[str, AttributeValueTypeDef]) -> Connection:
         joined="joined" in item and item["joined"]["BOOL"],
         undecided="undecided" in item and item["undecided"]["BOOL"],
         active_slot=int(item["seen"]["N"]),
+        identity=int(item["identity"]["N"]) if "identity" in item else 0,
     )
+
+
+def _has_identity(identity: int) -> tuple[str, dict[str, AttributeValueTypeDef]]:
+    """Return the condition that a record has this identity, and its values. `#identity` is the attribute's name."""
+    if identity == 0:
+        return "attribute_exists(connection_id) AND attribute_not_exists(#identity)", {}
+    return "#identity = :before", {":before": {"N": str(identity)}}
 
 
 def _identity_attributes(user: str, until: int, *, premium: bool) -> dict[str, AttributeValueTypeDef]:

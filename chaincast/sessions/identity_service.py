@@ -1,37 +1,22 @@
-"""The user of a connection: recorded, counted against the user's quota, and expired with the user's token."""
+"""The user of a connection: counted against the user's quota, and expired with the user's token."""
 
 from __future__ import annotations
 
 from chaincast.jobs.messages import MAX_DELAY_SECONDS, IdentityExpiry
 from chaincast.jobs.queue import JobQueue
 from chaincast.policy.rate_limits import Limits, owner_of_user
-from chaincast.protocol.commands import Caller, User
-from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS, ConnectionStore
+from chaincast.protocol.commands import User
+from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS
 from chaincast.sessions.quota_store import QuotaStore
 
 
 class IdentityService:
-    """Sets the user of connections, and limits the number of connections per user."""
+    """Limits the number of connections per user, and schedules the ends of their tokens."""
 
-    def __init__(self, connections: ConnectionStore, quotas: QuotaStore, limits: Limits, jobs: JobQueue) -> None:
-        self._connections = connections
+    def __init__(self, quotas: QuotaStore, limits: Limits, jobs: JobQueue) -> None:
         self._quotas = quotas
         self._limits = limits
         self._jobs = jobs
-
-    def set_identity(
-        self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None
-    ) -> None:
-        """Record the user of a connection and whether it has joined. None leaves a value as it is.
-
-        Raises `RequestError` with MAX_CONNECTIONS if the user has too many connections.
-        """
-        if user is not None and user.id != caller.user:
-            self.admit(user, caller.connection_id, now_ms)
-            self.release(caller.user, caller.connection_id)
-        self._connections.set_identity(caller.connection_id, user=user, joined=joined)
-        if user is not None:
-            self.schedule_expiry(user, caller.connection_id, now_ms)
 
     def admit(self, user: User, connection_id: str, now_ms: int) -> None:
         """Count a connection of a user. Raises `RequestError` with MAX_CONNECTIONS if there are too many."""

@@ -22,10 +22,12 @@ from chaincast.protocol.commands import Authenticate, Caller, Command, Connectio
 from chaincast.protocol.dialects import registry
 from chaincast.protocol.dialects.base import Dialect
 from chaincast.protocol.dialects.negotiation import detect_dialect
-from chaincast.sessions.connection_store import Connection
+from chaincast.sessions.connection_store import Connection, IdentityChanged
 
 EXPIRY_DELAY_SECONDS = 60
 """Maximum delay, in seconds, with which the lifecycle queue may notice the end of a user's token."""
+
+_ATTEMPTS = 5
 
 
 class Commands(Protocol):
@@ -40,8 +42,10 @@ class MessageRate(Protocol):
     def count(self, connection_id: str, now_ms: int) -> tuple[Connection, MessageCounts] | None: ...
 
 
-class Dialects(Protocol):
-    """Records dialects (chaincast/sessions/connection_store.py)."""
+class Connections(Protocol):
+    """Reads records of connections, and records dialects (chaincast/sessions/connection_store.py)."""
+
+    def get(self, connection_id: str) -> Connection | None: ...
 
     def set_dialect(self, connection_id: str, dialect: str) -> bool: ...
 
@@ -74,7 +78,7 @@ class MessageHandler:
         settings: Settings,
         commands: Commands,
         message_rate: MessageRate,
-        dialects: Dialects,
+        connections: Connections,
         open_connections: OpenConnections,
         bans: Bans,
         connection_api: ConnectionApi,
@@ -85,7 +89,7 @@ class MessageHandler:
         self._settings = settings
         self._commands = commands
         self._message_rate = message_rate
-        self._dialects = dialects
+        self._connections = connections
         self._open_connections = open_connections
         self._bans = bans
         self._connection_api = connection_api
@@ -134,20 +138,39 @@ class MessageHandler:
         if refusal is not None:
             return refusal.with_request_id(command.request_id)
         try:
-            outcome = self._commands.handle(command, self._caller(dialect, connection, now), now)
+            outcome = self._carry_out(command, dialect, connection, now)
         except Exception:
             return self._internal_error(command.request_id)
         if isinstance(command, (Authenticate, Join)) and command.token and not isinstance(outcome, RequestError):
             self._metrics.count_authenticated()
         return outcome
 
+    def _carry_out(self, command: Command, dialect: Dialect, connection: Connection, now: int) -> Outcome:
+        """Carry out a command, again if another message of the connection has changed its identity meanwhile."""
+        found: Connection | None = connection
+        for _ in range(_ATTEMPTS):
+            if found is None:
+                return RequestError(Code.NOT_CONNECTED, "this connection is closed", command.request_id)
+            try:
+                return self._commands.handle(command, self._caller(dialect, found, now), now)
+            except IdentityChanged:
+                found = self._connections.get(connection.connection_id)
+        return RequestError(
+            Code.RATE_LIMITED,
+            "other messages of this connection keep changing its user; wait for their replies",
+            command.request_id,
+            details={"retry_after": 1},
+        )
+
     def _caller(self, dialect: Dialect, connection: Connection, now: int) -> Caller:
         joined = connection.joined if dialect.requires_join else None
         grace_seconds = self._settings.auth_grace + EXPIRY_DELAY_SECONDS
         if connection.user_until and now // 1000 > connection.user_until + grace_seconds:
             # The lifecycle queue has missed the end of the user's token, so this connection is anonymous.
-            return Caller(connection.connection_id, dialect.name, joined=joined)
-        return Caller(connection.connection_id, dialect.name, connection.user, joined, connection.premium)
+            return Caller(connection.connection_id, dialect.name, joined=joined, identity=connection.identity)
+        return Caller(
+            connection.connection_id, dialect.name, connection.user, joined, connection.premium, connection.identity
+        )
 
     def _ban_address(self, connection: Connection, now: int) -> None:
         """Refuse new connections from the address of a client that keeps sending in spite of refusals."""
@@ -166,7 +189,7 @@ class MessageHandler:
         """Return the dialect of a connection. If the handshake named none, the first message may show it."""
         if not connection.undecided or (dialect := detect_dialect(body)) is None:
             return connection.dialect
-        if self._dialects.set_dialect(connection.connection_id, dialect):
+        if self._connections.set_dialect(connection.connection_id, dialect):
             self._open_connections.dialect_changed(connection, dialect)
         return dialect
 

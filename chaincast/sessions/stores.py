@@ -32,7 +32,7 @@ def make_stores(
     open_counter = OpenConnectionCounter(client, state_table)
     return SessionStores(
         connections,
-        SubscriptionStore(client, subscriptions_table, open_counter, shards),
+        SubscriptionStore(client, subscriptions_table, connections, open_counter, shards),
         open_counter,
         QuotaStore(client, state_table, connections),
     )

@@ -1,49 +1,46 @@
 """The Subscriptions table, as clients' messages change it. Fan-out reads it in chaincast/fanout/subscribers.py.
 
-The table has a row per topic and connection, and one *index item* per connection: the set of its topics, and the number
-of shards that its rows are distributed over, which never changes for a connection. The limit is checked against that
-set and cleanup follows it, because one consistent read returns it; a secondary index over the rows would lag behind,
-and rows written just before a disconnect would remain. The index item is written before rows are put and after rows
-are deleted, so it never misses a row.
+The table has a row per topic and connection, and one index item per connection (subscription_index.py) with the set of
+its topics, and the number of shards that its rows are distributed over, which never changes for a connection. The limit
+is checked against that set and cleanup follows it; a secondary index over the rows would lag behind, and rows written
+just before a disconnect would remain.
+
+API Gateway starts a function for each message, so several may change one connection at once. Each change reads the
+index item, decides, and writes everything in one transaction, on condition that the item still has the version that was
+read; otherwise it reads and decides again. The first change of a connection has no version. It is conditional on the
+connection's record instead, which cleanup deletes before it reads the index item. So the index item names exactly the
+topics that have rows, and a connection whose record was deleted gets no more rows.
+
+The index item has the identity (`Connection.identity`) that its topics were decided for. A change of the identity
+removes the topics that the new one may not have in the same transaction.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chaincast.aws.dynamodb_batch import delete_returning_old, read_all, write_all
-from chaincast.errors import Code, RequestError
+from chaincast.aws.transactions import MAX_ITEMS, ConditionsFailed, transact
+from chaincast.errors import ChaincastError, Code, RequestError
+from chaincast.model.holds import PlannedReplay
 from chaincast.model.sharding import subscription_partition
-from chaincast.policy.rate_limits import HOUR_MS, too_many_subscribes
-from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS
-from chaincast.sessions.open_connections import OpenConnectionCounter, period_of
+from chaincast.policy.rate_limits import too_many_subscribes
+from chaincast.protocol.commands import User
+from chaincast.sessions.connection_store import ConnectionStore, IdentityChanged
+from chaincast.sessions.open_connections import OpenConnectionCounter
+from chaincast.sessions.subscription_index import Index, Item, expires_at, index_key, parse_index
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, WriteRequestTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef, WriteRequestTypeDef
 
-_EXPIRY_MARGIN_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """The index item of a connection.
-
-    topics: the subscribed topics, sorted.
-    shards: the number of shards that the connection's rows are distributed over.
-    period: the period of `OpenConnectionCounter` in which the item was created.
-    """
-
-    topics: list[str]
-    shards: int
-    period: int
+_ATTEMPTS = 12
 
 
-def index_key(connection_id: str) -> str:
-    """Return the partition key of a connection's index item. No topic begins with `connection/`."""
-    return f"connection/{connection_id}"
+class Contended(ChaincastError):
+    """Other messages of the connection changed its subscriptions during every attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +58,16 @@ class SubscriptionStore:
     """
 
     def __init__(
-        self, client: DynamoDBClient, table: str, open_counter: OpenConnectionCounter, shards: int = 1
+        self,
+        client: DynamoDBClient,
+        table: str,
+        connections: ConnectionStore,
+        open_counter: OpenConnectionCounter,
+        shards: int = 1,
     ) -> None:
         self._client = client
         self._table = table
+        self._connections = connections
         self._open_counter = open_counter
         self._shards = shards
 
@@ -76,52 +79,142 @@ class SubscriptionStore:
         kinds: Collection[str],
         limit: int,
         now_ms: int,
-        before_rows: Callable[[], None] | None = None,
         *,
+        identity: int = 0,
+        replays: Sequence[PlannedReplay] = (),
         per_hour: int = 0,
     ) -> None:
         """Subscribe a connection to topics, all or none. If `kinds` is not empty, only to events of these kinds.
 
-        When this method returns, every batch that is queued for fan-out from now on reaches the connection.
-        `before_rows` is called after the topics are reserved in the index item and before any row is written.
+        When this method returns, every batch that is queued for fan-out from now on reaches the connection. `replays`
+        begin with it, unless it is refused. `identity`: what the caller's right to the topics was decided for.
         `limit` is the maximum number of topics per connection, `per_hour` the maximum number of calls per connection
-        and hour (0: no limit). Raises `RequestError` with MAX_SUBSCRIPTIONS or RATE_LIMITED.
+        and hour (0: no limit). Raises `RequestError` with MAX_SUBSCRIPTIONS or RATE_LIMITED, `IdentityChanged`, and
+        `Contended`.
         """
-        expires_at = str(now_ms // 1000 + MAX_CONNECTION_SECONDS + _EXPIRY_MARGIN_SECONDS)
-        index, calls = self._add_to_index(connection_id, topics, expires_at, now_ms)
-        topics_before = set(index.topics)
-        topics_after = topics_before.union(topics)
-        error = too_many_subscribes(calls, per_hour, now_ms)
-        if len(topics_after) > limit:
-            rule = f"{len(topics_after)} topics would be subscribed; at most {limit} for each connection"
-            error = RequestError(Code.MAX_SUBSCRIPTIONS, f"{rule}: unsubscribe from some")
-        if error is not None:
-            self._remove_from_index(connection_id, [topic for topic in topics if topic not in topics_before])
-            raise error
-        if before_rows is not None:
-            before_rows()
-        rows: list[WriteRequestTypeDef] = []
-        for topic in topics:
-            item: dict[str, AttributeValueTypeDef] = {
-                "topic_shard": {"S": subscription_partition(topic, connection_id, index.shards)},
-                "connection_id": {"S": connection_id},
-                "dialect": {"S": dialect},
-                "expires_at": {"N": expires_at},
-            }
-            if kinds:
-                item["kinds"] = {"SS": sorted(kinds)}
-            rows.append({"PutRequest": {"Item": item}})
-        write_all(self._client, self._table, rows)
+        for _ in self._attempts(connection_id):
+            index, holds = self._read(connection_id, replays, now_ms)
+            topics_after = {*index.topics, *topics}
+            _check_limits(index, len(topics_after), limit, per_hour, now_ms)
+            if index.version is not None and index.identity != identity:
+                raise IdentityChanged
+            for replay in replays:
+                replay.enqueue()
+            writes = [replay.hold(self._table, before) for replay, before in zip(replays, holds, strict=True)]
+            distinct = dict.fromkeys(topics)
+            writes += _row_writes(self._table, connection_id, dialect, distinct, kinds, index.shards, now_ms)
+            if self._write_topics(connection_id, index, topics, identity, now_ms, writes):
+                added = len(topics_after) - len(index.topics)
+                self._open_counter.subscriptions_changed([(connection_id, index.period, added)])
+                return
 
-    def remove(self, connection_id: str, topics: Sequence[str]) -> None:
-        """Unsubscribe a connection. Topics that it is not subscribed to are ignored."""
-        index = self._indexes([connection_id]).get(connection_id)
-        if index is not None:
-            self._delete(_row_keys(connection_id, topics, [index.shards]))
-            self._remove_from_index(connection_id, topics)
+    def _write_topics(
+        self,
+        connection_id: str,
+        index: Index,
+        topics: Sequence[str],
+        identity: int,
+        now_ms: int,
+        writes: Sequence[TransactWriteItemTypeDef],
+    ) -> bool:
+        """Write topics to the index item, together with holds and rows. Return False if the item has changed.
+
+        Rows that a transaction has no room for are written in further ones. Until then a replay waits for them
+        (`list_subscriptions`). Raise `IdentityChanged`.
+        """
+        first = [index.with_topics(self._table, connection_id, topics, identity, now_ms)]
+        if index.version is None:
+            first.insert(0, self._connections.identity_check(connection_id, identity))
+        written = Index(index.topics, index.shards, index.period, (index.version or 0) + 1)
+        room, rest = MAX_ITEMS - len(first), MAX_ITEMS - 1
+        try:
+            transact(self._client, [*first, *writes[:room]])
+            for start in range(room, len(writes), rest):
+                check = written.unchanged(self._table, connection_id)
+                transact(self._client, [check, *writes[start : start + rest]])
+        except ConditionsFailed as failed:
+            if index.version is None and 0 in failed.positions:
+                raise IdentityChanged from None
+            return False
+        return True
+
+    def remove(self, connection_id: str, topics: Collection[str]) -> None:
+        """Unsubscribe a connection. Topics that it is not subscribed to are ignored. Raises `Contended`."""
+        wanted = set(topics)
+        self.remove_matching(connection_id, wanted.__contains__)
+
+    def remove_matching(self, connection_id: str, matches: Callable[[str], bool]) -> tuple[str, ...]:
+        """Unsubscribe a connection from the topics that match, and return these. Raises `Contended`."""
+        removed: list[str] = []
+        for _ in self._attempts(connection_id):
+            index, _ = self._read(connection_id)
+            topics = [topic for topic in index.topics if matches(topic)][: MAX_ITEMS - 1]
+            if not topics:
+                return tuple(sorted(removed))
+            if self._remove_topics(connection_id, index, topics, index.identity):
+                removed += topics
+        raise AssertionError  # _attempts raises before
+
+    def set_identity(
+        self,
+        connection_id: str,
+        identity: int,
+        remove: Callable[[str], bool],
+        *,
+        user: User | None = None,
+        joined: bool | None = None,
+    ) -> None:
+        """Set the user of a connection and whether it has joined (None: unchanged), and remove topics that match.
+
+        `identity`: the connection's present identity. Raises `IdentityChanged` if it is another, or if the connection
+        has no record, and `Contended`.
+        """
+        change = self._connections.identity_change(connection_id, identity, user=user, joined=joined)
+        for _ in self._attempts(connection_id):
+            index, _ = self._read(connection_id)
+            topics = [topic for topic in index.topics if remove(topic)]
+            if index.version is None:
+                if self._change_with(change, [index.unchanged(self._table, connection_id)]):
+                    return
+            elif len(topics) > MAX_ITEMS - 2:
+                self._remove_topics(connection_id, index, topics[: MAX_ITEMS - 2], index.identity)
+            elif self._remove_topics(connection_id, index, topics, identity + 1, change):
+                return
+
+    def _remove_topics(
+        self,
+        connection_id: str,
+        index: Index,
+        topics: Collection[str],
+        identity: int,
+        change: TransactWriteItemTypeDef | None = None,
+    ) -> bool:
+        """Remove topics with their rows, and make another change with it. Return False if the index has changed."""
+        writes = [index.without_topics(self._table, connection_id, topics, identity)]
+        for row in _row_keys(connection_id, topics, [index.shards]):
+            writes.append({"Delete": {"TableName": self._table, "Key": _key(*row)}})
+        if not self._change_with(change, writes):
+            return False
+        if topics:
+            self._open_counter.subscriptions_changed([(connection_id, index.period, -len(topics))])
+        return True
+
+    def _change_with(self, change: TransactWriteItemTypeDef | None, writes: Sequence[TransactWriteItemTypeDef]) -> bool:
+        """Write a change of the connection's record with other writes. Return False if one of these was refused."""
+        try:
+            transact(self._client, writes if change is None else [change, *writes])
+        except ConditionsFailed as failed:
+            if change is not None and 0 in failed.positions:
+                raise IdentityChanged from None
+            return False
+        return True
+
+    def _attempts(self, connection_id: str) -> Iterator[int]:
+        yield from range(_ATTEMPTS)
+        raise Contended(f"{connection_id}: changed by other messages in each of {_ATTEMPTS} attempts")
 
     def remove_all(self, connection_ids: Sequence[str], topics: Iterable[str] = (), shards: Iterable[int] = ()) -> int:
-        """Delete all subscriptions of connections. Return the number of writes.
+        """Delete all subscriptions of connections whose records are deleted. Return the number of writes.
 
         `topics` and `shards` say where the caller may have seen rows of connections that have no index item.
         """
@@ -134,23 +227,24 @@ class SubscriptionStore:
                 rows += _row_keys(connection_id, topics, shards)
         self._delete(rows)
         items = delete_returning_old(self._client, self._table, [_key(index_key(c), c) for c in indexes])
-        deleted = {item["connection_id"]["S"]: _index(item) for item in items}
+        deleted = {item["connection_id"]["S"]: parse_index(item, 1, 0) for item in items}
+        # A message may have written rows since the item was read here. None can do so after its deletion.
+        changed = {c: index for c, index in deleted.items() if index.version != indexes[c].version}
+        late = [row for c, index in changed.items() for row in _row_keys(c, index.topics, [index.shards])]
+        self._delete(late)
         self._open_counter.subscriptions_changed((c, index.period, -len(index.topics)) for c, index in deleted.items())
-        return len(rows) + len(indexes)
+        return len(rows) + len(late) + len(indexes)
 
     def list_topics(self, connection_id: str) -> list[str]:
         """Return the topics that a connection is subscribed to, sorted."""
-        index = self._indexes([connection_id]).get(connection_id)
-        return [] if index is None else index.topics
+        return self._read(connection_id)[0].topics
 
     def list_subscriptions(self, connection_id: str) -> tuple[Mapping[str, Subscription], bool]:
         """Return a connection's subscriptions by topic, and whether that is complete.
 
         It is incomplete while a topic of the index item has no row yet, because it is being subscribed.
         """
-        index = self._indexes([connection_id]).get(connection_id)
-        if index is None:
-            return {}, True
+        index, _ = self._read(connection_id)
         topics = index.topics
         keys = dict(zip((key for key, _ in _row_keys(connection_id, topics, [index.shards])), topics, strict=True))
         found: dict[str, Subscription] = {}
@@ -159,57 +253,57 @@ class SubscriptionStore:
             found[keys[item["topic_shard"]["S"]]] = Subscription(item["dialect"]["S"], frozenset(kinds) or None)
         return found, len(found) == len(topics)
 
-    def _indexes(self, connection_ids: Iterable[str]) -> dict[str, _Index]:
+    def _read(
+        self, connection_id: str, replays: Sequence[PlannedReplay] = (), now_ms: int = 0
+    ) -> tuple[Index, list[Item | None]]:
+        """Read the index item, and the holds of replays, with one request."""
+        partitions = [index_key(connection_id), *(replay.key.partition for replay in replays)]
+        keys = [_key(partition, connection_id) for partition in partitions]
+        items = {item["topic_shard"]["S"]: item for item in read_all(self._client, self._table, keys)}
+        found = [items.get(partition) for partition in partitions]
+        return parse_index(found[0], self._shards, now_ms), [*found[1:]]
+
+    def _indexes(self, connection_ids: Iterable[str]) -> dict[str, Index]:
         """Return the index items of those connections that have one."""
         keys = [_key(index_key(connection_id), connection_id) for connection_id in connection_ids]
-        return {item["connection_id"]["S"]: _index(item) for item in read_all(self._client, self._table, keys)}
-
-    def _add_to_index(
-        self, connection_id: str, topics: Sequence[str], expires_at: str, now_ms: int
-    ) -> tuple[_Index, int]:
-        """Add topics to the index item. Return its previous state, and the number of calls in this hour."""
-        hour, period = now_ms // HOUR_MS, period_of(now_ms)
-        response = self._client.update_item(
-            TableName=self._table,
-            Key=_key(index_key(connection_id), connection_id),
-            # Each hour has a counter of its own. Two earlier ones are removed, because a connection lasts two hours.
-            UpdateExpression=f"ADD topics :t, h{hour} :one REMOVE h{hour - 1}, h{hour - 2} "
-            "SET expires_at = :e, shards = if_not_exists(shards, :s), came = if_not_exists(came, :period)",
-            ExpressionAttributeValues={
-                ":t": {"SS": list(topics)},
-                ":e": {"N": expires_at},
-                ":s": {"N": str(self._shards)},
-                ":period": {"N": str(period)},
-                ":one": {"N": "1"},
-            },
-            ReturnValues="ALL_OLD",
-        )
-        before = response.get("Attributes")
-        index = _index(before) if before else _Index([], self._shards, period)
-        calls = int(before[f"h{hour}"]["N"]) if before and f"h{hour}" in before else 0
-        self._open_counter.subscriptions_changed([(connection_id, index.period, len({*topics} - {*index.topics}))])
-        return index, calls + 1
-
-    def _remove_from_index(self, connection_id: str, topics: Sequence[str]) -> None:
-        if not topics:
-            return
-        try:
-            response = self._client.update_item(
-                TableName=self._table,
-                Key=_key(index_key(connection_id), connection_id),
-                UpdateExpression="DELETE topics :t",
-                ConditionExpression="attribute_exists(topic_shard)",
-                ExpressionAttributeValues={":t": {"SS": list(topics)}},
-                ReturnValues="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
-        before = _index(response["Attributes"])
-        self._open_counter.subscriptions_changed([(connection_id, before.period, -len({*topics} & {*before.topics}))])
+        return {
+            item["connection_id"]["S"]: parse_index(item, 1, 0) for item in read_all(self._client, self._table, keys)
+        }
 
     def _delete(self, rows: Iterable[tuple[str, str]]) -> None:
         requests: list[WriteRequestTypeDef] = [{"DeleteRequest": {"Key": _key(*row)}} for row in rows]
         write_all(self._client, self._table, requests)
+
+
+def _check_limits(index: Index, topics_after: int, limit: int, per_hour: int, now_ms: int) -> None:
+    """Raise `RequestError` if a subscribe message exceeds a limit."""
+    error = too_many_subscribes(index.calls_in(now_ms) + 1, per_hour, now_ms)
+    if topics_after > limit:
+        rule = f"{topics_after} topics would be subscribed; at most {limit} for each connection"
+        error = RequestError(Code.MAX_SUBSCRIPTIONS, f"{rule}: unsubscribe from some")
+    if error is not None:
+        raise error
+
+
+def _row_writes(
+    table: str,
+    connection_id: str,
+    dialect: str,
+    topics: Iterable[str],
+    kinds: Collection[str],
+    shards: int,
+    now_ms: int,
+) -> Iterator[TransactWriteItemTypeDef]:
+    """Yield the writes of a connection's rows."""
+    for topic in topics:
+        item: dict[str, AttributeValueTypeDef] = {
+            **_key(subscription_partition(topic, connection_id, shards), connection_id),
+            "dialect": {"S": dialect},
+            "expires_at": {"N": expires_at(now_ms)},
+        }
+        if kinds:
+            item["kinds"] = {"SS": sorted(kinds)}
+        yield {"Put": {"TableName": table, "Item": item}}
 
 
 def _key(topic_shard: str, connection_id: str) -> dict[str, AttributeValueTypeDef]:
@@ -223,11 +317,3 @@ def _row_keys(connection_id: str, topics: Iterable[str], shards: Iterable[int]) 
         for topic in topics
         for count in shard_counts
     ]
-
-
-def _index(item: Mapping[str, AttributeValueTypeDef]) -> _Index:
-    return _Index(
-        topics=sorted(item["topics"]["SS"]) if "topics" in item else [],
-        shards=int(item["shards"]["N"]) if "shards" in item else 1,
-        period=int(item["came"]["N"]) if "came" in item else 0,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,9 +14,12 @@ from tests.aws_model.expressions import Item
 from tests.aws_model.gateway import READS_ALL
 
 if TYPE_CHECKING:
+    from chaincast.jobs.messages import Job
     from tests.aws_model.server import Controls, Model
 
 V1 = "chaincast.v1"
+OPEN_MS = 3_600_000
+"""Age of the connections in milliseconds: none of them is still opening."""
 
 
 class Setting:
@@ -43,31 +47,35 @@ class Setting:
 
     def connect(self, ids: list[str], topics: list[str], dialect: str = V1) -> None:
         """Open connections with subscriptions."""
-        from chaincast.sessions.open_connections import OpenConnectionCounter
-        from chaincast.sessions.subscription_store import SubscriptionStore
+        self._subscribe(ids, topics, dialect, {})
+
+    def _subscribe(self, ids: list[str], topics: list[str], dialect: str, since: Mapping[str, str]) -> None:
+        from chaincast.replay.start import Resumption
+        from chaincast.sessions.connection_store import Connection
+        from chaincast.sessions.stores import make_stores
 
         client: Any = DirectClient(self._model.tables)
-        store = SubscriptionStore(client, "subscriptions", OpenConnectionCounter(client, "state"))
+        stores = make_stores(client, "connections", "subscriptions", "state")
+        unused: Any = None
+        now = int(time.time() * 1000)
+        resumption = Resumption(unused, unused, self._order, 1)
         with self._model.tables.without_limits():
             for connection_id in ids:
                 self._model.gateway.connect(connection_id)
-                store.add(connection_id, dialect, topics, (), 50, 1_700_000_000_000)
+                stores.connections.put(Connection(connection_id, dialect, "", "", now - OPEN_MS))
+                replays = resumption.plan(connection_id, dialect, since, now)
+                stores.subscriptions.add(connection_id, dialect, topics, (), 50, now, replays=replays)
+
+    def _order(self, job: Job) -> None:
+        from chaincast.jobs.messages import encode_job
+
+        self._model.queue.respond("SendMessage", {"MessageBody": encode_job(job)})
 
     def resume(self, ids: list[str], topics: list[str], source: str, after: int, dialect: str = V1) -> None:
-        """Open connections that resume, as the message function does: the job, the hold, then the rows."""
-        from chaincast.jobs.messages import Replay, encode_job
-        from chaincast.model.holds import HoldKey
-        from chaincast.replay.holds import Holds
+        """Open connections that resume after a batch of a source."""
+        from chaincast.model.cursors import format_cursor
 
-        client: Any = DirectClient(self._model.tables)
-        holds = Holds(client, "subscriptions")
-        for connection_id in ids:
-            key = HoldKey(connection_id, source, 1, f"resumes{connection_id}")
-            job = encode_job(Replay(connection_id, dialect, source, key.shards, key.token))
-            self._model.queue.respond("SendMessage", {"MessageBody": job})
-            with self._model.tables.without_limits():
-                holds.place(key, after, int(time.time() * 1000))
-        self.connect(ids, topics, dialect)
+        self._subscribe(ids, topics, dialect, {source: format_cursor(after)})
 
     def append(self, source: str, seq: int, items: list[Item]) -> None:
         """Append a batch to the event log."""

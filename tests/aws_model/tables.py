@@ -346,7 +346,7 @@ def _text(value: Value) -> str:
 
 
 def _size(item: Item) -> int:
-    return len(orjson.dumps(item))
+    return len(orjson.dumps(item, default=str))
 
 
 def _snake(operation: str) -> str:

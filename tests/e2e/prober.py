@@ -15,7 +15,7 @@ from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.protocol.commands import User
 from chaincast.sessions.cleanup import HANDSHAKE_MS
 from chaincast.sessions.connection_store import Connection, ConnectionStore
-from chaincast.sessions.open_connections import OpenConnectionCounter
+from chaincast.sessions.stores import make_stores
 from chaincast.sessions.subscription_store import SubscriptionStore
 from local.stack.local_stack import LocalStack
 from tests.e2e.administrator import endpoint, session
@@ -154,11 +154,9 @@ class Prober:
 
     def subscriptions(self) -> SubscriptionStore:
         """Return the store of subscriptions."""
-        state, _ = self.tables("GatewayMessage")
-        open_counter = OpenConnectionCounter(self.client("dynamodb"), state)
-        return SubscriptionStore(
-            self.client("dynamodb"), self.resource_name("GatewayMessage", "SUBSCRIPTIONS_TABLE"), open_counter
-        )
+        state, connections = self.tables("GatewayMessage")
+        subscriptions = self.resource_name("GatewayMessage", "SUBSCRIPTIONS_TABLE")
+        return make_stores(self.client("dynamodb"), connections, subscriptions, state).subscriptions
 
     def check_status(self, response: Any) -> None:
         """Record an HTTP response with an error."""

@@ -19,12 +19,12 @@ from chaincast.jobs.messages import Deadline, Greet, IdentityExpiry, Job, Remove
 from chaincast.model.holds import HoldKey
 from chaincast.model.sharding import ShardAssignment
 from chaincast.protocol.commands import User
-from chaincast.replay.holds import Holds
 from chaincast.sessions.connection_store import ConnectionStore
 from tests.e2e.leaks import register_secret
 from tests.e2e.prober import Prober
 from tests.e2e.unreachable import unreachable
 from tests.factories import http_event, make_batch, make_event
+from tests.hold_writes import hold
 
 if TYPE_CHECKING:
     pass
@@ -86,10 +86,10 @@ class Probe(Prober):
         subscriptions = self.resource_name("GatewayLifecycle", "SUBSCRIPTIONS_TABLE")
         late = self.connection(self.address(), dialect="socketio")
         ended = self.connection(self.address(), user=User("ann", expires_at=now - 5))
-        holds, token = Holds(self.client("dynamodb"), subscriptions), f"t{next(self._numbers)}"
+        database, token = self.client("dynamodb"), f"t{next(self._numbers)}"
         rows = self.subscriptions()
         rows.add(self.live_connection, "chaincast.v1", ["price:X"], (), 50, now * 1000)
-        holds.place(HoldKey(self.live_connection, "app-0", 1, token), 0, now * 1000)
+        hold(database, subscriptions, HoldKey(self.live_connection, "app-0", 1, token), 0, now * 1000)
         jobs: tuple[Job, ...] = (
             Greet(self.live_connection, "chaincast.v1"),
             Deadline(late, Requirement.JOINED),
@@ -173,7 +173,8 @@ class Probe(Prober):
         subscriptions = self.resource_name("FanoutFunction", "SUBSCRIPTIONS_TABLE")
         network = f"probe{next(self._numbers)}"
         gone = self.connection(self.address(), topics=(f"network:{network}",))
-        Holds(self.client("dynamodb"), subscriptions).place(HoldKey(gone, network, 1, "t"), 0, int(time.time() * 1000))
+        key, now = HoldKey(gone, network, 1, "t"), int(time.time() * 1000)
+        hold(self.client("dynamodb"), subscriptions, key, 0, now)
         held = make_batch(make_event(network=network), seq=1, source=network)
         announced = replace(make_event(network=network), topics=("system", f"network:{network}"))
         announcement = make_batch(announced, seq=2, source=network + "x")

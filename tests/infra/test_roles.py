@@ -44,7 +44,8 @@ EXPECTED_ACTIONS = {
     },
     "GatewayMessage": {
         "dynamodb:BatchGetItem",
-        "dynamodb:BatchWriteItem",
+        "dynamodb:ConditionCheckItem",
+        "dynamodb:DeleteItem",
         "dynamodb:GetItem",
         "dynamodb:PutItem",
         "dynamodb:Query",

@@ -15,6 +15,7 @@ from chaincast.aws.fast.service_client import ServiceClient
 from chaincast.eventlog.checkpoint import checkpoint_key
 from chaincast.fanout.messages import DeliverBatch, FanoutMessage, decode_message
 from chaincast.model.batches import Batch, decode_batch
+from chaincast.protocol.commands import User
 from chaincast.sessions.stores import SessionStores, make_stores
 from chaincast.sessions.subscription_store import SubscriptionStore
 
@@ -30,6 +31,14 @@ def session_stores(shards: int = 1) -> SessionStores:
 def subscriptions(shards: int = 1) -> SubscriptionStore:
     """Return the store of subscriptions."""
     return session_stores(shards).subscriptions
+
+
+def set_identity(connection_id: str, *, user: User | None = None, joined: bool | None = None) -> None:
+    """Set the user of a connection, or whether it has joined."""
+    stores = session_stores()
+    record = stores.connections.get(connection_id)
+    assert record is not None
+    stores.subscriptions.set_identity(connection_id, record.identity, lambda topic: False, user=user, joined=joined)
 
 
 def items(variable: str) -> list[Item]:

@@ -7,8 +7,14 @@ import pytest
 
 from chaincast.aws import environment
 from chaincast.protocol.commands import User
-from chaincast.sessions.connection_store import ACTIVITY_SLOT_SECONDS, Connection, ConnectionStore, activity_slot
-from tests.integration.helpers import items
+from chaincast.sessions.connection_store import (
+    ACTIVITY_SLOT_SECONDS,
+    Connection,
+    ConnectionStore,
+    IdentityChanged,
+    activity_slot,
+)
+from tests.integration.helpers import items, set_identity, subscriptions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -66,9 +72,9 @@ def test_deleting_is_repeatable(connections: ConnectionStore) -> None:
 
 def test_identity_and_dialect_are_recorded(connections: ConnectionStore) -> None:
     connections.put(replace(connection("c1"), undecided=True))
-    connections.set_identity("c1", user=User("ann"))
-    connections.set_identity("c1", joined=True)
-    connections.set_identity("c1")
+    set_identity("c1", user=User("ann"))
+    set_identity("c1", joined=True)
+    set_identity("c1")
     connections.set_dialect("c1", "coremem")
     record = connections.mark_active("c1", NOW)
     assert record is not None
@@ -78,6 +84,7 @@ def test_identity_and_dialect_are_recorded(connections: ConnectionStore) -> None
 
 
 def test_identity_and_dialect_of_a_closed_connection_are_not_recorded(connections: ConnectionStore) -> None:
-    connections.set_identity("gone", user=User("ann"), joined=True)
+    with pytest.raises(IdentityChanged):
+        subscriptions().set_identity("gone", 0, lambda topic: False, user=User("ann"), joined=True)
     connections.set_dialect("gone", "coremem")
     assert connections.get("gone") is None

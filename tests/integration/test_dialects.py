@@ -29,7 +29,7 @@ from tests.integration.handlers import (
     subscribed_topics,
     with_auth,
 )
-from tests.integration.helpers import items, subscriptions
+from tests.integration.helpers import items, set_identity, subscriptions
 from tests.lambda_functions import Context
 from tests.unit.protocol.sample_events import CREATED, PRICE, TRADE
 
@@ -227,9 +227,7 @@ def test_a_connection_that_misses_a_deadline_is_closed(
     management: Management, monkeypatch: pytest.MonkeyPatch, until: str, joined: bool, user: str, closes: bool
 ) -> None:
     connect(dialect="moonx")
-    ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).set_identity(
-        "c1=", user=User(user) if user else None, joined=joined
-    )
+    set_identity("c1=", user=User(user) if user else None, joined=joined)
     lifecycle = Lifecycle()
     lifecycle.run(Deadline("c1=", Requirement(until)), Deadline("gone", Requirement(until)), at_s=NOW / 1000)
     assert management.closed == (["c1="] if closes else [])

@@ -12,6 +12,7 @@ from chaincast.aws import environment
 from chaincast.jobs.messages import Replay, parse_job
 from chaincast.model.holds import HoldKey
 from chaincast.replay.holds import Holds
+from tests.hold_writes import hold
 from tests.integration.helpers import items, receive_all, subscriptions
 from tests.integration.staging import NOW, V1, Stage, batch, ids, record
 
@@ -23,7 +24,7 @@ def test_a_connection_on_hold_is_passed_over_and_that_is_on_record(stage: Stage,
     holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
     for name in ("a", "b"):
         stage.subscribe(name, "network:anvil")
-    holds.place(place, 0, NOW)
+    hold(database, environment.SUBSCRIPTIONS.lower(), place, 0, NOW)
     assert stage.run(record(batch(1)), record(batch(2))) == []
     assert (stage.told("a"), len(stage.told("b"))) == ([], 2)
     assert not holds.release(place, 1)
@@ -39,7 +40,7 @@ def test_a_hold_is_seen_by_whoever_sees_the_rows_that_came_after_it(stage: Stage
     holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
 
     def resume() -> None:
-        holds.place(place, 0, NOW)
+        hold(database, environment.SUBSCRIPTIONS.lower(), place, 0, NOW)
         stage.subscribe("a", "network:anvil")
 
     def at_the(nth: int) -> Callable[[], None]:
@@ -66,7 +67,7 @@ def test_a_hold_lifted_between_read_and_write_is_respected(
 ) -> None:
     holds, place = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
     stage.subscribe("a", "network:anvil")
-    holds.place(place, 0, NOW)
+    hold(database, environment.SUBSCRIPTIONS.lower(), place, 0, NOW)
     stage.gateway.before["UpdateItem"] = lambda: holds.release(place, 1)  # before `passed` is written
     assert stage.run(record(batch(1)), record(batch(2))) == []
     assert stage.told("a") == ids(batch(2))
@@ -108,7 +109,7 @@ def test_who_stalls_again_soon_is_left_again_from_where_the_replay_ended(
 ) -> None:
     stage.subscribe("a", "network:anvil")
     holds, key = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "t")
-    holds.place(key, 0, NOW)
+    hold(database, environment.SUBSCRIPTIONS.lower(), key, 0, NOW)
     assert holds.release(key, 4)
     stage.gateway.script["a"].extend([429] * 100)
     assert stage.run(record(batch(3)), record(batch(4)), record(batch(5))) == []
@@ -136,7 +137,7 @@ def test_who_resumes_meanwhile_keeps_its_replay(stage: Stage, database: DynamoDB
     stage.subscribe("a", "network:anvil")
     stage.gateway.script["a"].extend([429] * 100)
     holds, key = Holds(database, environment.SUBSCRIPTIONS.lower()), HoldKey("a", "anvil", 1, "resumes")
-    stage.gateway.before["UpdateItem"] = lambda: holds.place(key, 0, NOW)
+    stage.gateway.before["UpdateItem"] = lambda: hold(database, environment.SUBSCRIPTIONS.lower(), key, 0, NOW)
     assert stage.run(record(batch(1))) == ["anvil#0 DeliverBatch 1"]
     assert holds.since(key) == (0, False)
     assert stage.run(record(batch(1), receives=2)) == []

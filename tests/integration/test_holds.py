@@ -17,6 +17,7 @@ from chaincast.fanout.holds_reader import HoldReader
 from chaincast.model.holds import HoldKey
 from chaincast.model.sharding import ShardAssignment
 from chaincast.replay.holds import HoldReleased, Holds
+from tests.hold_writes import hold
 from tests.integration.helpers import items
 from tests.integration.scripted import database_response
 
@@ -110,7 +111,7 @@ def replayed(holds: Holds, at: int) -> list[int]:
 def test_in_every_order_of_requests_a_batch_is_delivered_once(owner: str, database: DynamoDBClient) -> None:
     passed = released = 0
     for order in orders():
-        place_hold(database, owner)
+        place(database, owner)
         turns = Turns([*order])
         delivered: list[int] = []
 
@@ -133,12 +134,12 @@ def test_in_every_order_of_requests_a_batch_is_delivered_once(owner: str, databa
     assert released
 
 
-def place_hold(database: DynamoDBClient, owner: str) -> None:
+def place(database: DynamoDBClient, owner: str) -> None:
     """Place a hold that begins after batch 0. With `owner` "token" it is one of version 1.0."""
     for item in items(environment.SUBSCRIPTIONS):
         key = {name: item[name] for name in ("topic_shard", "connection_id")}
         database.delete_item(TableName=table(), Key=key)
-    Holds(database, table()).place(KEY, 0, NOW)
+    hold(database, table(), KEY, 0, NOW)
     if owner == "token":
         (item,) = items(environment.SUBSCRIPTIONS)
         database.put_item(TableName=table(), Item={**item, "token": item["replay"]})
@@ -149,7 +150,7 @@ def place_hold(database: DynamoDBClient, owner: str) -> None:
 def test_a_batch_costs_one_write_however_many_connections_resume(database: DynamoDBClient) -> None:
     names = [f"c{number:03d}" for number in range(300)]
     for name in names:
-        Holds(database, table()).place(HoldKey(name, "anvil", 1, "t"), 0, NOW)
+        hold(database, table(), HoldKey(name, "anvil", 1, "t"), 0, NOW)
     operations: list[str] = []
 
     class Client:
@@ -168,7 +169,7 @@ def test_a_batch_costs_one_write_however_many_connections_resume(database: Dynam
 
 def test_a_replay_of_another_token_has_no_say(database: DynamoDBClient) -> None:
     holds, other = Holds(database, table()), HoldKey("a", "anvil", 1, "other")
-    holds.place(KEY, 0, NOW)
+    hold(database, table(), KEY, 0, NOW)
     for act in (lambda: holds.release(other, 5), lambda: holds.advance(other, 5)):
         with pytest.raises(HoldReleased):
             act()

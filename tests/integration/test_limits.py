@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from chaincast.aws import boto_clients, environment
+from chaincast.aws import environment
 from chaincast.policy.rate_limits import MINUTE_MS
-from chaincast.sessions.connection_store import ConnectionStore
 from tests.integration.handlers import (
     NOW,
     TOKEN_OF_ANN,
@@ -25,7 +24,7 @@ from tests.integration.handlers import (
     with_auth,
     with_settings,
 )
-from tests.integration.helpers import items
+from tests.integration.helpers import items, set_identity
 from tests.lambda_functions import Context
 
 LIMITS = {"messages_per_minute": 3, "ban_seconds": 60, "connections_per_minute": 2, "connections_per_ip": 2}
@@ -100,7 +99,7 @@ def test_a_client_beyond_its_limit_is_refused_in_its_dialect_then_closed_then_ba
     function = load("message")
     at(function, monkeypatch, NOW - NOW % MINUTE_MS + 40_000)
     if "EIO" in query:
-        ConnectionStore(boto_clients.dynamodb(), environment.CONNECTIONS.lower()).set_identity("c1=", joined=True)
+        set_identity("c1=", joined=True)
     for _ in range(3):
         assert "RATE_LIMITED" not in (send_message(function, message) or "")
     reply = send_message(function, message) or ""

@@ -17,7 +17,7 @@ from chaincast.sessions.cleanup import ConnectionCleanup
 from chaincast.sessions.connection_store import Connection, ConnectionStore, activity_slot
 from chaincast.sessions.message_rate import MessageRateCounter
 from chaincast.sessions.quota_store import QuotaStore
-from tests.integration.helpers import items, session_stores
+from tests.integration.helpers import items, session_stores, set_identity
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -221,7 +221,7 @@ def test_a_record_contains_the_user_and_the_end_of_the_token(connections: Connec
     record = connections.get("a")
     assert record is not None
     assert (record.user, record.user_until, record.premium) == ("ann", 77, True)
-    connections.set_identity("a", user=User("bob"))
+    set_identity("a", user=User("bob"))
     record = connections.get("a")
     assert record is not None
     assert (record.user, record.user_until, record.premium) == ("bob", 0, False)

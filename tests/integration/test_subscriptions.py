@@ -1,21 +1,27 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chaincast.aws import environment
+from chaincast.aws.transactions import transact
 from chaincast.errors import Code, RequestError
 from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import Limits
+from chaincast.protocol.commands import User
+from chaincast.sessions import subscription_store
 from chaincast.sessions.cleanup import HANDSHAKE_MS, ConnectionCleanup
-from chaincast.sessions.connection_store import Connection, ConnectionStore
-from chaincast.sessions.subscription_store import Subscription, SubscriptionStore, index_key
+from chaincast.sessions.connection_store import Connection, ConnectionStore, IdentityChanged
+from chaincast.sessions.subscription_index import index_key
+from chaincast.sessions.subscription_store import Subscription, SubscriptionStore
 from tests.integration.helpers import items, session_stores
 from tests.integration.helpers import subscriptions as make_subscriptions
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 NOW = 1_700_000_000_000
 V1 = "chaincast.v1"
@@ -23,6 +29,10 @@ V1 = "chaincast.v1"
 
 @pytest.fixture
 def subscriptions() -> SubscriptionStore:
+    """Return the store, with records of connections that a test may use."""
+    connections = session_stores().connections
+    for name in ("c1", "c2", "c3"):
+        connections.put(Connection(name, V1, "", "", NOW))
     return make_subscriptions(4)
 
 
@@ -107,11 +117,47 @@ def test_kinds_are_stored_in_the_rows(subscriptions: SubscriptionStore) -> None:
     assert subscriptions.list_subscriptions("c2") == ({}, True)
 
 
-def test_subscriptions_are_incomplete_while_a_reserved_topic_has_no_row(subscriptions: SubscriptionStore) -> None:
+def test_subscriptions_are_incomplete_while_a_topic_has_no_row(
+    subscriptions: SubscriptionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More topics than a transaction takes are written in several, and a replay waits for the last."""
+    topics = [f"price:S{i:03d}" for i in range(150)]
     seen = []
-    subscriptions.add("c1", V1, ["a:1"], (), 5, NOW)
-    subscriptions.add("c1", V1, ["b:2"], (), 5, NOW, lambda: seen.append(subscriptions.list_subscriptions("c1")))
-    assert seen == [({"a:1": Subscription(V1)}, False)]
+
+    def observed(client: DynamoDBClient, writes: Sequence[TransactWriteItemTypeDef]) -> None:
+        transact(client, writes)
+        found, complete = subscriptions.list_subscriptions("c1")
+        seen.append((len(found), complete))
+
+    monkeypatch.setattr(subscription_store, "transact", observed)
+    subscriptions.add("c1", V1, topics, (), 200, NOW)
+    assert seen == [(98, False), (150, True)]
+    subscriptions.remove("c1", topics[1:])
+    assert (rows(), indexed()) == (at(topics[0]), {topics[0]})
+
+
+def test_a_connection_without_a_record_gets_no_rows(subscriptions: SubscriptionStore) -> None:
+    with pytest.raises(IdentityChanged):
+        subscriptions.add("closed", V1, ["a:1"], (), 5, NOW)
+    assert items(environment.SUBSCRIPTIONS) == []
+
+
+def test_a_change_of_identity_removes_topics_and_ends_what_was_decided_before(
+    subscriptions: SubscriptionStore,
+) -> None:
+    connections = session_stores().connections
+    subscriptions.set_identity("c1", 0, lambda topic: True, user=User("ann"))
+    subscriptions.add("c1", V1, ["orders:ann", "a:1"], (), 5, NOW, identity=1)
+    with pytest.raises(IdentityChanged):
+        subscriptions.set_identity("c1", 0, lambda topic: True, user=User("eve"))
+    subscriptions.set_identity("c1", 1, lambda topic: topic == "orders:ann", user=User("bob"), joined=True)
+    record = connections.get("c1")
+    assert record is not None
+    assert (record.user, record.joined, record.identity) == ("bob", True, 2)
+    assert (rows(), indexed()) == (at("a:1"), {"a:1"})
+    with pytest.raises(IdentityChanged):
+        subscriptions.add("c1", V1, ["orders:ann"], (), 5, NOW, identity=1)
+    assert indexed() == {"a:1"}
 
 
 @pytest.fixture
@@ -137,8 +183,10 @@ def test_who_may_still_be_opening_is_not_removed_although_posts_to_it_fail(
     ages = {"opening": 1_000, "old": HANDSHAKE_MS}
     for name, age in ages.items():
         ConnectionStore(database, table).put(Connection(name, V1, "", "", NOW - age))
+    ConnectionStore(database, table).put(Connection("no record", V1, "", "", NOW))
     for name in (*ages, "no record"):
         subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
+    ConnectionStore(database, table).remove_all(["no record", "c1", "c2", "c3"])
     cleanup = ConnectionCleanup(session_stores(), Limits(), lambda: NOW)
     removed = cleanup.remove_gone(["opening", "old", "no record"], ["a:1"], [1])
     assert [connection.connection_id for connection in removed.connections] == ["old"]
@@ -151,7 +199,9 @@ def test_hundreds_of_connections_are_removed_in_batches(
     subscriptions: SubscriptionStore, cleanup: ConnectionCleanup
 ) -> None:
     names = [f"c{i}" for i in range(130)]
+    connections = session_stores().connections
     for name in names:
+        connections.put(Connection(name, V1, "", "", NOW))
         subscriptions.add(name, V1, ["a:1"], (), 5, NOW)
     cleanup.remove(names)
     assert items(environment.SUBSCRIPTIONS) == []

@@ -51,6 +51,7 @@ RUN_BY = {
         "tests/e2e/test_command_line.py"
     ),
     "make chaos": "tests/chaos/__main__.py",
+    "make simulate": "tests/integration/test_interleavings.py",
 }
 """Command → what runs it (the CDK's by every end-to-end test, through local/stack/deployment.py)."""
 

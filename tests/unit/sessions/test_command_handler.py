@@ -8,6 +8,7 @@ import pytest
 from chaincast.config.function_settings import Settings
 from chaincast.errors import Code, ProtocolViolation, RequestError
 from chaincast.model.events import Event
+from chaincast.model.holds import PlannedReplay
 from chaincast.model.topics import ANY, OWN, Topic
 from chaincast.protocol.commands import (
     Authenticate,
@@ -32,7 +33,9 @@ from chaincast.protocol.commands import (
     UnsubscribeFamilies,
     User,
 )
+from chaincast.replay.start import Resumption
 from chaincast.sessions.command_handler import CommandHandler
+from chaincast.sessions.connection_store import IdentityChanged
 
 SETTINGS = Settings(
     networks=("anvil", "bsc"),
@@ -44,11 +47,15 @@ SETTINGS = Settings(
 )
 
 
+TOPICS = ("price:*", "prices:*:*", "tokens:*", "user:ann", "user:bob")
+
+
 class Recorder:
     """Records calls; refuses topics beyond the limit, as the store in DynamoDB does."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str, tuple[str, ...]]] = []
+        self.identity = 0
 
     def add(
         self,
@@ -58,26 +65,37 @@ class Recorder:
         kinds: Collection[str],
         limit: int,
         now_ms: int,
-        before_rows: Callable[[], None] | None = None,
         *,
+        identity: int = 0,
+        replays: Sequence[PlannedReplay] = (),
         per_hour: int = 0,
     ) -> None:
         if len(topics) > limit:
             raise RequestError(Code.MAX_SUBSCRIPTIONS, "too many")
-        if before_rows is not None:
-            before_rows()
-        self.calls.append(("add", connection_id, (*topics, *kinds)))
+        if identity != self.identity:
+            raise IdentityChanged
+        self.calls.append(("add", connection_id, (*topics, *kinds, *(replay.key.source for replay in replays))))
 
-    def remove(self, connection_id: str, topics: Sequence[str]) -> None:
+    def remove(self, connection_id: str, topics: Collection[str]) -> None:
         self.calls.append(("remove", connection_id, tuple(topics)))
 
-    def list_topics(self, connection_id: str) -> Sequence[str]:
-        return ["price:*", "prices:*:*", "tokens:*", "user:ann"]
+    def remove_matching(self, connection_id: str, matches: Callable[[str], bool]) -> Sequence[str]:
+        removed = tuple(filter(matches, TOPICS))
+        if removed:
+            self.calls.append(("remove", connection_id, removed))
+        return removed
 
     def set_identity(
-        self, caller: Caller, now_ms: int, *, user: User | None = None, joined: bool | None = None
+        self,
+        caller: Caller,
+        now_ms: int,
+        remove: Callable[[str], bool],
+        *,
+        user: User | None = None,
+        joined: bool | None = None,
     ) -> None:
-        self.calls.append(("set_identity", caller.connection_id, (str(user and user.id), str(joined))))
+        removed = filter(remove, TOPICS)
+        self.calls.append(("set_identity", caller.connection_id, (str(user and user.id), str(joined), *removed)))
 
     def authenticate(self, token: str) -> User | None:
         if token != "good":
@@ -88,8 +106,9 @@ class Recorder:
         if since.get("bsc") == "000000000001":
             raise RequestError(Code.CURSOR_EXPIRED, "too old", details={"source": "bsc", "oldest": "000000000005"})
 
-    def begin(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> None:
-        self.calls.append(("begin", connection_id, tuple(since.items())))  # type: ignore[arg-type]  # pairs instead of strings
+    def plan(self, connection_id: str, dialect: str, since: Mapping[str, str], now_ms: int) -> Sequence[PlannedReplay]:
+        resumption = Resumption(None, int, lambda job: None, 1)  # type: ignore[arg-type]  # a plan reads no log
+        return resumption.plan(connection_id, dialect, since, now_ms)
 
     def newest_cursors(self, sources: Iterable[str]) -> dict[str, str]:
         self.calls.append(("newest_cursors", "", tuple(sources)))
@@ -127,11 +146,20 @@ def test_kinds_go_with_the_topics() -> None:
     assert store.calls == [("add", "c1", ("system", "trade"))]
 
 
-def test_a_replay_begins_before_the_topics_are_live() -> None:
+def test_a_replay_begins_with_the_topics() -> None:
     store = Recorder()
     command = Subscribe(topics("system"), since={"bsc": "000000000009"})
     assert make_handler(store).handle(command, CALLER, 0) == Subscribed(command.topics)
-    assert store.calls == [("begin", "c1", (("bsc", "000000000009"),)), ("add", "c1", ("system",))]
+    assert store.calls == [("add", "c1", ("system", "bsc"))]
+
+
+def test_what_was_decided_for_another_identity_is_not_stored() -> None:
+    store = Recorder()
+    store.identity = 1
+    with pytest.raises(IdentityChanged):
+        make_handler(store).handle(Subscribe(topics("system")), CALLER, 0)
+    make_handler(store).handle(Subscribe(topics("system")), replace(CALLER, identity=1), 0)
+    assert store.calls == [("add", "c1", ("system",))]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +250,7 @@ def test_a_token_gives_a_connection_its_user() -> None:
     store = Recorder()
     ann = User("ann", "ann@example.com")
     assert make_handler(store).handle(Authenticate("good", 1), CALLER, 0) == Authenticated(ann, 1)
-    assert store.calls == [("set_identity", "c1", ("ann", "None"))]
+    assert store.calls == [("set_identity", "c1", ("ann", "None", "user:bob"))]
     refused = make_handler(store).handle(Authenticate("bad", 2), CALLER, 0)
     assert isinstance(refused, RequestError)
     assert (refused.code, refused.request_id) == (Code.AUTH_FAILED, 2)
@@ -232,10 +260,10 @@ def test_a_token_gives_a_connection_its_user() -> None:
 def test_private_topics_of_the_previous_user_are_removed() -> None:
     store = Recorder()
     make_handler(store).handle(Authenticate("good"), replace(CALLER, user="bob"), 0)
-    assert store.calls == [("remove", "c1", ("user:ann",)), ("set_identity", "c1", ("ann", "None"))]
+    assert store.calls == [("set_identity", "c1", ("ann", "None", "user:bob"))]
     store.calls.clear()
-    make_handler(store).handle(Authenticate("good"), ANN, 0)
-    assert store.calls == [("set_identity", "c1", ("ann", "None"))]
+    make_handler(store, replace(SETTINGS, premium_topics=("tokens",))).handle(Authenticate("good"), ANN, 0)
+    assert store.calls == [("set_identity", "c1", ("ann", "None", "tokens:*", "user:bob"))]
 
 
 def test_own_topics_name_the_user_of_the_connection() -> None:
@@ -313,10 +341,9 @@ def test_joining_leaving_and_closing() -> None:
     assert make_handler(store).handle(Leave(3), joined, 0) == NoReply(3)
     assert make_handler(store).handle(CloseConnection(4), joined, 0) == ConnectionClosing(4)
     assert store.calls == [
-        ("set_identity", "c1", ("ann", "True")),
+        ("set_identity", "c1", ("ann", "True", "user:bob")),
         ("set_identity", "c1", ("None", "True")),
-        ("remove", "c1", ("price:*", "prices:*:*", "tokens:*", "user:ann")),
-        ("set_identity", "c1", ("None", "False")),
+        ("set_identity", "c1", ("None", "False", *TOPICS)),
     ]
     known = replace(ANN, joined=False)
     assert make_handler(store).handle(Join("", 5), known, 0) == Joined("c1", User("ann"), 5), (

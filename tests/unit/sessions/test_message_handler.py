@@ -24,7 +24,7 @@ from chaincast.protocol.commands import (
     Pong,
     User,
 )
-from chaincast.sessions.connection_store import Connection
+from chaincast.sessions.connection_store import Connection, IdentityChanged
 from chaincast.sessions.message_handler import EXPIRY_DELAY_SECONDS, MessageHandler
 from tests.unit.handler_fakes import (
     IP,
@@ -47,6 +47,10 @@ class Sessions:
         self.messages = messages
         self.outcome: Outcome | Exception | None = None
         self.store_error: Exception | None = None
+        self.fresh: list[Connection | None] = []
+        """The records of later reads, in order."""
+        self.identity = 0
+        """The identity that the command handler accepts."""
         self.callers: list[Caller] = []
         self.commands: list[Command] = []
         self.dialects: list[str] = []
@@ -65,9 +69,14 @@ class Sessions:
             raise self.store_error
         return None if self.record is None else (self.record, MessageCounts(self.messages))
 
+    def get(self, connection_id: str) -> Connection | None:
+        return self.fresh.pop(0)
+
     def handle(self, command: Command, caller: Caller, now_ms: int) -> Outcome:
         self.commands.append(command)
         self.callers.append(caller)
+        if self.record is not None and caller.identity != self.identity:
+            raise IdentityChanged
         if isinstance(self.outcome, Exception) and not isinstance(self.outcome, RequestError):
             raise self.outcome
         return self.outcome or Pong(now_ms, command.request_id)
@@ -253,3 +262,21 @@ def test_a_token_whose_end_the_queue_has_missed_makes_the_connection_anonymous(s
     sessions.send(PING)
     (caller,) = sessions.callers
     assert (caller.user, caller.premium) == (user, bool(user))
+
+
+def test_a_command_is_carried_out_again_for_the_identity_that_another_message_has_set() -> None:
+    sessions = Sessions(connection())
+    sessions.identity, sessions.fresh = 2, [connection(identity=1, user="ann"), connection(identity=2, user="bob")]
+    assert sessions.send(PING) == {"type": "pong", "id": 7, "timestamp": NOW}
+    assert [caller.user for caller in sessions.callers] == ["", "ann", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("fresh", "code"), [([None], "NOT_CONNECTED"), ([connection(identity=n) for n in range(1, 6)], "RATE_LIMITED")]
+)
+def test_a_command_without_an_identity_to_decide_for_is_refused(fresh: list[Connection | None], code: str) -> None:
+    sessions = Sessions(connection())
+    sessions.identity, sessions.fresh = 9, fresh
+    reply = sessions.send(PING)
+    assert reply is not None
+    assert (reply["code"], reply["id"]) == (code, 7)

@@ -1,0 +1,108 @@
+"""The delivery of a source's batches: event log, fan-out, and replays of clients that resume."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from chaincast.eventlog.checkpoint import checkpoint_key
+from chaincast.eventlog.log_store import Log, LogReader
+from chaincast.fanout.delivery import Deliverer
+from chaincast.fanout.holds_reader import HoldReader
+from chaincast.fanout.progress import DeliveryProgress
+from chaincast.fanout.subscribers import SubscriberReader
+from chaincast.jobs.messages import Job, Replay
+from chaincast.model.batches import Batch, encode_parts
+from chaincast.model.sharding import ShardAssignment
+from chaincast.replay.holds import Holds
+from chaincast.replay.replayer import Replayer
+from tests.interleavings.asynchronous import Clients, SteppingService, run
+from tests.interleavings.scheduler import Scheduler
+from tests.interleavings.sessions import Sessions
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.type_defs import UpdateTypeDef
+
+WORKER = ShardAssignment(1, 0, (1,))
+FOREVER = 1e9
+
+
+class Delivery(Sessions):
+    """Sessions whose jobs run, and sources whose batches are delivered."""
+
+    def __init__(self, scheduler: Scheduler, topics: Collection[str]) -> None:
+        """Set up. `topics`: all that clients subscribe to."""
+        self.scheduler = scheduler
+        super().__init__(scheduler)
+        self.clients = Clients(scheduler, self.closed)
+        written = tuple(f"{topic}#" for topic in (*topics, "resuming/anvil"))
+        service: Any = SteppingService(self.tables, scheduler, lambda partition: not partition.startswith(written))
+        poster: Any = self.clients
+        unused: Any = None
+        self._log = Log(self.client, "log", 86_400)
+        self._deliverer = Deliverer(
+            SubscriberReader(service, "subscriptions", "connections"),
+            HoldReader(service, "subscriptions"),
+            unused,
+            poster,
+            self.settings.max_message_bytes,
+            self.settings.chains,
+        )
+
+    def _enqueue(self, job: Job) -> None:
+        super()._enqueue(job)
+        if isinstance(job, Replay):
+            self.scheduler.spawn(f"replay {len(self.jobs)}", self.replay(job))
+
+    def append(self, batch: Batch) -> None:
+        """Append a batch to the event log, as one step."""
+        writes = [self._log.put_request(part) for part in encode_parts(batch)]
+        update: UpdateTypeDef = {
+            "TableName": "state",
+            "Key": checkpoint_key(batch.source),
+            "UpdateExpression": "SET seq = :s",
+            "ExpressionAttributeValues": {":s": {"N": str(batch.seq)}},
+        }
+        self.client.transact_write_items(TransactItems=[{"Update": update}, *writes])
+
+    def publish(self, *batches: Batch) -> Callable[[], None]:
+        """Return an actor: appends batches, each of which fan-out delivers before the next."""
+
+        def publish() -> None:
+            for batch in batches:
+                self.append(batch)
+                self.fan_out(batch)()
+
+        return publish
+
+    def fan_out(self, batch: Batch) -> Callable[[], None]:
+        """Return an actor: fan-out with a batch."""
+
+        def deliver() -> None:
+            report = run(self.scheduler, self._deliverer.deliver([batch], WORKER, DeliveryProgress(), FOREVER))
+            assert not report.error, report.error
+
+        return deliver
+
+    def replay(self, job: Replay) -> Callable[[], None]:
+        """Return an actor: the lifecycle function with a replay."""
+
+        def deliver() -> None:
+            poster: Any = self.clients
+            replayer = Replayer(
+                job,
+                LogReader(self.client, "log"),
+                Holds(self.client, "subscriptions"),
+                self.stores.subscriptions,
+                poster,
+                self.settings.max_message_bytes,
+                self.settings.chains,
+            )
+            run(self.scheduler, replayer.run(FOREVER))
+
+        return deliver
+
+    def seen(self, connection_id: str = "c1") -> list[str]:
+        """Return the ids of the events that a connection has received, in the order of their first arrival."""
+        messages = self.clients.received.get(connection_id, [])
+        return [*dict.fromkeys(event["id"] for message in messages for event in message.get("events", ()))]

@@ -1,0 +1,60 @@
+"""Scenarios in which functions that concern one connection meet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from tests.interleavings.explore import Scenario
+from tests.interleavings.resuming import two_resumes
+from tests.interleavings.scheduler import Scheduler
+from tests.interleavings.sessions import Sessions
+
+A, B, C = (f"trades:anvil:0x{digit * 40}" for digit in "abc")
+PRIVATE = "orders:ann"
+
+ACTORS: Mapping[str, Callable[[Sessions], Callable[[], None]]] = {
+    "subscribe": lambda world: world.send(type="subscribe", id="subscribe", topics=[A]),
+    "subscribe-two": lambda world: world.send(type="subscribe", id="subscribe-two", topics=[B, C]),
+    "subscribe-private": lambda world: world.send(type="subscribe", id="subscribe-private", topics=[PRIVATE]),
+    "subscribe-premium": lambda world: world.send(type="subscribe", id="subscribe-premium", topics=["alerts:*"]),
+    "unsubscribe": lambda world: world.send(type="unsubscribe", id="unsubscribe", topics=[A, PRIVATE]),
+    "authenticate-bob": lambda world: world.send(type="authenticate", id="authenticate-bob", token="bob"),
+    "authenticate-eve": lambda world: world.send(type="authenticate", id="authenticate-eve", token="eve+"),
+    "disconnect": lambda world: world.disconnect(),
+    "remove-gone": lambda world: world.remove_gone("c1", [A, B]),
+}
+"""Functions that change one connection, whose user is the premium user ann at first."""
+
+
+def meeting(names: Sequence[str], *, subscribed: bool) -> Scenario:
+    """Return a scenario in which these actors meet. `subscribed`: the connection has topics already."""
+
+    def run(scheduler: Scheduler) -> Sequence[str]:
+        world = Sessions(scheduler)
+        world.connect(user="ann", premium=True)
+        if subscribed:
+            world.send(type="subscribe", id="before", topics=[A, PRIVATE])()
+            assert world.replies["before"]["type"] == "subscribed"
+        scheduler.run({f"{number} {name}": ACTORS[name](world) for number, name in enumerate(names)})
+        return world.problems()
+
+    return run
+
+
+def any_scenario(dice: Random) -> tuple[str, Scenario]:
+    """Return the name of a scenario, from which `named` makes it again, and the scenario."""
+    if dice.random() < 0.3:
+        return "two-resumes", two_resumes
+    names, subscribed = dice.choices([*ACTORS], k=dice.choice((2, 3, 4))), dice.random() < 0.5
+    return ("subscribed:" if subscribed else "") + ",".join(names), meeting(names, subscribed=subscribed)
+
+
+def named(name: str) -> Scenario:
+    """Return the scenario with a name. Raise KeyError if there is none."""
+    if name == "two-resumes":
+        return two_resumes
+    before, _, names = name.rpartition(":")
+    for actor in names.split(","):
+        ACTORS[actor]
+    return meeting(names.split(","), subscribed=before == "subscribed")

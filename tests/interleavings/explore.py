@@ -49,12 +49,16 @@ def explore(scenario: Scenario, preemptions: int | None = None, faults: int = 0)
             pending += [[*chosen[:position], other] for other in allowed[position] if other != chosen[position]]
 
 
+FAULT_ODDS = 0.05
+
+
 def sample(scenario: Scenario, dice: Random) -> Run:
-    """Run a scenario in a random order of its calls."""
+    """Run a scenario in a random order of its calls. Actors that may end at any call do so at one in twenty."""
     decisions: list[int] = []
 
     def decide(options: Sequence[Option]) -> int:
-        decisions.append(dice.choice([number for number, option in enumerate(options) if not option.fault]))
+        faulty = dice.random() < FAULT_ODDS and any(option.fault for option in options)
+        decisions.append(dice.choice([n for n, option in enumerate(options) if bool(option.fault) == faulty]))
         return decisions[-1]
 
     scheduler = Scheduler(decide)

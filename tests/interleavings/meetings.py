@@ -27,8 +27,14 @@ ACTORS: Mapping[str, Callable[[Sessions], Callable[[], None]]] = {
 """Functions that change one connection, whose user is the premium user ann at first."""
 
 
-def meeting(names: Sequence[str], *, subscribed: bool) -> Scenario:
-    """Return a scenario in which these actors meet. `subscribed`: the connection has topics already."""
+FLAGS = ("subscribed", "killable")
+
+
+def meeting(names: Sequence[str], *, subscribed: bool, killable: bool = False) -> Scenario:
+    """Return a scenario in which these actors meet.
+
+    `subscribed`: the connection has topics already. `killable`: a function may end at any call.
+    """
 
     def run(scheduler: Scheduler) -> Sequence[str]:
         world = Sessions(scheduler)
@@ -36,8 +42,11 @@ def meeting(names: Sequence[str], *, subscribed: bool) -> Scenario:
         if subscribed:
             world.send(type="subscribe", id="before", topics=[A, PRIVATE])()
             assert world.replies["before"]["type"] == "subscribed"
-        scheduler.run({f"{number} {name}": ACTORS[name](world) for number, name in enumerate(names)})
-        return world.problems()
+        actors = {f"{number} {name}": ACTORS[name](world) for number, name in enumerate(names)}
+        scheduler.run(actors, [*actors] if killable else ())
+        if scheduler.faults:
+            world.heal([A, B, C, PRIVATE, "alerts:*"])
+        return world.problems(counts=not scheduler.faults)
 
     return run
 
@@ -46,15 +55,18 @@ def any_scenario(dice: Random) -> tuple[str, Scenario]:
     """Return the name of a scenario, from which `named` makes it again, and the scenario."""
     if dice.random() < 0.3:
         return "two-resumes", two_resumes
-    names, subscribed = dice.choices([*ACTORS], k=dice.choice((2, 3, 4))), dice.random() < 0.5
-    return ("subscribed:" if subscribed else "") + ",".join(names), meeting(names, subscribed=subscribed)
+    names = dice.choices([*ACTORS], k=dice.choice((2, 3, 4)))
+    flags = [flag for flag in FLAGS if dice.random() < 0.5]
+    name = ":".join([*flags, ",".join(names)])
+    return name, named(name)
 
 
 def named(name: str) -> Scenario:
     """Return the scenario with a name. Raise KeyError if there is none."""
     if name == "two-resumes":
         return two_resumes
-    before, _, names = name.rpartition(":")
-    for actor in names.split(","):
-        ACTORS[actor]
-    return meeting(names.split(","), subscribed=before == "subscribed")
+    *flags, names = name.split(":")
+    actors = names.split(",")
+    if unknown := [word for word in (*flags, *actors) if word not in (*FLAGS, *ACTORS)]:
+        raise KeyError(f"{unknown[0]!r}: known are {', '.join((*FLAGS, *ACTORS))}, two-resumes")
+    return meeting(actors, subscribed="subscribed" in flags, killable="killable" in flags)

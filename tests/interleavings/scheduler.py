@@ -72,6 +72,8 @@ class Scheduler:
 
     def __init__(self, decide: Decide) -> None:
         self.steps: list[Step] = []
+        self.faults = 0
+        """Number of actors that ended at a call."""
         self._decide = decide
         self._actors: dict[str, _Actor] = {}
         self._spawned: list[_Actor] = []
@@ -95,6 +97,7 @@ class Scheduler:
             options = _options(awake, last)
             option = options[self._decide(options)] if len(options) > 1 else options[0]
             actor = self._actors[option.actor]
+            self.faults += bool(option.fault)
             self.steps.append(Step(actor.name, actor.call, option.fault))
             actor.fault, actor.slept_at, last = option.fault, -1, actor.name
             self._give_turn(actor)

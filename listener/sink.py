@@ -1,8 +1,10 @@
-"""Writes a network's batches: history and contracts, then event log and checkpoint, then the fan-out queue.
+"""Writes a network's batches: contracts, then event log and checkpoint, then history, then the fan-out queue.
 
-The checkpoint also says which batch is the newest queued one. A crash between two steps is repaired by `take_over` at
-the next start: later batches of the log are queued again, and the unfinished block is processed again, with the same
-result.
+Only the write of event log and checkpoint has a fence, the lease's. History comes after it, so that it never has events
+of a batch that is not in the log, whichever process wrote them. The checkpoint also says which batch is the newest
+queued one. A crash between two steps is repaired by `take_over` at the next start: later batches of the log are added
+to history and queued again, contracts of later blocks are removed, and the unfinished block is processed again. The
+chain may show another block by then.
 """
 
 from __future__ import annotations
@@ -63,7 +65,7 @@ class Sink:
         self.checkpoint = Checkpoint()
 
     def take_over(self, source: str) -> bool:
-        """Take the lease, and queue the batches that the previous holder did not queue.
+        """Take the lease, and complete what the previous holder did not: contracts, history and queued batches.
 
         Return False if another listener holds the lease: this one is a standby.
         """
@@ -73,7 +75,10 @@ class Sink:
         wanted = self._sharding.shards
         if self._lease.sharding:
             self._sharding = decode_sharding(self._lease.sharding)
+        self._contracts.remove_behind(-1 if checkpoint.block is None else checkpoint.block)
         for batch in self._log.after(source, checkpoint.queued):
+            self._history.remove_retracted(batch.retracted)
+            self._history.add([batch])
             self._send(EncodedBatch(batch, encode_batch(batch)))
         self._reshard(source, wanted, checkpoint.seq)
         self.checkpoint = replace(checkpoint, queued=checkpoint.seq)
@@ -111,21 +116,20 @@ class Sink:
         assert batch.block is not None
         started = perf_counter()
         self._contracts.put(discovered)
-        self._history.add([batch])
-        remembered = perf_counter()
         self._progress = replace(self._progress, block_time=batch.timestamp // 1000)
         parts = self._append(batch)
         appended = perf_counter()
+        self._lease.check_term()  # history has no fence
+        self._history.add([batch])
+        remembered = perf_counter()
         self._queue_up(batch, parts)
         queued = perf_counter()
-        steps = {"history": started, "log": remembered, "queue": appended}
-        ends = (remembered, appended, queued)
+        steps = {"log": started, "history": appended, "queue": remembered}
+        ends = (appended, remembered, queued)
         return {name: (end - start) * 1000 for (name, start), end in zip(steps.items(), ends, strict=True)}
 
     def retract(self, source: str, fork: Fork) -> None:
         """Undo everything after a fork's ancestor, and continue from there."""
-        self._history.remove(fork.retracted)
-        self._contracts.remove_behind(fork.ancestor.number)
         if fork.retracted:
             batch = Batch(
                 source=source,
@@ -135,11 +139,16 @@ class Sink:
                 block=fork.ancestor.number,
                 block_hash=fork.ancestor.hash,
             )
-            self._queue_up(batch, self._append(batch))
+            parts = self._append(batch)
+            self._lease.check_term()
+            self._history.remove_retracted(batch.retracted)
+            self._contracts.remove_behind(fork.ancestor.number)
+            self._queue_up(batch, parts)
         else:
             with self._lock:
                 self.checkpoint = replace(self.checkpoint, block=fork.ancestor.number, block_hash=fork.ancestor.hash)
                 self._save()
+            self._contracts.remove_behind(fork.ancestor.number)
 
     def backwards(self, source: str) -> Iterator[Batch]:
         """Yield the batches of the event log, newest first."""

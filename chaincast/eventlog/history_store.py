@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import orjson
 
 from chaincast.aws.dynamodb_batch import write_all
-from chaincast.model.batches import Batch, event_of
-from chaincast.model.events import Event
-from chaincast.model.topics import history_topic
+from chaincast.model.batches import Batch, Retraction, event_of
+from chaincast.model.events import Event, position_of
+from chaincast.model.topics import history_topic, history_topics
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -110,11 +110,18 @@ class History:
                     "expires_at": {"N": str(batch.timestamp // 1000 + kept_for)},
                 }
 
-    def remove(self, events: Iterable[Event]) -> None:
-        """Delete events that a reorganisation undid. Raise `Unprocessed`."""
+    def remove_retracted(self, retractions: Iterable[Retraction]) -> None:
+        """Delete events that a reorganisation undid. Raise `Unprocessed`.
+
+        A retraction does not say the kind of its event, so that all topics are tried that have a history.
+        """
+        keys = {
+            (topic, position_of(retraction.id))
+            for retraction in retractions
+            for topic in history_topics(retraction.topics)
+        }
         requests: list[WriteRequestTypeDef] = [
-            {"DeleteRequest": {"Key": {"topic": {"S": topic}, "position": {"S": event.position}}}}
-            for event in events
-            if (topic := history_topic(event.kind, event.topics)) is not None
+            {"DeleteRequest": {"Key": {"topic": {"S": topic}, "position": {"S": position}}}}
+            for topic, position in sorted(keys)
         ]
         write_all(self._client, self._table, requests)

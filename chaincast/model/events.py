@@ -77,6 +77,12 @@ def event_id(source: str, block: int, block_hash: str, log_index: int, n: int = 
     return f"{base}:{n}" if n else base
 
 
+def position_of(id_: str) -> str:
+    """Return the position of the on-chain event with an id (`event_id`). Raise ValueError for other ids."""
+    _, block, _, log_index, *n = id_.split(":")
+    return format_position(int(block), int(log_index), int(n[0]) if n else 0)
+
+
 def event_to_wire(event: Event) -> dict[str, object]:
     """Return an event as a `chaincast.v1` message contains it (docs/protocol.md), without its empty fields."""
     document: dict[str, object] = {

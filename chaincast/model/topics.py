@@ -165,6 +165,12 @@ def history_topic(kind: str, topics: tuple[str, ...]) -> str | None:
     return found
 
 
+def history_topics(topics: tuple[str, ...]) -> list[str]:
+    """Return the topics under which History may store an event with these topics, whatever its kind."""
+    found = {history_topic(kind, topics) for kind in _HISTORY_FAMILY}
+    return sorted(topic for topic in found if topic is not None)
+
+
 def alerts_of(network: str, type_: str) -> str:
     """Return the name under which History stores a network's alerts of a type."""
     return f"alerts:{network}:{type_}"

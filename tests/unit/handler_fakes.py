@@ -9,23 +9,15 @@ from typing import Any
 
 from chaincast.aws.fast.post_outcomes import Outcomes
 from chaincast.aws.lambda_events import WebSocketEvent
-from chaincast.config.function_settings import Settings
 from chaincast.jobs.messages import Job
 from chaincast.metrics.recorder import MetricsRecorder
 from chaincast.sessions.cleanup import RemovedConnections
 from chaincast.sessions.connection_store import Connection
+from tests import lambda_functions
 
 NOW = 1_700_000_000_000
 IP = "203.0.113.9"
-SETTINGS = Settings(
-    networks=("anvil",),
-    shards=1,
-    max_message_bytes=32_768,
-    message_bytes=1_000,
-    topics_per_message=50,
-    subscriptions_per_connection=50,
-    auth_grace=60,
-)
+SETTINGS = replace(lambda_functions.SETTINGS, message_bytes=1_000, auth_grace=60)
 
 
 def connection(connection_id: str = "c1", dialect: str = "chaincast.v1", **fields: Any) -> Connection:

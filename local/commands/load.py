@@ -35,6 +35,8 @@ STEP_SECONDS = 10.0
 """Length of one step of `--ramp-to`."""
 GROWTH = 1.5
 """Factor by which the number of clients grows from step to step."""
+PUBLISH_SECONDS = 120.0
+"""Time limit of a publication: a stack that is too slow is a result of the measurement, not an error."""
 MIN_SHARE = 0.999
 """A step fails if a smaller share of the expected events is delivered."""
 MAX_P99_MS = 1000.0
@@ -85,13 +87,13 @@ def _plan(options: argparse.Namespace) -> Plan:
 def _publisher(options: argparse.Namespace) -> Publisher:
     """Return a publisher with the AWS credentials of the environment, or with any for the local stack."""
     if options.http_url:
-        return Publisher(options.http_url)
+        return Publisher(options.http_url, timeout=PUBLISH_SECONDS)
     if options.url:
         advice = "add --http-url (the stack's output HttpUrl), or publish nothing with --rate 0"
         raise StepFailed("load", "--url without --http-url: the URL to publish to is unknown", advice)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "test"
-    return Publisher(local_http_url(options.port), region=REGION)
+    return Publisher(local_http_url(options.port), region=REGION, timeout=PUBLISH_SECONDS)
 
 
 async def _load(plan: Plan, clients: int, seconds: float, console: Console) -> Row:

@@ -12,10 +12,9 @@ import pytest
 
 from tests.interleavings.__main__ import main
 from tests.interleavings.explore import explore, replay, sample, shrink
-from tests.interleavings.meetings import ACTORS, meeting
+from tests.interleavings.meetings import ACTORS, DELIVERIES, meeting
 from tests.interleavings.planted import PLANTED
-from tests.interleavings.planted_delivery import DELIVERY
-from tests.interleavings.resuming import two_resumes
+from tests.interleavings.planted_delivery import DELIVERY, STALLING, TAKING_OVER
 from tests.interleavings.scheduler import Scheduler
 from tests.interleavings.sessions import Sessions
 
@@ -62,21 +61,29 @@ def test_a_planted_fault_is_found_within_two_thousand_runs(fault: str) -> None:
     pytest.fail(f"not found: {fault}")
 
 
-def test_two_resumes_of_a_connection_lose_nothing_in_random_orders() -> None:
+@pytest.mark.parametrize("name", DELIVERIES)
+def test_clients_lose_nothing_in_random_orders(name: str) -> None:
     dice = Random(7)
-    for _ in range(150):
-        run = sample(two_resumes, dice)
+    for _ in range(100):
+        run = sample(DELIVERIES[name], dice)
         assert not run.problems, str(run)
 
 
-@pytest.mark.parametrize("fault", DELIVERY)
-def test_a_planted_fault_of_replay_or_fanout_is_found_within_two_thousand_runs(fault: str) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "fault"),
+    [
+        *(("two-resumes", fault) for fault in DELIVERY),
+        *(("stalling-client", fault) for fault in STALLING),
+        *(("stalling-client-that-resumes", fault) for fault in TAKING_OVER),
+    ],
+)
+def test_a_planted_fault_of_replay_or_fanout_is_found_within_two_thousand_runs(scenario: str, fault: str) -> None:
     dice = Random(1)
-    with DELIVERY[fault]():
+    with {**DELIVERY, **STALLING, **TAKING_OVER}[fault]():
         for _ in range(2_000):
-            run = sample(two_resumes, dice)
+            run = sample(DELIVERIES[scenario], dice)
             if run.problems:
-                assert replay(two_resumes, run.decisions).problems == run.problems
+                assert replay(DELIVERIES[scenario], run.decisions).problems == run.problems
                 return
     pytest.fail(f"not found: {fault}")
 

@@ -97,31 +97,33 @@ class Clients:
 
     def __init__(self, scheduler: Scheduler, closed: set[str]) -> None:
         self.received: dict[str, list[Mapping[str, Any]]] = {}
+        self.refusals: dict[str, int] = {}
+        """Connections whose clients do not read now, and how many posts will be refused."""
         self._scheduler = scheduler
         self._closed = closed
 
-    def _post(self, connection_id: str, body: bytes) -> bool:
-        """Post a message. Return False if the connection is closed."""
+    def post(self, connection_id: str, body: bytes) -> int:
+        """Post a message. Return the status: 200, 410 if the connection is closed, 429 if its client does not read."""
         message: Mapping[str, Any] = orjson.loads(body)
 
-        def effect() -> bool:
+        def effect() -> int:
             if connection_id in self._closed:
-                return False
+                return 410
+            if left := self.refusals.get(connection_id, 0):
+                self.refusals[connection_id] = left - 1
+                return 429
             self.received.setdefault(connection_id, []).append(message)
-            return True
+            return 200
 
-        return bool(self._scheduler.call(f"post {connection_id} {message.get('cursor', message['type'])}", effect))
+        status: Any = self._scheduler.call(f"post {connection_id} {message.get('cursor', message['type'])}", effect)
+        return int(status)
 
     async def deliver(self, messages: Sequence[bytes], connection_ids: Sequence[str]) -> Outcomes:
         """Post messages to each connection."""
-        outcomes = Outcomes()
+        posting = self.begin(None)
         for connection_id in connection_ids:
-            for body in messages:
-                if not self._post(connection_id, body):
-                    outcomes.gone.append(connection_id)
-                    break
-                outcomes.posted += 1
-        return outcomes
+            posting.submit(connection_id, [Payload(body) for body in messages])
+        return await posting.drain()
 
     def begin(self, seconds: float | None) -> Posting:
         """Begin a batch of posts."""
@@ -140,8 +142,12 @@ class Posting:
     def submit(self, connection_id: str, payloads: Sequence[Payload]) -> None:
         """Post messages to a connection."""
         for payload in payloads:
-            if not self._clients._post(connection_id, payload.tail.partition(b"\r\n\r\n")[2]):
+            status = self._clients.post(connection_id, payload.tail.partition(b"\r\n\r\n")[2])
+            if status == 410:
                 self.outcomes.gone.append(connection_id)
+                return
+            if status == 429:
+                self.outcomes.stalled[connection_id] = payloads
                 return
             self.outcomes.posted += 1
 

@@ -9,6 +9,7 @@ from tests.interleavings.explore import Scenario
 from tests.interleavings.resuming import two_resumes
 from tests.interleavings.scheduler import Scheduler
 from tests.interleavings.sessions import Sessions
+from tests.interleavings.stalling import stalling_client, stalling_client_that_resumes
 
 A, B, C = (f"trades:anvil:0x{digit * 40}" for digit in "abc")
 PRIVATE = "orders:ann"
@@ -26,6 +27,13 @@ ACTORS: Mapping[str, Callable[[Sessions], Callable[[], None]]] = {
 }
 """Functions that change one connection, whose user is the premium user ann at first."""
 
+
+DELIVERIES: Mapping[str, Scenario] = {
+    "two-resumes": two_resumes,
+    "stalling-client": stalling_client,
+    "stalling-client-that-resumes": stalling_client_that_resumes,
+}
+"""Scenarios in which clients are owed events."""
 
 FLAGS = ("subscribed", "killable")
 
@@ -54,7 +62,8 @@ def meeting(names: Sequence[str], *, subscribed: bool, killable: bool = False) -
 def any_scenario(dice: Random) -> tuple[str, Scenario]:
     """Return the name of a scenario, from which `named` makes it again, and the scenario."""
     if dice.random() < 0.3:
-        return "two-resumes", two_resumes
+        name = dice.choice([*DELIVERIES])
+        return name, DELIVERIES[name]
     names = dice.choices([*ACTORS], k=dice.choice((2, 3, 4)))
     flags = [flag for flag in FLAGS if dice.random() < 0.5]
     name = ":".join([*flags, ",".join(names)])
@@ -63,10 +72,10 @@ def any_scenario(dice: Random) -> tuple[str, Scenario]:
 
 def named(name: str) -> Scenario:
     """Return the scenario with a name. Raise KeyError if there is none."""
-    if name == "two-resumes":
-        return two_resumes
+    if name in DELIVERIES:
+        return DELIVERIES[name]
     *flags, names = name.split(":")
     actors = names.split(",")
     if unknown := [word for word in (*flags, *actors) if word not in (*FLAGS, *ACTORS)]:
-        raise KeyError(f"{unknown[0]!r}: known are {', '.join((*FLAGS, *ACTORS))}, two-resumes")
+        raise KeyError(f"{unknown[0]!r}: known are {', '.join((*FLAGS, *ACTORS, *DELIVERIES))}")
     return meeting(actors, subscribed="subscribed" in flags, killable="killable" in flags)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from unittest.mock import patch
 
+from chaincast.aws.fast.dynamodb import execute
+from chaincast.fanout.handover import ReplayHandover
 from chaincast.fanout.holds_reader import HoldReader
 from chaincast.replay import start
 from chaincast.replay.holds import Holds, place_hold
@@ -21,6 +23,28 @@ def _begins_at_its_own_cursor(table: str, place: Any, since: int, now_ms: int, b
     write = _place(table, place, since, now_ms, before)
     write["Update"]["ExpressionAttributeValues"][":s"] = {"N": str(since)}
     return write
+
+
+async def _takes_any_hold(self: ReplayHandover, key: Any, since: int, seq: int) -> str | None:
+    """Place a hold although another replay is in progress."""
+    update: dict[str, object] = {
+        "TableName": self._table,
+        "Key": {"topic_shard": {"S": key.partition}, "connection_id": {"S": key.connection_id}},
+        "UpdateExpression": "SET replay = :t, since = :s, seen = :b REMOVE #a, closing, stalled",
+        "ExpressionAttributeNames": {"#a": "after"},
+        "ExpressionAttributeValues": {":t": {"S": key.token}, ":s": {"N": str(since)}, ":b": {"N": str(seq)}},
+    }
+    await execute(self._client, "UpdateItem", update)
+    return str(key.connection_id)
+
+
+async def _hands_nothing_over(self: ReplayHandover, source: str, seq: int, stalled: Any) -> list[str]:
+    """Leave connections whose clients do not read."""
+    return []
+
+
+async def _hands_over_without_hold(self: ReplayHandover, key: Any, since: int, seq: int) -> str | None:
+    return str(key.connection_id)
 
 
 def _without_hold(self: PlannedReplay, table: str, before: Any) -> Any:
@@ -90,4 +114,15 @@ DELIVERY: Mapping[str, Plant] = {
     "a replay goes on without its hold": lambda: patch.object(Holds, "since", _any_since),
     "a release ignores what fan-out has left": lambda: patch.object(Holds, "release", _ignores_seen),
 }
-"""How each fault is planted, by a description of it."""
+"""How each fault is planted in a resumption, by a description of it."""
+
+TAKING_OVER: Mapping[str, Plant] = {
+    "fan-out takes over any hold": lambda: patch.object(ReplayHandover, "_place", _takes_any_hold),
+}
+"""How a fault is planted in the meeting of a hand-over and a resumption."""
+
+STALLING: Mapping[str, Plant] = {
+    "fan-out leaves who does not read": lambda: patch.object(ReplayHandover, "hand_over", _hands_nothing_over),
+    "fan-out hands over without a hold": lambda: patch.object(ReplayHandover, "_place", _hands_over_without_hold),
+}
+"""How each fault is planted in the hand-over of a client that does not read."""

@@ -39,15 +39,15 @@ def two_resumes(scheduler: Scheduler) -> Sequence[str]:
         actors[f"resume {number}"] = world.send(**message)
     scheduler.run(actors)
     world.publish(BATCHES[-1])()
-    return [*world.problems(), *_undelivered(world)]
+    return [*world.problems(), *undelivered(world, SINCE)]
 
 
-def _undelivered(world: Delivery) -> list[str]:
-    """Return what is wrong with what the client has received."""
+def undelivered(world: Delivery, since: Sequence[int]) -> list[str]:
+    """Return what is wrong with the events that the client has received. `since`: the cursor of each topic."""
     found = [f"refused: {reply}" for reply in world.replies.values() if reply["type"] != "subscribed"]
     seen = world.seen()
-    for number, since in enumerate(SINCE):
-        owed = [batch.events[number].id for batch in BATCHES[since:]]
+    for number, after in enumerate(since):
+        owed = [batch.events[number].id for batch in BATCHES[after:]]
         received = [id_ for id_ in seen if id_ in owed]
         if missing := [id_ for id_ in owed if id_ not in received]:
             found.append(f"topic {number}: {missing} never arrived")

@@ -75,8 +75,8 @@ class Sessions:
         """The reply to each message, by its name."""
         self.stores = make_stores(self.client, "connections", "subscriptions", "state")
         self._metrics = CountingMetrics()
-        logger = make_logger("test")
-        logger.setLevel("CRITICAL")  # an error is a reply, which `problems` reports
+        self._logger = make_logger("test")
+        self._logger.setLevel("CRITICAL")  # an error is a reply, which `problems` reports
         unused: Any = None
         authenticator: Authenticator = Tokens()
         self._messages = make_message_handler(
@@ -88,7 +88,7 @@ class Sessions:
             unused,
             unused,
             self._metrics,
-            logger,
+            self._logger,
             lambda: NOW,
         )
         self._cleanup = ConnectionCleanup(self.stores, Limits(), lambda: NOW + 3_600_000)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,9 @@ def test_a_node_of_ones_own_is_followed(node: Node) -> None:
         market = Market(node, seed=1)
         while tail.poll() is None:
             market.list_created(market.send([market.create_transaction()]))
+            # Without a pause the listener would keep the emulator busy, and the client could not connect.
+            with suppress(subprocess.TimeoutExpired):
+                tail.wait(1)
         assert tail.stdout is not None
         assert json.loads(tail.stdout.read())["kind"] == "token.created"
         tail.stdout.close()

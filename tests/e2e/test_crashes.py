@@ -199,8 +199,8 @@ async def test_a_function_that_dies_is_answered_for_and_the_next_message_served(
 async def stop_before_work(stack: LocalStack, client: Client) -> list[int]:
     """Stop the message function's processes, send a ping that one of them receives, and return them.
 
-    The emulator starts another process if it still regards the present ones as busy. That one answers the ping, and the
-    next attempt stops it, too.
+    The emulator starts another process if it still regards the present ones as busy, and the new process answers the
+    ping. The next attempt stops it, too.
     """
     for attempt in range(10):
         processes = message_processes(stack)

@@ -119,13 +119,7 @@ class Replayer:
             if (oldest := oldest_after_gap(found, self.at)) is not None:
                 await self._gateway.deliver(self._expired(oldest), [self._job.connection_id])
                 return await self._given_up(Ending.EXPIRED)
-            # And after it: topics subscribed before these batches came are held back as well, and replayed.
-            topics = await self._topics() if found else {}
-            # A topic among them may have been subscribed with an earlier cursor, which took the hold over. The replay
-            # that owns it now begins there, so that the topic's events come in order.
-            if found and await asyncio.to_thread(self._holds.since, self._hold) is None:
-                return Ending.SUPERSEDED
-            if found and (ending := await self._tell(found, topics)) is not None:
+            if found and (ending := await self._tell(found)) is not None:
                 if ending not in (Ending.SLOW, Ending.STALLED) or self._together == 1 or len(found) == 1:
                     return ending
                 self._together = 1
@@ -173,7 +167,13 @@ class Replayer:
             events += len(batch.events)
         return found, False
 
-    async def _tell(self, batches: list[Batch], topics: Mapping[str, Subscription]) -> Ending | None:
+    async def _tell(self, batches: list[Batch]) -> Ending | None:
+        # After reading the log: topics subscribed before these batches came are held back as well, and replayed.
+        topics = await self._topics()
+        # A topic among them may have been subscribed with an earlier cursor, which took the hold over. The replay that
+        # owns it now begins there, so that the topic's events come in order.
+        if await asyncio.to_thread(self._holds.since, self._hold) is None:
+            return Ending.SUPERSEDED
         plan = Plan(batches, self._max_bytes, self._chains)
         masks: dict[str, int] = {}
         for topic, subscription in topics.items():

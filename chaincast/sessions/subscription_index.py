@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
+from chaincast.model.holds import Item
 from chaincast.policy.rate_limits import HOUR_MS
 from chaincast.sessions.connection_store import MAX_CONNECTION_SECONDS
 from chaincast.sessions.open_connections import period_of
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
         TransactWriteItemTypeDef,
         UpdateTypeDef,
     )
-
-Item: TypeAlias = "Mapping[str, AttributeValueTypeDef]"
 
 _EXPIRY_MARGIN_SECONDS = 600
 _CALLS = "h"

@@ -24,13 +24,13 @@ from typing import TYPE_CHECKING
 from chaincast.aws.dynamodb_batch import delete_returning_old, read_all, write_all
 from chaincast.aws.transactions import MAX_ITEMS, ConditionsFailed, transact
 from chaincast.errors import ChaincastError, Code, RequestError
-from chaincast.model.holds import PlannedReplay
+from chaincast.model.holds import Item, PlannedReplay
 from chaincast.model.sharding import subscription_partition
 from chaincast.policy.rate_limits import too_many_subscribes
 from chaincast.protocol.commands import User
 from chaincast.sessions.connection_store import ConnectionStore, IdentityChanged
 from chaincast.sessions.open_connections import OpenConnectionCounter
-from chaincast.sessions.subscription_index import Index, Item, expires_at, index_key, parse_index
+from chaincast.sessions.subscription_index import Index, expires_at, index_key, parse_index
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
